@@ -1,0 +1,52 @@
+# Every target does its own set-up: all it needs is Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format bench clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "odemom needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp a set of extras, renewed when the dependencies change.
+$(VENV)/.train: pyproject.toml | $(BIN)/python
+	@echo "installing odemom[train] into $(VENV) (PyTorch is large: a minute or more)"
+	$(PIP) -e '.[train]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "installing odemom[dev] into $(VENV) (PyTorch is large: a minute or more)"
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.train   ## the guided tour, written to results/demo/index.html
+	$(BIN)/odemom demo --out results/demo
+
+test: lint             ## lint, types, tests with coverage (under 10 minutes on 2 cores)
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+test-all: lint         ## the same with the cases marked slow
+	$(BIN)/python -m pytest -n auto -m '' --cov --cov-report=term
+
+lint: $(VENV)/.dev     ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(VENV)/.dev   ## rewrite in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev    ## ratios against named peers, written to results/bench
+	$(BIN)/python -m benchmarks --out results/bench
+
+clean:                 ## remove what the targets made
+	rm -rf $(VENV) results build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

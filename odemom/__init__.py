@@ -1,0 +1,48 @@
+"""odemom: which maps can a second-order ODE, and the Momentum ResNet, represent?
+
+The public names below are loaded on first use, so that ``import odemom`` stays fast and loads
+neither torch nor matplotlib nor sympy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from odemom import flows as flows
+    from odemom import nn as nn
+    from odemom.errors import InvalidInputError as InvalidInputError
+    from odemom.errors import MatrixFileError as MatrixFileError
+    from odemom.errors import MissingDependencyError as MissingDependencyError
+    from odemom.errors import NotRepresentableError as NotRepresentableError
+    from odemom.errors import OdemomError as OdemomError
+    from odemom.errors import OdemomWarning as OdemomWarning
+    from odemom.errors import UndecidedError as UndecidedError
+
+_HOME_OF = {
+    "InvalidInputError": "odemom.errors",
+    "MatrixFileError": "odemom.errors",
+    "MissingDependencyError": "odemom.errors",
+    "NotRepresentableError": "odemom.errors",
+    "OdemomError": "odemom.errors",
+    "OdemomWarning": "odemom.errors",
+    "UndecidedError": "odemom.errors",
+}
+_SUBPACKAGES = ("flows", "nn")
+
+__all__ = ["__version__", *_HOME_OF, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"odemom.{name}")
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module 'odemom' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,320 @@
+"""Validation at the public edge, and the form of every message: got, expected, what to do.
+
+Functions behind the public edge trust their arguments. This module imports NumPy only, so that
+`odemom.nn` and `odemom.experiments` can use it without the exact-arithmetic packages.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import numbers
+import sys
+from fractions import Fraction
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from odemom.errors import InvalidInputError, MissingDependencyError
+
+__all__ = [
+    "as_eps",
+    "as_float_matrices",
+    "as_horizon",
+    "as_initial_velocity",
+    "as_number",
+    "expect",
+    "invalid",
+    "is_exact_number",
+    "optional_import",
+    "require_square",
+    "shown",
+]
+
+INITIAL_VELOCITIES = ("zero", "field")
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """One-line form of ``value`` for a message, cut to ``limit`` characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def invalid(name: str, *, got: str, expected: str, fix: str = "") -> InvalidInputError:
+    """The error for the argument ``name``, in the one form that every message has."""
+    message = f"{name}: got {got}; expected {expected}."
+    return InvalidInputError(f"{message} {fix}" if fix else message)
+
+
+def expect(condition: bool, name: str, *, got: str, expected: str, fix: str = "") -> None:
+    """Raise the error of `invalid` unless ``condition`` holds."""
+    if not condition:
+        raise invalid(name, got=got, expected=expected, fix=fix)
+
+
+def optional_import(module: str, extra: str) -> ModuleType:
+    """Import ``module``, or say which extra of odemom brings it.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise MissingDependencyError(
+            f"{module} is not installed; this part of odemom needs it. "
+            f"Install it with: pip install 'odemom[{extra}]'"
+        ) from error
+
+
+# --- numbers -----------------------------------------------------------------------------------
+
+
+def is_exact_number(value: object) -> bool:
+    """Whether ``value`` is a rational number: an int, a Fraction, a NumPy, SymPy or GMP one."""
+    if isinstance(value, numbers.Rational):
+        return True
+    # python-flint and some SymPy releases do not register their types with `numbers`.
+    return type(value).__module__.partition(".")[0] in {"flint", "sympy"} and (
+        type(value).__name__ in {"fmpz", "fmpq"} or getattr(value, "is_rational", False) is True
+    )
+
+
+def as_fraction(value: Any) -> Fraction:
+    """The exact value of a number for which `is_exact_number` holds, or of a finite float."""
+    if isinstance(value, numbers.Rational):
+        return Fraction(int(value.numerator), int(value.denominator))
+    if isinstance(value, float | np.floating):
+        return Fraction(*value.as_integer_ratio())
+    return Fraction(int(value.p), int(value.q)) if hasattr(value, "q") else Fraction(int(value))
+
+
+def as_number(value: Any, name: str, expected: str) -> Fraction | float:
+    """A real number: exact ones as `Fraction` (or int-valued), floats as they are.
+
+    A string is read as the decimal or rational that it spells, exactly: ``"0.1"`` is 1/10.
+    """
+    if isinstance(value, str):
+        return _number_from_text(value, name, expected)
+    if isinstance(value, bool | np.bool_):
+        raise invalid(name, got=f"the boolean {value}", expected=expected)
+    if is_exact_number(value):
+        return as_fraction(value)
+    if isinstance(value, float | np.floating):
+        return float(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return as_number(value.item(), name, expected)
+    raise invalid(name, got=f"{shown(value)} of type {type(value).__name__}", expected=expected)
+
+
+def _number_from_text(text: str, name: str, expected: str) -> Fraction | float:
+    if text.strip().lower() in {"inf", "+inf", "infinity", "+infinity"}:
+        return math.inf
+    try:
+        return Fraction(text.strip())
+    except (ValueError, ZeroDivisionError):
+        raise invalid(name, got=f"the text {shown(text)}", expected=expected) from None
+
+
+def as_eps(eps: Any, name: str = "eps") -> Fraction | float:
+    """A damping parameter in [0, inf].
+
+    Returns
+    -------
+    Fraction or float
+        Exact numbers and text as `Fraction`; floats as they are, ``inf`` included.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``eps`` is not a real number, is nan or is negative.
+    """
+    expected = "a number in [0, inf]"
+    value = as_number(eps, name, expected)
+    if math.isnan(value):
+        raise invalid(name, got="nan", expected=expected)
+    expect(
+        value >= 0,
+        name,
+        got=shown(eps),
+        expected=expected,
+        fix="A negative mass has no meaning here; the sign of theta is free.",
+    )
+    return value
+
+
+def as_horizon(horizon: Any, name: str = "horizon") -> Fraction | float:
+    """A final time T in (0, inf)."""
+    expected = "a finite number > 0"
+    value = as_number(horizon, name, expected)
+    expect(0 < value < math.inf, name, got=shown(horizon), expected=expected)
+    return value
+
+
+def as_initial_velocity(value: Any, name: str = "initial_velocity") -> str:
+    """One of ``"zero"`` and ``"field"``."""
+    expect(
+        isinstance(value, str) and value in INITIAL_VELOCITIES,
+        name,
+        got=shown(value),
+        expected='"zero" (x\'(0) = 0) or "field" (x\'(0) = theta x0)',
+    )
+    return value
+
+
+# --- matrices ----------------------------------------------------------------------------------
+
+
+def _refuse_disguised_arrays(value: Any, name: str) -> None:
+    """Name the containers that NumPy would turn into something else without a word."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise invalid(
+            name,
+            got="a masked array with masked entries",
+            expected="a matrix whose every entry is known",
+            fix="Fill the entries first: array.filled(value).",
+        )
+    sparse = sys.modules.get("scipy.sparse")
+    if sparse is not None and sparse.issparse(value):
+        raise invalid(
+            name,
+            got="a SciPy sparse matrix",
+            expected="a dense real matrix",
+            fix="Pass matrix.toarray().",
+        )
+
+
+def _refuse_dtype(array: np.ndarray, name: str, expected: str) -> None:
+    kind = array.dtype.kind
+    if kind == "c":
+        raise invalid(
+            name,
+            got=f"a complex array ({array.dtype})",
+            expected=expected,
+            fix="The theory is about real matrices; pass the real part if the imaginary one is 0.",
+        )
+    if kind == "O":
+        where, entry = next(
+            ((i, x) for i, x in np.ndenumerate(array) if not is_exact_number(x)), ((), None)
+        )
+        raise invalid(
+            name,
+            got=f"an object array with the entry {shown(entry)} ({type(entry).__name__}) at "
+            f"{list(where)}",
+            expected=expected,
+            fix="An object array may hold exact numbers only: int, Fraction, SymPy rational.",
+        )
+    if kind not in "biuf":
+        raise invalid(name, got=f"an array of dtype {array.dtype}", expected=expected)
+
+
+def as_array(value: Any, name: str, expected: str) -> np.ndarray:
+    """``value`` as an array of any dtype, with ragged and disguised input refused by name."""
+    _refuse_disguised_arrays(value, name)
+    if isinstance(value, np.ndarray):
+        return np.asarray(value)
+    if type(value).__module__.startswith("sympy") and hasattr(value, "tolist"):
+        value = value.tolist()
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "fUS" and isinstance(value, list | tuple):
+            # NumPy turns Fractions beside floats into objects, but large ints into floats and
+            # numbers beside text into text: look at the entries themselves.
+            array = _settle_mixed(np.array(value, dtype=object), array)
+        return array
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise invalid(
+            name,
+            got=f"{type(value).__name__} that is no rectangular array ({shown(str(error))})",
+            expected=expected,
+        ) from None
+
+
+def _settle_mixed(objects: np.ndarray, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind == "f" and not all(is_exact_number(x) for x in objects.flat):
+        return array
+    return objects
+
+
+def require_square(shape: tuple[int, ...], name: str, *, stacks: bool) -> None:
+    """Raise unless ``shape`` is that of a non-empty square matrix (or of a stack of them)."""
+    expected = "a square matrix (d, d)" + (" or a stack of them (..., d, d)" if stacks else "")
+    expect(len(shape) >= 2, name, got=f"an array of shape {shape}", expected=expected)
+    if not stacks and len(shape) > 2:
+        raise invalid(
+            name,
+            got=f"an array of shape {shape}",
+            expected=expected,
+            fix="Loop over the leading axes.",
+        )
+    rows, columns = shape[-2:]
+    expect(
+        rows == columns,
+        name,
+        got=f"{rows} rows and {columns} columns (shape {shape})",
+        expected=expected,
+    )
+    expect(0 not in shape, name, got=f"an empty array of shape {shape}", expected=expected)
+
+
+def require_finite(array: np.ndarray, name: str) -> None:
+    """Raise, naming the first entry, unless every entry of a float array is finite."""
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise invalid(
+            name,
+            got=f"the entry {array[where]} at {list(where)}",
+            expected="finite entries",
+        )
+
+
+def as_float_matrices(value: Any, name: str, *, stacks: bool = True) -> np.ndarray:
+    """A real matrix, or a stack of them, as float64.
+
+    Parameters
+    ----------
+    value : array_like, shape (..., d, d)
+        Floats, integers, or exact numbers, which are rounded to double precision.
+    name : str
+        The argument's name, for the message.
+    stacks : bool
+        Whether leading axes are allowed.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., d, d)
+
+    Raises
+    ------
+    InvalidInputError
+        If the input is non-square, empty, non-finite, complex, or holds anything but numbers.
+    """
+    expected = "a real square matrix (d, d)"
+    array = as_array(value, name, expected)
+    if array.dtype.kind == "O" and all(is_exact_number(x) for x in array.flat):
+        array = _round_exact(array, name)
+    _refuse_dtype(array, name, expected)
+    require_square(array.shape, name, stacks=stacks)
+    with np.errstate(over="ignore"):  # a long double beyond the range becomes inf: refused below
+        array = np.asarray(array, dtype=np.float64)
+    require_finite(array, name)
+    return array
+
+
+def _round_exact(array: np.ndarray, name: str) -> np.ndarray:
+    rounded = np.empty(array.shape)
+    for where, entry in np.ndenumerate(array):
+        try:
+            rounded[where] = float(as_fraction(entry))
+        except OverflowError:
+            raise invalid(
+                name,
+                got=f"an exact number beyond the range of doubles at {list(where)}",
+                expected="entries that fit a double",
+            ) from None
+    return rounded

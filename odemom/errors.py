@@ -1,0 +1,60 @@
+"""The exceptions of odemom: every one derives from `OdemomError`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from odemom.representability.report import Representability
+
+__all__ = [
+    "InvalidInputError",
+    "MatrixFileError",
+    "MissingDependencyError",
+    "NotRepresentableError",
+    "OdemomError",
+    "OdemomWarning",
+    "UndecidedError",
+]
+
+
+class OdemomError(Exception):
+    """Base class of every exception that odemom raises on purpose."""
+
+
+class OdemomWarning(UserWarning):
+    """Base class of the warnings of odemom."""
+
+
+class InvalidInputError(OdemomError, ValueError):
+    """An argument is not what was expected; the message says what was given and what to do."""
+
+
+class MatrixFileError(InvalidInputError):
+    """A file does not hold a matrix that odemom can read."""
+
+
+class MissingDependencyError(OdemomError, ImportError):
+    """An optional package is needed for what was asked; the message says how to install it."""
+
+
+class UndecidedError(OdemomError):
+    """An exact comparison did not separate two numbers at the largest precision allowed."""
+
+
+class NotRepresentableError(OdemomError, ValueError):
+    """No real theta has ``psi(theta) = D``.
+
+    Parameters
+    ----------
+    report : Representability
+        The decision, with the obstructions that it found.
+
+    Attributes
+    ----------
+    report : Representability
+    """
+
+    def __init__(self, report: Representability) -> None:
+        super().__init__(report.explain())
+        self.report = report

@@ -1,0 +1,7 @@
+"""PyTorch modules: second-order ODE blocks and their discrete twins."""
+
+from __future__ import annotations
+
+from odemom.checks import optional_import
+
+optional_import("torch", "torch")
