@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from odemom.errors import NotRepresentableError as NotRepresentableError
     from odemom.errors import OdemomError as OdemomError
     from odemom.errors import OdemomWarning as OdemomWarning
+    from odemom.errors import ResultOverflowError as ResultOverflowError
     from odemom.errors import UndecidedError as UndecidedError
+    from odemom.flows.psi import psi as psi
+    from odemom.flows.threshold import G as G
+    from odemom.flows.threshold import lambda_eps as lambda_eps
 
 _HOME_OF = {
     "InvalidInputError": "odemom.errors",
@@ -29,7 +33,11 @@ _HOME_OF = {
     "NotRepresentableError": "odemom.errors",
     "OdemomError": "odemom.errors",
     "OdemomWarning": "odemom.errors",
+    "ResultOverflowError": "odemom.errors",
     "UndecidedError": "odemom.errors",
+    "G": "odemom.flows.threshold",
+    "lambda_eps": "odemom.flows.threshold",
+    "psi": "odemom.flows.psi",
 }
 _SUBPACKAGES = ("flows", "nn")
 

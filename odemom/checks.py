@@ -47,7 +47,9 @@ def invalid(name: str, *, got: str, expected: str, fix: str = "") -> InvalidInpu
     return InvalidInputError(f"{message} {fix}" if fix else message)
 
 
-def expect(condition: bool, name: str, *, got: str, expected: str, fix: str = "") -> None:
+def expect(
+    condition: bool | np.bool_, name: str, *, got: str, expected: str, fix: str = ""
+) -> None:
     """Raise the error of `invalid` unless ``condition`` holds."""
     if not condition:
         raise invalid(name, got=got, expected=expected, fix=fix)
@@ -252,7 +254,7 @@ def require_square(shape: tuple[int, ...], name: str, *, stacks: bool) -> None:
             expected=expected,
             fix="Loop over the leading axes.",
         )
-    rows, columns = shape[-2:]
+    *_, rows, columns = shape
     expect(
         rows == columns,
         name,

@@ -14,6 +14,7 @@ __all__ = [
     "NotRepresentableError",
     "OdemomError",
     "OdemomWarning",
+    "ResultOverflowError",
     "UndecidedError",
 ]
 
@@ -36,6 +37,10 @@ class MatrixFileError(InvalidInputError):
 
 class MissingDependencyError(OdemomError, ImportError):
     """An optional package is needed for what was asked; the message says how to install it."""
+
+
+class ResultOverflowError(OdemomError, OverflowError):
+    """A result exceeds the range of doubles."""
 
 
 class UndecidedError(OdemomError):

@@ -1,0 +1,21 @@
+"""Flows: linear models that map x0 to psi(theta) x0, each with its scalar and matrix function.
+
+================================  ==========================================  =====================
+flow                              model                                       psi(z)
+================================  ==========================================  =====================
+`FirstOrder()`                    x' = theta x                                exp(z)
+`SecondOrder(eps)`                eps x'' + x' = theta x, x'(0) = 0           see `SecondOrder`
+`SecondOrder(eps, "field")`       the same, x'(0) = theta x0                  see `SecondOrder`
+`Undamped()`                      x'' = theta x, x'(0) = 0                    cosh(sqrt z)
+================================  ==========================================  =====================
+"""
+
+from odemom.flows.base import Attainment as Attainment
+from odemom.flows.base import Flow as Flow
+from odemom.flows.base import RationalThreshold as RationalThreshold
+from odemom.flows.base import RealImage as RealImage
+from odemom.flows.first_order import FirstOrder as FirstOrder
+from odemom.flows.psi import flow_of as flow_of
+from odemom.flows.second_order import SecondOrder as SecondOrder
+from odemom.flows.threshold import LambdaEps as LambdaEps
+from odemom.flows.undamped import Undamped as Undamped

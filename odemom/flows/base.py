@@ -1,0 +1,178 @@
+"""What every flow owes: its scalar function psi, its matrix function, and how psi takes reals.
+
+Notation (the paper's): a flow maps x0 to psi(theta) x0, with psi entire and real on the real line.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import flint
+
+__all__ = ["Attainment", "Flow", "RationalThreshold", "RealImage", "Threshold"]
+
+Method = Literal["auto", "series", "closed", "companion"]
+METHODS: tuple[Method, ...] = ("auto", "series", "closed", "companion")
+
+
+@dataclass(frozen=True)
+class Attainment:
+    """How psi takes a real value mu: a row of the table of the general theorem.
+
+    Parameters
+    ----------
+    kind : {"regular", "critical", "pairs", "never"}
+        ``"regular"``: at a real point with psi' != 0. ``"critical"``: on the real line, but only at
+        critical points. ``"pairs"``: only off the real line, so at conjugate pairs of points.
+        ``"never"``: nowhere.
+    order : int
+        With ``"critical"``, the order to which psi - mu vanishes there: a Jordan block of size k
+        splits into ``order`` blocks of sizes ceil(k / order) and floor(k / order).
+    """
+
+    kind: Literal["regular", "critical", "pairs", "never"]
+    order: int = 1
+
+
+REGULAR = Attainment("regular")
+CRITICAL = Attainment("critical", 2)
+PAIRS = Attainment("pairs")
+NEVER = Attainment("never")
+
+
+class Threshold(Protocol):
+    """The real number that separates the values psi takes regularly from the others."""
+
+    @property
+    def rational(self) -> Fraction | None:
+        """The exact value, where it is rational."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """The value rounded to double precision."""
+        ...
+
+    def enclosure(self, precision: int) -> flint.arb:
+        """A ball of about ``precision`` bits that is proven to contain the value."""
+        ...
+
+    def describe(self) -> str:
+        """Name and value, for a sentence."""
+        ...
+
+
+@dataclass(frozen=True)
+class RationalThreshold:
+    """A threshold known exactly."""
+
+    rational: Fraction
+
+    @property
+    def value(self) -> float:
+        """The value rounded to double precision."""
+        return float(self.rational)
+
+    def enclosure(self, precision: int) -> flint.arb:
+        """The value as a ball of radius at most one rounding at ``precision`` bits."""
+        import flint
+
+        with flint.ctx.workprec(precision):
+            return flint.arb(flint.fmpq(self.rational.numerator, self.rational.denominator))
+
+    def describe(self) -> str:
+        """The value, for a sentence."""
+        return str(self.rational)
+
+
+@dataclass(frozen=True)
+class RealImage:
+    """How psi takes the real values: regularly above a threshold, and how at and below it.
+
+    Parameters
+    ----------
+    threshold : Threshold or None
+        None when every real value is taken at a regular point.
+    at, below : Attainment
+        How psi takes the threshold itself, and the values below it.
+    """
+
+    threshold: Threshold | None
+    at: Attainment = REGULAR
+    below: Attainment = REGULAR
+
+
+class Flow(ABC):
+    """A linear model x0 -> psi(theta) x0.
+
+    Subclasses are frozen dataclasses: equal parameters make equal flows.
+    """
+
+    @abstractmethod
+    def scalar(self, z: Any) -> np.ndarray:
+        """The scalar function psi.
+
+        Parameters
+        ----------
+        z : array_like, real or complex
+            Points at which to evaluate.
+
+        Returns
+        -------
+        ndarray
+            psi(z): float64 for real ``z``, complex128 for complex, of the same shape.
+        """
+
+    @abstractmethod
+    def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
+        """The matrix function psi(theta).
+
+        Parameters
+        ----------
+        theta : ndarray of float64, shape (..., d, d)
+            Finite and square: the public edge is `odemom.psi`, which validates.
+        method : {"auto", "series", "closed", "companion"}
+            See `odemom.psi`.
+
+        Returns
+        -------
+        ndarray of float64, shape (..., d, d)
+        """
+
+    @abstractmethod
+    def matrix_mp(self, theta: Any, dps: int) -> Any:
+        """psi(theta) to ``dps`` decimal digits relative to its norm; entries exact or floats."""
+
+    @property
+    @abstractmethod
+    def real_image(self) -> RealImage:
+        """How psi takes the real values: what representability is decided from."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The model as an equation, for a sentence."""
+
+
+def exact(value: Fraction | float) -> Fraction:
+    """The value as a fraction: a double is the dyadic rational that it is."""
+    return Fraction(value)
+
+
+def number_text(value: Fraction | float) -> str:
+    """A parameter as one would write it: ``1/10``, ``0.5``, ``2``, ``inf``."""
+    if isinstance(value, float) and math.isfinite(value) and value == int(value) < 2**53:
+        return str(int(value))
+    return str(value)
+
+
+def as_points(z: Any) -> np.ndarray:
+    """``z`` as a float64 or complex128 array."""
+    points = np.asarray(z)
+    return points.astype(np.complex128 if points.dtype.kind == "c" else np.float64, copy=False)

@@ -1,0 +1,74 @@
+"""The first-order flow x' = theta x: psi = exp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from odemom.checks import as_horizon
+from odemom.flows.base import (
+    NEVER,
+    PAIRS,
+    Flow,
+    Method,
+    RationalThreshold,
+    RealImage,
+    as_points,
+    exact,
+    number_text,
+)
+
+__all__ = ["FirstOrder"]
+
+
+@dataclass(frozen=True)
+class FirstOrder(Flow):
+    """The flow of x' = theta x on [0, T], the limit eps = 0 of `SecondOrder`: psi(z) = exp(T z).
+
+    exp takes every mu > 0 on the real line, mu < 0 only at conjugate pairs (log|mu| +- i pi, ...)
+    and 0 nowhere (Culver, 1966).
+
+    Parameters
+    ----------
+    horizon : number, default 1
+        The final time T in (0, inf).
+
+    Examples
+    --------
+    >>> from odemom.flows import FirstOrder
+    >>> float(FirstOrder().scalar(0.0))
+    1.0
+    """
+
+    horizon: Fraction | float = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "horizon", as_horizon(self.horizon))
+
+    def scalar(self, z: Any) -> np.ndarray:
+        """Exp(T z); see `Flow.scalar`."""
+        return np.exp(float(self.horizon) * as_points(z))
+
+    def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
+        """Exp(T theta); ``method`` makes no difference: all of them are SciPy's expm here."""
+        del method
+        return scipy.linalg.expm(float(self.horizon) * theta)
+
+    def matrix_mp(self, theta: Any, dps: int) -> Any:
+        """Exp(T theta) in mpmath; see `Flow.matrix_mp`."""
+        from odemom.flows.precise import exp_mp
+
+        return exp_mp(theta, exact(self.horizon), dps)
+
+    @property
+    def real_image(self) -> RealImage:
+        """Regular above 0, never 0, in conjugate pairs below."""
+        return RealImage(RationalThreshold(Fraction(0)), at=NEVER, below=PAIRS)
+
+    def describe(self) -> str:
+        """The equation."""
+        return f"x' = theta x on [0, {number_text(self.horizon)}]"

@@ -1,0 +1,116 @@
+"""psi of a matrix in mpmath, to any number of digits.
+
+The algorithm is the scaled Taylor series with double angles of `odemom.flows.wave_kernels`. Its
+working precision covers the majorant exp(-a) (cosh + (a + |theta|) sinhc)(||W||^{1/2}) of all
+intermediate results, and is raised until the norm of the result shows that enough digits are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+
+from odemom.checks import as_fraction
+
+__all__ = ["damped_mp", "exp_mp", "undamped_mp"]
+
+
+def _fraction(value: Fraction) -> Any:
+    return mpmath.mpf(value.numerator) / value.denominator
+
+
+def _matrix(theta: Any) -> Any:
+    """An mpmath matrix at the current precision; a double is the dyadic rational that it is."""
+    if isinstance(theta, mpmath.matrix):
+        return theta
+    return mpmath.matrix([[_fraction(as_fraction(entry)) for entry in row] for row in theta])
+
+
+def _adaptive(compute: Callable[[], tuple[Any, Any]], dps: int) -> Any:
+    """Raise the precision until ``compute`` keeps ``dps`` digits of its result.
+
+    ``compute`` returns the result and the norm of the largest intermediate result.
+    """
+    with mpmath.workdps(dps):
+        target = mpmath.mp.prec + 10
+    working = target + 20
+    while True:
+        with mpmath.workprec(working):
+            result, majorant = compute()
+            size = mpmath.mnorm(result, 1)
+            if size == 0 and majorant == 0:
+                return result
+            lost = int(mpmath.log(majorant / size, 2)) + 20 if size > 0 else working
+        if working - lost >= target:
+            break
+        working = target + max(lost, working - target) + 20
+    with mpmath.workdps(dps):
+        return +result
+
+
+def _kernels(w: Any, decay: Any) -> tuple[Any, Any, int]:
+    """exp(-decay) cosh sqrt(W), exp(-decay) sinhc sqrt(W), and the number of double angles."""
+    norm = mpmath.mnorm(w, 1)
+    doublings = max(0, int(mpmath.ceil(mpmath.log(norm, 4))) + 2) if norm > 0 else 0
+    x = w / mpmath.mpf(4) ** doublings
+    identity = mpmath.eye(w.rows)
+    term, cosh, sinhc, n = identity, identity.copy(), identity.copy(), 0
+    while mpmath.mnorm(term, 1) > mpmath.eps / 4:
+        n += 1
+        term = term * x / ((2 * n - 1) * (2 * n))
+        cosh += term
+        sinhc += term / (2 * n + 1)
+    scale = mpmath.exp(-decay / mpmath.mpf(2) ** doublings)
+    cosh, sinhc = cosh * scale, sinhc * scale
+    for _ in range(doublings):
+        scale = scale * scale
+        sinhc = sinhc * cosh
+        cosh = 2 * cosh * cosh - scale * identity
+    return cosh, sinhc, doublings
+
+
+def damped_mp(theta: Any, horizon: Fraction, eps: Fraction, field: bool, dps: int) -> Any:
+    """psi(T theta) of the flow with mass ``eps`` on [0, 1], to ``dps`` digits of its norm."""
+
+    def compute() -> tuple[Any, Any]:
+        scaled = _fraction(horizon) * _matrix(theta)
+        mass = _fraction(eps)
+        a = 1 / (2 * mass)
+        w = scaled / mass + a * a * mpmath.eye(scaled.rows)
+        cosh, sinhc, doublings = _kernels(w, a)
+        result = cosh + a * sinhc
+        weight = a
+        if field:
+            result += scaled * sinhc
+            weight = a + mpmath.mnorm(scaled, 1)
+        root = mpmath.sqrt(mpmath.mnorm(w, 1))
+        growth = mpmath.exp(root - a) * (1 + weight / max(root, 1))
+        return result, growth * mpmath.mpf(2) ** (doublings + 4) * scaled.rows
+
+    return _adaptive(compute, dps)
+
+
+def undamped_mp(theta: Any, factor: Fraction, dps: int) -> Any:
+    """Cosh sqrt(factor theta) to ``dps`` digits of its norm."""
+
+    def compute() -> tuple[Any, Any]:
+        w = _fraction(factor) * _matrix(theta)
+        cosh, _, doublings = _kernels(w, mpmath.mpf(0))
+        root = mpmath.sqrt(mpmath.mnorm(w, 1))
+        return cosh, mpmath.exp(root) * mpmath.mpf(2) ** (doublings + 4) * w.rows
+
+    return _adaptive(compute, dps)
+
+
+def exp_mp(theta: Any, horizon: Fraction, dps: int) -> Any:
+    """exp(T theta) to ``dps`` digits of its norm."""
+
+    def compute() -> tuple[Any, Any]:
+        scaled = _fraction(horizon) * _matrix(theta)
+        norm = mpmath.mnorm(scaled, 1)
+        return mpmath.expm(scaled), mpmath.exp(norm) * (1 + norm) * 16
+
+    return _adaptive(compute, dps)

@@ -1,0 +1,194 @@
+"""odemom.psi: the matrix function of a second-order flow, by the method that one names."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from odemom.checks import (
+    as_array,
+    as_eps,
+    as_float_matrices,
+    as_initial_velocity,
+    expect,
+    invalid,
+    require_finite,
+    require_square,
+    shown,
+)
+from odemom.errors import ResultOverflowError
+from odemom.flows.base import METHODS, Flow, Method
+from odemom.flows.first_order import FirstOrder
+from odemom.flows.second_order import SecondOrder
+from odemom.flows.threshold import as_digits
+from odemom.flows.undamped import Undamped
+
+__all__ = ["flow_of", "psi"]
+
+
+def flow_of(
+    eps: Any,
+    *,
+    horizon: Any = 1,
+    initial_velocity: Literal["zero", "field"] = "zero",
+) -> Flow:
+    """The flow that ``eps`` stands for: `FirstOrder` at 0, `Undamped` at inf, else `SecondOrder`.
+
+    Parameters
+    ----------
+    eps : number, str or Flow
+        A mass in [0, inf], or a flow, which is returned as it is.
+    horizon : number, default 1
+        The final time T in (0, inf).
+    initial_velocity : {"zero", "field"}, default "zero"
+        x'(0) = 0 or x'(0) = theta x0.
+
+    Returns
+    -------
+    Flow
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is outside its domain, ``eps`` is a flow and another parameter is given too,
+        or eps = inf is asked for with ``"field"``, which has no limit there.
+
+    Examples
+    --------
+    >>> from odemom.flows import flow_of
+    >>> flow_of(0)
+    FirstOrder(horizon=Fraction(1, 1))
+    """
+    as_initial_velocity(initial_velocity)
+    if isinstance(eps, Flow):
+        if horizon != 1 or initial_velocity != "zero":
+            raise invalid(
+                "horizon, initial_velocity",
+                got=f"{shown(horizon)}, {initial_velocity!r} beside the flow {eps}",
+                expected="them as parameters of the flow",
+            )
+        return eps
+    if isinstance(eps, type) and issubclass(eps, Flow):
+        raise invalid(
+            "eps", got=f"the class {eps.__name__}", expected=f"a flow, {eps.__name__}(...)"
+        )
+    mass = as_eps(eps)
+    if mass == 0:
+        return FirstOrder(horizon)
+    if mass != math.inf:
+        return SecondOrder(mass, initial_velocity, horizon)
+    if initial_velocity == "field":
+        raise invalid(
+            "eps, initial_velocity",
+            got='inf, "field"',
+            expected='a finite eps with "field"',
+            fix="After theta is rescaled by eps, the velocity theta x0 has no limit.",
+        )
+    return Undamped(horizon)
+
+
+def psi(
+    theta: Any,
+    eps: Any,
+    *,
+    method: Method = "auto",
+    horizon: Any = 1,
+    initial_velocity: Literal["zero", "field"] = "zero",
+    dps: int | None = None,
+) -> Any:
+    r"""The matrix psi(theta) for which x(T) = psi(theta) x0 when eps x'' + x' = theta x.
+
+    Parameters
+    ----------
+    theta : array_like of real numbers, shape (..., d, d)
+        One matrix or a stack. With ``dps``, one matrix; ints and Fractions are then exact.
+    eps : number or str in [0, inf], or Flow
+        The mass. 0 is the first-order flow, ``exp(T theta)``; inf is the undamped flow
+        x'' = theta x, ``cosh sqrt(T² theta)`` (the limit after theta is rescaled by eps).
+    method : {"auto", "series", "closed", "companion"}
+        With a = 1/(2 eps) and W = theta/eps + a² I (T = 1),
+
+        - ``"closed"``: exp(-a) (cosh sqrt(W) + a sinhc sqrt(W)), the wave kernels by a scaled
+          Taylor polynomial and double angles;
+        - ``"series"``: exp(-a) sum_n (1/(2n)! + a/(2n+1)!) W^n (Proposition 4). The remainder after
+          the term n is at most ||term n|| q/(1 - q), q = ||W||/((2n+1)(2n+2)); the sum stops when
+          that is below the unit roundoff u times the sum of the norms;
+        - ``"companion"``: SciPy's expm of the 2d x 2d companion matrix;
+        - ``"auto"``: the closed form, or for small eps a form that is accurate down to eps = 0.
+
+        With B = exp(-a) (cosh ||W||^{1/2} + a sinhc ||W||^{1/2}), ||.|| the 1-norm and
+        m = 1 + ||W||^{1/2}, the error of the series and of the closed form is at most 20 d m u B,
+        which is small unless psi(theta) is much smaller than B; that of the companion form at most
+        20 d (1 + ||A||) u exp(||A||), A the companion matrix.
+    horizon : number, default 1
+        The final time T in (0, inf): psi_{eps,T}(theta) = psi_{eps/T}(T theta).
+    initial_velocity : {"zero", "field"}, default "zero"
+        x'(0) = 0, or x'(0) = theta x0 (finite eps only).
+    dps : int, optional
+        Decimal digits. The result is then an `mpmath.matrix` whose error is below 10^-dps times
+        its norm, whatever ``eps``; ``method`` must be ``"auto"``.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., d, d), or mpmath.matrix
+
+    Raises
+    ------
+    InvalidInputError
+        If ``theta`` is not a finite real square matrix (or stack), or a parameter is outside its
+        domain.
+    ResultOverflowError
+        If psi(theta), or with ``"series"`` or ``"companion"`` an intermediate result, exceeds the
+        range of doubles.
+
+    References
+    ----------
+    Sander, Ablin, Blondel, Peyré, Momentum Residual Neural Networks, ICML 2021, Proposition 4.
+    Nadukandi and Higham, Computing the wave-kernel matrix functions, SIAM J. Sci. Comput. 2018.
+
+    Examples
+    --------
+    >>> import numpy as np, odemom
+    >>> theta = np.array([[0.0, -3.0], [3.0, 0.0]])
+    >>> bool(np.allclose(odemom.psi(theta, 0.5), odemom.psi(theta, 0.5, method="companion")))
+    True
+    >>> odemom.psi(np.zeros((2, 2)), 0.5).round(12).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    flow = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
+    expect(
+        method in METHODS,
+        "method",
+        got=shown(method),
+        expected=", ".join(f'"{name}"' for name in METHODS),
+    )
+    if dps is not None:
+        expect(method == "auto", "method", got=shown(method), expected='"auto" beside dps')
+        return flow.matrix_mp(_entries(theta), as_digits(dps))
+    matrices = as_float_matrices(theta, "theta")
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = flow.matrix(matrices, method)
+    if not np.isfinite(result).all():
+        raise ResultOverflowError(
+            f"psi(theta): the {method!r} evaluation exceeds the range of doubles (1-norm of theta "
+            f"{np.abs(matrices).sum(axis=-2).max():.3g}, {flow.describe()}). "
+            "Ask for dps=16, whose range is unlimited."
+        )
+    return result
+
+
+def _entries(theta: Any) -> Any:
+    """The entries of one matrix as nested lists, exact numbers kept."""
+    expected = "a real square matrix (d, d)"
+    array = as_array(theta, "theta", expected)
+    if array.dtype.kind == "O":
+        as_float_matrices(np.where(np.equal(array, 0), 0, 1), "theta", stacks=False)
+        return array.tolist()
+    if array.dtype.kind in "iub":
+        require_square(array.shape, "theta", stacks=False)
+        return array.tolist()
+    array = as_float_matrices(array, "theta", stacks=False)
+    require_finite(array, "theta")
+    return array.tolist()

@@ -1,0 +1,82 @@
+"""The undamped second-order flow x'' = theta x: psi(z) = cosh sqrt z."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from odemom.checks import as_horizon
+from odemom.flows.base import (
+    CRITICAL,
+    PAIRS,
+    Flow,
+    Method,
+    RationalThreshold,
+    RealImage,
+    as_points,
+    exact,
+    number_text,
+)
+from odemom.flows.companion import companion_exponential
+from odemom.flows.wave_kernels import cosh_series, wave_kernels
+
+__all__ = ["Undamped"]
+
+
+@dataclass(frozen=True)
+class Undamped(Flow):
+    """The flow of x'' = theta x, x'(0) = 0 on [0, T]: psi(z) = cosh sqrt(T² z).
+
+    It is the limit eps -> infinity of `SecondOrder` after theta is rescaled by eps. psi(R) =
+    [-1, inf), and -1 is taken at critical points only.
+
+    Parameters
+    ----------
+    horizon : number, default 1
+        The final time T in (0, inf).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from odemom.flows import Undamped
+    >>> float(Undamped().scalar(-np.pi**2))
+    -1.0
+    """
+
+    horizon: Fraction | float = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "horizon", as_horizon(self.horizon))
+
+    def scalar(self, z: Any) -> np.ndarray:
+        """Cosh sqrt(T² z); see `Flow.scalar`."""
+        points = as_points(z)
+        values = np.cosh(float(self.horizon) * np.sqrt(points.astype(np.complex128)))
+        return values if points.dtype.kind == "c" else np.real(values)
+
+    def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
+        """Cosh sqrt(T² theta); see `Flow.matrix`."""
+        horizon = float(self.horizon)
+        if method == "series":
+            return cosh_series(horizon**2 * theta)
+        if method == "companion":
+            return companion_exponential(horizon**2 * theta, damping=0.0)
+        return wave_kernels(horizon**2 * theta)[0]
+
+    def matrix_mp(self, theta: Any, dps: int) -> Any:
+        """Cosh sqrt(T² theta) in mpmath; see `Flow.matrix_mp`."""
+        from odemom.flows.precise import undamped_mp
+
+        return undamped_mp(theta, exact(self.horizon) ** 2, dps)
+
+    @property
+    def real_image(self) -> RealImage:
+        """Regular above -1, critical at -1, in conjugate pairs below."""
+        return RealImage(RationalThreshold(Fraction(-1)), at=CRITICAL, below=PAIRS)
+
+    def describe(self) -> str:
+        """The equation."""
+        return f"x'' = theta x, x'(0) = 0 on [0, {number_text(self.horizon)}]"
