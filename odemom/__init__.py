@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from odemom import flows as flows
     from odemom import nn as nn
+    from odemom import representability as representability
     from odemom.errors import InvalidInputError as InvalidInputError
     from odemom.errors import MatrixFileError as MatrixFileError
     from odemom.errors import MissingDependencyError as MissingDependencyError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from odemom.flows.psi import psi as psi
     from odemom.flows.threshold import G as G
     from odemom.flows.threshold import lambda_eps as lambda_eps
+    from odemom.representability.analyze import analyze as analyze
+    from odemom.representability.analyze import is_representable as is_representable
 
 _HOME_OF = {
     "InvalidInputError": "odemom.errors",
@@ -38,8 +41,10 @@ _HOME_OF = {
     "G": "odemom.flows.threshold",
     "lambda_eps": "odemom.flows.threshold",
     "psi": "odemom.flows.psi",
+    "analyze": "odemom.representability.analyze",
+    "is_representable": "odemom.representability.analyze",
 }
-_SUBPACKAGES = ("flows", "nn")
+_SUBPACKAGES = ("flows", "nn", "representability")
 
 __all__ = ["__version__", *_HOME_OF, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
 

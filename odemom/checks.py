@@ -10,6 +10,7 @@ import importlib
 import math
 import numbers
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 from types import ModuleType
 from typing import Any
@@ -243,7 +244,7 @@ def _settle_mixed(objects: np.ndarray, array: np.ndarray) -> np.ndarray:
     return objects
 
 
-def require_square(shape: tuple[int, ...], name: str, *, stacks: bool) -> None:
+def require_square(shape: Sequence[int], name: str, *, stacks: bool) -> None:
     """Raise unless ``shape`` is that of a non-empty square matrix (or of a stack of them)."""
     expected = "a square matrix (d, d)" + (" or a stack of them (..., d, d)" if stacks else "")
     expect(len(shape) >= 2, name, got=f"an array of shape {shape}", expected=expected)
@@ -254,7 +255,7 @@ def require_square(shape: tuple[int, ...], name: str, *, stacks: bool) -> None:
             expected=expected,
             fix="Loop over the leading axes.",
         )
-    *_, rows, columns = shape
+    rows, columns = shape[-2], shape[-1]
     expect(
         rows == columns,
         name,

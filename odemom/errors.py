@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from odemom.representability.report import Representability
 
 __all__ = [
+    "IntegrationError",
     "InvalidInputError",
     "MatrixFileError",
     "MissingDependencyError",
@@ -29,6 +30,10 @@ class OdemomWarning(UserWarning):
 
 class InvalidInputError(OdemomError, ValueError):
     """An argument is not what was expected; the message says what was given and what to do."""
+
+
+class IntegrationError(OdemomError):
+    """A numerical integration could not reach its horizon; the message says why and what to do."""
 
 
 class MatrixFileError(InvalidInputError):

@@ -1,0 +1,252 @@
+"""Results on disk: written whole or not at all, as strict JSON, with where they come from.
+
+This module imports no torch: it reports on torch only where something else has loaded it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import secrets
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from odemom.checks import expect, invalid, shown
+
+__all__ = ["jsonable", "provenance", "write_json", "write_text_atomic"]
+
+_VERSIONS_OF = ("numpy", "scipy", "torch")
+
+
+def write_text_atomic(path: str | os.PathLike[str], text: str) -> Path:
+    """Write ``text`` (UTF-8) to ``path``, so that a reader sees the old file or the new one.
+
+    The text goes to a temporary file in the same folder, reaches the disk, and is renamed over
+    ``path``: a crash half-way leaves the old file as it was.
+
+    Parameters
+    ----------
+    path : path-like
+        Missing parent folders are created.
+    text : str
+        Written with Unix line ends on every platform.
+
+    Returns
+    -------
+    Path
+        The path written.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``path`` is a folder, or one of its parents is a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text_atomic(Path(folder) / "new" / "note.txt", "x' = f(x)").read_text()
+    "x' = f(x)"
+    """
+    target = Path(path)
+    expect(not target.is_dir(), "path", got=f"the folder {target}", expected="the path of a file")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise invalid(
+            "path",
+            got=f"{target}, of which a parent is a file",
+            expected="a path in a folder that exists or can be made",
+        ) from None
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(beside, "x", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(beside, target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def write_json(path: str | os.PathLike[str], payload: object) -> Path:
+    """Write ``payload`` as strict JSON, atomically: see `jsonable` and `write_text_atomic`.
+
+    Keys keep the order of ``payload``, so that equal payloads give equal files.
+
+    Parameters
+    ----------
+    path : path-like
+        Missing parent folders are created.
+    payload : object
+        Anything that `jsonable` takes.
+
+    Returns
+    -------
+    Path
+        The path written.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``payload`` holds what JSON cannot say; nothing is written then.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(write_json(Path(folder) / "r.json", {"eps": math.inf}).read_text(), end="")
+    {
+      "eps": "inf"
+    }
+    """
+    text = json.dumps(jsonable(payload), indent=2, allow_nan=False, ensure_ascii=False)
+    return write_text_atomic(path, text + "\n")
+
+
+def jsonable(value: Any, name: str = "payload") -> Any:
+    """``value`` in the types of JSON, without losing what a number is.
+
+    Strict JSON has no non-finite numbers. They become the strings ``"inf"``, ``"-inf"`` and
+    ``"nan"``, which Python's `float` reads back; a ``null`` could not say which one it was.
+    Fractions become strings such as ``"1/3"``, which `fractions.Fraction` reads back.
+
+    Parameters
+    ----------
+    value : object
+        None, bools, numbers, strings, paths, NumPy scalars and arrays, dataclass instances, and
+        mappings with string keys, lists and tuples of these.
+    name : str
+        What the message calls the value.
+
+    Returns
+    -------
+    object
+        None, bool, int, float, str, list or dict.
+
+    Raises
+    ------
+    InvalidInputError
+        If an entry is of another type; the message says where.
+
+    Examples
+    --------
+    >>> jsonable({"eps": Fraction(1, 3), "loss": [0.5, math.nan]})
+    {'eps': '1/3', 'loss': [0.5, 'nan']}
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return number if math.isfinite(number) else str(number)
+    if isinstance(value, Fraction | os.PathLike):
+        return str(value)
+    if isinstance(value, np.bool_ | np.integer | np.ndarray):
+        return jsonable(value.tolist(), name)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {f.name: jsonable(getattr(value, f.name), f"{name}.{f.name}") for f in fields}
+    if isinstance(value, Mapping):
+        return {
+            _key(key, name): jsonable(entry, f"{name}[{key!r}]") for key, entry in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [jsonable(entry, f"{name}[{i}]") for i, entry in enumerate(value)]
+    raise invalid(
+        name,
+        got=f"{shown(value)} of type {type(value).__name__}",
+        expected="numbers, strings, lists and mappings, which JSON can say",
+    )
+
+
+def _key(key: object, name: str) -> str:
+    if not isinstance(key, str):
+        raise invalid(
+            name,
+            got=f"the key {shown(key)} of type {type(key).__name__}",
+            expected="string keys",
+            fix="JSON would turn it into a string without a word; convert it first.",
+        )
+    return key
+
+
+def provenance(seed: int | None = None) -> dict[str, Any]:
+    """Where a result comes from: versions, machine, seed and date.
+
+    Parameters
+    ----------
+    seed : int, optional
+        The seed of the run, recorded as it is.
+
+    Returns
+    -------
+    dict
+        ``seed``, ``date`` (UTC, ISO 8601), ``versions`` (odemom, python, numpy, scipy and, only
+        where it is loaded, torch), ``platform``, ``cpu``, ``cpu_count`` and ``gpu`` (a list of
+        names, or None where torch is not loaded and nobody has looked).
+
+    Examples
+    --------
+    >>> sorted(provenance(seed=3))
+    ['cpu', 'cpu_count', 'date', 'gpu', 'platform', 'seed', 'versions']
+    """
+    return {
+        "seed": seed,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "cpu_count": os.cpu_count(),
+        "gpu": _gpu_names(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of odemom, python and the numeric packages (torch only where it is loaded).
+
+    Examples
+    --------
+    >>> versions()["numpy"] == np.__version__
+    True
+    """
+    from odemom import __version__
+
+    found = {"odemom": __version__, "python": platform.python_version()}
+    for package in _VERSIONS_OF:
+        if package == "torch" and "torch" not in sys.modules:
+            continue
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_name() -> str:
+    # platform.processor() is empty or only the architecture on Linux.
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _gpu_names() -> list[str] | None:
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

@@ -1,0 +1,8 @@
+"""Which matrices a flow represents: the decision, its reasons, and Jordan structure."""
+
+from odemom.representability.algebraic import AlgebraicNumber as AlgebraicNumber
+from odemom.representability.analyze import analyze as analyze
+from odemom.representability.analyze import is_representable as is_representable
+from odemom.representability.report import EigenvalueReport as EigenvalueReport
+from odemom.representability.report import Obstruction as Obstruction
+from odemom.representability.report import Representability as Representability

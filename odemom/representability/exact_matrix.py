@@ -1,0 +1,142 @@
+"""Exact matrices: which input counts as exact, and its form for exact arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from odemom.checks import (
+    as_array,
+    as_float_matrices,
+    as_fraction,
+    expect,
+    invalid,
+    is_exact_number,
+    require_finite,
+    require_square,
+    shown,
+)
+
+if TYPE_CHECKING:
+    import flint
+
+__all__ = ["ExactMatrix", "read_matrices"]
+
+EXPECTED = "a real square matrix (d, d)"
+
+
+@dataclass(frozen=True)
+class ExactMatrix:
+    """The rational matrix ``numerator / denominator``.
+
+    Attributes
+    ----------
+    numerator : flint.fmpz_mat, shape (d, d)
+    denominator : int
+        Positive.
+    """
+
+    numerator: flint.fmpz_mat
+    denominator: int
+
+    @property
+    def dimension(self) -> int:
+        """The number of rows."""
+        return self.numerator.nrows()
+
+    @classmethod
+    def from_entries(cls, rows: list[list[Any]]) -> ExactMatrix:
+        """From ints, Fractions or finite floats, which are read as dyadic rationals."""
+        import flint
+
+        if all(type(entry) is int for row in rows for entry in row):
+            return cls(flint.fmpz_mat(rows), 1)
+        fractions = [[as_fraction(entry) for entry in row] for row in rows]
+        denominator = math.lcm(*(entry.denominator for row in fractions for entry in row))
+        scaled = [[int(entry * denominator) for entry in row] for row in fractions]
+        return cls(flint.fmpz_mat(scaled), denominator)
+
+    def rows(self) -> list[list[Fraction]]:
+        """The entries."""
+        return [
+            [Fraction(int(x), self.denominator) for x in row] for row in self.numerator.tolist()
+        ]
+
+
+def read_matrices(value: Any, exact: bool | None, name: str = "D") -> np.ndarray:
+    """A matrix or a stack of them: float64, or objects where exact arithmetic is to decide.
+
+    Parameters
+    ----------
+    value : array_like, shape (..., d, d)
+    exact : bool or None
+        None: exact if and only if every entry is an exact number. True: floats are read as the
+        dyadic rationals that they are. False: everything is rounded to double precision.
+
+    Returns
+    -------
+    ndarray of float64, or of object or integers (exact numbers, or floats to be read exactly)
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    expect(
+        exact is None or isinstance(exact, bool | np.bool_),
+        "exact",
+        got=shown(exact),
+        expected="None, True or False",
+    )
+    array = as_array(value, name, EXPECTED)
+    if exact is False or (exact is None and array.dtype.kind == "f"):
+        return as_float_matrices(array, name)
+    if array.dtype.kind in "iub":
+        require_square(array.shape, name, stacks=True)
+        return array
+    if array.dtype.kind == "f":
+        require_square(array.shape, name, stacks=True)
+        require_finite(array, name)
+        return array.astype(object) if array.dtype.itemsize <= 8 else _objects(array)
+    if array.dtype.kind == "O" and (exact or any(isinstance(x, float) for x in array.flat)):
+        return _exact_objects(array, bool(exact), name)
+    if array.dtype.kind == "O" and all(is_exact_number(x) for x in array.flat):
+        require_square(array.shape, name, stacks=True)
+        return array
+    return as_float_matrices(array, name)  # refuses the rest by name
+
+
+def _objects(array: np.ndarray) -> np.ndarray:
+    """An object array of the entries themselves: tolist would round long doubles."""
+    objects = np.empty(array.shape, dtype=object)
+    for where in np.ndindex(array.shape):
+        objects[where] = array[where]
+    return objects
+
+
+def _exact_objects(array: np.ndarray, exact: bool, name: str) -> np.ndarray:
+    require_square(array.shape, name, stacks=True)
+    for where, entry in np.ndenumerate(array):
+        is_float = isinstance(entry, float | np.floating)
+        if (is_float and exact and math.isfinite(entry)) or is_exact_number(entry):
+            continue
+        raise invalid(
+            name,
+            got=f"the entry {shown(entry)} ({type(entry).__name__}) at {list(where)} of an object "
+            "array",
+            expected="exact numbers only: int, Fraction, SymPy rational",
+            fix="exact=True reads finite floats as the rationals that they are."
+            if is_float
+            else "",
+        )
+    return array
+
+
+def matrices_of(array: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """The matrices of a stack, each with its index."""
+    for where in np.ndindex(array.shape[:-2]):
+        yield where, array[where]

@@ -1,0 +1,306 @@
+"""The decision on floating input: certain where every nearby matrix agrees, or borderline.
+
+Let delta = tol ||D||_2. Two things are computed from the real Schur form T of D.
+
+*What is certain.* S = {x real : sigma_min(D - x I) <= delta} is the set of real numbers that are an
+eigenvalue of some real matrix within delta of D. If S does not meet (-inf, t], t the threshold of
+the flow, then no matrix that close is obstructed. If y <= t is not in S then det(D' - y I) has the
+same sign for all those D'; hence if D has an odd number of real eigenvalues below y, so has every
+D', one of them has odd multiplicity, and all D' are obstructed. In every other case some real
+matrix within delta has a simple eigenvalue below t while another has not: borderline. The ends of
+the intervals of S are real eigenvalues of [[T, -delta I], [-delta I, T']] (Byers, 1988).
+
+*The nearest structured matrix.* Eigenvalues are merged, along the single-linkage tree of the
+spectrum, where a matrix within delta has them as one: the staircase of rank decisions on D - mu I
+(Kågström and Ruhe, 1980), with singular values up to delta/sqrt(d) taken for 0, must account for
+all of them. It gives the block sizes, for which the theorem is then evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse.csgraph
+
+from odemom.flows.base import Flow, RealImage
+from odemom.representability.criterion import attainment_at, unmet_condition
+from odemom.representability.exact import POSITIONS, sizes_from_weyr
+from odemom.representability.report import EigenvalueReport, Obstruction, Representability
+
+__all__ = ["analyze_floating", "default_tol"]
+
+
+def default_tol(d: int, unit: float) -> float:
+    """8 d u: the backward error of the Schur form is below d u ||D|| in practice (Higham 2002,
+    chapter 1), and the rank decisions of the staircase are taken at 1/sqrt(d) of it.
+
+    Parameters
+    ----------
+    d : int
+        The dimension.
+    unit : float
+        The spacing 2u of the input's floating-point type at 1.
+    """
+    return 4 * d * unit
+
+
+@dataclass(frozen=True)
+class SchurForm:
+    """A real Schur form with what the decision asks of it.
+
+    Attributes
+    ----------
+    t : ndarray of float64, shape (d, d)
+    eigenvalues : ndarray of complex128, shape (d,)
+        Real ones have an imaginary part that is exactly 0.
+    norm : float
+        The spectral norm.
+    """
+
+    t: np.ndarray
+    eigenvalues: np.ndarray
+    norm: float
+
+    @classmethod
+    def of(cls, d: np.ndarray) -> SchurForm:
+        """The form of a matrix, shape (d, d)."""
+        t, _ = scipy.linalg.schur(d, output="real")
+        return cls(t, _quasi_triangular_eigenvalues(t), float(np.linalg.norm(t, 2)))
+
+    @property
+    def dimension(self) -> int:
+        """The number of rows."""
+        return self.t.shape[0]
+
+    def smallest_singular_value(self, x: float) -> float:
+        """The distance from D to the real matrices that have the real eigenvalue x."""
+        shifted = self.t - x * np.eye(self.dimension)
+        return float(np.linalg.svd(shifted, compute_uv=False)[-1])
+
+    def staircase(self, mu: float, delta: float) -> list[int]:
+        """How many Jordan blocks of mu have size >= 1, >= 2, ..., singular values <= delta being 0.
+
+        Each step splits off the null space and goes on with the quotient.
+        """
+        n, at_least = self.t - mu * np.eye(self.dimension), []
+        while n.shape[0]:
+            _, singular, vt = np.linalg.svd(n)
+            rank = int((singular > delta).sum())
+            if rank == n.shape[0]:
+                break
+            at_least.append(n.shape[0] - rank)
+            range_basis = vt[:rank]
+            n = range_basis @ n @ range_basis.T
+        return at_least
+
+
+def _quasi_triangular_eigenvalues(t: np.ndarray) -> np.ndarray:
+    """From the diagonal blocks, which LAPACK leaves as [[a, b], [c, a]] with b c < 0."""
+    values = np.diag(t).astype(np.complex128)
+    for i in np.flatnonzero(np.diag(t, -1)):
+        imaginary = np.sqrt(abs(t[i, i + 1])) * np.sqrt(abs(t[i + 1, i]))
+        values[i : i + 2] += np.array([1j, -1j]) * imaginary
+    return values
+
+
+# --- what is certain ---------------------------------------------------------------------------
+
+
+def certain_verdict(form: SchurForm, image: RealImage, delta: float) -> bool | None:
+    """The verdict shared by all real matrices within ``delta``, or None when they differ."""
+    if image.threshold is None:
+        return True
+    t = image.threshold.value
+    clear_at_threshold = form.smallest_singular_value(t) > delta
+    if image.below.kind == "regular":
+        return True if clear_at_threshold else None
+    real = np.real(form.eigenvalues)[np.imag(form.eigenvalues) == 0]
+    ends = _level_set_ends(form, delta)
+    ends = ends[ends <= t]
+    if clear_at_threshold and not ends.size and not (real <= t).any():
+        return True
+    separators = (ends[1:] + ends[:-1]) / 2
+    candidates = [y for y in separators if (real < y).sum() % 2]
+    if clear_at_threshold and (real < t).sum() % 2:
+        return False
+    if any(form.smallest_singular_value(y) > delta for y in candidates):
+        return False
+    return None
+
+
+def _level_set_ends(form: SchurForm, delta: float) -> np.ndarray:
+    """The real x at which some singular value of D - x I equals delta, in increasing order."""
+    coupling = -delta * np.eye(form.dimension)
+    pencil = np.block([[form.t, coupling], [coupling, form.t.T]])
+    values = np.linalg.eigvals(pencil)
+    # A real end that is double at working precision may be computed as a close pair.
+    roundoff = np.sqrt(np.finfo(float).eps) * delta
+    return np.sort(np.real(values)[np.abs(np.imag(values)) <= roundoff])
+
+
+# --- the nearest structured matrix -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Eigenvalues that count as one.
+
+    Attributes
+    ----------
+    value : float or complex
+    members : tuple of complex
+        The computed eigenvalues.
+    sizes : tuple of int
+        Jordan block sizes; of each of the conjugates when ``value`` is not real.
+    at_threshold : bool
+    """
+
+    value: float | complex
+    members: tuple[complex, ...]
+    sizes: tuple[int, ...]
+    at_threshold: bool = False
+
+
+def structured_clusters(form: SchurForm, image: RealImage, tol: float) -> list[Cluster]:
+    """The spectrum of the nearest structured matrix, as far as the threshold makes it matter."""
+    # A conjugate pair is one point of the upper half plane, so that clusters are closed under
+    # conjugation.
+    points = form.eigenvalues[np.imag(form.eigenvalues) >= 0]
+    clusters: list[Cluster] = []
+    pending = [np.arange(points.size)]
+    while pending:
+        nodes = pending.pop()
+        cluster = _real_cluster(form, points[nodes], image, tol)
+        if cluster is not None:
+            clusters.append(cluster)
+        elif nodes.size == 1:
+            clusters.append(
+                Cluster(complex(points[nodes[0]]), _with_conjugates(points[nodes]), (1,))
+            )
+        else:
+            pending.extend(_split(points, nodes))
+    return clusters
+
+
+def _with_conjugates(points: np.ndarray) -> tuple[complex, ...]:
+    return tuple(complex(z) for p in points for z in ((p,) if p.imag == 0 else (p, p.conjugate())))
+
+
+def _real_cluster(
+    form: SchurForm, points: np.ndarray, image: RealImage, tol: float
+) -> Cluster | None:
+    """These eigenvalues as one real eigenvalue, if a matrix within delta has them so."""
+    members = _with_conjugates(points)
+    m, delta = len(members), tol * form.norm
+    # An m-fold eigenvalue moves by about (delta/||D||)^{1/m} ||D||; the factor allows for
+    # ill-conditioned ones. Beyond, no staircase need be tried.
+    radius = 10 * form.norm * tol ** (1 / m)
+    if np.abs(np.imag(points)).max() > radius or np.ptp(np.real(points)) > 2 * radius:
+        return None
+    mean = float(np.mean([z.real for z in members]))
+    threshold = None if image.threshold is None else image.threshold.value
+    if threshold is not None and mean - radius > threshold:
+        return Cluster(mean, members, (1,)) if m == 1 else None
+    small = delta / np.sqrt(form.dimension)
+    if threshold is not None and abs(mean - threshold) <= radius:
+        sizes = sizes_from_weyr(form.staircase(threshold, small))
+        if sum(sizes) == m:
+            return Cluster(threshold, members, sizes, at_threshold=True)
+    if m == 1:
+        return Cluster(mean, members, (1,))
+    sizes = sizes_from_weyr(form.staircase(mean, small))
+    return Cluster(mean, members, sizes) if sum(sizes) == m else None
+
+
+def _split(points: np.ndarray, nodes: np.ndarray) -> list[np.ndarray]:
+    """The parts of a single-linkage cluster when its longest links are cut."""
+    chosen = points[nodes]
+    distance = np.abs(chosen[:, None] - chosen[None, :])
+    reach = _minimax_link(distance)
+    linked = distance < reach * (1 - 1e-9)
+    np.fill_diagonal(linked, True)
+    _, labels = scipy.sparse.csgraph.connected_components(linked, directed=False)
+    return [nodes[labels == label] for label in range(labels.max() + 1)]
+
+
+def _minimax_link(distance: np.ndarray) -> float:
+    """The longest edge of the minimum spanning tree (Prim), so the height of single linkage."""
+    best = distance[0].copy()
+    outside = np.ones(best.size, dtype=bool)
+    outside[0] = False
+    longest = 0.0
+    while outside.any():
+        following = int(np.argmin(np.where(outside, best, np.inf)))
+        longest = max(longest, float(best[following]))
+        outside[following] = False
+        best = np.minimum(best, distance[following])
+    return longest
+
+
+# --- the report --------------------------------------------------------------------------------
+
+
+def analyze_floating(d: np.ndarray, flow: Flow, tol: float) -> Representability:
+    """Decide for a float64 matrix, shape (d, d), not zero, with the relative tolerance ``tol``."""
+    form, image = SchurForm.of(d), flow.real_image
+    delta = tol * form.norm
+    certain = certain_verdict(form, image, delta)
+    clusters = structured_clusters(form, image, tol)
+    decisions = [_decide(cluster, image) for cluster in clusters]
+    if certain is not None and certain == any(o is not None for _, o in decisions):
+        # The merged matrix lies beyond delta after all: judge the spectrum as it was computed.
+        clusters = [Cluster(_own(z), (z,), (1,)) for z in map(complex, form.eigenvalues)]
+        decisions = [_decide(cluster, image) for cluster in clusters]
+    eigenvalues = sorted(
+        (e for e, _ in decisions), key=lambda e: (e.position == "non-real", complex(e.value).real)
+    )
+    obstructions = tuple(o for _, o in decisions if o is not None)
+    return Representability(
+        representable=not obstructions if certain is None else certain,
+        status="borderline" if certain is None else "certain",
+        exact=False,
+        flow=flow,
+        dimension=form.dimension,
+        threshold=None if image.threshold is None else image.threshold.describe(),
+        eigenvalues=tuple(eigenvalues),
+        obstructions=obstructions,
+        tol=tol,
+        reason="" if certain is not None else _reason(eigenvalues),
+    )
+
+
+def _own(z: complex) -> float | complex:
+    return z.real if z.imag == 0 else z
+
+
+def _decide(cluster: Cluster, image: RealImage) -> tuple[EigenvalueReport, Obstruction | None]:
+    merged = cluster.members if len(cluster.members) > 1 else ()
+    value = cluster.value
+    if isinstance(value, complex) and value.imag != 0:
+        return EigenvalueReport(value, 1, "non-real"), None
+    value = value.real
+    position = 1
+    if image.threshold is not None:
+        t = image.threshold.value
+        position = 0 if cluster.at_threshold else int(np.sign(value - t))
+    attainment = attainment_at(image, position)
+    needed = None if attainment.kind == "regular" else cluster.sizes
+    report = EigenvalueReport(
+        value, len(cluster.members), POSITIONS[position], needed, merged if needed else ()
+    )
+    condition = unmet_condition(attainment, cluster.sizes) if needed else None
+    return report, Obstruction(report, attainment, condition) if condition else None
+
+
+def _reason(eigenvalues: Sequence[EigenvalueReport]) -> str:
+    for e in eigenvalues:
+        if e.merged:
+            found = ", ".join(f"{z.real:.6g}" if z.imag == 0 else f"{z:.6g}" for z in e.merged[:4])
+            more = "" if len(e.merged) <= 4 else ", ..."
+            return f"the eigenvalues {found}{more} were merged into {e.text}"
+        if e.position == "at":
+            return f"the eigenvalue {e.text} cannot be told from the threshold"
+    return "an eigenvalue is so ill conditioned that rounding could take it across the threshold"

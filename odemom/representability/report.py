@@ -1,0 +1,260 @@
+"""What a decision returns: verdict, reasons, and how far they can be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+from odemom.flows.base import Attainment, Flow
+from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
+
+__all__ = ["EigenvalueReport", "Obstruction", "Representability"]
+
+Position = Literal["above", "at", "below", "non-real"]
+
+
+@dataclass(frozen=True)
+class EigenvalueReport:
+    """One eigenvalue of D, and what the theorem says about it.
+
+    Attributes
+    ----------
+    value : Fraction, AlgebraicNumber, float or complex
+        Exact on exact input.
+    multiplicity : int
+        The algebraic multiplicity.
+    position : {"above", "at", "below", "non-real"}
+        Where the eigenvalue lies with respect to the flow's threshold.
+    blocks : tuple of int, or None
+        The Jordan block sizes, in decreasing order, where the decision depends on them.
+    merged : tuple of complex
+        On floating input, the computed eigenvalues that were merged into this one, when they
+        are more than one.
+    """
+
+    value: Eigenvalue
+    multiplicity: int
+    position: Position
+    blocks: tuple[int, ...] | None = None
+    merged: tuple[complex, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The value for a sentence: exact where that is short."""
+        value = self.value
+        if isinstance(value, Fraction):
+            return str(value) if len(str(value)) <= 20 else f"{float_or_inf(value):.6g}"
+        if isinstance(value, AlgebraicNumber):
+            return value.text()
+        return f"{value:.6g}"
+
+
+@dataclass(frozen=True)
+class Obstruction:
+    """An eigenvalue that no theta can produce, with the condition that fails.
+
+    Attributes
+    ----------
+    eigenvalue : EigenvalueReport
+    attainment : Attainment
+        How psi takes the eigenvalue.
+    condition : str
+        The condition of the theorem that its block sizes do not meet, in words.
+    """
+
+    eigenvalue: EigenvalueReport
+    attainment: Attainment
+    condition: str
+
+
+@dataclass(frozen=True)
+class Representability:
+    """Whether a flow represents D: the verdict, its reasons and its certainty.
+
+    ``bool(report)`` is the verdict.
+
+    Attributes
+    ----------
+    representable : bool
+        The verdict; on borderline floating input, that for the nearest structured matrix
+        (clustered eigenvalues merged).
+    status : {"certain", "borderline"}
+        ``"certain"``: on exact input a theorem; on floating input it holds for every real matrix
+        within ``tol * ||D||_2`` of D. ``"borderline"``: matrices that close differ in the answer.
+    exact : bool
+        Whether exact arithmetic decided.
+    flow : Flow
+    dimension : int
+    threshold : str or None
+        Name and value of the threshold below which psi takes no real value on the real line.
+    eigenvalues : tuple of EigenvalueReport
+    obstructions : tuple of Obstruction
+        Empty if and only if ``representable``.
+    tol : float or None
+        The relative tolerance that was used; None on exact input.
+    reason : str
+        On borderline input, what is too close to call.
+    """
+
+    representable: bool
+    status: Literal["certain", "borderline"]
+    exact: bool
+    flow: Flow
+    dimension: int
+    threshold: str | None
+    eigenvalues: tuple[EigenvalueReport, ...] = field(repr=False)
+    obstructions: tuple[Obstruction, ...]
+    tol: float | None = None
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.representable
+
+    def explain(self) -> str:
+        """The decision and its reasons in plain sentences.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import odemom
+        >>> print(odemom.analyze([[-1]], "1/2").explain())
+        This 1 x 1 matrix is not representable by 1/2 x'' + x' = theta x, x'(0) = 0 on [0, 1]. The
+        eigenvalue -1 lies below lambda_eps = -0.383322 and has one Jordan block, of size 1: every
+        block size must occur an even number of times, but size 1 occurs once. Decided in exact
+        arithmetic.
+        """
+        size = f"This {self.dimension} x {self.dimension} matrix"
+        verdict = "is representable" if self.representable else "is not representable"
+        sentences = [f"{size} {verdict} by {self.flow.describe()}."]
+        sentences += [self._obstruction_sentence(o) for o in self.obstructions]
+        if self.representable:
+            sentences += self._reasons()
+        sentences.append(self._certainty())
+        return " ".join(sentences)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data for JSON: exact numbers as text, complex ones as pairs.
+
+        Returns
+        -------
+        dict
+            Keys ``representable``, ``status``, ``exact``, ``flow``, ``dimension``, ``threshold``,
+            ``tol``, ``reason``, ``eigenvalues``, ``obstructions``, ``explanation``.
+        """
+        return {
+            "representable": self.representable,
+            "status": self.status,
+            "exact": self.exact,
+            "flow": self.flow.describe(),
+            "dimension": self.dimension,
+            "threshold": self.threshold,
+            "tol": self.tol,
+            "reason": self.reason,
+            "eigenvalues": [_eigenvalue_dict(e) for e in self.eigenvalues],
+            "obstructions": [
+                {
+                    "eigenvalue": _value_json(o.eigenvalue.value),
+                    "blocks": list(o.eigenvalue.blocks or ()),
+                    "attained": o.attainment.kind,
+                    "condition": o.condition,
+                }
+                for o in self.obstructions
+            ],
+            "explanation": self.explain(),
+        }
+
+    def _obstruction_sentence(self, obstruction: Obstruction) -> str:
+        eigenvalue = obstruction.eigenvalue
+        return (
+            f"The eigenvalue {eigenvalue.text} {self._where(eigenvalue)} and has "
+            f"{blocks_text(eigenvalue.blocks or ())}: {obstruction.condition}."
+        )
+
+    def _where(self, eigenvalue: EigenvalueReport) -> str:
+        verb = {"above": "lies above", "at": "equals", "below": "lies below"}
+        return f"{verb[eigenvalue.position]} {self.threshold}"
+
+    def _reasons(self) -> list[str]:
+        if self.threshold is None:
+            return ["This flow takes every real value at a regular point: no matrix is obstructed."]
+        sentences = []
+        real = [e for e in self.eigenvalues if e.position != "non-real"]
+        if not real:
+            return ["It has no real eigenvalue, and non-real ones never obstruct."]
+        for e in real:
+            if e.position != "above":
+                sentences.append(
+                    f"The eigenvalue {e.text} {self._where(e)}, but its Jordan blocks "
+                    f"({blocks_text(e.blocks or ())}) are such as theta can produce."
+                )
+        if any(e.position == "above" for e in real):
+            which = "All its real eigenvalues" if not sentences else "Its other real eigenvalues"
+            sentences.append(f"{which} lie above {self.threshold}.")
+        return sentences
+
+    def _certainty(self) -> str:
+        if self.exact:
+            return "Decided in exact arithmetic."
+        if self.status == "certain":
+            return (
+                "Certain: the answer is the same for every matrix within "
+                f"{self.tol:.2g} ||D|| of this one."
+            )
+        return (
+            f"Borderline: matrices within {self.tol:.2g} ||D|| of this one differ in the answer"
+            + (f", because {self.reason}." if self.reason else ".")
+        )
+
+
+def blocks_text(sizes: Sequence[int]) -> str:
+    """Jordan blocks in words: ``one Jordan block, of size 2``.
+
+    Examples
+    --------
+    >>> blocks_text([2, 2, 1])
+    '3 Jordan blocks: 2 of size 2 and 1 of size 1'
+    """
+    counts = sorted(Counter(sizes).items(), reverse=True)
+    if len(sizes) == 1:
+        return f"one Jordan block, of size {sizes[0]}"
+    if len(counts) == 1:
+        return f"{len(sizes)} Jordan blocks, each of size {sizes[0]}"
+    parts = " and ".join(f"{count} of size {size}" for size, count in counts)
+    return f"{len(sizes)} Jordan blocks: {parts}"
+
+
+def float_or_inf(value: Fraction) -> float:
+    """The value rounded to double precision; infinite where it exceeds the doubles."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def _value_json(value: Eigenvalue) -> Any:
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, AlgebraicNumber):
+        z = complex(value)
+        return {
+            "minimal_polynomial": [str(c) for c in value.polynomial],
+            "approximation": z.real if value.is_real else [z.real, z.imag],
+        }
+    return [value.real, value.imag] if isinstance(value, complex) else value
+
+
+def _eigenvalue_dict(e: EigenvalueReport) -> dict[str, Any]:
+    return {
+        "value": _value_json(e.value),
+        "multiplicity": e.multiplicity,
+        "position": e.position,
+        "blocks": None if e.blocks is None else list(e.blocks),
+        "merged": [[z.real, z.imag] for z in e.merged],
+    }
