@@ -126,8 +126,9 @@ def _tolerance(tol: Any, given: Any, matrices: np.ndarray) -> float:
         expect(0 < value < 1, "tol", got=shown(tol), expected="a number in (0, 1)")
         return value
     dtype = getattr(given, "dtype", None)
-    narrow = isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8
-    unit = np.finfo(dtype if narrow else np.float64).eps
+    unit = np.finfo(np.float64).eps
+    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
+        unit = np.finfo(dtype).eps
     return default_tol(matrices.shape[-1], float(unit))
 
 

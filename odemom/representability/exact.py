@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from odemom.errors import UndecidedError
 from odemom.flows.base import Flow, RealImage, Threshold
@@ -67,8 +67,9 @@ class Factor:
         import flint
 
         with flint.ctx.workprec(precision):
-            roots = [root for root, _ in self.polynomial.complex_roots()]
-            return [root / self.matrix.denominator for root in roots]
+            q = flint.acb(self.matrix.denominator)
+            roots: Any = self.polynomial.complex_roots()
+            return [root / q for root, _ in roots]
 
     @cached_property
     def approximate_roots(self) -> list[flint.acb]:
@@ -226,8 +227,7 @@ def _decide(
 
 def _order(entry: tuple[EigenvalueReport, Obstruction | None]) -> tuple[bool, float, float]:
     report, _ = entry
-    value = report.value
-    z = complex(float_or_inf(value)) if isinstance(value, Fraction) else complex(value)
+    z = _approximate(report.value)
     return report.position == "non-real", z.real, z.imag
 
 
@@ -242,8 +242,9 @@ def jordan_exact(matrix: ExactMatrix) -> dict[Eigenvalue, tuple[int, ...]]:
 
 
 def _spectrum_order(entry: tuple[Eigenvalue, tuple[int, ...]]) -> tuple[bool, float, float]:
-    value = entry[0]
-    if isinstance(value, Fraction):
-        return False, value, 0.0
-    z = complex(value)
+    z = _approximate(entry[0])
     return z.imag != 0, z.real, z.imag
+
+
+def _approximate(value: Eigenvalue) -> complex:
+    return complex(float_or_inf(value)) if isinstance(value, Fraction) else complex(value)

@@ -67,7 +67,7 @@ class SchurForm:
     @classmethod
     def of(cls, d: np.ndarray) -> SchurForm:
         """The form of a matrix, shape (d, d)."""
-        t, _ = scipy.linalg.schur(d, output="real")
+        t = scipy.linalg.schur(d, output="real")[0]
         return cls(t, _quasi_triangular_eigenvalues(t), float(np.linalg.norm(t, 2)))
 
     @property

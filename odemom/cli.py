@@ -1,0 +1,209 @@
+"""The command line: exit status 0 done, 1 a negative answer to `check`, 2 bad input.
+
+Heavy modules are imported inside the commands, so that ``odemom --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from odemom.errors import OdemomError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="odemom",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Which maps can a second-order ODE, and the Momentum ResNet, represent?",
+)
+
+Eps = Annotated[
+    str,
+    typer.Option("--eps", "-e", help="The mass in [0, inf]: 0.5, 1/2, inf. Text is taken exactly."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write into; it may be new.")]
+
+
+def main() -> None:
+    """Run the command line and leave with its status."""
+    try:
+        app()
+    except OdemomError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"error: {error}", markup=False, style="red"
+        )
+        sys.exit(2)
+
+
+def _print_json(payload: Any) -> None:
+    from odemom.records import jsonable
+
+    print(json.dumps(jsonable(payload), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _say(text: str) -> None:
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from odemom import __version__
+
+        print(f"odemom {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help=".npy, .csv, .json, .mtx, or text.")],
+    eps: Eps,
+    horizon: Annotated[str, typer.Option(help="The final time T.")] = "1",
+    initial_velocity: Annotated[str, typer.Option(help='"zero" or "field".')] = "zero",
+    tol: Annotated[str | None, typer.Option(help="Relative tolerance on floating input.")] = None,
+    exact: Annotated[
+        bool | None,
+        typer.Option(
+            "--exact/--no-exact",
+            help="Read decimals as the rationals that they are; by default ints and rationals "
+            "such as -3/4 are exact and decimals are not.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide whether the matrix in FILE is representable. Exit status 0 yes, 1 no, 2 bad input."""
+    from odemom.flows.psi import flow_of
+    from odemom.matrix_files import read_matrix
+    from odemom.representability.analyze import analyze
+
+    velocity: Any = initial_velocity
+    flow = flow_of(eps, horizon=horizon, initial_velocity=velocity)
+    report = analyze(read_matrix(file, exact=exact), flow, tol=tol, exact=exact)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        _say(report.explain())
+    raise typer.Exit(0 if report else 1)
+
+
+@app.command("lambda")
+def lambda_(
+    eps: Annotated[str, typer.Argument(help="The mass in [0, inf].")],
+    dps: Annotated[int | None, typer.Option(help="Decimal digits; any number of them.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print lambda_eps, the smallest real value of psi (Theorem 1)."""
+    import mpmath
+
+    from odemom.flows.threshold import lambda_eps
+
+    value = lambda_eps(eps) if dps is None else lambda_eps(eps, dps=dps)
+    text = repr(value) if dps is None else mpmath.nstr(value, dps)
+    if as_json:
+        _print_json({"eps": eps, "lambda_eps": value if dps is None else text, "dps": dps})
+    else:
+        print(text)
+
+
+@app.command()
+def reproduce(
+    figure: Annotated[str, typer.Argument(help="The figure of the paper: fig4.")],
+    out: Out = Path("results"),
+    redraw: Annotated[
+        Path | None, typer.Option(help="Draw again from this .json instead of computing.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a figure of the paper: its numbers as JSON, and PNG and PDF drawn from them."""
+    from odemom import reproduce as figures
+
+    if redraw is None:
+        with Console(stderr=True).status(f"computing {figure}"):
+            files = figures.reproduce(figure, out)
+    else:
+        files = figures.redraw(redraw, out)
+    if as_json:
+        _print_json(files)
+    else:
+        for path in files.values():
+            print(path)
+
+
+@app.command()
+def train(
+    data: Annotated[str, typer.Option(help="The data set: digits.")] = "digits",
+    order: Annotated[int, typer.Option(help="The order of the ODE blocks: 1 or 2.")] = 2,
+    eps: Eps = "1",
+    initial_velocity: Annotated[str, typer.Option(help='"zero" or "field".')] = "zero",
+    epochs: Annotated[int | None, typer.Option(help="Passes through the training set.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
+    seed: Annotated[int, typer.Option(help="Of data split, weights and order of images.")] = 0,
+    adjoint: Annotated[bool, typer.Option(help="Gradients by the adjoint ODE.")] = False,
+    out: Out = Path("results/train"),
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on from the last.ckpt of an interrupted training.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a small ODE network on real images, and test it."""
+    from odemom.checks import as_eps, optional_import
+
+    optional_import("torch", "train")
+    from odemom.experiments import digits
+
+    asked: dict[str, Any] = {
+        "data": data,
+        "order": order,
+        "eps": float(as_eps(eps)),
+        "initial_velocity": initial_velocity,
+        "seed": seed,
+        "adjoint": adjoint,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+    }
+    config = digits.TrainingConfig(**{k: v for k, v in asked.items() if v is not None})
+    try:
+        result = digits.train(config, out_dir=out, resume=resume, progress=not as_json)
+    except KeyboardInterrupt as interrupt:  # its message names the checkpoint to resume from
+        print(f"\ninterrupted: {interrupt}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if as_json:
+        _print_json(result.to_dict())
+        return
+    _say(
+        f"order {config.order}: test accuracy {result.test_accuracy:.2%}, "
+        f"{result.mean_nfe:.1f} function evaluations a forward pass, "
+        f"{result.seconds:.1f} s of training"
+    )
+    _say(f"{result.csv}\n{result.checkpoint}\n{Path(out) / 'result.json'}")
+
+
+@app.command()
+def demo(
+    out: Out = Path("results/demo"),
+    epochs: Annotated[int | None, typer.Option(help="Of each of the two trainings.")] = None,
+) -> None:
+    """A guided tour: decisions explained, Figure 4, two trained networks, one page of results."""
+    from odemom.demo.tour import tour
+
+    tour(out, epochs=epochs)

@@ -1,0 +1,1 @@
+"""Figures: pure functions from the numbers of `odemom.experiments` to matplotlib figures."""
