@@ -5,6 +5,7 @@ This module imports no torch: it reports on torch only where something else has 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -25,7 +26,13 @@ from odemom.checks import expect, invalid, shown
 
 __all__ = ["jsonable", "provenance", "write_json", "write_text_atomic"]
 
-_VERSIONS_OF = ("numpy", "scipy", "torch")
+# module -> distribution, of the packages reported only where something has loaded them
+_IF_LOADED = {
+    "torch": "torch",
+    "torchdiffeq": "torchdiffeq",
+    "lightning": "lightning",
+    "sklearn": "scikit-learn",
+}
 
 
 def write_text_atomic(path: str | os.PathLike[str], text: str) -> Path:
@@ -194,7 +201,8 @@ def provenance(seed: int | None = None) -> dict[str, Any]:
     -------
     dict
         ``seed``, ``date`` (UTC, ISO 8601), ``versions`` (odemom, python, numpy, scipy and, only
-        where it is loaded, torch), ``platform``, ``cpu``, ``cpu_count`` and ``gpu`` (a list of
+        where they are loaded, torch and what trains with it), ``platform``, ``cpu``,
+        ``cpu_count`` and ``gpu`` (a list of
         names, or None where torch is not loaded and nobody has looked).
 
     Examples
@@ -214,7 +222,7 @@ def provenance(seed: int | None = None) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of odemom, python and the numeric packages (torch only where it is loaded).
+    """Versions of odemom, python and the packages below (torch and others only where loaded).
 
     Examples
     --------
@@ -224,13 +232,9 @@ def versions() -> dict[str, str]:
     from odemom import __version__
 
     found = {"odemom": __version__, "python": platform.python_version()}
-    for package in _VERSIONS_OF:
-        if package == "torch" and "torch" not in sys.modules:
-            continue
-        try:
+    for package in ("numpy", "scipy", *(_IF_LOADED[m] for m in _IF_LOADED if m in sys.modules)):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
 
 

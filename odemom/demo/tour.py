@@ -45,6 +45,7 @@ def tour(out_dir: str | os.PathLike[str], *, epochs: int | None = None) -> Path:
     for module in ("torch", "torchdiffeq", "lightning", "sklearn"):
         optional_import(module, "train")
     start = time.perf_counter()
+    configs = _configs(epochs)
     folder, console = as_folder(out_dir), Console(highlight=False)
     console.rule("1  Which matrices can a second-order ODE represent?")
     decided = _decide(folder, console)
@@ -53,7 +54,7 @@ def tour(out_dir: str | os.PathLike[str], *, epochs: int | None = None) -> Path:
         figure = reproduce("fig4", folder)
     console.print(f"written: {figure['png']}")
     console.rule("3  First against second order, trained on handwritten digits")
-    results = _train(folder, epochs, console)
+    results = _train(folder, configs, console)
     chart = _draw_training(results, folder)
     page = Page(decided, figure["png"], chart, results, time.perf_counter() - start)
     path = write_page(page, folder)
@@ -95,15 +96,21 @@ def _explain(example: Example, report: Any, console: Console) -> None:
     console.print(f"  {report.explain()}", style="dim", markup=False)
 
 
-def _train(folder: Path, epochs: int | None, console: Console) -> dict[int, Any]:
-    from odemom.experiments import digits
+def _configs(epochs: int | None) -> list[Any]:
+    """The two trainings; made first, so that a bad number of epochs leaves nothing behind."""
+    from odemom.experiments.digits import TrainingConfig
+
+    limits: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+    return [TrainingConfig(order=order, **limits) for order in (1, 2)]
+
+
+def _train(folder: Path, configs: list[Any], console: Console) -> dict[int, Any]:
+    from odemom.experiments.digits import train
 
     results = {}
-    for order in (1, 2):
-        console.print(f"training the network of order {order}")
-        limits: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
-        config = digits.TrainingConfig(order=order, **limits)
-        results[order] = digits.train(config, out_dir=folder / f"order{order}")
+    for config in configs:
+        console.print(f"training the network of order {config.order}")
+        results[config.order] = train(config, out_dir=folder / f"order{config.order}")
     table = Table(title="digits: 1,797 real 8 x 8 images, a fifth of them for the test")
     for heading in ("order", "test accuracy", "function evaluations", "parameters", "seconds"):
         table.add_column(heading, justify="right")

@@ -172,6 +172,11 @@ def number_text(value: Fraction | float) -> str:
     return str(value)
 
 
+def interval_text(horizon: Fraction | float) -> str:
+    """Where a flow runs, for a sentence: nothing for [0, 1], which is understood."""
+    return "" if horizon == 1 else f" on [0, {number_text(horizon)}]"
+
+
 def as_points(z: Any) -> np.ndarray:
     """``z`` as a float64 or complex128 array."""
     points = np.asarray(z)

@@ -19,7 +19,7 @@ from odemom.flows.base import (
     RealImage,
     as_points,
     exact,
-    number_text,
+    interval_text,
 )
 
 __all__ = ["FirstOrder"]
@@ -71,4 +71,4 @@ class FirstOrder(Flow):
 
     def describe(self) -> str:
         """The equation."""
-        return f"x' = theta x on [0, {number_text(self.horizon)}]"
+        return f"x' = theta x{interval_text(self.horizon)}"

@@ -18,6 +18,7 @@ from odemom.flows.base import (
     RealImage,
     as_points,
     exact,
+    interval_text,
     number_text,
 )
 from odemom.flows.companion import companion_exponential
@@ -133,8 +134,8 @@ class SecondOrder(Flow):
         """The equation."""
         start = "theta x0" if self.field else "0"
         return (
-            f"{number_text(self.eps)} x'' + x' = theta x, x'(0) = {start} "
-            f"on [0, {number_text(self.horizon)}]"
+            f"{number_text(self.eps)} x'' + x' = theta x, x'(0) = {start}"
+            f"{interval_text(self.horizon)}"
         )
 
 

@@ -18,7 +18,7 @@ from odemom.flows.base import (
     RealImage,
     as_points,
     exact,
-    number_text,
+    interval_text,
 )
 from odemom.flows.companion import companion_exponential
 from odemom.flows.wave_kernels import cosh_series, wave_kernels
@@ -79,4 +79,4 @@ class Undamped(Flow):
 
     def describe(self) -> str:
         """The equation."""
-        return f"x'' = theta x, x'(0) = 0 on [0, {number_text(self.horizon)}]"
+        return f"x'' = theta x, x'(0) = 0{interval_text(self.horizon)}"

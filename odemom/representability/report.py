@@ -125,10 +125,9 @@ class Representability:
         --------
         >>> import odemom
         >>> print(odemom.analyze([[-1]], "1/2").explain())
-        This 1 x 1 matrix is not representable by 1/2 x'' + x' = theta x, x'(0) = 0 on [0, 1]. The
-        eigenvalue -1 lies below lambda_eps = -0.383322 and has one Jordan block, of size 1: every
-        block size must occur an even number of times, but size 1 occurs once. Decided in exact
-        arithmetic.
+        This 1 x 1 matrix is not representable by 1/2 x'' + x' = theta x, x'(0) = 0. The eigenvalue
+        -1 lies below lambda_eps = -0.383322 and has one Jordan block, of size 1: every block size
+        must occur an even number of times, but size 1 occurs once. Decided in exact arithmetic.
         """
         size = f"This {self.dimension} x {self.dimension} matrix"
         verdict = "is representable" if self.representable else "is not representable"
