@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# One thread a test process: two workers' thread pools would spin against each other.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -30,10 +32,10 @@ demo: $(VENV)/.train   ## the guided tour, written to results/demo/index.html
 	$(BIN)/odemom demo --out results/demo
 
 test: lint             ## lint, types, tests with coverage (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 test-all: lint         ## the same with the cases marked slow
-	$(BIN)/python -m pytest -n auto -m '' --cov --cov-report=term
+	$(PYTEST) -m '' --cov --cov-report=term
 
 lint: $(VENV)/.dev     ## ruff and pyright
 	$(BIN)/ruff check .

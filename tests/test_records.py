@@ -71,7 +71,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("payload", "message"), REFUSED, ids=str)
+@pytest.mark.parametrize(("payload", "message"), REFUSED, ids=[message for _, message in REFUSED])
 def test_what_json_cannot_say_is_refused_and_the_old_file_stays(tmp_path, payload, message):
     path = write_text_atomic(tmp_path / "r.json", "old")
     with pytest.raises(InvalidInputError, match=message):

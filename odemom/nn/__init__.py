@@ -5,3 +5,5 @@ from __future__ import annotations
 from odemom.checks import optional_import
 
 optional_import("torch", "torch")
+
+from odemom.nn.ode_block import ODEBlock as ODEBlock  # noqa: E402 - torch may be missing above

@@ -1,0 +1,166 @@
+"""What ODEBlock refuses, and how it fails: by name, with what to do."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from odemom.errors import IntegrationError, InvalidInputError
+from odemom.nn import ODEBlock
+
+IDENTITY = nn.Identity()
+BAD_BLOCKS: list[tuple[dict[str, Any], str]] = [
+    ({"f": 3}, "f: got int"),
+    ({"order": 3}, "order: got 3; expected 1 or 2"),
+    ({"order": True}, "order: got True"),
+    ({"order": [2]}, "order: got"),
+    ({"eps": 0}, "use order=1"),
+    ({"eps": -1}, "eps: got -1"),
+    ({"eps": float("nan")}, "eps: got nan"),
+    ({"initial_velocity": "one"}, "initial_velocity: got 'one'"),
+    ({"initial_velocity": "field", "order": 1}, "use order=2"),
+    ({"initial_velocity": "field", "eps": math.inf}, "no limit"),
+    ({"horizon": 0}, "horizon: got 0"),
+    ({"horizon": math.inf}, "horizon: got inf"),
+    ({"horizon": 10**400}, "fits a double"),
+    ({"method": "magic"}, "method: got 'magic'; expected one of dopri5"),
+    ({"method": ["rk4"]}, "method: got"),
+    ({"method": "explicit_adams"}, "method: got 'explicit_adams'"),
+    ({"method": "rk4"}, "options: got no step size"),
+    ({"method": "scipy_solver"}, "SciPy's steps carry no gradient"),
+    ({"rtol": 0}, "rtol: got 0"),
+    ({"rtol": float("nan")}, "rtol: got nan"),
+    ({"atol": -1e-3}, "atol: got -0.001"),
+    ({"adjoint": 1}, "adjoint: got 1"),
+    ({"f": torch.tanh, "adjoint": True}, "must know the parameters"),
+    ({"options": 3}, "options: got 3"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_BLOCKS, ids=[text for _, text in BAD_BLOCKS])
+def test_bad_parameters_are_refused(changes, message):
+    with pytest.raises(InvalidInputError, match=message.replace("(", r"\(")):
+        ODEBlock(**{"f": IDENTITY, **changes})
+
+
+BAD_STATES = [
+    ([1.0], "x: got list"),
+    (torch.ones(2, dtype=torch.int64), "x: got a tensor of dtype torch.int64"),
+    (torch.ones(2, dtype=torch.complex64), "complex64"),
+    (torch.ones(0, 3), r"x: got a tensor of shape \(0, 3\)"),
+    (torch.tensor([[0.0, 1.0], [math.nan, 0.0]]), r"x: got the entry nan at \[1, 0\]"),
+    (torch.tensor(math.inf), r"x: got the entry inf at \[\]"),
+    (torch.ones(2, dtype=torch.float16), "take fixed steps"),
+    (torch.ones(2, dtype=torch.bfloat16), "rtol: got 1e-05 for a state in torch.bfloat16"),
+]
+
+
+@pytest.mark.parametrize(("x", "message"), BAD_STATES, ids=str)
+def test_bad_states_are_refused(x, message):
+    with pytest.raises(InvalidInputError, match=message):
+        ODEBlock(IDENTITY)(x)
+
+
+BAD_FIELDS = [
+    (lambda x: x[:1], r"f\(x\): got shape \(1, 3\)"),
+    (lambda x: x.double(), "torch.float64"),
+    (lambda x: (x,), r"f\(x\): got tuple"),
+    (lambda x: None, "NoneType"),
+]
+
+
+@pytest.mark.parametrize(("f", "message"), BAD_FIELDS)
+def test_a_field_that_changes_the_kind_of_state_is_refused(f, message):
+    with pytest.raises(InvalidInputError, match=message):
+        ODEBlock(f)(torch.ones(2, 3))
+
+
+def test_a_velocity_module_that_changes_the_shape_is_refused():
+    with pytest.raises(InvalidInputError, match=r"initial_velocity\(x\): got shape \(2, 5\)"):
+        ODEBlock(IDENTITY, initial_velocity=nn.Linear(3, 5))(torch.ones(2, 3))
+
+
+BAD_TIMES = [[], [0.5, 0.5], [1.0, 0.5], [-0.1], [1.5], [math.nan], 0.5, ["a"], [[0.0, 1.0]]]
+
+
+@pytest.mark.parametrize("times", BAD_TIMES, ids=str)
+def test_bad_times_are_refused(times):
+    with pytest.raises(InvalidInputError, match="times: got"):
+        ODEBlock(IDENTITY).trajectory(torch.ones(2), times)
+
+
+def test_the_velocity_of_a_first_order_trajectory_is_refused():
+    with pytest.raises(InvalidInputError, match="return_velocity"):
+        ODEBlock(IDENTITY, 1).trajectory(torch.ones(2), [1.0], return_velocity=True)
+
+
+# x' = x^2 from 1 leaves every bound at t = 1.
+FAILURES: list[tuple[dict[str, Any], str]] = [
+    ({"f": lambda x: x**2, "horizon": 2}, "cannot reach|non-finite"),
+    ({"f": lambda x: x * math.nan}, "f returned a non-finite value"),
+    ({"f": lambda x: x, "options": {"max_num_steps": 1}}, "max_num_steps"),
+    (
+        {"f": lambda x: x**3, "horizon": 9, "method": "euler", "options": {"step_size": 1.0}},
+        "left the range",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), FAILURES)
+def test_an_integration_that_fails_says_what_to_do(settings, message):
+    with pytest.raises(IntegrationError, match=message):
+        ODEBlock(order=1, **settings)(torch.full((2,), 1.0))
+
+
+class Broken(torch.autograd.Function):
+    """The identity forwards, without a derivative."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        return gradients[0] * math.nan
+
+
+class WithoutDerivative(nn.Module):
+    def forward(self, x):
+        return Broken.apply(x)
+
+
+def test_an_adjoint_pass_that_fails_says_what_to_do():
+    x0 = torch.ones(2, requires_grad=True)
+    y = ODEBlock(WithoutDerivative(), 1, adjoint=True)(x0)
+    with pytest.raises(IntegrationError, match="non-finite values in state, in the adjoint pass"):
+        y.sum().backward()
+
+
+class Switch(nn.Module):
+    """x' = -x, until `wild` makes it a field that no step size can follow."""
+
+    wild = False
+
+    def forward(self, x):
+        return -x + 1e25 * torch.rand_like(x) if self.wild else -x
+
+
+def test_an_adjoint_pass_without_a_step_says_what_to_do():
+    field = Switch()
+    block = ODEBlock(field, 1, adjoint=True)
+    y = block(torch.ones(2, dtype=torch.float64, requires_grad=True))
+    field.wild = True
+    with pytest.raises(IntegrationError, match="underflow in dt, in the adjoint pass"):
+        y.sum().backward()
+
+
+def test_an_assertion_of_the_field_stays_its_own():
+    def field(x):
+        raise AssertionError("mine")
+
+    with pytest.raises(AssertionError, match="mine"):
+        ODEBlock(field)(torch.ones(2))
