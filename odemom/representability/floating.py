@@ -56,19 +56,35 @@ class SchurForm:
     t : ndarray of float64, shape (d, d)
     eigenvalues : ndarray of complex128, shape (d,)
         Real ones have an imaginary part that is exactly 0.
+    conditions : ndarray of float64, shape (d,)
+        Condition numbers of the eigenvalues: 1/|y* x|, for left and right unit eigenvectors.
+    basis_condition : float
+        Condition number of the matrix of unit eigenvectors, in the Frobenius norm.
     norm : float
         The spectral norm.
     """
 
     t: np.ndarray
     eigenvalues: np.ndarray
+    conditions: np.ndarray
+    basis_condition: float
     norm: float
 
     @classmethod
     def of(cls, d: np.ndarray) -> SchurForm:
         """The form of a matrix, shape (d, d)."""
         t = scipy.linalg.schur(d, output="real")[0]
-        return cls(t, _quasi_triangular_eigenvalues(t), float(np.linalg.norm(t, 2)))
+        eigenvalues, vectors = np.linalg.eig(t)
+        size = len(t)
+        with np.errstate(over="ignore", invalid="ignore"):
+            try:
+                inverse = np.linalg.inv(vectors)
+            except np.linalg.LinAlgError:  # exactly defective
+                inverse = np.full((size, size), np.inf)
+            conditions = np.linalg.norm(inverse, axis=1)
+            basis = float(np.linalg.norm(vectors) * np.linalg.norm(inverse))
+        norm = float(np.linalg.norm(t, 2))
+        return cls(t, eigenvalues.astype(np.complex128), conditions, basis, norm)
 
     @property
     def dimension(self) -> int:
@@ -97,15 +113,6 @@ class SchurForm:
         return at_least
 
 
-def _quasi_triangular_eigenvalues(t: np.ndarray) -> np.ndarray:
-    """From the diagonal blocks, which LAPACK leaves as [[a, b], [c, a]] with b c < 0."""
-    values = np.diag(t).astype(np.complex128)
-    for i in np.flatnonzero(np.diag(t, -1)):
-        imaginary = np.sqrt(abs(t[i, i + 1])) * np.sqrt(abs(t[i + 1, i]))
-        values[i : i + 2] += np.array([1j, -1j]) * imaginary
-    return values
-
-
 # --- what is certain ---------------------------------------------------------------------------
 
 
@@ -114,21 +121,45 @@ def certain_verdict(form: SchurForm, image: RealImage, delta: float) -> bool | N
     if image.threshold is None:
         return True
     t = image.threshold.value
-    clear_at_threshold = form.smallest_singular_value(t) > delta
     if image.below.kind == "regular":
-        return True if clear_at_threshold else None
-    real = np.real(form.eigenvalues)[np.imag(form.eigenvalues) == 0]
+        return True if form.smallest_singular_value(t) > delta else None
+    real = np.sort(np.real(form.eigenvalues)[np.imag(form.eigenvalues) == 0])
+    real = real[real <= t]
+    if not real.size and _all_clear(form, t, delta):
+        return True
+    if _odd_separator(form, real, t, delta):
+        return False
+    return _verdict_by_level_set(form, real, t, delta)
+
+
+def _all_clear(form: SchurForm, t: float, delta: float) -> bool:
+    """Whether no eigenvalue can reach (-inf, t], by the theorem of Bauer and Fike."""
+    z = form.eigenvalues
+    distance = np.where(np.real(z) <= t, np.abs(np.imag(z)), np.abs(z - t)).min()
+    # The residual of computed eigenpairs is of the order of roundoff times the norm.
+    residual = form.dimension * np.finfo(float).eps * form.norm
+    return bool(form.basis_condition * (delta + residual) < distance)
+
+
+def _odd_separator(form: SchurForm, real: np.ndarray, t: float, delta: float) -> bool:
+    """Whether some y <= t outside S has an odd number of real eigenvalues below.
+
+    Tried are t and the middles of the widest gaps; the level set finds the others.
+    """
+    candidates = [t] if real.size % 2 else []
+    gaps = np.diff(real)[::2]
+    widest = np.argsort(gaps)[::-1][:3]
+    candidates += [float(real[2 * i] + gaps[i] / 2) for i in widest if gaps[i] > 2 * delta]
+    return any(form.smallest_singular_value(y) > delta for y in candidates)
+
+
+def _verdict_by_level_set(form: SchurForm, real: np.ndarray, t: float, delta: float) -> bool | None:
     ends = _level_set_ends(form, delta)
     ends = ends[ends <= t]
-    if clear_at_threshold and not ends.size and not (real <= t).any():
-        return True
-    separators = (ends[1:] + ends[:-1]) / 2
-    candidates = [y for y in separators if (real < y).sum() % 2]
-    if clear_at_threshold and (real < t).sum() % 2:
-        return False
-    if any(form.smallest_singular_value(y) > delta for y in candidates):
-        return False
-    return None
+    if not real.size and not ends.size:
+        return True if form.smallest_singular_value(t) > delta else None
+    separators = [y for y in (ends[1:] + ends[:-1]) / 2 if (real < y).sum() % 2]
+    return False if any(form.smallest_singular_value(y) > delta for y in separators) else None
 
 
 def _level_set_ends(form: SchurForm, delta: float) -> np.ndarray:
@@ -168,21 +199,36 @@ def structured_clusters(form: SchurForm, image: RealImage, tol: float) -> list[C
     """The spectrum of the nearest structured matrix, as far as the threshold makes it matter."""
     # A conjugate pair is one point of the upper half plane, so that clusters are closed under
     # conjugation.
-    points = form.eigenvalues[np.imag(form.eigenvalues) >= 0]
+    upper = np.imag(form.eigenvalues) >= 0
+    points, alone = form.eigenvalues[upper], isolated(form, tol * form.norm)[upper]
     clusters: list[Cluster] = []
-    pending = [np.arange(points.size)]
+    pending = [np.array([i]) for i in np.flatnonzero(alone)]
+    if not alone.all():
+        pending.append(np.flatnonzero(~alone))
     while pending:
         nodes = pending.pop()
         cluster = _real_cluster(form, points[nodes], image, tol)
         if cluster is not None:
             clusters.append(cluster)
         elif nodes.size == 1:
-            clusters.append(
-                Cluster(complex(points[nodes[0]]), _with_conjugates(points[nodes]), (1,))
-            )
+            members = _with_conjugates(points[nodes])
+            clusters.append(Cluster(members[0], members, (1,)))
         else:
             pending.extend(_split(points, nodes))
     return clusters
+
+
+def isolated(form: SchurForm, delta: float) -> np.ndarray:
+    """Which eigenvalues stay simple within delta, to first order, with a factor 100 to spare.
+
+    An eigenvalue moves by about its condition number times delta; when the nearest other one (its
+    conjugate included) is much farther away, it is the only one in its component of the
+    delta-pseudospectrum. Those that are to be merged have been split by no more than that.
+    """
+    z = form.eigenvalues
+    distance = np.abs(z[:, None] - z[None, :])
+    np.fill_diagonal(distance, np.inf)
+    return 100 * form.conditions * delta < distance.min(axis=1)
 
 
 def _with_conjugates(points: np.ndarray) -> tuple[complex, ...]:
