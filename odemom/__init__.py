@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from odemom.flows.threshold import lambda_eps as lambda_eps
     from odemom.representability.analyze import analyze as analyze
     from odemom.representability.analyze import is_representable as is_representable
+    from odemom.representability.extremes import maximal_scale as maximal_scale
+    from odemom.representability.extremes import minimal_eps as minimal_eps
+    from odemom.representability.jordan import jordan_structure as jordan_structure
 
 _HOME_OF = {
     "InvalidInputError": "odemom.errors",
@@ -43,6 +46,9 @@ _HOME_OF = {
     "psi": "odemom.flows.psi",
     "analyze": "odemom.representability.analyze",
     "is_representable": "odemom.representability.analyze",
+    "maximal_scale": "odemom.representability.extremes",
+    "minimal_eps": "odemom.representability.extremes",
+    "jordan_structure": "odemom.representability.jordan",
 }
 _SUBPACKAGES = ("flows", "nn", "representability")
 

@@ -64,6 +64,10 @@ class Threshold(Protocol):
         """A ball of about ``precision`` bits that is proven to contain the value."""
         ...
 
+    def is_root_of(self, polynomial: flint.fmpz_poly) -> bool:
+        """Whether an irreducible integer polynomial is proven to vanish at the value."""
+        ...
+
     def describe(self) -> str:
         """Name and value, for a sentence."""
         ...
@@ -86,6 +90,11 @@ class RationalThreshold:
 
         with flint.ctx.workprec(precision):
             return flint.arb(flint.fmpq(self.rational.numerator, self.rational.denominator))
+
+    def is_root_of(self, polynomial: flint.fmpz_poly) -> bool:
+        """Whether an irreducible integer polynomial vanishes at the value."""
+        p, q = self.rational.numerator, self.rational.denominator
+        return polynomial.degree() == 1 and int(polynomial[0]) * q + int(polynomial[1]) * p == 0
 
     def describe(self) -> str:
         """The value, for a sentence."""
@@ -160,19 +169,27 @@ class Flow(ABC):
         """The model as an equation, for a sentence."""
 
 
-def exact(value: Fraction | float) -> Fraction:
+Number = Fraction | float | str
+"""A parameter of a flow: as given, it may be text; a flow keeps it as a Fraction or a float."""
+
+
+def exact(value: Number) -> Fraction:
     """The value as a fraction: a double is the dyadic rational that it is."""
     return Fraction(value)
 
 
-def number_text(value: Fraction | float) -> str:
-    """A parameter as one would write it: ``1/10``, ``0.5``, ``2``, ``inf``."""
+def number_text(value: Number) -> str:
+    """A number as one would write it: ``1/10``, ``0.5``, ``2``, ``inf``; a long one rounded."""
     if isinstance(value, float) and math.isfinite(value) and value == int(value) < 2**53:
         return str(int(value))
+    if isinstance(value, Fraction) and max(abs(value.numerator), value.denominator) >= 10**12:
+        import mpmath
+
+        return str(mpmath.nstr(mpmath.mpf(value.numerator) / value.denominator, 6))
     return str(value)
 
 
-def interval_text(horizon: Fraction | float) -> str:
+def interval_text(horizon: Number) -> str:
     """Where a flow runs, for a sentence: nothing for [0, 1], which is understood."""
     return "" if horizon == 1 else f" on [0, {number_text(horizon)}]"
 

@@ -8,7 +8,13 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-from odemom.flows.wave_kernels import damped_wave_kernels, norm1, weighted_series
+from odemom.flows.wave_kernels import (
+    damped_wave_kernels,
+    doublings_for,
+    in_groups,
+    norms1,
+    weighted_series,
+)
 
 __all__ = ["damped_auto", "damped_closed", "damped_series"]
 
@@ -27,9 +33,15 @@ def shifted(theta: np.ndarray, eps: float) -> np.ndarray:
 def damped_closed(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     """The closed form exp(-a) (cosh sqrt(W) + (a I [+ theta]) sinhc sqrt(W))."""
     a = 0.5 / eps
-    cosh, sinhc = damped_wave_kernels(shifted(theta, eps), a)
-    psi = cosh + a * sinhc
-    return psi + theta @ sinhc if field else psi
+
+    def evaluate(part: np.ndarray, doublings: float) -> np.ndarray:
+        if not np.isfinite([a, doublings]).all():
+            return np.full(part.shape, np.nan)
+        cosh, sinhc = damped_wave_kernels(shifted(part, eps), a, int(doublings))
+        psi = cosh + a * sinhc
+        return psi + part @ sinhc if field else psi
+
+    return in_groups(theta, doublings_for(shifted(theta, eps)), evaluate)
 
 
 def damped_series(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
@@ -70,6 +82,11 @@ def square_root_near_identity(m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def damped_auto(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     """The form that keeps the error near roundoff; see the constants above."""
-    if eps <= ROOT_EPS and norm1(theta) <= ROOT_RADIUS / (4 * eps):
-        return damped_root(theta, eps, field)
-    return damped_closed(theta, eps, field)
+    if eps > ROOT_EPS:
+        return damped_closed(theta, eps, field)
+    small = norms1(theta) <= ROOT_RADIUS / (4 * eps)
+    return in_groups(
+        theta,
+        small,
+        lambda part, root: (damped_root if root else damped_closed)(part, eps, field),
+    )

@@ -15,6 +15,7 @@ from odemom.flows.base import (
     PAIRS,
     Flow,
     Method,
+    Number,
     RationalThreshold,
     RealImage,
     as_points,
@@ -44,7 +45,7 @@ class FirstOrder(Flow):
     1.0
     """
 
-    horizon: Fraction | float = 1
+    horizon: Number = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "horizon", as_horizon(self.horizon))

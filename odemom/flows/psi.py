@@ -14,7 +14,7 @@ from odemom.checks import (
     as_initial_velocity,
     expect,
     invalid,
-    require_finite,
+    refuse_all_but_numbers,
     require_square,
     shown,
 )
@@ -118,10 +118,10 @@ def psi(
         - ``"companion"``: SciPy's expm of the 2d x 2d companion matrix;
         - ``"auto"``: the closed form, or for small eps a form that is accurate down to eps = 0.
 
-        With B = exp(-a) (cosh ||W||^{1/2} + a sinhc ||W||^{1/2}), ||.|| the 1-norm and
-        m = 1 + ||W||^{1/2}, the error of the series and of the closed form is at most 20 d m u B,
-        which is small unless psi(theta) is much smaller than B; that of the companion form at most
-        20 d (1 + ||A||) u exp(||A||), A the companion matrix.
+        With B = exp(-a) (cosh ||W||^{1/2} + b sinhc ||W||^{1/2}), ||.|| the 1-norm, b = a or, with
+        x'(0) = theta x0, b = a + ||theta||, and m = 1 + ||W||^{1/2}, the error of the series and of
+        the closed form is at most 20 d m u B, which is small unless psi(theta) is much smaller than
+        B; that of the companion form at most 20 d (1 + ||A||) u exp(||A||), A the companion matrix.
     horizon : number, default 1
         The final time T in (0, inf): psi_{eps,T}(theta) = psi_{eps/T}(T theta).
     initial_velocity : {"zero", "field"}, default "zero"
@@ -140,8 +140,8 @@ def psi(
         If ``theta`` is not a finite real square matrix (or stack), or a parameter is outside its
         domain.
     ResultOverflowError
-        If psi(theta), or with ``"series"`` or ``"companion"`` an intermediate result, exceeds the
-        range of doubles.
+        If psi(theta), or with a method that was named an intermediate result, exceeds the range of
+        doubles: the series does for eps < 1/1400, where exp(-a) underflows.
 
     References
     ----------
@@ -159,7 +159,7 @@ def psi(
     """
     flow = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
     expect(
-        method in METHODS,
+        isinstance(method, str) and method in METHODS,
         "method",
         got=shown(method),
         expected=", ".join(f'"{name}"' for name in METHODS),
@@ -168,27 +168,23 @@ def psi(
         expect(method == "auto", "method", got=shown(method), expected='"auto" beside dps')
         return flow.matrix_mp(_entries(theta), as_digits(dps))
     matrices = as_float_matrices(theta, "theta")
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # what overflows is reported below
         result = flow.matrix(matrices, method)
+        size = np.abs(matrices).sum(axis=-2).max()
     if not np.isfinite(result).all():
         raise ResultOverflowError(
             f"psi(theta): the {method!r} evaluation exceeds the range of doubles (1-norm of theta "
-            f"{np.abs(matrices).sum(axis=-2).max():.3g}, {flow.describe()}). "
-            "Ask for dps=16, whose range is unlimited."
+            f"{size:.3g}, {flow.describe()}). Ask for dps=16, whose range is unlimited."
         )
     return result
 
 
 def _entries(theta: Any) -> Any:
     """The entries of one matrix as nested lists, exact numbers kept."""
-    expected = "a real square matrix (d, d)"
-    array = as_array(theta, "theta", expected)
+    array = as_array(theta, "theta", "a real square matrix (d, d)", entries=True)
     if array.dtype.kind == "O":
-        as_float_matrices(np.where(np.equal(array, 0), 0, 1), "theta", stacks=False)
-        return array.tolist()
-    if array.dtype.kind in "iub":
-        require_square(array.shape, "theta", stacks=False)
-        return array.tolist()
-    array = as_float_matrices(array, "theta", stacks=False)
-    require_finite(array, "theta")
+        refuse_all_but_numbers(array, "theta", floats=True)
+    elif array.dtype.kind not in "iub":
+        array = as_float_matrices(array, "theta", stacks=False)
+    require_square(array.shape, "theta", stacks=False)
     return array.tolist()

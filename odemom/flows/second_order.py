@@ -15,6 +15,7 @@ from odemom.flows.base import (
     PAIRS,
     Flow,
     Method,
+    Number,
     RealImage,
     as_points,
     exact,
@@ -67,9 +68,9 @@ class SecondOrder(Flow):
     1.0
     """
 
-    eps: Fraction | float
+    eps: Number
     initial_velocity: Literal["zero", "field"] = "zero"
-    horizon: Fraction | float = 1
+    horizon: Number = 1
 
     def __post_init__(self) -> None:
         eps = as_eps(self.eps)

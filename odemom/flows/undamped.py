@@ -14,6 +14,7 @@ from odemom.flows.base import (
     PAIRS,
     Flow,
     Method,
+    Number,
     RationalThreshold,
     RealImage,
     as_points,
@@ -21,7 +22,7 @@ from odemom.flows.base import (
     interval_text,
 )
 from odemom.flows.companion import companion_exponential
-from odemom.flows.wave_kernels import cosh_series, wave_kernels
+from odemom.flows.wave_kernels import cosh_root, cosh_series
 
 __all__ = ["Undamped"]
 
@@ -46,7 +47,7 @@ class Undamped(Flow):
     -1.0
     """
 
-    horizon: Fraction | float = 1
+    horizon: Number = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "horizon", as_horizon(self.horizon))
@@ -64,7 +65,7 @@ class Undamped(Flow):
             return cosh_series(horizon**2 * theta)
         if method == "companion":
             return companion_exponential(horizon**2 * theta, damping=0.0)
-        return wave_kernels(horizon**2 * theta)[0]
+        return cosh_root(horizon**2 * theta)
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """Cosh sqrt(T² theta) in mpmath; see `Flow.matrix_mp`."""

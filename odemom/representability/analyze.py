@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from odemom.checks import as_number, expect, require_square, shown
+from odemom.checks import require_square
 from odemom.flows.base import Flow
 from odemom.flows.psi import flow_of
 from odemom.representability.exact import analyze_exact
 from odemom.representability.exact_matrix import ExactMatrix, matrices_of, read_matrices
-from odemom.representability.floating import analyze_floating, default_tol
+from odemom.representability.floating import analyze_floating, as_tolerance, in_range
 from odemom.representability.report import Representability
 
 __all__ = ["analyze", "is_representable"]
@@ -59,7 +59,7 @@ def is_representable(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = 
     matrices = read_matrices(D, exact)
     require_square(matrices.shape, "D", stacks=True)
     flow = flow_of(eps)
-    tolerance = _tolerance(tol, D, matrices)
+    tolerance = as_tolerance(tol, D, matrices)
     if matrices.ndim == 2:
         return _analyze(matrices, flow, tolerance).representable
     verdicts = np.empty(matrices.shape[:-2], dtype=bool)
@@ -82,7 +82,8 @@ def analyze(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None) -> 
     tol : float in (0, 1), optional
         On floating input, the answer is about all real matrices within ``tol * ||D||_2`` of D, or
         the report's ``status`` is ``"borderline"``. Default 8 d u, u the unit roundoff of the
-        input's type: what the Schur form and the rank decisions can themselves resolve.
+        input's type: what the Schur form and the rank decisions can themselves resolve. What is
+        smaller than that for doubles is raised to it.
     exact : bool, optional
         True reads floats as the dyadic rationals that they are, and decides exactly; False rounds
         exact numbers to double precision. By default exact numbers are exact and floats are not.
@@ -117,19 +118,7 @@ def analyze(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None) -> 
     """
     matrices = read_matrices(D, exact)
     require_square(matrices.shape, "D", stacks=False)
-    return _analyze(matrices, flow_of(eps), _tolerance(tol, D, matrices))
-
-
-def _tolerance(tol: Any, given: Any, matrices: np.ndarray) -> float:
-    if tol is not None:
-        value = float(as_number(tol, "tol", "a number in (0, 1)"))
-        expect(0 < value < 1, "tol", got=shown(tol), expected="a number in (0, 1)")
-        return value
-    dtype = getattr(given, "dtype", None)
-    unit = np.finfo(np.float64).eps
-    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
-        unit = np.finfo(dtype).eps
-    return default_tol(matrices.shape[-1], float(unit))
+    return _analyze(matrices, flow_of(eps), as_tolerance(tol, D, matrices))
 
 
 def _analyze(matrix: np.ndarray, flow: Flow, tol: float) -> Representability:
@@ -138,4 +127,4 @@ def _analyze(matrix: np.ndarray, flow: Flow, tol: float) -> Representability:
     if not matrix.any():
         # Relative to the norm 0 no perturbation is small: the zero matrix is exact.
         return analyze_exact(ExactMatrix.from_entries([[0] * len(matrix)] * len(matrix)), flow)
-    return analyze_floating(matrix, flow, tol)
+    return analyze_floating(in_range(matrix), flow, tol)

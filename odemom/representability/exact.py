@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from odemom.checks import nearest_double
 from odemom.errors import UndecidedError
 from odemom.flows.base import Flow, RealImage, Threshold
 from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
@@ -24,7 +25,6 @@ from odemom.representability.report import (
     Obstruction,
     Position,
     Representability,
-    float_or_inf,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Factor", "analyze_exact", "factors_of", "jordan_exact"]
 
 START_PRECISION = 64
+EQUALITY_PRECISION = 512  # no refinement helps against equality: test it from here on
 LARGEST_PRECISION = 1 << 17
 POSITIONS: dict[int, Position] = {-1: "below", 0: "at", 1: "above"}
 
@@ -98,10 +99,11 @@ class Factor:
         return [
             AlgebraicNumber(
                 self.minimal_polynomial,
+                index,
                 complex(float(root.real.mid()), float(root.imag.mid())),
                 bool(root.imag == 0),
             )
-            for root in self.approximate_roots
+            for index, root in enumerate(self.approximate_roots)
         ]
 
 
@@ -151,6 +153,8 @@ def sizes_from_weyr(at_least: list[int]) -> tuple[int, ...]:
 
 def _positions(factor: Factor, image: RealImage) -> list[int | None]:
     """The side of the threshold on which each root lies: -1, 0, 1; None for a non-real root."""
+    import flint
+
     roots = factor.approximate_roots
     positions: list[int | None] = [None] * len(roots)
     pending = [i for i, root in enumerate(roots) if root.imag == 0]
@@ -168,6 +172,11 @@ def _positions(factor: Factor, image: RealImage) -> list[int | None]:
                 positions[i] = -1 if below else 1
                 pending.remove(i)
         precision *= 2
+        if pending and precision == EQUALITY_PRECISION:
+            # Only one root of an irreducible polynomial can equal the threshold.
+            equal = image.threshold.is_root_of(flint.fmpz_poly(list(factor.minimal_polynomial)))
+            if equal and len(pending) == 1:
+                positions[pending.pop()] = 0
         if pending and precision > LARGEST_PRECISION:
             raise UndecidedError(
                 f"an eigenvalue agrees with {image.threshold.describe()} to {precision // 2} bits; "
@@ -247,4 +256,4 @@ def _spectrum_order(entry: tuple[Eigenvalue, tuple[int, ...]]) -> tuple[bool, fl
 
 
 def _approximate(value: Eigenvalue) -> complex:
-    return complex(float_or_inf(value)) if isinstance(value, Fraction) else complex(value)
+    return complex(nearest_double(value)) if isinstance(value, Fraction) else complex(value)

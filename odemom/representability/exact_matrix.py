@@ -15,8 +15,8 @@ from odemom.checks import (
     as_float_matrices,
     as_fraction,
     expect,
-    invalid,
     is_exact_number,
+    refuse_all_but_numbers,
     require_finite,
     require_square,
     shown,
@@ -92,7 +92,7 @@ def read_matrices(value: Any, exact: bool | None, name: str = "D") -> np.ndarray
         got=shown(exact),
         expected="None, True or False",
     )
-    array = as_array(value, name, EXPECTED)
+    array = as_array(value, name, EXPECTED, entries=bool(exact))
     if exact is False or (exact is None and array.dtype.kind == "f"):
         return as_float_matrices(array, name)
     if array.dtype.kind in "iub":
@@ -103,7 +103,9 @@ def read_matrices(value: Any, exact: bool | None, name: str = "D") -> np.ndarray
         require_finite(array, name)
         return array.astype(object) if array.dtype.itemsize <= 8 else _objects(array)
     if array.dtype.kind == "O" and (exact or any(isinstance(x, float) for x in array.flat)):
-        return _exact_objects(array, bool(exact), name)
+        refuse_all_but_numbers(array, name, floats=bool(exact))
+        require_square(array.shape, name, stacks=True)
+        return array
     if array.dtype.kind == "O" and all(is_exact_number(x) for x in array.flat):
         require_square(array.shape, name, stacks=True)
         return array
@@ -116,24 +118,6 @@ def _objects(array: np.ndarray) -> np.ndarray:
     for where in np.ndindex(array.shape):
         objects[where] = array[where]
     return objects
-
-
-def _exact_objects(array: np.ndarray, exact: bool, name: str) -> np.ndarray:
-    require_square(array.shape, name, stacks=True)
-    for where, entry in np.ndenumerate(array):
-        is_float = isinstance(entry, float | np.floating)
-        if (is_float and exact and math.isfinite(entry)) or is_exact_number(entry):
-            continue
-        raise invalid(
-            name,
-            got=f"the entry {shown(entry)} ({type(entry).__name__}) at {list(where)} of an object "
-            "array",
-            expected="exact numbers only: int, Fraction, SymPy rational",
-            fix="exact=True reads finite floats as the rationals that they are."
-            if is_float
-            else "",
-        )
-    return array
 
 
 def matrices_of(array: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:

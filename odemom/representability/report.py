@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from odemom.flows.base import Attainment, Flow
+from odemom.flows.base import Attainment, Flow, number_text
 from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
 
 __all__ = ["EigenvalueReport", "Obstruction", "Representability"]
@@ -47,7 +47,7 @@ class EigenvalueReport:
         """The value for a sentence: exact where that is short."""
         value = self.value
         if isinstance(value, Fraction):
-            return str(value) if len(str(value)) <= 20 else f"{float_or_inf(value):.6g}"
+            return number_text(value)
         if isinstance(value, AlgebraicNumber):
             return value.text()
         return f"{value:.6g}"
@@ -229,24 +229,25 @@ def blocks_text(sizes: Sequence[int]) -> str:
     return f"{len(sizes)} Jordan blocks: {parts}"
 
 
-def float_or_inf(value: Fraction) -> float:
-    """The value rounded to double precision; infinite where it exceeds the doubles."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.copysign(math.inf, value)
-
-
 def _value_json(value: Eigenvalue) -> Any:
     if isinstance(value, Fraction):
-        return str(value)
+        p, q = integer_text(value.numerator), integer_text(value.denominator)
+        return p if q == "1" else f"{p}/{q}"
     if isinstance(value, AlgebraicNumber):
         z = complex(value)
+        parts = [x if math.isfinite(x) else str(x) for x in (z.real, z.imag)]
         return {
-            "minimal_polynomial": [str(c) for c in value.polynomial],
-            "approximation": z.real if value.is_real else [z.real, z.imag],
+            "minimal_polynomial": [integer_text(c) for c in value.polynomial],
+            "approximation": parts[0] if value.is_real else parts,
         }
     return [value.real, value.imag] if isinstance(value, complex) else value
+
+
+def integer_text(n: int) -> str:
+    """The decimal digits, however many: Python itself refuses to print more than 4300."""
+    import flint
+
+    return str(flint.fmpz(n))
 
 
 def _eigenvalue_dict(e: EigenvalueReport) -> dict[str, Any]:
