@@ -158,6 +158,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
     seed: Annotated[int, typer.Option(help="Of data split, weights and order of images.")] = 0,
     adjoint: Annotated[bool, typer.Option(help="Gradients by the adjoint ODE.")] = False,
+    threads: Annotated[int, typer.Option(help="Threads on the CPU; one suits small images.")] = 1,
     out: Out = Path("results/train"),
     resume: Annotated[
         Path | None, typer.Option(help="Go on from the last.ckpt of an interrupted training.")
@@ -177,6 +178,7 @@ def train(
         "initial_velocity": initial_velocity,
         "seed": seed,
         "adjoint": adjoint,
+        "threads": threads,
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,

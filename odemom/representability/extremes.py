@@ -18,7 +18,7 @@ import numpy as np
 
 from odemom.checks import require_square
 from odemom.errors import UndecidedError
-from odemom.flows.base import CRITICAL, PAIRS, RealImage
+from odemom.flows.base import CRITICAL, PAIRS, RationalThreshold, RealImage
 from odemom.flows.psi import flow_of
 from odemom.flows.threshold import LambdaEps
 from odemom.representability.algebraic import Eigenvalue
@@ -250,7 +250,10 @@ def _lambda_exceeds(eps: Fraction, mu: Fraction) -> bool:
 
 
 def _ends(ball: flint.arb) -> tuple[Fraction, Fraction]:
-    return _fraction(ball.lower()), _fraction(ball.upper())
+    import flint
+
+    with flint.ctx.workprec(2 * PRECISION):  # lower() and upper() round outwards
+        return _fraction(ball.lower()), _fraction(ball.upper())
 
 
 def _fraction(point: flint.arb) -> Fraction:
@@ -277,6 +280,8 @@ def _exact_real(factor: Factor) -> Iterator[RealEigenvalue]:
         if root.imag == 0 and not root.real > 0:
 
             def ball(precision: int, i: int = i) -> flint.arb:
+                if factor.rational is not None:
+                    return RationalThreshold(factor.rational).enclosure(precision)
                 return factor.roots(precision)[i].real
 
             yield RealEigenvalue(values[i], factor.block_sizes, ball)

@@ -273,14 +273,15 @@ def structured_clusters(
 def isolated(form: SchurForm, delta: float) -> np.ndarray:
     """Which eigenvalues stay simple within delta, to first order, with a factor 100 to spare.
 
-    An eigenvalue moves by about its condition number times delta; when the nearest other one (its
-    conjugate included) is much farther away, it is the only one in its component of the
-    delta-pseudospectrum. Those that are to be merged have been split by no more than that.
+    An eigenvalue moves by about its condition number times delta. When all others (its conjugate
+    included) are much farther away than it or they move, it is the only one in its component of
+    the delta-pseudospectrum. Those that are to be merged have been split by no more than that.
     """
     z = form.eigenvalues
     distance = np.abs(z[:, None] - z[None, :])
     np.fill_diagonal(distance, np.inf)
-    return 100 * form.conditions * delta < distance.min(axis=1)
+    moves = delta * np.maximum(form.conditions[:, None], form.conditions[None, :])
+    return np.all(100 * moves < distance, axis=1)
 
 
 def _with_conjugates(points: np.ndarray) -> tuple[complex, ...]:
