@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from odemom.representability.extremes import maximal_scale as maximal_scale
     from odemom.representability.extremes import minimal_eps as minimal_eps
     from odemom.representability.jordan import jordan_structure as jordan_structure
+    from odemom.representability.nearest import nearest_representable as nearest_representable
 
 _HOME_OF = {
     "InvalidInputError": "odemom.errors",
@@ -49,6 +50,7 @@ _HOME_OF = {
     "maximal_scale": "odemom.representability.extremes",
     "minimal_eps": "odemom.representability.extremes",
     "jordan_structure": "odemom.representability.jordan",
+    "nearest_representable": "odemom.representability.nearest",
 }
 _SUBPACKAGES = ("flows", "nn", "representability")
 
