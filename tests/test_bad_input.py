@@ -237,3 +237,14 @@ def test_a_missing_optional_package_names_the_extra_that_brings_it():
 
     with pytest.raises(odemom.MissingDependencyError, match=r"odemom\[torch\]"):
         optional_import("no_such_package_here", "torch")
+
+
+def test_matrices_too_large_for_exact_arithmetic_are_refused_before_it_begins():
+    huge = [[10**1000, 1], [0, Fraction(1, 3**1000)]]
+    assert not odemom.is_representable([[-(10**1000)]], 1)
+    assert odemom.is_representable(huge, 1)
+    assert_refused(lambda: odemom.analyze(huge, 1, max_bits=5000))
+    assert_refused(lambda: odemom.is_representable([[10**1000]], 1, max_bits=1000))
+    budgets: list[Any] = [0, -1, 1.5, True]
+    for max_bits in budgets:
+        assert_refused(lambda bits=max_bits: odemom.analyze([[1]], 1, max_bits=bits))

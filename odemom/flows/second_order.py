@@ -133,11 +133,10 @@ class SecondOrder(Flow):
 
     def describe(self) -> str:
         """The equation."""
+        mass = "" if self.eps == 1 else f"{number_text(self.eps)} "
         start = "theta x0" if self.field else "0"
-        return (
-            f"{number_text(self.eps)} x'' + x' = theta x, x'(0) = {start}"
-            f"{interval_text(self.horizon)}"
-        )
+        where = interval_text(self.horizon)
+        return f"{mass}x'' + x' = theta x, x'(0) = {start}{where}"
 
 
 def scaled_kernels(z: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,9 @@ from odemom.representability.report import Representability
 __all__ = ["analyze", "is_representable"]
 
 
-def is_representable(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None) -> Any:
+def is_representable(
+    D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None, max_bits: int | None = None
+) -> Any:
     """Whether some real theta has psi(theta) = D: the answer of `analyze`, alone.
 
     Parameters
@@ -27,7 +29,7 @@ def is_representable(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = 
         exact arithmetic, floats with a tolerance; see `analyze`.
     eps : number or str in [0, inf], or Flow
         0 is the first-order flow x' = theta x, inf the undamped one x'' = theta x.
-    tol, exact
+    tol, exact, max_bits
         See `analyze`.
 
     Returns
@@ -61,14 +63,16 @@ def is_representable(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = 
     flow = flow_of(eps)
     tolerance = as_tolerance(tol, D, matrices)
     if matrices.ndim == 2:
-        return _analyze(matrices, flow, tolerance).representable
+        return _analyze(matrices, flow, tolerance, max_bits).representable
     verdicts = np.empty(matrices.shape[:-2], dtype=bool)
     for where, matrix in matrices_of(matrices):
-        verdicts[where] = _analyze(matrix, flow, tolerance).representable
+        verdicts[where] = _analyze(matrix, flow, tolerance, max_bits).representable
     return verdicts
 
 
-def analyze(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None) -> Representability:
+def analyze(
+    D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None, max_bits: int | None = None
+) -> Representability:
     """Decide whether a flow represents D, with the reasons.
 
     Parameters
@@ -87,6 +91,9 @@ def analyze(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None) -> 
     exact : bool, optional
         True reads floats as the dyadic rationals that they are, and decides exactly; False rounds
         exact numbers to double precision. By default exact numbers are exact and floats are not.
+    max_bits : int, optional
+        The largest size of a characteristic polynomial that exact arithmetic may take on: d² times
+        the bits of an entry over the common denominator. Default 2^32, which is 512 MiB.
 
     Returns
     -------
@@ -118,12 +125,12 @@ def analyze(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None) -> 
     """
     matrices = read_matrices(D, exact)
     require_square(matrices.shape, "D", stacks=False)
-    return _analyze(matrices, flow_of(eps), as_tolerance(tol, D, matrices))
+    return _analyze(matrices, flow_of(eps), as_tolerance(tol, D, matrices), max_bits)
 
 
-def _analyze(matrix: np.ndarray, flow: Flow, tol: float) -> Representability:
+def _analyze(matrix: np.ndarray, flow: Flow, tol: float, max_bits: int | None) -> Representability:
     if matrix.dtype != np.float64:
-        return analyze_exact(ExactMatrix.from_entries(matrix.tolist()), flow)
+        return analyze_exact(ExactMatrix.from_entries(matrix.tolist(), max_bits), flow)
     if not matrix.any():
         # Relative to the norm 0 no perturbation is small: the zero matrix is exact.
         return analyze_exact(ExactMatrix.from_entries([[0] * len(matrix)] * len(matrix)), flow)

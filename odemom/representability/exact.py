@@ -8,7 +8,7 @@ block sizes of a factor p come from the ranks of p(D)^k. No eigenvalue is ever r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -49,6 +49,7 @@ class Factor:
     matrix: ExactMatrix
     polynomial: flint.fmpz_poly
     multiplicity: int
+    _roots: dict[int, list[flint.acb]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def degree(self) -> int:
@@ -67,10 +68,12 @@ class Factor:
         """The eigenvalues, isolated in balls; the imaginary part of a real one is exactly 0."""
         import flint
 
-        with flint.ctx.workprec(precision):
-            q = flint.acb(self.matrix.denominator)
-            roots: Any = self.polynomial.complex_roots()
-            return [root / q for root, _ in roots]
+        if precision not in self._roots:
+            with flint.ctx.workprec(precision):
+                q = flint.acb(self.matrix.denominator)
+                found: Any = self.polynomial.complex_roots()
+                self._roots[precision] = [root / q for root, _ in found]
+        return self._roots[precision]
 
     @cached_property
     def approximate_roots(self) -> list[flint.acb]:
@@ -213,6 +216,7 @@ def analyze_exact(matrix: ExactMatrix, flow: Flow) -> Representability:
         threshold=None if image.threshold is None else image.threshold.describe(),
         eigenvalues=tuple(e for e, _ in reports),
         obstructions=obstructions,
+        matrix=matrix.rows(),
     )
 
 

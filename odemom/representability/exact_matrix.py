@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExactMatrix", "read_matrices"]
 
+MAX_BITS = 1 << 32  # 512 MiB
 EXPECTED = "a real square matrix (d, d)"
 
 
@@ -50,15 +51,27 @@ class ExactMatrix:
         return self.numerator.nrows()
 
     @classmethod
-    def from_entries(cls, rows: list[list[Any]]) -> ExactMatrix:
-        """From ints, Fractions or finite floats, which are read as dyadic rationals."""
+    def from_entries(cls, rows: list[list[Any]], max_bits: int | None = None) -> ExactMatrix:
+        """From ints, Fractions or finite floats, which are read as dyadic rationals.
+
+        The characteristic polynomial has d coefficients of at most about d times the bits of an
+        entry, over the common denominator; beyond ``max_bits`` in all, the matrix is refused.
+        """
         import flint
 
+        budget = _per_entry(len(rows), as_max_bits(max_bits))
         if all(type(entry) is int for row in rows for entry in row):
+            for row in rows:
+                _require_bits(max(map(abs, row)).bit_length(), budget)
             return cls(flint.fmpz_mat(rows), 1)
         fractions = [[as_fraction(entry) for entry in row] for row in rows]
-        denominator = math.lcm(*(entry.denominator for row in fractions for entry in row))
+        denominator = 1
+        for row in fractions:
+            denominator = math.lcm(denominator, *(entry.denominator for entry in row))
+            _require_bits(denominator.bit_length(), budget)
         scaled = [[int(entry * denominator) for entry in row] for row in fractions]
+        for row in scaled:
+            _require_bits(max(map(abs, row)).bit_length(), budget)
         return cls(flint.fmpz_mat(scaled), denominator)
 
     def rows(self) -> list[list[Fraction]]:
@@ -66,6 +79,29 @@ class ExactMatrix:
         return [
             [Fraction(int(x), self.denominator) for x in row] for row in self.numerator.tolist()
         ]
+
+
+def as_max_bits(max_bits: Any) -> int:
+    """A budget in bits; `MAX_BITS` by default."""
+    if max_bits is None:
+        return MAX_BITS
+    fits = isinstance(max_bits, int | np.integer) and not isinstance(max_bits, bool)
+    expect(fits and max_bits > 0, "max_bits", got=shown(max_bits), expected="an integer > 0")
+    return int(max_bits)
+
+
+def _per_entry(d: int, max_bits: int) -> int:
+    return max_bits // (d * d)
+
+
+def _require_bits(bits: int, budget: int) -> None:
+    expect(
+        bits <= budget,
+        "D",
+        got=f"entries of {bits} bits over the common denominator",
+        expected=f"at most {budget} bits for a matrix of this size",
+        fix="Raise max_bits if the memory is there, scale D, or pass exact=False.",
+    )
 
 
 def read_matrices(value: Any, exact: bool | None, name: str = "D") -> np.ndarray:

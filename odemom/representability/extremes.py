@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odemom.checks import require_square
+from odemom.checks import nearest_double, require_square
 from odemom.errors import UndecidedError
 from odemom.flows.base import CRITICAL, PAIRS, RationalThreshold, RealImage
 from odemom.flows.psi import flow_of
@@ -185,12 +185,12 @@ def maximal_scale(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = Non
     assert threshold is not None  # otherwise no eigenvalue limits
     if threshold.rational == 0:
         return Extreme(0.0, False, (0.0, 0.0), least.value)
-    import flint
-
-    with flint.ctx.workprec(PRECISION):
-        quotient = threshold.enclosure(PRECISION) / least.ball(PRECISION)
+    least_mu, most_mu = _ends(least.ball(PRECISION))
+    low_t, high_t = _ends(threshold.enclosure(PRECISION))
+    interval = (high_t / least_mu, low_t / most_mu if most_mu < 0 else math.inf)
+    value = (low_t + high_t) / (least_mu + most_mu)
     attained = unmet_condition(image.at, least.sizes) is None
-    return Extreme(float(quotient.mid()), attained, _ends(quotient), least.value)
+    return Extreme(nearest_double(value), attained, interval, least.value)
 
 
 def _limits(e: RealEigenvalue, image: RealImage) -> bool:

@@ -122,6 +122,7 @@ class SchurForm:
                 inverse = np.linalg.inv(vectors)
             except np.linalg.LinAlgError:  # exactly defective
                 inverse = np.full((size, size), np.inf)
+            inverse = np.where(np.isnan(inverse), np.inf, np.abs(inverse))
             conditions = np.linalg.norm(inverse, axis=1)
             basis = float(np.linalg.norm(vectors) * np.linalg.norm(inverse))
         norm = float(np.linalg.norm(t, 2))
@@ -380,6 +381,7 @@ def analyze_floating(d: np.ndarray, flow: Flow, tol: float) -> Representability:
         obstructions=obstructions,
         tol=tol,
         reason="" if certain is not None else _reason(eigenvalues),
+        matrix=d,
     )
 
 
