@@ -5,3 +5,6 @@ from __future__ import annotations
 from odemom.checks import optional_import
 
 optional_import("torch", "torch")
+
+from odemom.nn.layered import Checkpointed as Checkpointed  # noqa: E402
+from odemom.nn.momentum_net import MomentumNet as MomentumNet  # noqa: E402
