@@ -242,6 +242,12 @@ class CouplingState(ReversibleState):
         """The a of the function before."""
         return self.kernel.retreat(self.a, None, self._value(f), self._free)
 
+    def halves(self) -> tuple[Tensor, Tensor]:
+        """a and b as floats."""
+        a = self._empty()
+        self._flat(a).copy_(self.a).mul_(self.format.unit)
+        return a, self.shown()
+
     def clone(self) -> CouplingState:
         """A state that can be moved without moving this one."""
         twin = object.__new__(CouplingState)
