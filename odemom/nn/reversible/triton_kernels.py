@@ -1,7 +1,7 @@
 """The same work on CUDA in one pass, in Triton; its bits are those of `eager`.
 
-Integer division in Triton truncates, so remainders are settled by sign. Rounding half to even of a
-double below 2^51 adds and subtracts 3 2^51; larger doubles are integers already or do not fit.
+Integer division in Triton truncates, so remainders are settled by sign. A double below 2^52
+is rounded half to even by adding and subtracting 2^52 with its sign; larger ones are integers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ BLOCK = 1024
 @triton.jit
 def _increment(f, scale):
     real = f.to(tl.float64) * scale
-    shift = tl.full(real.shape, 6755399441055744.0, tl.float64)
-    rounded = tl.where(tl.abs(real) < 2251799813685248.0, (real + shift) - shift, real)
+    shift = tl.where(real < 0, -4503599627370496.0, 4503599627370496.0).to(tl.float64)
+    rounded = tl.where(tl.abs(real) < 4503599627370496.0, (real + shift) - shift, real)
     return tl.where(tl.abs(rounded) <= 2305843009213693952.0, rounded, 9.0e18).to(tl.int64)
 
 
