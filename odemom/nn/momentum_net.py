@@ -103,7 +103,8 @@ class MomentumNet(LayeredNet):
     >>> import torch
     >>> from odemom.nn import MomentumNet
     >>> _ = torch.manual_seed(0)
-    >>> net = MomentumNet([torch.nn.Linear(4, 4) for _ in range(500)], gamma=0.9)
+    >>> functions = [torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh())] * 500
+    >>> net = MomentumNet(functions, gamma=0.9)
     >>> net.rational_gamma
     Fraction(9, 10)
     >>> x = torch.randn(2, 4)

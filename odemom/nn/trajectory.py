@@ -45,14 +45,14 @@ def call_function(
         If the value is no tensor, or changes the shape or the dtype of the input (under autocast a
         narrower float type is expected); if the function changes its input in place.
     """
-    version = x._version
+    version = None if x.is_inference() else x._version
     try:
         f = extras.call(function, x, tensors)
     except RuntimeError as error:
         if "a leaf Variable that requires grad" in str(error) and x.is_leaf:
             raise _moved_input(name) from error
         raise
-    if x._version != version:
+    if version is not None and x._version != version:
         raise _moved_input(name)
     expected = f"one tensor of shape {tuple(x.shape)} and dtype {x.dtype}, like its input"
     if not isinstance(f, Tensor):

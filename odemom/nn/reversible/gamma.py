@@ -30,7 +30,7 @@ def simplest_between(low: Fraction, high: Fraction) -> Fraction:
     --------
     >>> from fractions import Fraction
     >>> simplest_between(Fraction("0.3141"), Fraction("0.3142"))
-    Fraction(71, 226)
+    Fraction(49, 156)
     """
     floor = low.numerator // low.denominator
     if floor == low:

@@ -98,7 +98,7 @@ def _fused(kind: str) -> ModuleType | None:
 
 @functools.cache
 def _report_slow_path(kind: str) -> None:
-    missing = {"cpu": "no C compiler was found", "cuda": "Triton is not installed"}
+    missing = {"cpu": "no C compiler was found that builds step.c", "cuda": "Triton is not installed"}
     warnings.warn(
         f"{missing.get(kind, f'there is no fused kernel for {kind}')}: the integer work of "
         "reversible layers runs as PyTorch operations, with the same bits but more slowly. "

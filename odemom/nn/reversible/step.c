@@ -5,6 +5,8 @@
  * one product, one rounding half to even, one conversion) are correctly rounded on their own.
  * Compile with -ffp-contract=off and -fwrapv.
  *
+ * Tensors of up to 32768 elements are not worth waking a second thread for.
+ *
  * Notation: buffer.py. Quotients go through double precision, which vectorises where 64-bit
  * division does not, and are then corrected to the exact integers:
  *   - FLOOR_DIV: |a| < 2^63, m <= 2^24. The first quotient errs by at most 2^63 3 2^-53 / m + 1, so
@@ -88,7 +90,7 @@ static inline I magnitude(I a) { return a < 0 ? -a : a; }
     void NAME##_advance(I size, I *x, I *v, I *b, const T *f, T *y, I n, I d, I before, I after,   \
                         double scale, double unit, I *out) {                                       \
         I sum = 0, peak = 0;                                                                       \
-        _Pragma("omp parallel for reduction(+ : sum) reduction(max : peak) schedule(static)")      \
+        _Pragma("omp parallel for if (size > 32768) reduction(+ : sum) reduction(max : peak)")     \
         for (I k = 0; k < size; k += BLOCK) {                                                      \
             I here[2], m = size - k < BLOCK ? size - k : BLOCK;                                    \
             if (n == d)                                                                            \
@@ -111,7 +113,7 @@ static inline I magnitude(I a) { return a < 0 ? -a : a; }
         }                                                                                          \
     }                                                                                              \
     void NAME##_expose(I size, I *x, const I *v, T *y, double unit) {                              \
-        _Pragma("omp parallel for schedule(static)")                                               \
+        _Pragma("omp parallel for if (size > 32768)")                                              \
         for (I k = 0; k < size; k += BLOCK)                                                        \
             NAME##_expose_block(size - k < BLOCK ? size - k : BLOCK, x + k, v + k, y + k, (T)unit);\
     }                                                                                              \
@@ -147,7 +149,7 @@ static inline I magnitude(I a) { return a < 0 ? -a : a; }
     void NAME##_retreat(I size, I *v, I *b, const T *f, I n, I d, I before, I after, double scale, \
                         I *out) {                                                                  \
         I sum = 0;                                                                                 \
-        _Pragma("omp parallel for reduction(+ : sum) schedule(static)")                            \
+        _Pragma("omp parallel for if (size > 32768) reduction(+ : sum)")                           \
         for (I k = 0; k < size; k += BLOCK) {                                                      \
             I m = size - k < BLOCK ? size - k : BLOCK;                                             \
             sum += n == d ? NAME##_retreat_free(m, k, v + k, f + k, scale)                         \
