@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -46,21 +47,34 @@ class LayerConstants:
     unit: float
 
 
-def _pieces(size: int, device: torch.device) -> list[slice]:
-    step = CPU_CHUNK if device.type == "cpu" else max(size, 1)
-    return [slice(first, min(first + step, size)) for first in range(0, size, step)]
+class _Scratch:
+    """Memory for the temporaries of one piece, allocated once a call."""
 
+    def __init__(self, size: int, device: torch.device) -> None:
+        self.step = min(size, CPU_CHUNK) if device.type == "cpu" else size
+        self.size = size
+        self.integers = torch.empty(3, self.step, dtype=torch.int64, device=device)
+        self.reals = torch.empty(2, self.step, dtype=torch.float64, device=device)
+        self.flags = torch.empty(self.step, dtype=torch.bool, device=device)
 
-def _increment(f: Tensor, scale: float) -> Tensor:
-    """(1 - gamma) f in units, and `LOST` where it is not finite or does not fit."""
-    real = f.to(torch.float64, copy=True).mul_(scale).round_()
-    misfit = (real.abs() <= LARGEST_INCREMENT).logical_not_()  # true for nan
-    return real.masked_fill_(misfit, LOST).to(torch.int64)
+    def pieces(self) -> Iterator[tuple[slice, slice]]:
+        """Where the pieces are, and the part of the scratch that each needs."""
+        for first in range(0, self.size, max(self.step, 1)):
+            last = min(first + self.step, self.size)
+            yield slice(first, last), slice(0, last - first)
 
+    def increment(self, f: Tensor, scale: float, part: slice) -> Tensor:
+        """(1 - gamma) f in units, and `LOST` where it is not finite or does not fit."""
+        real, size, misfit = self.reals[0, part], self.reals[1, part], self.flags[part]
+        torch.abs(real.copy_(f).mul_(scale).round_(), out=size)
+        torch.le(size, LARGEST_INCREMENT, out=misfit).logical_not_()  # true for nan
+        return self.integers[0, part].copy_(real.masked_fill_(misfit, LOST))
 
-def _weighted_sum(v: Tensor, first: int) -> Tensor:
-    weight = torch.arange(2 * first + 1, 2 * (first + v.numel()) + 1, 2, device=v.device)
-    return weight.mul_(v).sum()
+    def weighted_sum(self, v: Tensor, first: int, part: slice) -> Tensor:
+        """The sum of v_j (2j + 1), j counted from ``first``."""
+        weight = self.integers[1, part]
+        torch.arange(2 * first + 1, 2 * (first + v.numel()) + 1, 2, out=weight)
+        return weight.mul_(v).sum()
 
 
 def advance(
@@ -83,16 +97,18 @@ def advance(
     """
     checksum = torch.zeros((), dtype=torch.int64, device=x.device)
     peak = torch.zeros((), dtype=torch.int64, device=x.device)
-    for piece in _pieces(x.numel(), x.device):
+    scratch = _Scratch(x.numel(), x.device)
+    for piece, part in scratch.pieces():
         xs, vs = x[piece], v[piece]
-        checksum += _weighted_sum(vs, piece.start)
+        checksum += scratch.weighted_sum(vs, piece.start, part)
         if word is not None:
-            q = torch.div(vs, c.d, rounding_mode="floor")
+            q, s = scratch.integers[1:, part]
+            torch.div(vs, c.d, rounding_mode="floor", out=q)
             joint = vs.sub_(q, alpha=c.d).mul_(c.before).add_(word[piece])
-            s = torch.div(joint, c.after, rounding_mode="floor")
+            torch.div(joint, c.after, rounding_mode="floor", out=s)
             torch.sub(joint, s, alpha=c.after, out=word[piece])
             torch.add(s, q, alpha=c.n, out=vs)
-        w = _increment(f[piece], c.scale)
+        w = scratch.increment(f[piece], c.scale, part)
         vs.add_(w)
         xs.add_(vs)
         out[piece].copy_(xs).mul_(c.unit)
@@ -103,8 +119,7 @@ def advance(
 
 def expose(x: Tensor, v: Tensor, out: Tensor, unit: float) -> None:
     """Undo x <- x + v in place, and write x as floats into ``out``."""
-    for piece in _pieces(x.numel(), x.device):
-        out[piece].copy_(x[piece].sub_(v[piece])).mul_(unit)
+    out.copy_(x.sub_(v)).mul_(unit)
 
 
 def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
@@ -116,15 +131,16 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
         The checksum of the velocity recovered.
     """
     checksum = torch.zeros(1, dtype=torch.int64, device=v.device)
-    for piece in _pieces(v.numel(), v.device):
+    scratch = _Scratch(v.numel(), v.device)
+    for piece, part in scratch.pieces():
         vs = v[piece]
-        w = _increment(f[piece], c.scale)
-        vs.sub_(w)
+        vs.sub_(scratch.increment(f[piece], c.scale, part))
         if word is not None:
-            q = torch.div(vs, c.n, rounding_mode="floor")
+            q, r = scratch.integers[1:, part]
+            torch.div(vs, c.n, rounding_mode="floor", out=q)
             joint = vs.sub_(q, alpha=c.n).mul_(c.after).add_(word[piece])
-            r = torch.div(joint, c.before, rounding_mode="floor")
+            torch.div(joint, c.before, rounding_mode="floor", out=r)
             torch.sub(joint, r, alpha=c.before, out=word[piece])
             torch.add(r, q, alpha=c.d, out=vs)
-        checksum += _weighted_sum(vs, piece.start)
+        checksum += scratch.weighted_sum(vs, piece.start, part)
     return checksum
