@@ -57,7 +57,9 @@ def resnet(method: str) -> nn.Module:
         return model
     twin = transform(model, 0.9, reversible=method == "odemom")
     if method == "checkpoint":
-        for row in (r for stage in ("layer1", "layer2", "layer3", "layer4") for r in rows(twin, stage)):
+        for row in (
+            r for stage in ("layer1", "layer2", "layer3", "layer4") for r in rows(twin, stage)
+        ):
             row["container"].__dict__["rows"] = row["rows"]
     return twin
 

@@ -99,7 +99,7 @@ def case(name: str, depth: int, peers: list[str], repeats: int) -> dict:
         print(
             f"  {m:12s} time {plain['median']:.2f} [{plain['low']:.2f}, {plain['high']:.2f}] of "
             f"plain, {check['median']:.2f} [{check['low']:.2f}, {check['high']:.2f}] of "
-            f"checkpointing; peak {peaks[m] / 1e6:.1f} MB, {peaks[m] / peaks['plain']:.3f} of plain",
+            f"checkpointing; peak {peaks[m] / 1e6:.1f} MB, {peaks[m] / peaks['plain']:.3f} of it",
             flush=True,
         )
     return result
@@ -144,7 +144,7 @@ def draw(results: dict, path: Path) -> None:
 
 def main() -> None:
     """Run the cases asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", nargs="+", default=["bookkeeping", *CASES, "cifar"])
     parser.add_argument("--quick", action="store_true", help="smallest depths, few repeats")
     parser.add_argument("--repeats", type=int, help="instead of the case's own")

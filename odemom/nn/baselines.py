@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from odemom.checks import expect
+from odemom.nn.calls import Extras
 from odemom.nn.layered import Carry, LayeredNet, check_input
+from odemom.nn.link import Link
 from odemom.nn.reversible.fixed_point import carrier_dtype, check_resolution
 from odemom.nn.reversible.state import CouplingState
-from odemom.nn.trajectory import Extras, Link, Trajectory
+from odemom.nn.trajectory import Trajectory
 
 __all__ = ["ResidualNet", "RevNet"]
 

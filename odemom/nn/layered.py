@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from odemom.checks import expect, invalid, shown
+from odemom.nn.calls import Extras, call_function, where
 from odemom.nn.recompute import Autocast, buffers_put_aside
-from odemom.nn.trajectory import Extras, call_function, where
 
 __all__ = ["Carry", "Checkpointed", "LayeredNet", "check_functions", "check_input"]
 
@@ -89,7 +89,7 @@ class LayeredNet(nn.Module, ABC):
 
     def value(self, n: int, x: Tensor, extras: Extras) -> Tensor:
         """The value of function ``n``, checked."""
-        name, autocast = where(self.functions, n), Autocast.current(x.device)
+        name, autocast = where(list(self.functions), n), Autocast.current(x.device)
         return call_function(self.functions[n], x, extras, extras.tensors, name, autocast)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:

@@ -94,10 +94,12 @@ def saved_bytes(function: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> in
 
     tensors = dict(function.named_parameters(remove_duplicate=False))
     tensors |= dict(function.named_buffers(remove_duplicate=False))
-    shapes = {name: as_meta(t.detach()).requires_grad_(t.requires_grad) for name, t in tensors.items()}
+    shapes = {
+        name: as_meta(t.detach()).requires_grad_(t.requires_grad) for name, t in tensors.items()
+    }
     args, kwargs = pytree.tree_map(as_meta, (args, kwargs))
-    own = {t.untyped_storage()._cdata for t in (*shapes.values(), *pytree.tree_leaves((args, kwargs)))
-           if isinstance(t, Tensor)}  # fmt: skip
+    given = (*shapes.values(), *pytree.tree_leaves((args, kwargs)))
+    own = {t.untyped_storage()._cdata for t in given if isinstance(t, Tensor)}
     kept: dict[int, Tensor] = {}
 
     def keep(t: Tensor) -> Tensor:

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from odemom.checks import expect, invalid, shown
+from odemom.nn.calls import Extras
 from odemom.nn.layered import Carry, LayeredNet, check_input
+from odemom.nn.link import Link
 from odemom.nn.reversible.fixed_point import carrier_dtype, check_resolution
 from odemom.nn.reversible.gamma import rational_gamma
 from odemom.nn.reversible.state import MomentumState
-from odemom.nn.trajectory import Extras, Link, Trajectory
+from odemom.nn.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from odemom.nn.memory import MemoryReport

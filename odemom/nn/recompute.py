@@ -171,7 +171,7 @@ class FunctionCall:
 
     @contextmanager
     def again(self, function: nn.Module, parameters: dict[Slot, Tensor | None]) -> Iterator[None]:
-        """Put everything back, with ``parameters`` in the places given, for the call made inside."""
+        """Put everything back, and ``parameters`` in their places, for the call made inside."""
         fresh: dict[Slot, Tensor | None] = {s: _copy(b) for s, b in self.buffers.items()}
         with ExitStack() as stack:
             stack.enter_context(buffers_put_aside(function))
@@ -180,4 +180,3 @@ class FunctionCall:
             if self.after is not self.before:
                 stack.enter_context(self.before.again())
             yield
-

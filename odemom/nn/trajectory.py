@@ -1,100 +1,20 @@
-"""One pass of a reversible network as a chain of autograd functions, one a layer.
-
-Each link takes its layer's parameters and the extra arguments as inputs and returns their
-gradients, so that autograd itself accumulates them as soon as they are known, adds up those of
-shared parameters, skips frozen ones and calls the hooks of DistributedDataParallel. The links
-share one `Trajectory`, which holds the only state; going back, it moves layer by layer.
-"""
+"""One pass of a reversible network: the state, where it stands, and how to move it back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from odemom.checks import invalid
-from odemom.errors import DoubleBackwardError, InvalidInputError, ReversibilityError
+from odemom.errors import ReversibilityError
+from odemom.nn.calls import Extras, call_function, where
 from odemom.nn.recompute import Autocast, FunctionCall, RandomStates, Slot
 from odemom.nn.reversible.fixed_point import LIMIT
 from odemom.nn.reversible.state import ReversibleState
 
-__all__ = ["Extras", "Link", "Trajectory", "call_function", "where"]
-
-
-def where(functions: Sequence[nn.Module], n: int) -> str:
-    """The name of function ``n`` for messages."""
-    return f"functions[{n}] ({type(functions[n]).__name__})"
-
-
-def call_function(
-    function: nn.Module,
-    x: Tensor,
-    extras: Extras,
-    tensors: Sequence[Tensor],
-    name: str,
-    autocast: Autocast,
-) -> Tensor:
-    """``function(x, *extras)``, refused unless it can be added to ``x`` and left ``x`` alone.
-
-    Raises
-    ------
-    InvalidInputError
-        If the value is no tensor, or changes the shape or the dtype of the input (under autocast a
-        narrower float type is expected); if the function changes its input in place.
-    """
-    version = None if x.is_inference() else x._version
-    try:
-        f = extras.call(function, x, tensors)
-    except RuntimeError as error:
-        if "a leaf Variable that requires grad" in str(error) and x.is_leaf:
-            raise _moved_input(name) from error
-        raise
-    if version is not None and x._version != version:
-        raise _moved_input(name)
-    expected = f"one tensor of shape {tuple(x.shape)} and dtype {x.dtype}, like its input"
-    if not isinstance(f, Tensor):
-        fix = "Return the residual alone." if isinstance(f, tuple | list) else ""
-        raise invalid(name, got=f"a value of type {type(f).__name__}", expected=expected, fix=fix)
-    if f.shape != x.shape:
-        raise invalid(name, got=f"a value of shape {tuple(f.shape)}", expected=expected)
-    narrower = f.is_floating_point() and f.dtype.itemsize <= x.dtype.itemsize
-    if f.dtype != x.dtype and not (autocast.enabled and narrower):
-        raise invalid(name, got=f"a value of dtype {f.dtype}", expected=expected)
-    return f
-
-
-def _moved_input(name: str) -> InvalidInputError:
-    return invalid(
-        name,
-        got="a function that changes its input in place",
-        expected="a function that leaves x as it is, for x + v needs it",
-        fix="Make its first operation out of place, for example ReLU(inplace=False).",
-    )
-
-
-class Extras:
-    """The arguments of the functions besides x, with their tensors taken out and put back."""
-
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        leaves, self._spec = pytree.tree_flatten((args, kwargs))
-        self._where = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
-        self.tensors: tuple[Tensor, ...] = tuple(leaves[i] for i in self._where)
-        self._leaves = leaves
-
-    def detached(self) -> list[Tensor]:
-        """The tensors as leaves that collect gradients where the originals did."""
-        return [t.detach().requires_grad_(t.requires_grad) for t in self.tensors]
-
-    def call(self, function: Callable[..., Any], x: Tensor, tensors: Sequence[Tensor]) -> Any:
-        """``function(x, *args, **kwargs)`` with ``tensors`` in place of the original ones."""
-        leaves = list(self._leaves)
-        for i, tensor in zip(self._where, tensors, strict=True):
-            leaves[i] = tensor
-        args, kwargs = pytree.tree_unflatten(leaves, self._spec)
-        return function(x, *args, **kwargs)
+__all__ = ["Trajectory", "parameter_at"]
 
 
 def parameter_slots(function: nn.Module) -> list[Slot]:
@@ -144,7 +64,7 @@ class Trajectory:
         self._checksums: list[int | Tensor] = []
         slots: dict[int, list[Slot]] = {id(f): parameter_slots(f) for f in self.functions}
         self.slots = [slots[id(f)] for f in self.functions]
-        self.parameters = [tuple(_parameter(s) for s in slots) for slots in self.slots]
+        self.parameters = [tuple(parameter_at(s) for s in slots) for slots in self.slots]
 
     # --- forward -------------------------------------------------------------------------------
 
@@ -210,7 +130,7 @@ class Trajectory:
                 raise invalid(
                     where(self.functions, n),
                     got=f"a value that depends on a tensor of shape {tuple(leaf.shape)} which "
-                    "requires a gradient and is neither a parameter of the function nor an argument",
+                    "requires a gradient and is neither the function's parameter nor an argument",
                     expected="a function of its arguments and its own parameters",
                     fix="Pass the tensor to the network's call, or register it as a parameter.",
                 )
@@ -263,8 +183,8 @@ class Trajectory:
         if not _same(checksum, self._checksums[n]):
             self.state = None
             raise ReversibilityError(
-                f"{where(self.functions, n)}, layer {n}: the function did not recompute the bits of its "
-                "forward pass, so no gradient can be trusted. Random numbers of PyTorch, autocast "
+                f"{where(self.functions, n)}, layer {n}: the function did not recompute the "
+                "bits of its forward pass, so no gradient can be trusted. Random numbers of PyTorch, autocast "
                 "and buffers are restored; look for other state: a generator of its own, NumPy's, "
                 "a counter, a parameter changed since, an operation that is not deterministic "
                 "(torch.use_deterministic_algorithms)."
@@ -282,7 +202,7 @@ class Trajectory:
         places: dict[Slot, Tensor | None] = {
             slot: tensor
             for slot, tensor in zip(self.slots[n], tensors, strict=True)
-            if _parameter(slot) is not tensor
+            if parameter_at(slot) is not tensor
         }
         extras = self.extras.detached() if extras is None else extras
         with (
@@ -313,7 +233,8 @@ class Trajectory:
         self.state = None
 
 
-def _parameter(slot: Slot) -> Tensor:
+def parameter_at(slot: Slot) -> Tensor:
+    """The parameter that a module holds in a place."""
     module, name = slot
     parameter = module._parameters[name]
     assert parameter is not None
@@ -322,89 +243,3 @@ def _parameter(slot: Slot) -> Tensor:
 
 def _same(checksum: Tensor, kept: int | Tensor) -> bool:
     return checksum.item() == (kept if isinstance(kept, int) else kept.item())
-
-
-X_INPUT = 1
-"""Position of the function's input among the inputs of a link."""
-
-
-class Link(torch.autograd.Function):
-    """One layer: tokens in, tokens out; the values live in the trajectory.
-
-    A subclass says, in `forward` and `backward`, how the scheme's two quantities depend on f.
-    """
-
-    @staticmethod
-    def save(ctx: Any, run: Trajectory, tensors: tuple[Tensor, ...]) -> int:
-        """Remember the layer; its number."""
-        ctx.set_materialize_grads(False)
-        ctx.run, ctx.n = run, run.position
-        if run.first is None and any(ctx.needs_input_grad):
-            run.first = run.position
-        ctx.save_for_backward(*tensors)  # finds parameters changed in place before backward
-        return run.position
-
-    @staticmethod
-    def pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor | None]]:
-        """The gradients for the layer's input, its parameters and the extras; None is zero.
-
-        Parameters
-        ----------
-        ctx : context of the link
-        cotangent : Tensor
-            The gradient for f.
-        """
-        run, n, saved = ctx.run, ctx.n, ctx.saved_tensors
-        run.seek(n + 1)
-        count = len(run.slots[n])
-        parameters = [_usable(p, s) for p, s in zip(saved[:count], run.slots[n], strict=True)]
-        extras = run.extras.detached()
-        x, f = run.retreat(parameters, extras)
-        inputs: list[Tensor] = [x, *parameters, *extras]
-        wanted = {id(t): t for t in inputs if t.requires_grad}
-        if not ctx.needs_input_grad[X_INPUT]:
-            del wanted[id(x)]
-        if not wanted or not f.requires_grad:
-            return None, [None] * (len(inputs) - 1)
-        found = torch.autograd.grad(
-            f, list(wanted.values()), cotangent.to(f.dtype), allow_unused=True
-        )
-        by_id = dict(zip(wanted, found, strict=True))
-        # A parameter that fills several places is one input repeated: its gradient goes in once.
-        grads: list[Tensor | None] = [by_id.pop(id(t), None) for t in inputs]
-        if grads[0] is not None:
-            grads[0] = grads[0].to(cotangent.dtype)
-        return grads[0], grads[1:]
-
-    @staticmethod
-    def refuse_double(ctx: Any) -> None:
-        """Raise if this backward pass is itself recorded.
-
-        Raises
-        ------
-        DoubleBackwardError
-        """
-        if torch.is_grad_enabled():
-            ctx.run.release()
-            raise DoubleBackwardError(
-                "A reversible pass has no second derivative: got create_graph=True; expected a "
-                "first-order backward. Build the network with reversible=False for it."
-            )
-
-    @staticmethod
-    def finish(ctx: Any) -> None:
-        """Release the state after the last layer reached, unless the graph is kept for another pass."""
-        if ctx.n == ctx.run.first and not torch._C._autograd._get_current_graph_task_keep_graph():
-            ctx.run.release()
-
-
-def _usable(saved: Tensor, slot: Slot) -> Tensor:
-    """A leaf with the saved parameter's values.
-
-    The parameter itself where the module still holds it and it has no hooks, which must run once,
-    when the outer pass accumulates; else a leaf of its own on the same memory.
-    """
-    if saved is _parameter(slot) and saved.is_leaf and not saved._backward_hooks:
-        return saved
-    return nn.Parameter(saved.detach(), requires_grad=saved.requires_grad)
-

@@ -5,10 +5,11 @@ block(x) - x, whatever the block does inside (an activation after the sum includ
 blocks becomes one `MomentumNet` of these functions. Blocks that change shape stay as they are and
 end a row; a new row starts with v = 0. With gamma -> 0 a layer is x + (block(x) - x), the original.
 
-The container that held the blocks (a Sequential or a ModuleList) is replaced by one that holds the
-same modules under the same names, so state_dict keys do not change, but that yields rows instead
-of blocks when it is called or iterated. Code that indexes a ModuleList and calls its items one by one
-does not see the rows; PyTorch's encoder and decoder, torchvision's and timm's models iterate.
+The container that held the blocks (a Sequential or a ModuleList) is replaced by one that holds
+the same modules under the same names, so state_dict keys do not change, but that yields rows
+instead of blocks when it is called or iterated. Code that indexes a ModuleList and calls its items
+one by one does not see the rows; PyTorch's encoder and decoder, torchvision's and timm's models
+iterate.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ def restore(model: M) -> M:
     InvalidInputError
         If no part of the model came from `transform`.
     """
-    plain = {twin: kind for kind, twin in TWINS.items()}
+    plain: dict[type, type] = {twin: kind for kind, twin in TWINS.items()}
     originals: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
         if type(module) in plain:
@@ -256,7 +257,10 @@ def _keep_dense(encoder: nn.Module, replacements: dict[str, nn.Module]) -> None:
     if not isinstance(encoder, nn.TransformerEncoder) or "layers" not in replacements:
         return
     if isinstance(replacements["layers"], MomentumList):
-        encoder.__dict__["_packed_before"] = (encoder.enable_nested_tensor, encoder.use_nested_tensor)
+        encoder.__dict__["_packed_before"] = (
+            encoder.enable_nested_tensor,
+            encoder.use_nested_tensor,
+        )
         encoder.enable_nested_tensor = encoder.use_nested_tensor = False
     elif "_packed_before" in encoder.__dict__:
         before = encoder.__dict__.pop("_packed_before")

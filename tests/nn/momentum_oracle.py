@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +21,12 @@ def plain(functions, gamma, x, *args, v=None, **kwargs) -> Tensor:
     return x
 
 
-def mlp(width=16, hidden=16, seed=0) -> nn.Module:
+def mlp(width=16, hidden=16, seed=0) -> Any:
     torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, width))
 
 
-def mlps(depth, width=16) -> nn.ModuleList:
+def mlps(depth, width=16) -> Any:
     return nn.ModuleList(mlp(width, width, seed) for seed in range(depth))
 
 
@@ -33,13 +35,21 @@ def gradients(call, module, x, dtype) -> list[Tensor]:
     module = copy.deepcopy(module).to(dtype)
     x = x.to(dtype).clone().requires_grad_()
     call(module, x).double().square().mean().backward()
-    return [x.grad, *(p.grad for p in module.parameters())]
+    return [grad(x), *(grad(p) for p in module.parameters())]
 
 
-def error(found: list[Tensor], expected: list[Tensor]) -> float:
+def grad(t: Tensor) -> Tensor:
+    """The gradient of a tensor that has one."""
+    assert t.grad is not None
+    return t.grad
+
+
+def error(found: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> float:
     """The largest relative error; absolute where the expected gradient is zero."""
     worst = 0.0
     for a, b in zip(found, expected, strict=True):
+        assert a is not None
+        assert b is not None
         size = b.double().norm().item()
         worst = max(worst, (a.double() - b.double()).norm().item() / (size or 1.0))
     return worst

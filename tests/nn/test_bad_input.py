@@ -44,8 +44,9 @@ def test_function_that_does_not_fit_is_named(function, message, reversible, grad
 
 def test_tensor_that_no_gradient_would_reach_is_refused():
     net = MomentumNet([Calls(lambda x: x * FREE)], 0.9)
-    with pytest.raises(InvalidInputError, match=r"shape \(4,\) which requires a gradient.*Pass the"):
-        net(torch.randn(8, 4))
+    with pytest.raises(
+        InvalidInputError, match=r"shape \(4,\) which requires a gradient.*Pass the"
+    ):
         net(torch.randn(8, 4, requires_grad=True))
 
 
@@ -106,7 +107,9 @@ def test_activation_out_of_range_says_where_and_how_large(grad):
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_activation_that_is_not_finite_says_where(value):
     net = MomentumNet([nn.Tanh(), Calls(lambda x: x * value)], 0.5)
-    with pytest.raises(FixedPointRangeError, match=r"layer 1, functions\[1\] \(Calls\).*not finite"):
+    with pytest.raises(
+        FixedPointRangeError, match=r"layer 1, functions\[1\] \(Calls\).*not finite"
+    ):
         net(torch.ones(2, 4, requires_grad=True))
 
 

@@ -73,4 +73,6 @@ def test_extra_arguments_are_passed_on():
 
     net = MomentumNet([Adds()] * 4, 0.9)
     x = torch.zeros(10, 4)
-    assert net.memory_report(x, torch.zeros(10, 4)).plain == 4 * 160  # tanh(x); memory is the user's
+    assert (
+        net.memory_report(x, torch.zeros(10, 4)).plain == 4 * 160
+    )  # tanh(x); memory is the user's

@@ -167,14 +167,18 @@ class Drifts(nn.Module):
 
     def forward(self, x):
         y = x * 0
-        return y + next(self.calls) * torch.nn.functional.pad(torch.ones(1) * 2**-38, (0, x.numel() - 1)).view_as(x)
+        return y + next(self.calls) * torch.nn.functional.pad(
+            torch.ones(1) * 2**-38, (0, x.numel() - 1)
+        ).view_as(x)
 
 
 @pytest.mark.parametrize("function", [OwnGenerator, Shuffles, Drifts])
 def test_function_that_does_not_recompute_its_bits_is_named(function):
     net = MomentumNet([nn.Tanh(), function(), nn.Tanh()], 0.9)
     x = torch.randn(8, 4, requires_grad=True)
-    with pytest.raises(ReversibilityError, match=rf"functions\[1\] \({function.__name__}\), layer 1"):
+    with pytest.raises(
+        ReversibilityError, match=rf"functions\[1\] \({function.__name__}\), layer 1"
+    ):
         net(x).sum().backward()
     assert x.grad is None
 

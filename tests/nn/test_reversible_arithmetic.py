@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from odemom.errors import FixedPointRangeError, InvalidInputError, OdemomWarning
 from odemom.nn import reversible
-from odemom.nn.reversible import CouplingState, MomentumState, eager, kernels, native, rational_gamma
+from odemom.nn.reversible import (
+    CouplingState,
+    MomentumState,
+    eager,
+    kernels,
+    native,
+    rational_gamma,
+)
 from odemom.nn.reversible.buffer import radices, spilled_words
 from odemom.nn.reversible.eager import LayerConstants
 
@@ -68,7 +75,9 @@ def test_gamma_zero_is_allowed_where_nothing_is_inverted():
 # --- the buffer --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("gamma", [Fraction(1, 10), Fraction(1, 2), Fraction(9, 10), Fraction(99, 100)])
+@pytest.mark.parametrize(
+    "gamma", [Fraction(1, 10), Fraction(1, 2), Fraction(9, 10), Fraction(99, 100)]
+)
 def test_buffer_grows_by_log2_of_one_over_gamma_bits_a_layer(gamma):
     depth = 2000
     buffer = reversible.InformationBuffer(gamma, 1, torch.device("cpu"), keep=True)
@@ -86,7 +95,8 @@ def test_radices_never_overflow(n, d, depth):
     radix = 16 * gamma.denominator
     for _ in range(depth):
         _, before, radix = radices(gamma, radix)
-        assert gamma.denominator * before <= 2**62 and radix * gamma.numerator < 2**63
+        assert gamma.denominator * before <= 2**62
+        assert radix * gamma.numerator < 2**63
 
 
 # --- exact inverses at depth -------------------------------------------------------------------
@@ -127,7 +137,10 @@ def test_state_is_recovered_bit_for_bit(gamma, dtype, depth):
 def test_eager_path_has_the_bits_of_the_fused_path(gamma):
     if not native.available():
         pytest.skip("no C compiler")
-    fused, plain = travel(gamma, torch.float32, 300, "fused"), travel(gamma, torch.float32, 300, "eager")
+    fused, plain = (
+        travel(gamma, torch.float32, 300, "fused"),
+        travel(gamma, torch.float32, 300, "eager"),
+    )
     assert torch.equal(fused.x, plain.x)
     assert torch.equal(fused.v, plain.v)
 
@@ -277,7 +290,9 @@ def test_missing_compiler_is_reported_once_and_eager_taken(monkeypatch):
     kernels._report_slow_path.cache_clear()
     with pytest.warns(OdemomWarning, match=r"no C compiler.*same bits.*use_kernel\('eager'\)"):
         assert reversible.kernel_for("cpu") is eager
-    assert reversible.kernel_for("cpu") is eager  # the warning, an error in these tests, is not repeated
+    assert (
+        reversible.kernel_for("cpu") is eager
+    )  # the warning, an error in these tests, is not repeated
     kernels._report_slow_path.cache_clear()
 
 
@@ -323,12 +338,12 @@ def test_resolution_outside_its_interval_is_refused(bad):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_input_that_is_not_finite_is_refused(bad):
-    with pytest.raises(FixedPointRangeError, match="the input.*not finite"):
+    with pytest.raises(FixedPointRangeError, match=r"the input.*not finite"):
         MomentumState(torch.tensor([1.0, bad]), None, Fraction(1, 2))
 
 
 def test_input_beyond_a_chosen_resolution_is_refused_with_one_that_fits():
-    with pytest.raises(FixedPointRangeError, match="resolution=43.*for example resolution=38"):
+    with pytest.raises(FixedPointRangeError, match=r"resolution=43.*for example resolution=38"):
         MomentumState(torch.tensor([1e6]), None, Fraction(1, 2), resolution=43)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -37,7 +38,11 @@ def encoder(norm_first=False):
         padding = torch.zeros(3, 7, dtype=torch.bool)
         padding[0, 5:] = True
         kwargs = {"mask": torch.triu(torch.ones(7, 7, dtype=torch.bool), 1), "is_causal": True}
-        return nn.TransformerEncoder(layer, 4), (x,), {**kwargs, "src_key_padding_mask": padding}
+        return (
+            nn.TransformerEncoder(layer, 4, enable_nested_tensor=not norm_first),
+            (x,),
+            {**kwargs, "src_key_padding_mask": padding},
+        )
 
     return make
 
@@ -79,11 +84,16 @@ MODELS = {
     "timm ViT": timm_model("vit_tiny_patch16_224", img_size=32, patch_size=8, depth=4),
     "timm ResNet": timm_model("resnet26"),
 }
-SMALL = ["resnet18", "encoder", "encoder, norm first", "nn.Transformer", "torchvision ViT", "timm ViT"]
-SLOW = [name for name in MODELS if name not in SMALL and name != "resnet50"]
-ALL = [
-    pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS
+SMALL = [
+    "resnet18",
+    "encoder",
+    "encoder, norm first",
+    "nn.Transformer",
+    "torchvision ViT",
+    "timm ViT",
 ]
+SLOW = [name for name in MODELS if name not in SMALL]
+ALL = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS]
 
 
 def made(name):
@@ -167,7 +177,7 @@ def test_twin_can_be_copied_saved_and_loaded():
 
 
 def test_a_copy_does_not_share_its_rows_with_the_twin():
-    twin = transform(made("resnet18")[0], 0.9)
+    twin: Any = transform(made("resnet18")[0], 0.9)
     other = copy.deepcopy(twin)
     row = next(iter(other.layer1))
     assert isinstance(row, MomentumNet)
@@ -183,7 +193,7 @@ def test_blocks_that_change_shape_stay():
 
 
 def transformed_stages(name):
-    twin = transform(MODELS[name]()[0])
+    twin: Any = transform(MODELS[name]()[0])
     return twin.layer1, twin.layer2, twin.layer3, twin.layer4
 
 
@@ -194,7 +204,8 @@ class Own(nn.Module):
         self.tail = nn.Sequential(Shift(), Shift())
 
     def forward(self, x):
-        for block in self.body["deep"]:
+        blocks: Any = self.body["deep"]
+        for block in blocks:
             x = block(x)
         return self.tail(x)
 
@@ -209,8 +220,8 @@ class Shift(nn.Module):
 
 
 def test_any_list_of_blocks_by_name():
-    model = Own()
-    twin = transform(model, 0.9, layers=["body.deep", "tail"])
+    model: Any = Own()
+    twin: Any = transform(model, 0.9, layers=["body.deep", "tail"])
     assert isinstance(twin.body["deep"], MomentumList)
     assert isinstance(twin.tail, MomentumSequential)
     x = torch.randn(3, 4)
@@ -260,3 +271,52 @@ def test_encoder_is_right_in_inference_with_padding():
         v = 0.5 * v + 0.5 * (y - x)
         x = x + v
     assert torch.allclose(found[kept], x[kept], atol=1e-9)
+
+
+# --- a short refit -----------------------------------------------------------------------------
+
+
+def digits():
+    """The 1,797 digits as 3 x 32 x 32 images: for training and for testing."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    data = datasets.load_digits()
+    x = torch.tensor(data.images, dtype=torch.float32)[:, None] / 16
+    x = nn.functional.interpolate(x, size=32).expand(-1, 3, -1, -1).contiguous()
+    y = torch.tensor(data.target)
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
+    x, y = x[order], y[order]
+    return (x[:1300], y[:1300]), (x[1300:], y[1300:])
+
+
+def fit(model, data, epochs):
+    x, y = data
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    generator = torch.Generator().manual_seed(1)
+    model.train()
+    for _ in range(epochs):
+        for rows in torch.randperm(len(y), generator=generator).split(65):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+
+
+def accuracy(model, data):
+    model.eval()
+    with torch.no_grad():
+        return (model(data[0]).argmax(1) == data[1]).float().mean().item()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "epochs"),
+    [("resnet18", 4), ("resnet50", 5), ("timm ViT", 25), ("torchvision ViT", 40)],
+)
+def test_short_refit_on_digits_recovers_the_accuracy(name, epochs):
+    training, testing = digits()
+    model = MODELS[name]()[0]
+    fit(model, training, epochs)
+    original = accuracy(model, testing)
+    twin = transform(copy.deepcopy(model), 0.9)
+    fit(twin, training, epochs)
+    assert original > 0.9
+    assert accuracy(twin, testing) >= original - 0.01

@@ -1,16 +1,17 @@
 """The information buffer: what a multiplication by gamma < 1 would forget.
 
 A layer maps v = q d + r (0 <= r < d) to about gamma v = n v / d, which merges d values into n. The
-pair (r, b) of the remainder and the buffer's content b < M takes d M values; written J = r M + b it
-is split anew into s = J // M' < n and b' = J mod M' < M', with M' = ceil(d M / n), and v' = q n + s.
-The buffer's *radix* M, the number of values it may hold, is the same for every element, depends on
-no data and is known before the pass: M grows by the factor 1/gamma, log2(1/gamma) bits, a layer.
+pair (r, b) of the remainder and the buffer's content b < M takes d M values; J = r M + b is split
+anew into s = J // M' < n and b' = J mod M' < M', with M' = ceil(d M / n), and v' = q n + s. The
+buffer's *radix* M, the number of values it may hold, is the same for every element, depends on no
+data and is known before the pass: M grows by the factor 1/gamma, log2(1/gamma) bits, a layer.
 
 This departs from Maclaurin, Duvenaud and Adams (2015) in the order of the digits. They push r as
-the *low* digit of the buffer and pop s from there, so s is unrelated to r and the layer adds a noise
-of n units. Here r is the *high* digit of J, so s = floor((r + b/M) n/d (1 - O(1/M))) follows gamma r:
-the noise is about one unit of the fixed point whatever the denominator d is. With the radix starting
-at 16 d the rounding up in M' costs less than a sixteenth of a unit, and log2(16 d) bits once.
+the *low* digit of the buffer and pop s from there, so s is unrelated to r and a layer adds a noise
+of n units. Here r is the *high* digit of J, so s = floor((r + b/M) n/d (1 - O(1/M))) follows
+gamma r: the noise is about one unit of the fixed point whatever the denominator d is. With the
+radix starting at 16 d, the rounding up in M' costs less than a sixteenth of a unit, and log2(16 d)
+bits once.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class _Scratch:
 def advance(
     x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
 ) -> Tensor:
-    """v <- gamma v + (1 - gamma) f, x <- x + v in place, and x as floats into ``out``.
+    """V <- gamma v + (1 - gamma) f, x <- x + v in place, and x as floats into ``out``.
 
     Parameters
     ----------

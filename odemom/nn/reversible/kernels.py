@@ -1,7 +1,7 @@
 """Which implementation does the integer work, for a tensor's device.
 
-On the CPU the compiled one where there is a compiler, on CUDA Triton where it is installed, elsewhere
-PyTorch operations. All have the same bits. Taking a slower one is reported once by an
+On the CPU the compiled one where there is a compiler, on CUDA Triton where it is installed,
+elsewhere PyTorch operations. All have the same bits. Taking a slower one is reported once by an
 `OdemomWarning`, unless it was chosen by name with `use_kernel`.
 """
 
@@ -98,7 +98,10 @@ def _fused(kind: str) -> ModuleType | None:
 
 @functools.cache
 def _report_slow_path(kind: str) -> None:
-    missing = {"cpu": "no C compiler was found that builds step.c", "cuda": "Triton is not installed"}
+    missing = {
+        "cpu": "no C compiler was found that builds step.c",
+        "cuda": "Triton is not installed",
+    }
     warnings.warn(
         f"{missing.get(kind, f'there is no fused kernel for {kind}')}: the integer work of "
         "reversible layers runs as PyTorch operations, with the same bits but more slowly. "

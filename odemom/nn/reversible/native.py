@@ -1,8 +1,8 @@
-"""The same work on the CPU in one pass: ``step.c``, compiled at first use with the system's compiler.
+"""The same work on the CPU in one pass: ``step.c``, compiled at first use with the system's cc.
 
-The library is kept in ``$ODEMOM_CACHE`` (or ``$XDG_CACHE_HOME/odemom``, ``~/.cache/odemom``) under a
-name that hashes the source, the compiler and the processor. OpenMP is not linked: the symbols resolve
-to the runtime that PyTorch has already loaded, so that both share its threads and
+The library is kept in ``$ODEMOM_CACHE`` (or ``$XDG_CACHE_HOME/odemom``, ``~/.cache/odemom``) under
+a name that hashes the source, the compiler and the processor. OpenMP is not linked: its symbols
+resolve to the runtime that PyTorch has already loaded, so that both share its threads and
 `torch.set_num_threads`. Where that fails, a build with one thread is taken.
 """
 
@@ -102,7 +102,14 @@ def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
     size, pointer, real = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
     for name in NAMES.values():
         step = [size] * 4
-        getattr(lib, f"{name}_advance").argtypes = [size, *[pointer] * 5, *step, real, real, pointer]
+        getattr(lib, f"{name}_advance").argtypes = [
+            size,
+            *[pointer] * 5,
+            *step,
+            real,
+            real,
+            pointer,
+        ]
         getattr(lib, f"{name}_expose").argtypes = [size, *[pointer] * 3, real]
         getattr(lib, f"{name}_retreat").argtypes = [size, *[pointer] * 3, *step, real, pointer]
     return lib

@@ -149,13 +149,13 @@ class MomentumState(ReversibleState):
         return LayerConstants(n, d, before, after, scale, self.format.unit)
 
     def shown(self) -> Tensor:
-        """x as floats."""
+        """X as floats."""
         out = self._empty()
         self._flat(out).copy_(self.x).mul_(self.format.unit)
         return out
 
     def velocity(self) -> Tensor:
-        """v as floats."""
+        """V as floats."""
         out = self._empty()
         self._flat(out).copy_(self.v).mul_(self.format.unit)
         return out
@@ -173,13 +173,13 @@ class MomentumState(ReversibleState):
         return out, stats
 
     def expose(self) -> Tensor:
-        """x of the layer before."""
+        """X of the layer before."""
         out = self._empty()
         self.kernel.expose(self.x, self.v, self._flat(out), self.format.unit)
         return out
 
     def retreat(self, f: Tensor) -> Tensor:
-        """v and the buffer of the layer before."""
+        """V and the buffer of the layer before."""
         if self.buffer is None:
             return self.kernel.retreat(self.v, None, self._value(f), self._constants(1, 1))
         constants = self._constants(*self.buffer.shrink())
@@ -190,7 +190,7 @@ class MomentumState(ReversibleState):
     def clone(self) -> MomentumState:
         """A state that can be moved without moving this one."""
         twin = object.__new__(MomentumState)
-        twin.__dict__ = dict(self.__dict__)
+        vars(twin).update(vars(self))
         twin.x, twin.v = self.x.clone(), self.v.clone()
         twin.buffer = None if self.buffer is None else self.buffer.clone()
         return twin
@@ -218,7 +218,7 @@ class CouplingState(ReversibleState):
         self._free = LayerConstants(1, 1, 1, 1, float(2**self.format.bits), self.format.unit)
 
     def shown(self) -> Tensor:
-        """b as floats."""
+        """B as floats."""
         out = self._empty()
         self._flat(out).copy_(self.b).mul_(self.format.unit)
         return out
@@ -243,7 +243,7 @@ class CouplingState(ReversibleState):
         return self.kernel.retreat(self.a, None, self._value(f), self._free)
 
     def halves(self) -> tuple[Tensor, Tensor]:
-        """a and b as floats."""
+        """A and b as floats."""
         a = self._empty()
         self._flat(a).copy_(self.a).mul_(self.format.unit)
         return a, self.shown()
@@ -251,7 +251,7 @@ class CouplingState(ReversibleState):
     def clone(self) -> CouplingState:
         """A state that can be moved without moving this one."""
         twin = object.__new__(CouplingState)
-        twin.__dict__ = dict(self.__dict__)
+        vars(twin).update(vars(self))
         twin.a, twin.b = self.a.clone(), self.b.clone()
         return twin
 

@@ -6,6 +6,8 @@ is rounded half to even by adding and subtracting 2^52 with its sign; larger one
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -15,7 +17,7 @@ from odemom.nn.reversible.eager import LayerConstants
 
 __all__ = ["advance", "expose", "retreat"]
 
-BLOCK = 1024
+BLOCK: Any = 1024
 
 
 @triton.jit
@@ -89,6 +91,11 @@ def _retreat(
     tl.atomic_add(stats_ptr, tl.sum(tl.where(mask, v * (2 * j + 1), 0)))
 
 
+def _constant(value: bool) -> Any:
+    """As the type checker wants it: Triton turns arguments into its constants itself."""
+    return value
+
+
 def _reals(device: torch.device, *values: float) -> Tensor:
     # A Python float argument would reach the kernel in single precision.
     return torch.tensor(values, dtype=torch.float64).to(device, non_blocking=True)
@@ -101,7 +108,7 @@ def advance(
     stats = torch.zeros(2, dtype=torch.int64, device=x.device)
     _advance[(triton.cdiv(x.numel(), BLOCK),)](
         x, v, v if word is None else word, f, out, stats, x.numel(), c.n, c.d, c.before, c.after,
-        _reals(x.device, c.scale, c.unit), FREE=word is None, BLOCK=BLOCK,
+        _reals(x.device, c.scale, c.unit), FREE=_constant(word is None), BLOCK=BLOCK,
     )  # fmt: skip
     return stats
 
@@ -118,6 +125,6 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
     stats = torch.zeros(1, dtype=torch.int64, device=v.device)
     _retreat[(triton.cdiv(v.numel(), BLOCK),)](
         v, v if word is None else word, f, stats, v.numel(), c.n, c.d, c.before, c.after,
-        _reals(v.device, c.scale), FREE=word is None, BLOCK=BLOCK,
+        _reals(v.device, c.scale), FREE=_constant(word is None), BLOCK=BLOCK,
     )  # fmt: skip
     return stats
