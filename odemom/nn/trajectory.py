@@ -184,10 +184,10 @@ class Trajectory:
             self.state = None
             raise ReversibilityError(
                 f"{where(self.functions, n)}, layer {n}: the function did not recompute the "
-                "bits of its forward pass, so no gradient can be trusted. Random numbers of PyTorch, autocast "
-                "and buffers are restored; look for other state: a generator of its own, NumPy's, "
-                "a counter, a parameter changed since, an operation that is not deterministic "
-                "(torch.use_deterministic_algorithms)."
+                "bits of its forward pass, so no gradient can be trusted. Autocast, buffers and "
+                "PyTorch's random numbers are restored; look for other state: a generator of its "
+                "own, NumPy's, a counter, a parameter changed since, an operation that is not "
+                "deterministic (torch.use_deterministic_algorithms)."
             )
         return x, f
 

@@ -235,7 +235,7 @@ def test_tensor_hooks_run_once():
 
 
 def test_each_layer_releases_its_gradients_before_the_next_is_recomputed():
-    net, order = MomentumNet(mlps(5), 0.9), []
+    net, order = momentum_net(mlps(5), 0.9), []
     for n, function in enumerate(net.functions):
         function[0].weight.register_post_accumulate_grad_hook(
             lambda p, n=n: order.append(("grad", n))
