@@ -56,7 +56,8 @@ class FixedPoint:
 
     def encode(self, x: Tensor) -> Tensor:
         """The nearest multiples of the unit, as int64, same shape and memory order."""
-        return torch.ldexp(x.double(), torch.tensor(float(self.bits))).round_().to(torch.int64)
+        units = x.to(torch.float64, copy=True).mul_(math.ldexp(1.0, self.bits))
+        return units.round_().to(torch.int64)
 
     def decode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """The nearest floats."""
