@@ -9,20 +9,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from odemom import errors as errors
+from odemom.errors import DoubleBackwardError as DoubleBackwardError
+from odemom.errors import FixedPointRangeError as FixedPointRangeError
+from odemom.errors import IntegrationError as IntegrationError
+from odemom.errors import InvalidInputError as InvalidInputError
+from odemom.errors import MatrixFileError as MatrixFileError
+from odemom.errors import MissingDependencyError as MissingDependencyError
+from odemom.errors import NotRepresentableError as NotRepresentableError
+from odemom.errors import OdemomError as OdemomError
+from odemom.errors import OdemomWarning as OdemomWarning
+from odemom.errors import ResultOverflowError as ResultOverflowError
+from odemom.errors import ReversibilityError as ReversibilityError
+from odemom.errors import UndecidedError as UndecidedError
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from odemom import flows as flows
     from odemom import nn as nn
     from odemom import representability as representability
-    from odemom.errors import InvalidInputError as InvalidInputError
-    from odemom.errors import MatrixFileError as MatrixFileError
-    from odemom.errors import MissingDependencyError as MissingDependencyError
-    from odemom.errors import NotRepresentableError as NotRepresentableError
-    from odemom.errors import OdemomError as OdemomError
-    from odemom.errors import OdemomWarning as OdemomWarning
-    from odemom.errors import ResultOverflowError as ResultOverflowError
-    from odemom.errors import UndecidedError as UndecidedError
     from odemom.flows.psi import psi as psi
     from odemom.flows.threshold import G as G
     from odemom.flows.threshold import lambda_eps as lambda_eps
@@ -34,14 +40,6 @@ if TYPE_CHECKING:
     from odemom.representability.nearest import nearest_representable as nearest_representable
 
 _HOME_OF = {
-    "InvalidInputError": "odemom.errors",
-    "MatrixFileError": "odemom.errors",
-    "MissingDependencyError": "odemom.errors",
-    "NotRepresentableError": "odemom.errors",
-    "OdemomError": "odemom.errors",
-    "OdemomWarning": "odemom.errors",
-    "ResultOverflowError": "odemom.errors",
-    "UndecidedError": "odemom.errors",
     "G": "odemom.flows.threshold",
     "lambda_eps": "odemom.flows.threshold",
     "psi": "odemom.flows.psi",
@@ -54,7 +52,7 @@ _HOME_OF = {
 }
 _SUBPACKAGES = ("flows", "nn", "representability")
 
-__all__ = ["__version__", *_HOME_OF, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["__version__", *errors.__all__, *_HOME_OF, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from odemom.representability.report import Representability
 
 __all__ = [
+    "DoubleBackwardError",
+    "FixedPointRangeError",
     "IntegrationError",
     "InvalidInputError",
     "MatrixFileError",
@@ -16,6 +18,7 @@ __all__ = [
     "OdemomError",
     "OdemomWarning",
     "ResultOverflowError",
+    "ReversibilityError",
     "UndecidedError",
 ]
 
@@ -68,3 +71,15 @@ class NotRepresentableError(OdemomError, ValueError):
     def __init__(self, report: Representability) -> None:
         super().__init__(report.explain())
         self.report = report
+
+
+class FixedPointRangeError(OdemomError, ArithmeticError):
+    """An activation left the fixed-point range; the message says where and how large it was."""
+
+
+class ReversibilityError(OdemomError, RuntimeError):
+    """A function did not recompute, in the backward pass, the bits of its forward pass."""
+
+
+class DoubleBackwardError(OdemomError, NotImplementedError):
+    """A second derivative was asked of a pass that keeps no graph to differentiate."""
