@@ -23,7 +23,7 @@ UNIT = float(np.finfo(float).eps)
 FLOWS = [
     FirstOrder(),
     SecondOrder(0.05),
-    SecondOrder("1/2"),
+    SecondOrder(Fraction(1, 2)),
     SecondOrder(10, horizon=3),
     SecondOrder(1e-3),  # lambda_eps is subnormal
     SecondOrder(2, "field"),
