@@ -106,10 +106,11 @@ def test_the_interval_is_clopper_and_pearsons():
 
 
 def test_counts_are_those_of_is_representable_on_the_same_stream():
-    cell = compute(SurveyConfig(["ginibre"], [3], ["1/2"], samples=50, seed=7)).cells[0]
-    stream = np.random.SeedSequence(7).spawn(1)[0].spawn(4)[3].spawn(1)[0]
-    matrices = ENSEMBLES["ginibre"].sample(np.random.default_rng(stream), 50, 3)
-    assert cell.counts[0] == odemom.is_representable(matrices, "1/2").sum()
+    eps = [0, "1/2", 1, 4, "inf"]
+    cell = compute(SurveyConfig(["symmetric"], [3], eps, samples=500, seed=7)).cells[0]
+    stream = np.random.SeedSequence(7).spawn(3)[2].spawn(4)[3].spawn(1)[0]
+    matrices = ENSEMBLES["symmetric"].sample(np.random.default_rng(stream), 500, 3)
+    assert list(cell.counts) == [odemom.is_representable(matrices, e).sum() for e in eps]
 
 
 def test_a_vectorised_decision_that_exact_arithmetic_refutes_is_an_error(monkeypatch):
