@@ -9,6 +9,7 @@ import numpy as np
 from odemom.checks import require_square
 from odemom.flows.base import Flow
 from odemom.flows.psi import flow_of
+from odemom.representability.batch import simple_verdicts
 from odemom.representability.exact import analyze_exact
 from odemom.representability.exact_matrix import ExactMatrix, matrices_of, read_matrices
 from odemom.representability.floating import analyze_floating, as_tolerance, in_range
@@ -26,7 +27,8 @@ def is_representable(
     ----------
     D : array_like of real numbers, shape (..., d, d)
         One matrix or a stack. Ints, Fractions, SymPy rationals and integer arrays are decided in
-        exact arithmetic, floats with a tolerance; see `analyze`.
+        exact arithmetic, floats with a tolerance; see `analyze`. The matrices of a floating stack
+        that have simple eigenvalues only are decided together, in vectorised form.
     eps : number or str in [0, inf], or Flow
         0 is the first-order flow x' = theta x, inf the undamped one x'' = theta x.
     tol, exact, max_bits
@@ -64,9 +66,10 @@ def is_representable(
     tolerance = as_tolerance(tol, D, matrices)
     if matrices.ndim == 2:
         return _analyze(matrices, flow, tolerance, max_bits).representable
-    verdicts = np.empty(matrices.shape[:-2], dtype=bool)
+    verdicts, decided = _decide_together(matrices, flow, tolerance)
     for where, matrix in matrices_of(matrices):
-        verdicts[where] = _analyze(matrix, flow, tolerance, max_bits).representable
+        if not decided[where]:
+            verdicts[where] = _analyze(matrix, flow, tolerance, max_bits).representable
     return verdicts
 
 
@@ -126,6 +129,15 @@ def analyze(
     matrices = read_matrices(D, exact)
     require_square(matrices.shape, "D", stacks=False)
     return _analyze(matrices, flow_of(eps), as_tolerance(tol, D, matrices), max_bits)
+
+
+def _decide_together(matrices: np.ndarray, flow: Flow, tol: float) -> tuple[np.ndarray, np.ndarray]:
+    """The verdicts of a stack that can be had in a vectorised way, and where."""
+    shape, d = matrices.shape[:-2], matrices.shape[-1]
+    if matrices.dtype != np.float64:
+        return np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    verdicts, decided = simple_verdicts(matrices.reshape(-1, d, d), flow.real_image, tol)
+    return verdicts.reshape(shape), decided.reshape(shape)
 
 
 def _analyze(matrix: np.ndarray, flow: Flow, tol: float, max_bits: int | None) -> Representability:
