@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from odemom.representability.extremes import minimal_eps as minimal_eps
     from odemom.representability.jordan import jordan_structure as jordan_structure
     from odemom.representability.nearest import nearest_representable as nearest_representable
+    from odemom.stability import momentum_spectrum as momentum_spectrum
+    from odemom.stability import resnet_spectrum as resnet_spectrum
+    from odemom.stability import revnet_jacobian as revnet_jacobian
+    from odemom.stability import revnet_spectrum as revnet_spectrum
 
 _HOME_OF = {
     "G": "odemom.flows.threshold",
@@ -49,6 +53,10 @@ _HOME_OF = {
     "minimal_eps": "odemom.representability.extremes",
     "jordan_structure": "odemom.representability.jordan",
     "nearest_representable": "odemom.representability.nearest",
+    "momentum_spectrum": "odemom.stability",
+    "resnet_spectrum": "odemom.stability",
+    "revnet_jacobian": "odemom.stability",
+    "revnet_spectrum": "odemom.stability",
 }
 _SUBPACKAGES = ("flows", "nn", "representability")
 

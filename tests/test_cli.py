@@ -92,6 +92,7 @@ def test_check_reads_npy(run, tmp_path):
         ("train", "--order", "3"),
         ("train", "--epochs", "0"),
         ("train", "--eps", "-1"),
+        ("train", "--resume", "missing.ckpt"),
         ("demo", "--epochs", "0"),
         ("bogus",),
     ],

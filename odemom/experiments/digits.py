@@ -84,10 +84,10 @@ def train(
         got=shown(config),
         expected="a TrainingConfig",
     )
-    folder = _as_folder(out_dir)
     checkpoint = None if resume is None else Path(resume)
     if checkpoint is not None:
         read_checkpoint(checkpoint, config)
+    folder = _as_folder(out_dir)
     with quiet_lightning(), seeds.isolate_rng(), cpu_threads(config.threads):
         return _train(config, folder, checkpoint, progress=progress)
 
