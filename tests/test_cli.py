@@ -9,23 +9,6 @@ import sys
 import numpy as np
 import pytest
 
-from odemom import cli
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: (status, stdout, stderr)."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["odemom", *arguments])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        code = left.value.code
-        return code if isinstance(code, int) else 0 if code is None else 1, *capsys.readouterr()
-
-    return call
-
 
 @pytest.fixture
 def matrix(tmp_path):

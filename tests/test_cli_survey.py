@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
-from odemom import cli
 from odemom.experiments import survey
 
 ARGUMENTS = ("survey", "--ensemble", "ginibre,symmetric", "--dim", "1", "--dim", "2,3")
 ARGUMENTS = (*ARGUMENTS, "--eps", "0,1/2", "--eps", "inf", "--samples", "40", "--seed", "3")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: (status, stdout, stderr)."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["odemom", *arguments])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        code = left.value.code
-        return code if isinstance(code, int) else 0 if code is None else 1, *capsys.readouterr()
-
-    return call
 
 
 def test_survey_writes_numbers_and_pictures_and_prints_both(run, tmp_path):
