@@ -23,7 +23,8 @@ from odemom.flows.base import (
     number_text,
 )
 from odemom.flows.companion import companion_exponential
-from odemom.flows.damped import damped_auto, damped_closed, damped_series
+from odemom.flows.damped import damped_closed, damped_series
+from odemom.flows.propagator import propagate
 from odemom.flows.threshold import LambdaEps
 
 __all__ = ["SecondOrder"]
@@ -112,10 +113,14 @@ class SecondOrder(Flow):
 
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Psi of a matrix; see `Flow.matrix`."""
-        theta, eps = float(self.horizon) * theta, self._unit()
+        eps = self._unit()
+        if self.horizon != 1:
+            theta = float(self.horizon) * theta
         if method == "companion":
             return companion_exponential(theta / eps, 1 / eps, theta if self.field else None)
-        evaluate = {"auto": damped_auto, "closed": damped_closed, "series": damped_series}[method]
+        if method == "auto":
+            return propagate(theta, eps, self.field)
+        evaluate = {"closed": damped_closed, "series": damped_series}[method]
         return evaluate(theta, eps, self.field)
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:

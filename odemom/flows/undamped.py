@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -22,6 +23,7 @@ from odemom.flows.base import (
     interval_text,
 )
 from odemom.flows.companion import companion_exponential
+from odemom.flows.propagator import propagate
 from odemom.flows.wave_kernels import cosh_root, cosh_series
 
 __all__ = ["Undamped"]
@@ -65,7 +67,9 @@ class Undamped(Flow):
             return cosh_series(horizon**2 * theta)
         if method == "companion":
             return companion_exponential(horizon**2 * theta, damping=0.0)
-        return cosh_root(horizon**2 * theta)
+        if method == "closed":
+            return cosh_root(horizon**2 * theta)
+        return propagate(horizon**2 * theta, math.inf, False)
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """Cosh sqrt(T² theta) in mpmath; see `Flow.matrix_mp`."""

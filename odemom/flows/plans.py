@@ -1,0 +1,259 @@
+"""How to evaluate psi(theta) for a given size of theta: degree, step and doublings.
+
+Over a step h the flow is two polynomials in theta (`kernel_series`); the step is then doubled::
+
+    direct   psi = (C + G)(theta)                                      h = 1
+    double   C(2h) = 2 C(h)² - exp(-h/eps) I,  G(2h) = 2 C(h) G(h)     h = 2^-s
+    slow     psi = (2 C)^(2^s) (C + G)                                 h = 1/(2^s + 1)
+
+The last doubling is psi = 2 C (C + G) - exp(-1/(2 eps)) I, one product. "slow" is the small-eps
+form (I + R^-1) E_+/2: 2 C = E_+ up to E_-, whose relative size exp(-(h/eps) Re R) is below u/8
+where a plan takes it. At eps = 0 it is the exponential, C = G = exp(h theta)/2.
+
+A plan holds for every theta with alpha(theta) <= ``limit``, alpha any of ||theta||,
+max(||theta²||^(1/2), ||theta³||^(1/3)), max(||theta³||^(1/3), ||theta⁴||^(1/4)) (the last for
+degrees >= 5), by Theorem 4.2 of Al-Mohy and Higham 2009: ||sum_{n>m} c_n theta^n|| <=
+sum_{n>m} c_n alpha^n. Two bounds make the limit:
+
+- that tail is at most 2^-54 c_0 (relative to `roundoff`: half of it);
+- C(alpha) <= e C(0): the terms, all positive at alpha, are at most e² times what they add up to at
+  -alpha, so that no more than a digit is lost to their signs.
+
+The number of doublings so grows with the size of theta and not with 1/eps, and a doubling magnifies
+relative errors by 2, as theta does to psi: hence one form for every eps. (The double angles of
+W = theta/eps + I/(4 eps²) need log2(1/eps) steps for any theta and lose as many bits.)
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field as made_by
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from odemom.flows.kernel_series import kernel_coefficients
+
+__all__ = ["DOUBLE_ROUNDOFF", "MOST_POWERS", "Plan", "Schedule", "schedule"]
+
+DOUBLE_ROUNDOFF = 2.0**-53
+# Paterson-Stockmeyer (q powers, r chunks): degree q r by (q - 1) + (r - 1) products, or
+# (q - 1) + 2 (r - 1) for two polynomials.
+ONE_POLYNOMIAL = ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (4, 3), (4, 4), (5, 4))
+TWO_POLYNOMIALS = ((1, 1), (2, 1), (3, 1), (2, 2), (3, 2), (4, 2), (5, 2), (4, 3), (5, 3), (6, 3))
+MOST_TERMS = 23
+MOST_POWERS = max(q for q, _ in (*ONE_POLYNOMIAL, *TWO_POLYNOMIALS))
+Mode = Literal["direct", "double", "slow"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An evaluation, good for alpha(theta) <= ``limit``.
+
+    Attributes
+    ----------
+    mode : {"direct", "double", "slow"}
+    powers, chunks : int
+        Of Paterson and Stockmeyer's scheme: q and r, degree q r.
+    coefficients : tuple of lists of float
+        Of each polynomial, in powers of ``scale`` theta.
+    scale : float
+    table : ndarray of float64, shape (polynomials * chunks, powers)
+        Coefficients of theta, ..., theta^q, chunk by chunk: see `arranged`.
+    constants : ndarray of float64, shape (polynomials * chunks, 1)
+        Those of I.
+    decays : tuple of float
+        The multiples of I that the doublings subtract.
+    products : int
+        Matrix products in all.
+    limit : float
+    """
+
+    mode: Mode
+    powers: int
+    chunks: int
+    coefficients: tuple[list[float], ...]
+    scale: float
+    table: np.ndarray
+    constants: np.ndarray
+    decays: tuple[float, ...]
+    products: int
+    limit: float
+
+    def arranged_for(self, unit: float) -> tuple[np.ndarray, np.ndarray]:
+        """``table`` and ``constants`` for the powers of theta/unit instead of theta."""
+        if unit == 1:
+            return self.table, self.constants
+        return arranged(self.coefficients, self.scale * unit, self.powers, self.chunks)
+
+
+def radius(coefficients: list[float], degree: int, roundoff: float) -> float:
+    """The largest alpha whose tail sum_{n > degree} c_n alpha^n is at most u c_0/2.
+
+    Quotients of consecutive coefficients decrease, so a geometric series bounds the tail.
+    """
+    lead, following = coefficients[degree + 1], coefficients[degree + 2]
+    if lead <= 0:
+        return math.inf
+    alpha = 0.0
+    for _ in range(3):
+        kept = max(1 - following / lead * alpha, 0.1)
+        alpha = (roundoff / 2 * kept * coefficients[0] / lead) ** (1 / (degree + 1))
+    return alpha * 0.999 if following / lead * alpha < 0.9 else 0.9 * lead / following
+
+
+def growth_radius(a: float) -> float:
+    """The alpha, in the variable of `kernel_coefficients`, at which C has grown by the factor e."""
+    if a == math.inf:
+        return 1.0
+    s = math.acosh(math.e * math.cosh(a)) if a < 300 else a + 1
+    difference = s * s - a * a if a < 300 else 2 * a + 1
+    return difference if a < 1 else difference / (2 * a)
+
+
+def arranged(
+    polynomials: Sequence[list[float]], scale: float, q: int, r: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients in the chunks of Paterson and Stockmeyer: sum_j (X^q)^j (chunk j)(X)."""
+    table, constants = np.zeros((len(polynomials) * r, q)), np.zeros((len(polynomials) * r, 1))
+    for i, coefficients in enumerate(polynomials):
+        c = [value * scale**n for n, value in enumerate(coefficients[: q * r + 1])]
+        for j in range(r):
+            row = i * r + j
+            constants[row] = c[j * q]
+            stop = q + (j == r - 1)
+            table[row, : stop - 1] = c[j * q + 1 : j * q + stop]
+    return table, constants
+
+
+@dataclass
+class Schedule:
+    """The plans of one flow in the order of their limits, made as far as they are asked for.
+
+    Parameters
+    ----------
+    eps : float in [0, inf]
+        inf is the undamped flow x'' = theta x, of which only C = psi is wanted.
+    field : bool
+    roundoff : float
+        Unit roundoff of the arithmetic.
+    """
+
+    eps: float
+    field: bool
+    roundoff: float
+    limits: list[float] = made_by(default_factory=list)
+    plans: list[Plan] = made_by(default_factory=list)
+    levels: int = 0
+
+    @property
+    def undamped(self) -> bool:
+        """Whether the flow is x'' = theta x."""
+        return self.eps == math.inf
+
+    def plan(self, alpha: float) -> Plan:
+        """The cheapest plan that holds for ``alpha``."""
+        return self.plans[self.index(alpha)]
+
+    def index(self, alpha: float) -> int:
+        """Its place in ``plans``."""
+        while not self.limits or self.limits[-1] < alpha:
+            self._add_level()
+        return bisect_left(self.limits, alpha)
+
+    def indices(self, alphas: np.ndarray) -> np.ndarray:
+        """The same for an array."""
+        self.index(float(alphas.max()))
+        return np.searchsorted(self.limits, alphas)
+
+    def _add_level(self) -> None:
+        for plan in self._level(self.levels):
+            # A later level may reach as far for fewer products.
+            while (
+                self.plans
+                and self.plans[-1].limit <= plan.limit
+                and (self.plans[-1].products >= plan.products)
+            ):
+                self.plans.pop()
+            if not self.plans or plan.limit > self.plans[-1].limit:
+                self.plans.append(plan)
+        self.limits = [plan.limit for plan in self.plans]
+        self.levels += 1
+
+    def _level(self, s: int) -> list[Plan]:
+        """The plans of s doublings."""
+        if s > 0 and not self.undamped and self._slow_reach(1 / (2.0**s + 1)) > 0:
+            slow = self._plans(s, "slow", 1 / (2.0**s + 1))
+            if slow:
+                return slow
+        return self._plans(s, "double" if s else "direct", 2.0**-s)
+
+    def _slow_reach(self, h: float) -> float:
+        """The largest alpha at which E_- is below u/8 of E_+ over a step h.
+
+        Both majorants are at the point -alpha: E_-/E_+ = exp(-(h/eps) (1 - 4 eps alpha)^(1/2)).
+        """
+        if self.eps == 0:
+            return math.inf
+        damping = h / self.eps if self.eps > h / 1e300 else 1e300
+        ratio = (3 - math.log(self.roundoff)) / damping
+        return (1 - ratio * ratio) / (4 * self.eps) if ratio < 1 else 0.0
+
+    def _plans(self, s: int, mode: Mode, h: float) -> list[Plan]:
+        a = self._rate(h)
+        count = MOST_TERMS
+        if self.undamped:
+            # z = h² theta: C alone, cosh sqrt z.
+            cosh = [1 / math.factorial(2 * n) for n in range(count)]
+            polynomials, scale, reach = [cosh], h * h, math.acosh(math.e) ** 2
+        else:
+            cosh, rest = kernel_coefficients(a, count, self.field)
+            scale = h if a >= 1 else h * (h / self.eps)
+            reach = growth_radius(a)
+            psi = [c + g for c, g in zip(cosh, rest, strict=True)]
+            polynomials = {
+                "direct": [psi],
+                "double": [cosh, psi],
+                "slow": [[2 * c for c in cosh], psi],
+            }[mode]
+            if mode == "slow":
+                reach = min(reach, self._slow_reach(h) * scale)
+        return self._arrangements(s, mode, polynomials, scale, reach)
+
+    def _rate(self, h: float) -> float:
+        """A = h/(2 eps), the rate over one step."""
+        tiny = self.eps == 0 or h / self.eps == math.inf
+        return math.inf if tiny else 0.5 * h / self.eps
+
+    def _arrangements(
+        self, s: int, mode: Mode, polynomials: list[list[float]], scale: float, reach: float
+    ) -> list[Plan]:
+        decays = self._decays(s) if mode == "double" else (0.0,) * s
+        count = len(polynomials)
+        shared = s if count == 1 else (2 * s - 1 if mode == "double" else s + 1)
+        plans, kept = [], tuple(polynomials)
+        for q, r in ONE_POLYNOMIAL if count == 1 else TWO_POLYNOMIALS:
+            within = min(radius(c, q * r, self.roundoff) for c in polynomials)
+            limit = min(within, reach) / scale if scale > 0 else math.inf
+            products = q - 1 + count * (r - 1) + shared
+            table, constants = arranged(kept, scale, q, r)
+            plans.append(Plan(mode, q, r, kept, scale, table, constants, decays, products, limit))
+            if within >= reach:
+                break
+        return plans
+
+    def _decays(self, s: int) -> tuple[float, ...]:
+        """exp(-h/eps) for h = 2^-s, ..., 1/2; 1 for the undamped flow."""
+        if self.undamped:
+            return (1.0,) * s
+        return tuple(math.exp(-2 * self._rate(2.0**-j)) for j in range(s, 0, -1))
+
+
+@lru_cache(maxsize=256)
+def schedule(eps: float, field: bool, roundoff: float = DOUBLE_ROUNDOFF) -> Schedule:
+    """The schedule of a flow on [0, 1]; see `Schedule`."""
+    return Schedule(eps, field, roundoff)

@@ -1,0 +1,215 @@
+"""psi(theta) in double precision by the plans of `odemom.flows.plans`.
+
+The recipe, `evaluate`, is written for any algebra of matrices: plain ones here, pairs of a value
+and a derivative in `odemom.flows.derivative`, torch tensors in `odemom.nn`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.linalg.lapack import dlange
+
+from odemom.flows.plans import DOUBLE_ROUNDOFF, MOST_POWERS, Plan, Schedule, schedule
+
+__all__ = ["evaluate", "propagate"]
+
+# Entries beyond these are brought near 1 by a power of two, so that theta^6 neither overflows nor
+# vanishes.
+LARGE, SMALL = 2.0**30, 2.0**-30
+# Powers are used to shrink alpha below ||theta|| where that can save products.
+WORTH_POWERS = 3
+# Below this size a norm costs as much as a product.
+WORTH_NORMS = 24
+
+
+# The operating system clears fresh memory at each call, which costs as much as a product for
+# d ~ 128; so the powers of one matrix stay in this many doubles (16 MiB) a thread.
+KEPT = 2**21
+
+
+class Workspace(threading.local):
+    """Memory for the powers of one matrix, kept between the calls of a thread."""
+
+    buffer = np.empty(0)
+
+    def powers(self, count: int, d: int) -> np.ndarray:
+        """An uninitialised array of shape (count, d, d)."""
+        size = count * d * d
+        if d < WORTH_NORMS or size > KEPT:
+            return np.empty((count, d, d))
+        if self.buffer.size < size:
+            self.buffer = np.empty(size)
+        return self.buffer[:size].reshape(count, d, d)
+
+
+WORKSPACE = Workspace()
+
+
+class Doubling:
+    """The last step of every evaluation: from the two polynomials to psi."""
+
+    def __init__(self, product: Callable[[Any, Any], Any], shift: Callable[[Any, float], Any]):
+        self.product = product
+        self.shift = shift
+
+    def finish(self, plan: Plan, parts: Any) -> Any:
+        """Psi from the polynomials that the plan names."""
+        if len(parts) == 1:
+            c = parts[0]
+            for decay in plan.decays:
+                c = self.shift(2 * self.product(c, c), -decay)
+            return c
+        return (self._double if plan.mode == "double" else self._slow)(plan, *parts)
+
+    def _double(self, plan: Plan, c: Any, psi: Any) -> Any:
+        # psi = C + G: its recurrence is psi(2h) = 2 C psi - exp(-h/eps) I.
+        for decay in plan.decays[:-1]:
+            psi = self.shift(2 * self.product(c, psi), -decay)
+            c = self.shift(2 * self.product(c, c), -decay)
+        return self.shift(2 * self.product(c, psi), -plan.decays[-1])
+
+    def _slow(self, plan: Plan, rising: Any, psi: Any) -> Any:
+        for _ in plan.decays:
+            rising = self.product(rising, rising)
+        return self.product(rising, psi)
+
+
+def add_identity(matrices: np.ndarray, multiple: float) -> np.ndarray:
+    """``matrices + multiple I``, in place."""
+    if multiple:
+        d = matrices.shape[-1]
+        matrices.reshape(*matrices.shape[:-2], d * d)[..., :: d + 1] += multiple
+    return matrices
+
+
+DOUBLING = Doubling(np.matmul, add_identity)
+
+
+def evaluate(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndarray:
+    """Psi of ``unit`` X by ``plan``.
+
+    Parameters
+    ----------
+    plan : Plan
+    powers : ndarray of float64, shape (>= plan.powers, ..., d, d)
+        X, X², ..., of which ``known`` are there; the missing ones are written into it.
+    known : int
+    unit : float
+        A power of two.
+    """
+    q, r = plan.powers, plan.chunks
+    extend(powers, known, q)
+    table, constants = plan.arranged_for(unit)
+    shape = powers.shape[1:]
+    d = shape[-1]
+    rows = table @ powers[:q].reshape(q, -1)
+    if len(shape) == 2:
+        rows[:, :: d + 1] += constants
+    else:
+        rows.reshape(len(rows), -1, d * d)[..., :: d + 1] += constants[:, :, None]
+    rows = rows.reshape(-1, r, *shape)
+    parts = rows[:, r - 1]
+    for j in range(r - 2, -1, -1):
+        parts = parts @ powers[q - 1]
+        parts += rows[:, j]
+    return DOUBLING.finish(plan, parts)
+
+
+def extend(powers: np.ndarray, known: int, q: int) -> None:
+    """Write the powers after the first ``known``, up to the q-th."""
+    for n in range(known, q):
+        np.matmul(powers[n // 2], powers[(n - 1) // 2], out=powers[n])
+
+
+def norms1(matrices: np.ndarray) -> np.ndarray:
+    """1-norms of a stack of matrices."""
+    return np.abs(matrices).sum(axis=-2).max(axis=-1)
+
+
+def norm1(matrix: np.ndarray) -> float:
+    """1-norm of one C-contiguous matrix: LAPACK reads its transpose, without a copy."""
+    return dlange("I", matrix.T)
+
+
+def single(theta: np.ndarray, flow: Schedule) -> np.ndarray:
+    """Psi of one matrix."""
+    theta = np.ascontiguousarray(theta)
+    norm, unit = min(norm1(theta), 1e305), 1.0
+    if not SMALL < norm < LARGE and norm > 0:
+        unit = 2.0 ** min(max(math.frexp(norm)[1], -1000), 1000)
+    plan = flow.plan(norm)
+    refine = plan.products >= WORTH_POWERS and len(theta) >= WORTH_NORMS
+    powers = WORKSPACE.powers(MOST_POWERS if refine else plan.powers, len(theta))
+    np.divide(theta, unit, out=powers[0])
+    known = 1
+    if refine:
+        extend(powers, 1, 3)
+        norms = [norm1(powers[1]) ** (1 / 2), norm1(powers[2]) ** (1 / 3)]
+        norm, known = min(norm, unit * max(norms)), 3
+        plan = flow.plan(norm)
+        if plan.powers > 3:
+            extend(powers, 3, 4)
+            norm, known = min(norm, unit * max(norms[1], norm1(powers[3]) ** (1 / 4))), 4
+            plan = flow.plan(norm)
+    return evaluate(plan, powers, known, unit)
+
+
+def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
+    """Psi of a stack (n, d, d): every matrix by its own plan, those of one plan together."""
+    norms = np.minimum(norms1(theta), 1e305)
+    extreme = ~((norms > SMALL) & (norms < LARGE)) & (norms > 0)
+    if extreme.any():
+        result = np.empty_like(theta)
+        for i in np.flatnonzero(extreme):
+            result[i] = single(theta[i], flow)
+        if not extreme.all():
+            result[~extreme] = grouped(theta[~extreme], flow)
+        return result
+    known, powers = 1, np.empty((MOST_POWERS, *theta.shape))
+    powers[0] = theta
+    if flow.plan(float(norms.max())).products >= WORTH_POWERS:
+        known = 4
+        extend(powers, 1, known)
+        roots = [norms1(powers[p - 1]) ** (1 / p) for p in (2, 3, 4)]
+        norms = np.minimum(norms, np.maximum(roots[0], roots[1]))
+        norms = np.minimum(norms, np.maximum(roots[1], roots[2]))
+    chosen = flow.indices(norms)
+    if (chosen == chosen[0]).all():
+        return evaluate(flow.plans[chosen[0]], powers, known, 1.0)
+    result = np.empty_like(theta)
+    for index in np.unique(chosen):
+        where = np.flatnonzero(chosen == index)
+        plan = flow.plans[index]
+        mine = np.empty((max(known, plan.powers), len(where), *theta.shape[1:]))
+        mine[:known] = powers[:known, where]
+        result[where] = evaluate(plan, mine, known, 1.0)
+    return result
+
+
+def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
+    """psi(theta) on [0, 1].
+
+    Parameters
+    ----------
+    theta : ndarray of float64, shape (..., d, d)
+    eps : float in [0, inf]
+        inf is the undamped flow x'' = theta x.
+    field : bool
+        Whether x'(0) = theta x0.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., d, d)
+        Entries are inf or nan where psi exceeds the doubles.
+    """
+    flow = schedule(eps, field, DOUBLE_ROUNDOFF)
+    if theta.ndim == 2:
+        return single(theta, flow)
+    if theta.size == 0:
+        return theta.copy()
+    return grouped(theta.reshape(-1, *theta.shape[-2:]), flow).reshape(theta.shape)
