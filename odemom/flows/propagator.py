@@ -1,7 +1,7 @@
 """psi(theta) in double precision by the plans of `odemom.flows.plans`.
 
-The recipe, `evaluate`, is written for any algebra of matrices: plain ones here, pairs of a value
-and a derivative in `odemom.flows.derivative`, torch tensors in `odemom.nn`.
+`evaluate` forms the polynomials of a plan by Paterson and Stockmeyer's scheme; `Doubling`, which
+takes them to psi, is written for any algebra of matrices.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg.lapack import dlange
+import scipy.linalg
 
 from odemom.flows.plans import DOUBLE_ROUNDOFF, MOST_POWERS, Plan, Schedule, schedule
 
@@ -48,6 +48,7 @@ class Workspace(threading.local):
 
 
 WORKSPACE = Workspace()
+dlange: Any = scipy.linalg.get_lapack_funcs("lange", dtype=np.float64)
 
 
 class Doubling:

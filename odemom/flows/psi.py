@@ -116,7 +116,9 @@ def psi(
           the term n is at most ||term n|| q/(1 - q), q = ||W||/((2n+1)(2n+2)); the sum stops when
           that is below the unit roundoff u times the sum of the norms;
         - ``"companion"``: SciPy's expm of the 2d x 2d companion matrix;
-        - ``"auto"``: the closed form, or for small eps a form that is accurate down to eps = 0.
+        - ``"auto"``: Taylor polynomials in theta over a short step, then doublings of the step, as
+          many as the size of theta asks for and not 1/eps: one form, accurate for every eps (see
+          `odemom.flows.plans`).
 
         With B = exp(-a) (cosh ||W||^{1/2} + b sinhc ||W||^{1/2}), ||.|| the 1-norm, b = a or, with
         x'(0) = theta x0, b = a + ||theta||, and m = 1 + ||W||^{1/2}, the error of the series and of

@@ -344,3 +344,27 @@ def test_flows_describe_their_equation(flow, text):
 )
 def test_a_number_stands_for_its_flow(eps, flow):
     assert flow_of(eps) == flow
+
+
+@pytest.mark.parametrize("eps", [0, 1e-5, 0.5, math.inf])
+@pytest.mark.parametrize("d", [2, 30])  # below and above the size at which powers refine the norm
+def test_every_matrix_of_a_stack_is_evaluated_as_if_alone(eps, d):
+    rng = np.random.default_rng(0)
+    scales = np.array([1e-40, 1e-3, 0.1, 1.0, 4.0, 40.0, 0.0])
+    stack = scales[:, None, None] * rng.standard_normal((7, d, d)) / math.sqrt(d)
+    together = odemom.psi(stack.reshape(7, 1, d, d), eps)
+    assert together.shape == (7, 1, d, d)
+    for theta, computed in zip(stack, together[:, 0], strict=True):
+        alone = odemom.psi(theta, eps)
+        # other plans, the same bound: both are within roundoff times the growth of exp(||theta||)
+        bound = 50 * UNIT * d * max(1.0, norm1(alone)) * (1 + norm1(theta))
+        assert norm1(computed - alone) <= bound
+
+
+def test_matrices_whose_powers_would_underflow_are_brought_near_1_first():
+    tiny = 1e-200 * np.random.default_rng(0).standard_normal((2, 30, 30))
+    off = ~np.eye(30, dtype=bool)
+    # psi = I + psi'(0) theta to first order, and psi'(0) = 1 - eps (1 - exp(-1/eps)) at eps = 1
+    for psi, theta in zip(odemom.psi(tiny, 1), tiny, strict=True):
+        np.testing.assert_array_equal(np.diag(psi), 1)
+        np.testing.assert_allclose(psi[off], math.exp(-1) * theta[off], rtol=1e-14)
