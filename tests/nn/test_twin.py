@@ -318,16 +318,33 @@ def accuracy(model, data):
         return (model(data[0]).argmax(1) == data[1]).float().mean().item()
 
 
+class DigitTransformer(nn.Module):
+    """An nn.Transformer that reads a digit's eight rows, as source and as target."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.rows = nn.Linear(8, 32)
+        self.places = nn.Parameter(0.1 * torch.randn(8, 32))
+        self.transformer = nn.Transformer(32, 4, 2, 2, 64, dropout=0.0, batch_first=True)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, images):
+        rows = self.rows(images[:, 0, ::4, ::4]) + self.places
+        return self.head(self.transformer(rows, rows).mean(1))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "epochs"),
     [
+        (lambda: (DigitTransformer(),), 40),
         (resnet("resnet18"), 4),
         (resnet("resnet50"), 5),
         (timm_model("vit_tiny_patch16_224", embed_dim=64, num_heads=4, depth=3, **TINY), 50),
         (vision_transformer, 100),
     ],
-    ids=["resnet18", "resnet50", "timm ViT", "torchvision ViT"],
+    ids=["nn.Transformer", "resnet18", "resnet50", "timm ViT", "torchvision ViT"],
 )
 def test_short_refit_on_digits_recovers_the_accuracy(make, epochs):
     training, testing = digits()
