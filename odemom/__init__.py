@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from odemom import errors as errors
 from odemom.errors import DoubleBackwardError as DoubleBackwardError
 from odemom.errors import FixedPointRangeError as FixedPointRangeError
+from odemom.errors import IllConditionedError as IllConditionedError
 from odemom.errors import IntegrationError as IntegrationError
 from odemom.errors import InvalidInputError as InvalidInputError
 from odemom.errors import MatrixFileError as MatrixFileError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from odemom.representability.extremes import minimal_eps as minimal_eps
     from odemom.representability.jordan import jordan_structure as jordan_structure
     from odemom.representability.nearest import nearest_representable as nearest_representable
+    from odemom.representability.witness import represent as represent
     from odemom.stability import momentum_spectrum as momentum_spectrum
     from odemom.stability import resnet_spectrum as resnet_spectrum
     from odemom.stability import revnet_jacobian as revnet_jacobian
@@ -53,6 +55,7 @@ _HOME_OF = {
     "minimal_eps": "odemom.representability.extremes",
     "jordan_structure": "odemom.representability.jordan",
     "nearest_representable": "odemom.representability.nearest",
+    "represent": "odemom.representability.witness",
     "momentum_spectrum": "odemom.stability",
     "resnet_spectrum": "odemom.stability",
     "revnet_jacobian": "odemom.stability",

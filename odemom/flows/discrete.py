@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,9 +24,20 @@ from odemom.flows.base import (
     exact,
     number_text,
 )
-from odemom.flows.momentum_threshold import MomentumThreshold
+from odemom.flows.momentum_threshold import MomentumThreshold, critical_points, minimiser_ball
+from odemom.flows.power_series import ball, middle, variable
+from odemom.flows.preimages import PRECISION, follow, newton
+
+if TYPE_CHECKING:
+    import flint
 
 __all__ = ["MomentumResNet", "ResNet"]
+
+
+def _point(value: Any) -> flint.acb:
+    import flint
+
+    return middle(flint.acb(value))
 
 
 def as_depth(depth: Any) -> int:
@@ -93,6 +105,39 @@ class ResNet(Flow):
         from odemom.flows.precise import momentum_mp
 
         return momentum_mp(theta, Fraction(0), self.depth, dps)
+
+    def series(self, z: flint.acb, length: int) -> flint.acb_series:
+        """(1 + z + t)^N; see `Flow.series`."""
+        return variable(z + 1, length) ** self.depth
+
+    def critical_point(self) -> flint.arb:
+        """-1, where psi = 0."""
+        import flint
+
+        return flint.arb(-1)
+
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """mu^{1/N} - 1; see `Flow.preimage`.
+
+        The root is the principal one, or for odd N on the left half plane minus that of -mu: each
+        is analytic about the real numbers in its half plane.
+        """
+        import flint
+
+        del near
+        with flint.ctx.workprec(PRECISION):
+            sign = -1 if mu.real < 0 and self.depth % 2 else 1
+            return middle(sign * (sign * mu).root(self.depth) - 1)
+
+    def real_preimage(self, mu: flint.arb) -> flint.acb:
+        """The real root, minus 1; see `Flow.real_preimage`."""
+        import flint
+
+        with flint.ctx.workprec(PRECISION):
+            if self.depth % 2 == 0 and not mu > 0:
+                return flint.acb(-1)
+            sign = -1 if mu < 0 else 1
+            return middle(flint.acb(sign * (sign * mu).root(self.depth) - 1))
 
     @property
     def real_image(self) -> RealImage:
@@ -182,6 +227,63 @@ class MomentumResNet(Flow):
         from odemom.flows.precise import momentum_mp
 
         return momentum_mp(theta, exact(self.gamma), self.depth, dps)
+
+    def series(self, z: flint.acb, length: int) -> flint.acb_series:
+        """Psi(z + t) by the recurrence of the layers; see `Flow.series`."""
+        import flint
+
+        # In the worst case a layer magnifies the radii by this, while psi itself stays moderate.
+        growth = 1 + float(self.gamma) + (1 - float(self.gamma)) * float(abs(z).upper())
+        extra = math.ceil(self.depth * math.log2(growth))
+        with flint.ctx.workprec(flint.ctx.prec + extra):
+            points, gamma = variable(z, length), ball(exact(self.gamma))
+            x, v = flint.acb_series([1], length), flint.acb_series([0], length)
+            for _ in range(self.depth):
+                v = gamma * v + (1 - gamma) * points * x
+                x = x + v
+            return x
+
+    def critical_point(self) -> flint.arb:
+        """The z at which psi is least, for even N."""
+        return minimiser_ball(exact(self.gamma), self.depth)
+
+    def real_preimage(self, mu: flint.arb) -> flint.acb:
+        """A regular real preimage; see `Flow.real_preimage`.
+
+        Below the rightmost branch, mu is taken between other critical points: there, where |psi'|
+        is closest to 1, so that neither psi nor its inverse magnifies.
+        """
+        import flint
+
+        with flint.ctx.workprec(PRECISION):
+            threshold = self.real_image.threshold
+            if threshold is not None:
+                near = self._near_threshold(mu, threshold.enclosure(PRECISION))
+                if near is not None:
+                    return near
+            path = [flint.acb(1), middle(flint.acb(mu))]
+            z = follow(self.series, flint.acb(0), path, until_blocked=True)
+            return self._between_critical_points(mu) if z is None else z
+
+    def _between_critical_points(self, mu: flint.arb) -> flint.acb:
+        value, ends = float(mu.mid()), critical_points(exact(self.gamma), self.depth)
+        rises = self.depth % 2 == 0  # to the left of all critical points
+        if rises != (self.scalar(ends[0]) > value):
+            left = 2 * ends[0] - 1
+            while (self.scalar(left) > value) != rises:
+                left *= 2
+            ends = [left, *ends]
+        ends = np.array(ends)
+        above = self.scalar(ends) > value
+        crossed = np.flatnonzero(above[1:] != above[:-1])
+        low, high, rising = ends[crossed], ends[crossed + 1], above[crossed + 1]
+        for _ in range(60):
+            middles = (low + high) / 2
+            right = (self.scalar(middles) > value) != rising
+            low, high = np.where(right, middles, low), np.where(right, high, middles)
+        slope = (self.scalar(high * (1 + 1e-7)) - self.scalar(high)) / (high * 1e-7)
+        best = int(np.argmin(np.abs(np.log(np.abs(slope) + 1e-300))))
+        return newton(self.series, _point(float(high[best])), _point(mu))
 
     @property
     def real_image(self) -> RealImage:

@@ -27,7 +27,7 @@ from odemom.flows.balls import enclose_root
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["MomentumThreshold"]
+__all__ = ["MomentumThreshold", "critical_points", "minimiser_ball"]
 
 RESOLVED_ANGLE = math.pi / 2
 
@@ -113,6 +113,20 @@ class MomentumThreshold:
         if self.is_artefact:
             text += ", a discretisation artefact: the layers turn too fast to resemble the ODE"
         return text + ")"
+
+
+def critical_points(gamma: Fraction, depth: int) -> list[float]:
+    """The N - 1 real critical points of psi, in increasing order."""
+    root = math.sqrt(gamma)
+    angles = _critical_angles(gamma, depth)[::-1]
+    return [float((2 * root * math.cos(phi) - 1 - gamma) / (1 - gamma)) for phi in angles]
+
+
+def minimiser_ball(gamma: Fraction, depth: int) -> flint.arb:
+    """The z at which psi is least, for even depth, at the working precision."""
+    import flint
+
+    return _z_of(_minimisers(gamma, depth, flint.ctx.prec + 40)[0], gamma)
 
 
 def _polynomial(gamma: Fraction, depth: int) -> flint.fmpq_poly:

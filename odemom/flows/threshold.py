@@ -251,6 +251,10 @@ class LambdaEps:
         """A ball with about ``precision`` correct bits that provably contains lambda_eps."""
         return _ball(self.eps, precision)
 
+    def minimiser(self, precision: int) -> flint.arb:
+        """The alpha in (pi, 4.4934...) at which G_eps is least, to about ``precision`` bits."""
+        return _minimiser_ball(self.eps, precision + 40)
+
     def is_root_of(self, polynomial: flint.fmpz_poly) -> bool:
         """False: that lambda_eps is algebraic for a rational eps is not known, nor ever assumed."""
         del polynomial
@@ -263,16 +267,22 @@ class LambdaEps:
 
 @lru_cache(maxsize=256)
 def _ball(eps: Fraction, precision: int) -> flint.arb:
-    """A rigorous enclosure of lambda_eps.
-
-    h provably changes sign in a ball around the minimiser, which is its only root in
-    (0, 4.4934...]; so the minimiser lies inside, and ball arithmetic on G encloses the minimum.
-    """
+    """A rigorous enclosure of lambda_eps: ball arithmetic on G, over a ball with the minimiser."""
     import flint
-    import mpmath
 
     a_bits = max(0, (1 / (2 * eps)).__ceil__()).bit_length()
     working = precision + a_bits + 40
+    angle = _minimiser_ball(eps, working)
+    with flint.ctx.workprec(working):
+        a = 1 / (2 * flint.arb(flint.fmpq(eps.numerator, eps.denominator)))
+        return (-a).exp() * (angle.cos() + a * angle.sin() / angle)
+
+
+@lru_cache(maxsize=256)
+def _minimiser_ball(eps: Fraction, precision: int) -> flint.arb:
+    """A ball in which h provably changes its sign; the minimiser is its only root in (0, 4.49]."""
+    import flint
+    import mpmath
 
     def numerical(alpha: Any) -> Any:
         mass = mpmath.mpf(eps.numerator) / eps.denominator
@@ -283,10 +293,7 @@ def _ball(eps: Fraction, precision: int) -> flint.arb:
         return _h(alpha, mass, alpha.sin(), alpha.cos())
 
     start = float(_minimiser(np.asarray(_nearest_double(eps))))
-    angle = enclose_root(numerical, rigorous, start, working)
-    with flint.ctx.workprec(working):
-        a = 1 / (2 * flint.arb(flint.fmpq(eps.numerator, eps.denominator)))
-        return (-a).exp() * (angle.cos() + a * angle.sin() / angle)
+    return enclose_root(numerical, rigorous, start, precision)
 
 
 def _h(alpha: Any, eps: Any, sine: Any, cosine: Any) -> Any:

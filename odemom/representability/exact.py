@@ -30,7 +30,14 @@ from odemom.representability.report import (
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["Factor", "analyze_exact", "factors_of", "jordan_exact"]
+__all__ = [
+    "Factor",
+    "analyze_exact",
+    "evaluate_polynomial",
+    "factors_of",
+    "jordan_exact",
+    "positions_of",
+]
 
 START_PRECISION = 64
 EQUALITY_PRECISION = 512  # no refinement helps against equality: test it from here on
@@ -116,7 +123,7 @@ def factors_of(matrix: ExactMatrix) -> list[Factor]:
     return [Factor(matrix, polynomial, multiplicity) for polynomial, multiplicity in factors]
 
 
-def _evaluate(polynomial: flint.fmpz_poly, m: flint.fmpz_mat) -> flint.fmpz_mat:
+def evaluate_polynomial(polynomial: flint.fmpz_poly, m: flint.fmpz_mat) -> flint.fmpz_mat:
     """p(M), by Horner's scheme."""
     import flint
 
@@ -133,7 +140,7 @@ def _block_sizes(factor: Factor) -> tuple[int, ...]:
     """Block sizes from the nullities of p(M)^k, which grow by deg(p) a block of size >= k."""
     if factor.multiplicity == 1:
         return (1,)
-    base = _evaluate(factor.polynomial, factor.matrix.numerator)
+    base = evaluate_polynomial(factor.polynomial, factor.matrix.numerator)
     power, nullities = base, [0]
     while nullities[-1] < factor.multiplicity:
         nullities.append((power.nrows() - power.rank()) // factor.degree)
@@ -154,7 +161,7 @@ def sizes_from_weyr(at_least: list[int]) -> tuple[int, ...]:
     return tuple(sum(1 for count in at_least if count > i) for i in range(blocks))
 
 
-def _positions(factor: Factor, image: RealImage) -> list[int | None]:
+def positions_of(factor: Factor, image: RealImage) -> list[int | None]:
     """The side of the threshold on which each root lies: -1, 0, 1; None for a non-real root."""
     import flint
 
@@ -223,7 +230,7 @@ def analyze_exact(matrix: ExactMatrix, flow: Flow) -> Representability:
 def _decide(
     factor: Factor, image: RealImage
 ) -> Iterator[tuple[EigenvalueReport, Obstruction | None]]:
-    positions = _positions(factor, image)
+    positions = positions_of(factor, image)
     for value, position in zip(factor.eigenvalues(), positions, strict=True):
         if position is None:
             yield EigenvalueReport(value, factor.multiplicity, "non-real"), None

@@ -33,9 +33,11 @@ from odemom.representability.exact import POSITIONS, sizes_from_weyr
 from odemom.representability.report import EigenvalueReport, Obstruction, Representability
 
 __all__ = [
+    "Cluster",
     "SchurForm",
     "analyze_floating",
     "as_tolerance",
+    "decide_floating",
     "default_tol",
     "in_range",
     "structured_clusters",
@@ -94,7 +96,8 @@ class SchurForm:
 
     Attributes
     ----------
-    t : ndarray of float64, shape (d, d)
+    t, q : ndarray of float64, shape (d, d)
+        D = q t q', q orthogonal.
     eigenvalues : ndarray of complex128, shape (d,)
         Real ones have an imaginary part that is exactly 0.
     conditions : ndarray of float64, shape (d,)
@@ -106,6 +109,7 @@ class SchurForm:
     """
 
     t: np.ndarray
+    q: np.ndarray
     eigenvalues: np.ndarray
     conditions: np.ndarray
     basis_condition: float
@@ -114,7 +118,8 @@ class SchurForm:
     @classmethod
     def of(cls, d: np.ndarray) -> SchurForm:
         """The form of a matrix, shape (d, d)."""
-        t = scipy.linalg.schur(d, output="real")[0]
+        factors: Any = scipy.linalg.schur(d, output="real")
+        t, q = factors
         eigenvalues, vectors = np.linalg.eig(t)
         size = len(t)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -126,7 +131,7 @@ class SchurForm:
             conditions = np.linalg.norm(inverse, axis=1)
             basis = float(np.linalg.norm(vectors) * np.linalg.norm(inverse))
         norm = float(np.linalg.norm(t, 2))
-        return cls(t, eigenvalues.astype(np.complex128), conditions, basis, norm)
+        return cls(t, q, eigenvalues.astype(np.complex128), conditions, basis, norm)
 
     @property
     def dimension(self) -> int:
@@ -355,6 +360,13 @@ def _minimax_link(distance: np.ndarray) -> float:
 
 def analyze_floating(d: np.ndarray, flow: Flow, tol: float) -> Representability:
     """Decide for a float64 matrix, shape (d, d), not zero, with the relative tolerance ``tol``."""
+    return decide_floating(d, flow, tol)[0]
+
+
+def decide_floating(
+    d: np.ndarray, flow: Flow, tol: float
+) -> tuple[Representability, SchurForm, list[Cluster]]:
+    """The report, the Schur form that it comes from, and the spectrum as it was judged."""
     form, image = SchurForm.of(d), flow.real_image
     # What is asked is about D, what is computed about its Schur form, within roundoff of it.
     roundoff = form.dimension * np.finfo(float).eps * form.norm
@@ -370,7 +382,7 @@ def analyze_floating(d: np.ndarray, flow: Flow, tol: float) -> Representability:
         (e for e, _ in decisions), key=lambda e: (e.position == "non-real", complex(e.value).real)
     )
     obstructions = tuple(o for _, o in decisions if o is not None)
-    return Representability(
+    report = Representability(
         representable=not obstructions if certain is None else certain,
         status="borderline" if certain is None else "certain",
         exact=False,
@@ -383,6 +395,7 @@ def analyze_floating(d: np.ndarray, flow: Flow, tol: float) -> Representability:
         reason="" if certain is not None else _reason(eigenvalues),
         matrix=d,
     )
+    return report, form, clusters
 
 
 def _own(z: complex) -> float | complex:
