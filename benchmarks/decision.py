@@ -5,7 +5,8 @@
 Of a random integer matrix, SymPy's jordan_form raises MatrixError or does not come back from d = 5
 on. A ratio to it can therefore only be had where all eigenvalues are rational. The larger exact
 sizes are compared with what python-flint needs for the characteristic polynomial, its factors and
-their roots; the floating ones with the Schur form or the eigenvalues alone.
+their roots; the floating ones with the Schur form or the eigenvalues alone: one with many clusters
+of eigenvalues takes far longer than that.
 """
 
 from __future__ import annotations
@@ -104,9 +105,12 @@ def run() -> list[Ratio]:
         assert odemom.is_representable(rows, EPS) == paired
         found.append(_exact(f"exact, 200 x 200 of many Jordan blocks: {verdict}", rows, rounds=3))
     rng = np.random.default_rng(0)
-    found.append(
-        _floating("d = 500", rng.standard_normal((500, 500)), "scipy schur", scipy.linalg.schur)
-    )
+    schur = ("scipy schur", scipy.linalg.schur)
+    found.append(_floating("d = 500", rng.standard_normal((500, 500)), *schur))
+    # The hard case: each pair is merged by rank decisions of its own on the whole matrix.
+    q, _ = np.linalg.qr(rng.standard_normal((200, 200)))
+    pairs = q @ np.diag(-np.repeat(np.linspace(1, 3, 100), 2)) @ q.T
+    found.append(_floating("d = 200, 100 double eigenvalues below", pairs, *schur))
     stack = rng.standard_normal((100_000, 3, 3))
     found.append(_floating("100,000 of 3 x 3", stack, "numpy eigvals", np.linalg.eigvals))
     return found
