@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from fractions import Fraction
 from pathlib import Path
 
@@ -77,12 +76,6 @@ def test_the_documented_table_is_the_computed_one(table):
         assert len(documented) == 1
         if not 1e-16 < row.noise < 1e-8:
             assert documented == [line]
-
-
-def test_the_documented_session_prints_what_it_shows():
-    page = str(DOCS / "borderline.md")
-    failed, tried = doctest.testfile(page, module_relative=False, encoding="utf-8")
-    assert (failed, tried) == (0, 3)
 
 
 def test_a_notebook_shows_the_table():
