@@ -222,14 +222,14 @@ def lambda_(
 
 @app.command()
 def reproduce(
-    figure: Annotated[str, typer.Argument(help="fig4 of the paper, or survey.")],
+    figure: Annotated[str, typer.Argument(help="fig4 of the paper, discrete-lambda, or survey.")],
     out: Out = Path("results"),
     redraw: Annotated[
         Path | None, typer.Option(help="Draw again from this .json instead of computing.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a figure of the paper: its numbers as JSON, and PNG and PDF drawn from them."""
+    """Compute a figure: its numbers as JSON, and PNG and PDF drawn from them."""
     from odemom import reproduce as figures
 
     if redraw is None:
