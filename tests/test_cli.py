@@ -9,6 +9,9 @@ import sys
 import numpy as np
 import pytest
 
+import odemom
+from odemom.matrix_files import read_matrix
+
 
 @pytest.fixture
 def matrix(tmp_path):
@@ -52,6 +55,72 @@ def test_check_exact_reads_decimals_as_they_are_spelt(run, tmp_path):
 def test_check_reads_npy(run, tmp_path):
     np.save(tmp_path / "D.npy", np.eye(3))
     assert run("check", str(tmp_path / "D.npy"), "--eps", "0")[0] == 0
+
+
+def test_represent_prints_theta_that_reads_back(run, tmp_path):
+    source = tmp_path / "D.txt"
+    source.write_text("-2 0 0\n0 -2 0\n0 0 3\n")
+    code, out, err = run("represent", str(source), "--eps", "1/2")
+    assert code == 0
+    theta = np.array([[float(x) for x in line.split()] for line in out.splitlines()])
+    assert np.array_equal(theta, odemom.represent([[-2, 0, 0], [0, -2, 0], [0, 0, 3]], "1/2"))
+    assert "the condition number of psi" in err
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".json", ".txt"])
+def test_represent_writes_theta_to_a_file(run, tmp_path, suffix):
+    source, target = tmp_path / "D.npy", tmp_path / "new" / f"theta{suffix}"
+    np.save(source, np.array([[0.3, 2.0], [0.1, 1.7]]))
+    code, out, _ = run(
+        "represent", str(source), "--depth", "4", "--gamma", "1/2", "-o", str(target)
+    )
+    assert (code, out) == (0, "")
+    theta = np.asarray(read_matrix(target))
+    net = odemom.flows.MomentumResNet("1/2", 4)
+    assert np.array_equal(theta, odemom.represent(np.load(source), net))
+    assert [p.name for p in target.parent.iterdir()] == [target.name]
+
+
+def test_represent_says_why_there_is_none(run, matrix):
+    code, out, _ = run("represent", matrix, "--eps", "1/2")
+    assert code == 1
+    assert out.startswith("This 2 x 2 matrix is not representable")
+    code, out, _ = run("represent", matrix, "--eps", "1/2", "--json")
+    assert code == 1
+    assert json.loads(out)["theta"] is None
+    assert json.loads(out)["report"]["obstructions"]
+
+
+def test_represent_json_holds_theta_and_its_residual(run, matrix):
+    code, out, _ = run("represent", matrix, "--eps", "2", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["residual"] < 1e-13
+    assert answer["report"]["representable"] is True
+    assert np.shape(answer["theta"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--eps", "1", "--depth", "3"),
+        ("--depth", "3", "--horizon", "2"),
+        ("--gamma", "1/2"),
+        ("--eps", "1", "--gamma", "1/2"),
+    ],
+)
+def test_a_flow_is_an_ode_or_a_net(run, matrix, options):
+    for command in ("check", "represent"):
+        code, out, err = run(command, matrix, *options)
+        assert (code, out) == (2, "")
+        assert "the flow: got" in err
+
+
+def test_check_decides_for_nets(run, matrix):
+    # the depth is odd: every matrix
+    assert run("check", matrix, "--depth", "3", "--gamma", "9/10")[0] == 0
+    assert run("check", matrix, "--depth", "2")[0] == 1
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,14 @@ def _fraction(value: Fraction) -> Any:
     return mpmath.mpf(value.numerator) / value.denominator
 
 
+def _exact(entry: Any) -> Fraction:
+    if not isinstance(entry, mpmath.mpf):
+        return as_fraction(entry)
+    mantissa, exponent = entry.man_exp
+    sign = -1 if entry < 0 else 1
+    return sign * abs(Fraction(int(mantissa))) * Fraction(2) ** int(exponent)
+
+
 def _matrix(theta: Any) -> Any:
     """An mpmath matrix at the current precision; a double is the dyadic rational that it is."""
     if isinstance(theta, mpmath.matrix):
@@ -33,10 +41,15 @@ def _matrix(theta: Any) -> Any:
     return mpmath.matrix([[_fraction(as_fraction(entry)) for entry in row] for row in theta])
 
 
-def _adaptive(compute: Callable[[], tuple[Any, Any]], dps: int) -> Any:
+def _adaptive(
+    compute: Callable[[], tuple[Any, Any]],
+    dps: int,
+    vanishes: Callable[[], bool] = lambda: False,
+) -> Any:
     """Raise the precision until ``compute`` keeps ``dps`` digits of its result.
 
-    ``compute`` returns the result and the norm of the largest intermediate result.
+    ``compute`` returns the result and the norm of the largest intermediate result; ``vanishes``
+    tells whether a computed 0 is one, which no precision would.
     """
     with mpmath.workdps(dps):
         target = mpmath.mp.prec + 10
@@ -45,7 +58,7 @@ def _adaptive(compute: Callable[[], tuple[Any, Any]], dps: int) -> Any:
         with mpmath.workprec(working):
             result, majorant = compute()
             size = mpmath.mnorm(result, 1)
-            if size == 0 and majorant == 0:
+            if size == 0 and (majorant == 0 or vanishes()):
                 return result
             lost = int(mpmath.log(majorant / size, 2)) + 20 if size > 0 else working
         if working - lost >= target:
@@ -123,13 +136,32 @@ def momentum_mp(theta: Any, gamma: Fraction, depth: int, dps: int) -> Any:
         step = mpmath.mnorm(m, 1)
         size, speed = mpmath.mpf(1), mpmath.mpf(0)
         for _ in range(depth):
-            v = g * v + (1 - g) * (m * x)
+            v = v * g + (m * x) * (1 - g)  # in this order: g * v would first print v
             x = x + v
             speed = g * speed + (1 - g) * step * size
             size = size + speed
         return x, size * depth * m.rows
 
-    return _adaptive(compute, dps)
+    return _adaptive(compute, dps, lambda: _momentum_vanishes(theta, gamma, depth))
+
+
+def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int) -> bool:
+    """Whether psi of the layers is 0, in exact arithmetic."""
+    import flint
+
+    rows = theta.tolist() if isinstance(theta, mpmath.matrix) else theta
+    entries = [[_exact(entry) for entry in row] for row in rows]
+    d = len(entries)
+    m = flint.fmpq_mat(
+        d, d, [flint.fmpq(x.numerator, x.denominator) for row in entries for x in row]
+    )
+    g = flint.fmpq(gamma.numerator, gamma.denominator)
+    v = flint.fmpq_mat(d, d)
+    x = flint.fmpq_mat(d, d, [int(i == j) for i in range(d) for j in range(d)])
+    for _ in range(depth):
+        v = v * g + (m * x) * (1 - g)
+        x = x + v
+    return x == flint.fmpq_mat(d, d)
 
 
 def exp_mp(theta: Any, horizon: Fraction, dps: int) -> Any:

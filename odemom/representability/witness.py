@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from odemom.checks import expect, require_square, shown
+from odemom.checks import expect, nearest_double, require_square, shown
 from odemom.errors import IllConditionedError, NotRepresentableError, ResultOverflowError
 from odemom.flows.base import Attainment, Flow
 from odemom.flows.psi import flow_of
@@ -289,7 +289,7 @@ def _exact_witness(matrix: ExactMatrix, flow: Flow) -> Witness:
     report = analyze_exact(matrix, flow)
     if not report:
         raise NotRepresentableError(report)
-    rounded = np.array(matrix.rows(), dtype=np.float64)
+    rounded = np.array([[nearest_double(x) for x in row] for row in matrix.rows()])
     expect(
         bool(np.isfinite(rounded).all()),
         "D",

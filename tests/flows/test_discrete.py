@@ -197,3 +197,13 @@ def test_the_nets_describe_their_layers():
     assert ResNet(3).describe() == "x_(n+1) = x_n + theta x_n, 3 layers"
     assert "gamma = 9/10, 21 layers" in MomentumResNet("9/10", 21).describe()
     assert MomentumResNet("9/10", 21).eps == 10
+
+
+@pytest.mark.parametrize("net", [ResNet(3), MomentumResNet("1/2", 1)])
+def test_a_psi_that_vanishes_in_mpmath_is_0_at_once(net):
+    root = -1 if isinstance(net, ResNet) else -2
+    for theta in ([[float(root)]], mpmath.matrix([[root, 0], [0, root]])):
+        assert mpmath.mnorm(net.matrix_mp(theta, 30), 1) == 0
+    # next to it, it is not
+    off = mpmath.matrix([[root + mpmath.mpf(2) ** -40]])
+    assert mpmath.mnorm(net.matrix_mp(off, 30), 1) > 0
