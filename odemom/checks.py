@@ -297,6 +297,11 @@ def as_float_matrices(value: Any, name: str, *, stacks: bool = True) -> np.ndarr
     InvalidInputError
         If the input is non-square, empty, non-finite, complex, or holds anything but numbers.
     """
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        # The usual case, without the messages of the others.
+        shape = value.shape
+        if len(shape) == 2 and shape[0] == shape[1] > 0 and np.isfinite(value).all():
+            return value
     expected = "a real square matrix (d, d)"
     array = as_array(value, name, expected)
     if array.dtype.kind == "O" and all(is_exact_number(x) for x in array.flat):

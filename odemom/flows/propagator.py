@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg.lapack import dlange
+from scipy.linalg import get_lapack_funcs
 
 from odemom.flows.plans import DOUBLE_ROUNDOFF, MOST_POWERS, Plan, Schedule, schedule
 
@@ -23,6 +23,7 @@ __all__ = ["evaluate", "propagate"]
 LARGE, SMALL = 2.0**30, 2.0**-30
 # Powers are used to shrink alpha below ||theta|| where that can save products.
 WORTH_POWERS = 3
+LANGE: Any = get_lapack_funcs("lange", dtype=np.float64)
 # Below this size a norm costs as much as a product.
 WORTH_NORMS = 24
 
@@ -58,7 +59,7 @@ class Doubling:
         self.shift = shift
 
     def finish(self, plan: Plan, parts: Any) -> Any:
-        """Psi from the polynomials that the plan names."""
+        """The psi from the polynomials that the plan names."""
         if len(parts) == 1:
             c = parts[0]
             for decay in plan.decays:
@@ -91,7 +92,12 @@ DOUBLING = Doubling(np.matmul, add_identity)
 
 
 def evaluate(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndarray:
-    """Psi of ``unit`` X by ``plan``.
+    """The psi of ``unit`` X by ``plan``: see `polynomials`."""
+    return DOUBLING.finish(plan, polynomials(plan, powers, known, unit))
+
+
+def polynomials(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndarray:
+    """The polynomials of ``plan`` at ``unit`` X, over its step.
 
     Parameters
     ----------
@@ -117,7 +123,7 @@ def evaluate(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndar
     for j in range(r - 2, -1, -1):
         parts = parts @ powers[q - 1]
         parts += rows[:, j]
-    return DOUBLING.finish(plan, parts)
+    return parts
 
 
 def extend(powers: np.ndarray, known: int, q: int) -> None:
@@ -133,11 +139,16 @@ def norms1(matrices: np.ndarray) -> np.ndarray:
 
 def norm1(matrix: np.ndarray) -> float:
     """1-norm of one C-contiguous matrix: LAPACK reads its transpose, without a copy."""
-    return dlange("I", matrix.T)
+    return LANGE("I", matrix.T)
 
 
 def single(theta: np.ndarray, flow: Schedule) -> np.ndarray:
-    """Psi of one matrix."""
+    """The psi of one matrix."""
+    return evaluate(*prepared(theta, flow))
+
+
+def prepared(theta: np.ndarray, flow: Schedule) -> tuple[Plan, np.ndarray, int, float]:
+    """The plan for one matrix, with what choosing it took: arguments of `evaluate`."""
     theta = np.ascontiguousarray(theta)
     norm, unit = min(norm1(theta), 1e305), 1.0
     if not SMALL < norm < LARGE and norm > 0:
@@ -156,11 +167,11 @@ def single(theta: np.ndarray, flow: Schedule) -> np.ndarray:
             extend(powers, 3, 4)
             norm, known = min(norm, unit * max(norms[1], norm1(powers[3]) ** (1 / 4))), 4
             plan = flow.plan(norm)
-    return evaluate(plan, powers, known, unit)
+    return plan, powers, known, unit
 
 
 def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
-    """Psi of a stack (n, d, d): every matrix by its own plan, those of one plan together."""
+    """The psi of a stack (n, d, d): every matrix by its own plan, those of one plan together."""
     norms = np.minimum(norms1(theta), 1e305)
     extreme = ~((norms > SMALL) & (norms < LARGE)) & (norms > 0)
     if extreme.any():
