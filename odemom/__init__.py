@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from odemom.errors import OdemomWarning as OdemomWarning
     from odemom.errors import ResultOverflowError as ResultOverflowError
     from odemom.errors import UndecidedError as UndecidedError
+    from odemom.flows.action import psi_multiply as psi_multiply
+    from odemom.flows.derivative import psi_cond as psi_cond
+    from odemom.flows.derivative import psi_frechet as psi_frechet
     from odemom.flows.psi import psi as psi
     from odemom.flows.threshold import G as G
     from odemom.flows.threshold import lambda_eps as lambda_eps
@@ -41,6 +44,9 @@ _HOME_OF = {
     "G": "odemom.flows.threshold",
     "lambda_eps": "odemom.flows.threshold",
     "psi": "odemom.flows.psi",
+    "psi_cond": "odemom.flows.derivative",
+    "psi_frechet": "odemom.flows.derivative",
+    "psi_multiply": "odemom.flows.action",
     "analyze": "odemom.representability.analyze",
     "is_representable": "odemom.representability.analyze",
 }

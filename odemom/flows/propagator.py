@@ -54,28 +54,29 @@ WORKSPACE = Workspace()
 class Doubling:
     """The last step of every evaluation: from the two polynomials to psi."""
 
-    def __init__(self, product: Callable[[Any, Any], Any], shift: Callable[[Any, float], Any]):
+    def __init__(self, product: Callable[[Any, Any], Any], shift: Callable[[Any, Any], Any]):
         self.product = product
         self.shift = shift
 
-    def finish(self, plan: Plan, parts: Any) -> Any:
-        """The psi from the polynomials that the plan names."""
+    def finish(self, plan: Plan, parts: Any, decays: tuple[Any, ...] | None = None) -> Any:
+        """The psi from the polynomials that the plan names; ``decays`` replace the plan's."""
+        decays = plan.decays if decays is None else decays
         if len(parts) == 1:
             c = parts[0]
-            for decay in plan.decays:
+            for decay in decays:
                 c = self.shift(2 * self.product(c, c), -decay)
             return c
-        return (self._double if plan.mode == "double" else self._slow)(plan, *parts)
+        return (self._double if plan.mode == "double" else self._slow)(decays, *parts)
 
-    def _double(self, plan: Plan, c: Any, psi: Any) -> Any:
+    def _double(self, decays: tuple[Any, ...], c: Any, psi: Any) -> Any:
         # psi = C + G: its recurrence is psi(2h) = 2 C psi - exp(-h/eps) I.
-        for decay in plan.decays[:-1]:
+        for decay in decays[:-1]:
             psi = self.shift(2 * self.product(c, psi), -decay)
             c = self.shift(2 * self.product(c, c), -decay)
-        return self.shift(2 * self.product(c, psi), -plan.decays[-1])
+        return self.shift(2 * self.product(c, psi), -decays[-1])
 
-    def _slow(self, plan: Plan, rising: Any, psi: Any) -> Any:
-        for _ in plan.decays:
+    def _slow(self, decays: tuple[Any, ...], rising: Any, psi: Any) -> Any:
+        for _ in decays:
             rising = self.product(rising, rising)
         return self.product(rising, psi)
 

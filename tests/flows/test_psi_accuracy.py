@@ -1,0 +1,170 @@
+"""psi over 80 matrices and 13 masses: within 50 u max(1, cond), against Arb's rigorous balls."""
+
+import math
+from fractions import Fraction
+
+import flint
+import numpy as np
+import pytest
+import scipy.linalg
+
+import odemom
+
+UNIT = 2.0**-53
+MASSES = [0, 1e-12, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 1, 10, 1e3, 1e8, math.inf]
+EXTREME_MASSES = [5e-324, 1e-310, 1e-300, 1e300, 1.7e308]
+RNG_SEED = 4
+
+
+def grcar(d):
+    return sum((np.eye(d, k=k) for k in (0, 1, 2, 3)), -np.eye(d, k=-1))
+
+
+def kahan(d):
+    c = math.cos(1.2)
+    upper = np.eye(d) - c * np.triu(np.ones((d, d)), 1)
+    return np.diag(math.sin(1.2) ** np.arange(d)) @ upper
+
+
+def rotation_blocks(d, rng):
+    a = rng.standard_normal((d, d))
+    return a - a.T
+
+
+def badly_scaled(d, rng):
+    powers = 10.0 ** rng.integers(-4, 5, d)
+    return powers[:, None] * rng.standard_normal((d, d)) / powers
+
+
+def kinds(d, rng):
+    """Ten matrices of size d."""
+    normal = rng.standard_normal((d, d))
+    symmetric = normal + normal.T
+    huge = np.triu(rng.standard_normal((d, d))) + np.diag(np.full(d - 1, 1e5), 1)
+    return {
+        "random": normal,
+        "negative": -normal @ normal.T,
+        "nilpotent": np.triu(normal, 1),
+        "jordan": -2 * np.eye(d) + np.eye(d, k=1),
+        "companion": np.vstack([rng.integers(-3, 4, d), np.eye(d)[:-1]]).astype(float),
+        "grcar": grcar(d),
+        "kahan": kahan(d),
+        "huge off-diagonal": huge,
+        "skew": rotation_blocks(d, rng),
+        "symmetric": symmetric,
+        "badly scaled": badly_scaled(d, rng),
+    }
+
+
+def suite():
+    """80 matrices: eleven kinds of seven sizes, and the zero, tiny and large ones."""
+    rng = np.random.default_rng(RNG_SEED)
+    cases = {}
+    for d, scale in ((2, 1), (3, 10), (4, 0.1), (5, 1), (7, 3), (9, 1), (12, 1)):
+        for name, matrix in kinds(d, rng).items():
+            cases[f"{name} d={d} x{scale}"] = scale * matrix
+    normal = rng.standard_normal((4, 4))
+    cases["tiny"] = 1e-300 * normal
+    cases["large stable"] = np.array([[-1e6, 1e5], [-1e5, -1e6]])
+    cases["large skew"] = np.array([[0.0, 1e6], [-1e6, 0.0]])
+    return cases
+
+
+SUITE = suite()
+
+
+def arb(rows):
+    return flint.arb_mat(
+        [[flint.arb(flint.fmpq(x.numerator, x.denominator)) for x in r] for r in rows]
+    )
+
+
+def reference(theta, eps):
+    """psi(theta) as a block of a matrix exponential, in balls of relative width 1e-30.
+
+    Balls widen by exp(norm): where that is out of reach, theta is a complex number in disguise.
+    """
+    d = len(theta)
+    if np.abs(theta).max() >= 1e6:
+        z = psi_scalar(complex(theta[0, 0], theta[0, 1]), eps)
+        return [[z.real, z.imag], [-z.imag, z.real]]
+    entries = [[Fraction(x) for x in row] for row in theta.tolist()]
+    rate = 0 if math.isinf(eps) else (1 / Fraction(eps) if eps else None)
+    if rate is None:
+        rows = entries
+    else:
+        zero = [Fraction(0)] * d
+        unit = [[Fraction(int(i == j)) for j in range(d)] for i in range(d)]
+        force = 1 if math.isinf(eps) else rate
+        rows = [zero + unit[i] for i in range(d)]
+        rows += [[force * x for x in entries[i]] + [-rate * x for x in unit[i]] for i in range(d)]
+    precision = 256
+    while True:
+        with flint.ctx.workprec(precision):
+            block = arb(rows).exp()
+            balls = [block[i, j] for i in range(d) for j in range(d)]
+            widest = max(float(x.rad()) for x in balls)
+            largest = max(float(abs(x.mid())) for x in balls)
+            if math.isfinite(widest) and widest <= 1e-30 * max(largest, 1e-290):
+                return [[block[i, j].mid() for j in range(d)] for i in range(d)]
+        precision *= 2
+
+
+def psi_scalar(z, eps):
+    """psi(z) from the roots of eps r² + r = z, in Arb."""
+    with flint.ctx.workprec(4000):
+        z = flint.acb(z.real, z.imag)
+        if eps == 0:
+            return z.exp()
+        if math.isinf(eps):
+            return z.sqrt().cosh()
+        mass = flint.arb(flint.fmpq(*eps.as_integer_ratio()))
+        a = 1 / (2 * mass)
+        s = (z / mass + a * a).sqrt()
+        return (((s - a).exp() + (-s - a).exp()) + a / s * ((s - a).exp() - (-s - a).exp())) / 2
+
+
+def relative_error(computed, exact):
+    """In the 1-norm, the difference taken in 256 bits; below 1e-290 everything is 0."""
+    with flint.ctx.workprec(256):
+        d = len(exact)
+        error = max(
+            sum(float(abs(flint.arb(float(computed[i, j])) - exact[i][j])) for i in range(d))
+            for j in range(d)
+        )
+        size = max(sum(float(abs(exact[i][j])) for i in range(d)) for j in range(d))
+    return error / max(size, 1e-290)
+
+
+def largest_entry(exact):
+    return max(float(abs(x)) for row in exact for x in row)
+
+
+def companion_psi(theta, eps):
+    if eps == 0:
+        return scipy.linalg.expm(theta)
+    d = len(theta)
+    force, rate = (1, 0) if math.isinf(eps) else (1 / eps, 1 / eps)
+    identity = np.eye(d)
+    with np.errstate(all="ignore"):
+        block = np.block([[0 * identity, identity], [force * theta, -rate * identity]])
+        return scipy.linalg.expm(block)[:d, :d]
+
+
+def measured(name, eps):
+    """Error of psi and of the companion form, in units of u, and the condition number."""
+    theta = SUITE[name]
+    exact = reference(theta, eps)
+    if largest_entry(exact) < 1e-290:
+        assert np.abs(odemom.psi(theta, eps)).max() < 1e-290
+        return 0.0, 0.0, 1.0
+    try:
+        computed = odemom.psi(theta, eps)
+    except odemom.ResultOverflowError:
+        with flint.ctx.workprec(256):
+            assert largest_entry(exact) > 1e306
+        return 0.0, 0.0, 1.0
+    theirs = companion_psi(theta, eps)
+    cond = max(1.0, odemom.psi_cond(theta, eps))
+    lost = relative_error(theirs, exact) if np.isfinite(theirs).all() else math.inf
+    return relative_error(computed, exact) / UNIT, lost / UNIT, cond
