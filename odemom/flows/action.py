@@ -24,6 +24,7 @@ UNIT = 2.0**-53
 # two and a half digits, for a third of the products that a loss of one digit would take.
 GROWTH = 3.0
 MOST_TERMS = 60
+LARGEST_PSI = 100.0
 LARGEST_EXPANSION = 2**20
 
 
@@ -45,8 +46,8 @@ def psi_multiply(
     eps : number or str in [0, inf], or Flow
         As for `psi`.
     interval : tuple of two floats, optional
-        Contains the spectrum of theta, which must then be symmetric; known symmetric matrices get
-        Gershgorin's.
+        Contains the spectrum of theta, which must then be symmetric. Symmetric matrices get
+        Gershgorin's by themselves, if psi is at most 100 there.
     **flow
         ``horizon`` and ``initial_velocity``, as for `psi`.
 
@@ -64,9 +65,9 @@ def psi_multiply(
     Notes
     -----
     Symmetric theta: a Chebyshev expansion of psi on the interval, cut where its coefficients have
-    fallen below u of the largest. In the 2-norm its error is at most (number of terms) u
-    max |psi| ||X|| over the interval; of a psi that oscillates (eps theta long and negative) it
-    takes of the order of T (||theta||/eps)^(1/2) products.
+    fallen to the roundoff of max |psi|. In the 2-norm its error is of the order of (number of
+    terms) u max |psi| ||X||, the maximum over the interval; of a psi that oscillates (-theta much
+    larger than 1/eps) it takes of the order of T (||theta||/eps)^(1/2) products.
 
     Other theta: steps of the state (x, x') by Taylor polynomials of degree <= 58, whose terms are
     bounded beforehand by ||theta||_1 and estimates of ||theta²||, ||theta³||. No more than a few
@@ -94,7 +95,11 @@ def psi_multiply(
     apply, d, matrix = _operator(theta)
     block, flat = _block(X, d)
     if interval is None and matrix is not None and _is_symmetric(matrix):
-        interval = gershgorin(matrix)
+        # The expansion is as good as psi is on the whole interval, which may reach far beyond the
+        # spectrum: it costs two digits at most, or is not taken.
+        bounds = gershgorin(matrix)
+        with np.errstate(over="ignore"):
+            interval = bounds if model.scalar(bounds[1]) <= LARGEST_PSI else None
     with np.errstate(over="ignore", invalid="ignore"):
         if interval is not None:
             result = chebyshev(apply, block, model, *_ends(interval))
@@ -111,19 +116,20 @@ def psi_multiply(
 def _operator(theta: Any) -> tuple[Callable[[np.ndarray], np.ndarray], int, Any]:
     """The product with a block, d, and theta itself where its entries are known."""
     if isinstance(theta, sparse_linalg.LinearOperator):
-        require_square(theta.shape, "theta", stacks=False)
+        shape: Any = theta.shape
+        require_square(shape, "theta", stacks=False)
         expect(
             np.dtype(theta.dtype or float).kind in "biuf",
             "theta",
             got=f"a LinearOperator of dtype {theta.dtype}",
             expected="a real one",
         )
-        return lambda block: np.asarray(theta @ block), theta.shape[0], None
+        return lambda block: np.asarray(theta @ block), shape[0], None
     if scipy.sparse.issparse(theta):
         require_square(theta.shape, "theta", stacks=False)
         if theta.dtype.kind not in "biuf":
             raise invalid("theta", got=f"a sparse array of {theta.dtype}", expected="a real one")
-        matrix = scipy.sparse.csr_array(theta, dtype=np.float64)
+        matrix: Any = scipy.sparse.csr_array(theta, dtype=np.float64)
         require_finite(matrix.data, "theta (stored entries)")
     else:
         matrix = as_float_matrices(theta, "theta", stacks=False)
@@ -184,7 +190,7 @@ def _size(theta: Any, matrix: Any) -> float:
         if operator.shape[0] < 4:
             return norm
         roots = [_estimate(operator**p) ** (1 / p) for p in (2, 3)]
-    except NotImplementedError:
+    except (NotImplementedError, TypeError):  # SciPy raises either, by how it was made
         raise invalid(
             "theta",
             got="a LinearOperator without rmatvec",
@@ -203,15 +209,24 @@ def _estimate(operator: Any) -> float:
 
 
 def chebyshev_coefficients(model: Flow, low: float, high: float) -> np.ndarray:
-    """Those of psi on [low, high], as far as they exceed u times the largest."""
-    count = 32
+    """Those of psi on [low, high], as far as they exceed the roundoff of max |psi|.
+
+    Where psi oscillates, with phases up to (||theta||/eps)^(1/2), its values are only as good as u
+    times the phase.
+    """
+    factor, eps, _ = on_unit_interval(model, np.ones((1, 1)))
+    speed = float(factor[0, 0]) * max(abs(low), abs(high))
+    phase = math.sqrt(speed / min(eps, 1e300)) if eps > 0 else 0.0
+    phase = math.sqrt(speed) if eps == math.inf else phase
+    damping = math.exp(-min(0.5 / eps, 700.0)) if eps > 1e-300 else 0.0
+    noise, count = UNIT * (1 + 16 * damping * phase), 32
     while True:
         angles = np.pi * (np.arange(count) + 0.5) / count
         points = low + (high - low) * np.cos(angles / 2) ** 2
         values = model.scalar(points)
         c = np.asarray(scipy.fft.dct(values, type=2)) / count
         c[0] /= 2
-        kept = np.flatnonzero(np.abs(c) > UNIT * np.abs(c).max())
+        kept = np.flatnonzero(np.abs(c) > noise * np.abs(values).max())
         last = int(kept[-1]) + 1 if kept.size else 1
         if last <= 3 * count // 4 or not np.isfinite(values).all():
             return c[:last]
@@ -277,7 +292,8 @@ def taylor(
         return unit * apply(vectors)
 
     steps, power, cosh, sinh = step_coefficients(eps, unit * alpha)
-    x, v = block, (scaled(block) if field else None)
+    x: np.ndarray = block
+    v = scaled(block) if field else None
     for step in range(steps):
         even, odd = partial_sums(scaled, x, power, cosh, sinh)
         last = step == steps - 1

@@ -197,21 +197,31 @@ def psi_cond(theta: Any, eps: Any, **flow: Any) -> float:
     """
     matrix, model = _matrix_and_flow(theta, eps, flow)
     scaled, mass, field = on_unit_interval(model, matrix)
-    size, d = float(np.linalg.norm(scaled)), len(matrix)
+    size, d = frobenius(scaled), len(matrix)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if d <= EXACT_UP_TO:
             units = np.eye(d * d).reshape(-1, d, d)
             value, changes = derivatives(scaled, units, mass, field)
             columns = changes.reshape(d * d, d * d)
-            growth = float(np.linalg.norm(columns, 2)) if np.isfinite(columns).all() else np.inf
+            largest = float(np.abs(columns).max())
+            growth = np.inf
+            if np.isfinite(largest):
+                unit = largest or 1.0
+                growth = unit * float(np.linalg.norm(columns / unit, 2))
         else:
             value, growth = _power_method(scaled, mass, field)
-        cond = np.divide(growth * size, np.linalg.norm(value))
+        cond = np.divide(growth, frobenius(value)) * size
     if not np.isfinite(cond):
         raise ResultOverflowError(
             "psi_cond: psi(theta) or its derivative exceeds the doubles, or psi vanishes there."
         )
     return float(cond)
+
+
+def frobenius(matrix: np.ndarray) -> float:
+    """The Frobenius norm, whose squares neither overflow nor vanish."""
+    unit = float(np.abs(matrix).max()) or 1.0
+    return unit * float(np.linalg.norm(matrix / unit))
 
 
 def _power_method(theta: np.ndarray, eps: float, field: bool) -> tuple[np.ndarray, float]:
@@ -222,9 +232,9 @@ def _power_method(theta: np.ndarray, eps: float, field: bool) -> tuple[np.ndarra
     direction = np.random.default_rng(0).standard_normal(theta.shape)
     previous = growth = 0.0
     for _ in range(POWER_STEPS):
-        direction /= np.linalg.norm(direction)
+        direction /= frobenius(direction)
         image = derivatives(theta, direction[None], eps, field)[1][0]
-        previous, growth = growth, float(np.linalg.norm(image))
+        previous, growth = growth, frobenius(image)
         if not growth > 1.001 * previous:
             break
         direction = derivatives(transposed, image[None] / growth, eps, field)[1][0]

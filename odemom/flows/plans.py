@@ -47,6 +47,9 @@ ONE_POLYNOMIAL = ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (4, 3), (4, 4), (5, 4)
 TWO_POLYNOMIALS = ((1, 1), (2, 1), (3, 1), (2, 2), (3, 2), (4, 2), (5, 2), (4, 3), (5, 3), (6, 3))
 MOST_TERMS = 23
 MOST_POWERS = max(q for q, _ in (*ONE_POLYNOMIAL, *TWO_POLYNOMIALS))
+# Undamped, the terms are weighed against cos, not against exp(-alpha): a smaller growth keeps their
+# sum within three units of roundoff of the companion exponential's.
+UNDAMPED_GROWTH = 2.0
 Mode = Literal["direct", "double", "slow"]
 
 
@@ -209,7 +212,7 @@ class Schedule:
         if self.undamped:
             # z = h² theta: C alone, cosh sqrt z.
             cosh = [1 / math.factorial(2 * n) for n in range(count)]
-            polynomials, scale, reach = [cosh], h * h, math.acosh(math.e) ** 2
+            polynomials, scale, reach = [cosh], h * h, math.acosh(UNDAMPED_GROWTH) ** 2
         else:
             cosh, rest = kernel_coefficients(a, count, self.field)
             scale = h if a >= 1 else h * (h / self.eps)
