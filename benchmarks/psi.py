@@ -11,6 +11,7 @@ import argparse
 import os
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -93,7 +94,8 @@ def batch() -> list[Ratio]:
 
 def laplacian(n: int) -> sp.csr_array:
     """Minus the graph Laplacian of the n x n grid."""
-    line = sp.diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(n, n)).tolil()
+    offsets: Any = (-1, 0, 1)
+    line = sp.diags_array([1.0, -2.0, 1.0], offsets=offsets, shape=(n, n)).tolil()
     line[0, 0] = line[-1, -1] = -1
     identity = sp.eye_array(n)
     return sp.csr_array(sp.kron(line, identity) + sp.kron(identity, line))

@@ -43,7 +43,8 @@ def test_a_vector_gives_a_vector():
 
 def laplacian(n):
     """-L of the n x n grid graph, and its eigenvectors' factors: cos(pi p (i + 1/2)/n)."""
-    line = sp.diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(n, n)).tolil()
+    offsets: Any = (-1, 0, 1)
+    line = sp.diags_array([1.0, -2.0, 1.0], offsets=offsets, shape=(n, n)).tolil()
     line[0, 0] = line[-1, -1] = -1
     identity = sp.eye_array(n)
     return sp.csr_array(sp.kron(line, identity) + sp.kron(identity, line))
