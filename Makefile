@@ -46,8 +46,13 @@ format: $(VENV)/.dev   ## rewrite in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev    ## ratios against named peers, written to results/bench
+$(VENV)/.bench: pyproject.toml | $(VENV)/.dev
+	$(PIP) -e '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench  ## ratios against named peers, written to results/bench (an hour)
 	$(BIN)/python -m benchmarks --out results/bench
+	$(BIN)/python -m benchmarks.reversible --out results/bench
 
 clean:                 ## remove what the targets made
 	rm -rf $(VENV) results build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -9,20 +9,27 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from odemom import errors as errors
+from odemom.errors import DoubleBackwardError as DoubleBackwardError
+from odemom.errors import FixedPointRangeError as FixedPointRangeError
+from odemom.errors import IllConditionedError as IllConditionedError
+from odemom.errors import IntegrationError as IntegrationError
+from odemom.errors import InvalidInputError as InvalidInputError
+from odemom.errors import MatrixFileError as MatrixFileError
+from odemom.errors import MissingDependencyError as MissingDependencyError
+from odemom.errors import NotRepresentableError as NotRepresentableError
+from odemom.errors import OdemomError as OdemomError
+from odemom.errors import OdemomWarning as OdemomWarning
+from odemom.errors import ResultOverflowError as ResultOverflowError
+from odemom.errors import ReversibilityError as ReversibilityError
+from odemom.errors import UndecidedError as UndecidedError
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from odemom import flows as flows
     from odemom import nn as nn
     from odemom import representability as representability
-    from odemom.errors import InvalidInputError as InvalidInputError
-    from odemom.errors import MatrixFileError as MatrixFileError
-    from odemom.errors import MissingDependencyError as MissingDependencyError
-    from odemom.errors import NotRepresentableError as NotRepresentableError
-    from odemom.errors import OdemomError as OdemomError
-    from odemom.errors import OdemomWarning as OdemomWarning
-    from odemom.errors import ResultOverflowError as ResultOverflowError
-    from odemom.errors import UndecidedError as UndecidedError
     from odemom.flows.action import psi_multiply as psi_multiply
     from odemom.flows.derivative import psi_cond as psi_cond
     from odemom.flows.derivative import psi_frechet as psi_frechet
@@ -31,16 +38,17 @@ if TYPE_CHECKING:
     from odemom.flows.threshold import lambda_eps as lambda_eps
     from odemom.representability.analyze import analyze as analyze
     from odemom.representability.analyze import is_representable as is_representable
+    from odemom.representability.extremes import maximal_scale as maximal_scale
+    from odemom.representability.extremes import minimal_eps as minimal_eps
+    from odemom.representability.jordan import jordan_structure as jordan_structure
+    from odemom.representability.nearest import nearest_representable as nearest_representable
+    from odemom.representability.witness import represent as represent
+    from odemom.stability import momentum_spectrum as momentum_spectrum
+    from odemom.stability import resnet_spectrum as resnet_spectrum
+    from odemom.stability import revnet_jacobian as revnet_jacobian
+    from odemom.stability import revnet_spectrum as revnet_spectrum
 
 _HOME_OF = {
-    "InvalidInputError": "odemom.errors",
-    "MatrixFileError": "odemom.errors",
-    "MissingDependencyError": "odemom.errors",
-    "NotRepresentableError": "odemom.errors",
-    "OdemomError": "odemom.errors",
-    "OdemomWarning": "odemom.errors",
-    "ResultOverflowError": "odemom.errors",
-    "UndecidedError": "odemom.errors",
     "G": "odemom.flows.threshold",
     "lambda_eps": "odemom.flows.threshold",
     "psi": "odemom.flows.psi",
@@ -49,10 +57,19 @@ _HOME_OF = {
     "psi_multiply": "odemom.flows.action",
     "analyze": "odemom.representability.analyze",
     "is_representable": "odemom.representability.analyze",
+    "maximal_scale": "odemom.representability.extremes",
+    "minimal_eps": "odemom.representability.extremes",
+    "jordan_structure": "odemom.representability.jordan",
+    "nearest_representable": "odemom.representability.nearest",
+    "represent": "odemom.representability.witness",
+    "momentum_spectrum": "odemom.stability",
+    "resnet_spectrum": "odemom.stability",
+    "revnet_jacobian": "odemom.stability",
+    "revnet_spectrum": "odemom.stability",
 }
 _SUBPACKAGES = ("flows", "nn", "representability")
 
-__all__ = ["__version__", *_HOME_OF, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["__version__", *errors.__all__, *_HOME_OF, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

@@ -28,6 +28,7 @@ __all__ = [
     "expect",
     "invalid",
     "is_exact_number",
+    "nearest_double",
     "optional_import",
     "require_square",
     "shown",
@@ -38,7 +39,10 @@ INITIAL_VELOCITIES = ("zero", "field")
 
 def shown(value: object, limit: int = 60) -> str:
     """One-line form of ``value`` for a message, cut to ``limit`` characters."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python refuses to spell ints of more than 4300 digits
+        text = f"a number of type {type(value).__name__}, too long to print,"
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
@@ -82,10 +86,8 @@ def is_exact_number(value: object) -> bool:
     """Whether ``value`` is a rational number: an int, a Fraction, a NumPy, SymPy or GMP one."""
     if isinstance(value, numbers.Rational):
         return True
-    # python-flint and some SymPy releases do not register their types with `numbers`.
-    return type(value).__module__.partition(".")[0] in {"flint", "sympy"} and (
-        type(value).__name__ in {"fmpz", "fmpq"} or getattr(value, "is_rational", False) is True
-    )
+    # python-flint does not register its types with `numbers`.
+    return type(value).__module__.startswith("flint") and type(value).__name__ in {"fmpz", "fmpq"}
 
 
 def as_fraction(value: Any) -> Fraction:
@@ -95,6 +97,14 @@ def as_fraction(value: Any) -> Fraction:
     if isinstance(value, float | np.floating):
         return Fraction(*value.as_integer_ratio())
     return Fraction(int(value.p), int(value.q)) if hasattr(value, "q") else Fraction(int(value))
+
+
+def nearest_double(value: Fraction | float) -> float:
+    """The value rounded to double precision; infinite where it exceeds the doubles."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def as_number(value: Any, name: str, expected: str) -> Fraction | float:
@@ -139,7 +149,7 @@ def as_eps(eps: Any, name: str = "eps") -> Fraction | float:
     """
     expected = "a number in [0, inf]"
     value = as_number(eps, name, expected)
-    if math.isnan(value):
+    if value != value:  # math.isnan would round a Fraction to a double
         raise invalid(name, got="nan", expected=expected)
     expect(
         value >= 0,
@@ -152,10 +162,11 @@ def as_eps(eps: Any, name: str = "eps") -> Fraction | float:
 
 
 def as_horizon(horizon: Any, name: str = "horizon") -> Fraction | float:
-    """A final time T in (0, inf)."""
-    expected = "a finite number > 0"
+    """A final time T > 0 in the range of doubles."""
+    expected = "a finite number > 0 that fits a double"
     value = as_number(horizon, name, expected)
-    expect(0 < value < math.inf, name, got=shown(horizon), expected=expected)
+    tiny, huge = math.ulp(0.0), sys.float_info.max
+    expect(tiny <= value <= huge, name, got=shown(horizon), expected=expected)
     return value
 
 
@@ -216,8 +227,12 @@ def _refuse_dtype(array: np.ndarray, name: str, expected: str) -> None:
         raise invalid(name, got=f"an array of dtype {array.dtype}", expected=expected)
 
 
-def as_array(value: Any, name: str, expected: str) -> np.ndarray:
-    """``value`` as an array of any dtype, with ragged and disguised input refused by name."""
+def as_array(value: Any, name: str, expected: str, *, entries: bool = False) -> np.ndarray:
+    """``value`` as an array of any dtype, with ragged and disguised input refused by name.
+
+    With ``entries`` nested lists become object arrays of the very numbers they hold: NumPy would
+    round a large int beside a float.
+    """
     _refuse_disguised_arrays(value, name)
     if isinstance(value, np.ndarray):
         return np.asarray(value)
@@ -225,6 +240,8 @@ def as_array(value: Any, name: str, expected: str) -> np.ndarray:
         value = value.tolist()
     try:
         array = np.asarray(value)
+        if entries and array.dtype.kind in "iuf" and isinstance(value, list | tuple):
+            return np.array(value, dtype=object)
         if array.dtype.kind in "fUS" and isinstance(value, list | tuple):
             # NumPy turns Fractions beside floats into objects, but large ints into floats and
             # numbers beside text into text: look at the entries themselves.
@@ -242,6 +259,22 @@ def _settle_mixed(objects: np.ndarray, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "f" and not all(is_exact_number(x) for x in objects.flat):
         return array
     return objects
+
+
+def refuse_all_but_numbers(array: np.ndarray, name: str, *, floats: bool) -> None:
+    """Raise unless an object array holds exact numbers only, or ``floats`` that are finite too."""
+    for where, entry in np.ndenumerate(array):
+        is_float = isinstance(entry, float | np.floating)
+        if is_exact_number(entry) or (is_float and floats and math.isfinite(entry)):
+            continue
+        fix = "exact=True reads finite floats as the rationals that they are."
+        raise invalid(
+            name,
+            got=f"the entry {shown(entry)} ({type(entry).__name__}) at {list(where)} of an object "
+            "array",
+            expected="exact numbers only: int, Fraction, SymPy rational",
+            fix=fix if is_float and not floats else "",
+        )
 
 
 def require_square(shape: Sequence[int], name: str, *, stacks: bool) -> None:
@@ -317,12 +350,11 @@ def as_float_matrices(value: Any, name: str, *, stacks: bool = True) -> np.ndarr
 def _round_exact(array: np.ndarray, name: str) -> np.ndarray:
     rounded = np.empty(array.shape)
     for where, entry in np.ndenumerate(array):
-        try:
-            rounded[where] = float(as_fraction(entry))
-        except OverflowError:
+        rounded[where] = nearest_double(as_fraction(entry))
+        if np.isinf(rounded[where]):
             raise invalid(
                 name,
                 got=f"an exact number beyond the range of doubles at {list(where)}",
                 expected="entries that fit a double",
-            ) from None
+            )
     return rounded

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,7 +127,7 @@ def lambda_(
 
 @app.command()
 def reproduce(
-    figure: Annotated[str, typer.Argument(help="The figure of the paper: fig4.")],
+    figure: Annotated[str, typer.Argument(help="fig4 of the paper, or survey.")],
     out: Out = Path("results"),
     redraw: Annotated[
         Path | None, typer.Option(help="Draw again from this .json instead of computing.")
@@ -148,6 +150,107 @@ def reproduce(
 
 
 @app.command()
+def survey(
+    ensemble: Annotated[
+        list[str] | None, typer.Option(help="ginibre, orthogonal, symmetric, integer; by default.")
+    ] = None,
+    dim: Annotated[list[str] | None, typer.Option(help="Dimensions: 2,3,5.")] = None,
+    eps: Annotated[list[str] | None, typer.Option(help="Masses in [0, inf]: 0,1/2,2,inf.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Matrices an ensemble and dimension.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the matrices.")] = 0,
+    out: Out = Path("results/survey"),
+    backend: Annotated[str, typer.Option(help="serial, joblib (cores) or dask.")] = "serial",
+    workers: Annotated[int | None, typer.Option(help="Processes of joblib or dask.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="The address of a Dask scheduler: tcp://10.0.0.1:8786.")
+    ] = None,
+    redraw: Annotated[
+        Path | None, typer.Option(help="Draw again from this survey.json instead of computing.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate how likely a random matrix is representable. Lists: --dim 2,3 or --dim 2 --dim 3.
+
+    An interrupted survey goes on where it was when the same command is given again.
+    """
+    from odemom import reproduce as figures
+    from odemom.experiments import survey as experiment
+
+    if redraw is not None:
+        files = figures.redraw(redraw, out)
+        if as_json:
+            _print_json(files)
+        else:
+            _say("\n".join(map(str, files.values())))
+        return
+    asked = {
+        "ensembles": _listed(ensemble),
+        "dimensions": None if dim is None else [_integer(d) for d in _listed(dim) or ()],
+        "eps": _listed(eps),
+        "samples": samples,
+    }
+    given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
+    config = experiment.SurveyConfig(**given, seed=seed)
+    try:
+        with _progress("matrices", shown=not as_json) as progress:
+            result = experiment.compute(
+                config,
+                backend=backend,
+                workers=workers,
+                scheduler=scheduler,
+                out=out,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        print(f"\ninterrupted: the same command goes on from what {out} holds", file=sys.stderr)
+        raise typer.Exit(130) from None
+    files = figures.write_figure("survey", result, out, seed=seed)
+    experiment.discard_parts(config, out)
+    if as_json:
+        _print_json({"files": files, "data": result})
+        return
+    for cell in result.cells:
+        _say(f"{cell.ensemble}, d = {cell.dimension}, {cell.samples} matrices:")
+        for mass, p, low, high in zip(
+            config.eps, cell.probability, cell.low, cell.high, strict=True
+        ):
+            _say(f"  eps = {mass!s:<6} {p:.4f}   [{low:.4f}, {high:.4f}]")
+    _say("\n".join(map(str, files.values())))
+
+
+def _listed(values: list[str] | None) -> list[str] | None:
+    """The entries of an option that may be repeated, and may hold several between commas."""
+    if values is None:
+        return None
+    return [entry.strip() for value in values for entry in value.split(",") if entry.strip()]
+
+
+def _integer(text: str) -> int | str:
+    """The integer that the text spells, or the text, which the configuration refuses by name."""
+    return int(text) if text.isdecimal() else text
+
+
+@contextmanager
+def _progress(unit: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on the terminal's error stream, as a function of (done, in all)."""
+    if not shown:
+        yield None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(unit)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@app.command()
 def train(
     data: Annotated[str, typer.Option(help="The data set: digits.")] = "digits",
     order: Annotated[int, typer.Option(help="The order of the ODE blocks: 1 or 2.")] = 2,
@@ -158,6 +261,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
     seed: Annotated[int, typer.Option(help="Of data split, weights and order of images.")] = 0,
     adjoint: Annotated[bool, typer.Option(help="Gradients by the adjoint ODE.")] = False,
+    threads: Annotated[int, typer.Option(help="Threads on the CPU; one suits small images.")] = 1,
     out: Out = Path("results/train"),
     resume: Annotated[
         Path | None, typer.Option(help="Go on from the last.ckpt of an interrupted training.")
@@ -177,6 +281,7 @@ def train(
         "initial_velocity": initial_velocity,
         "seed": seed,
         "adjoint": adjoint,
+        "threads": threads,
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,

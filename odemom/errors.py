@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from odemom.representability.report import Representability
+    from odemom.representability.witness import Witness
 
 __all__ = [
+    "DoubleBackwardError",
+    "FixedPointRangeError",
+    "IllConditionedError",
     "IntegrationError",
     "InvalidInputError",
     "MatrixFileError",
@@ -16,6 +20,7 @@ __all__ = [
     "OdemomError",
     "OdemomWarning",
     "ResultOverflowError",
+    "ReversibilityError",
     "UndecidedError",
 ]
 
@@ -78,3 +83,34 @@ class NotRepresentableError(OdemomError, ValueError):
     def __init__(self, report: Representability) -> None:
         super().__init__(report.explain())
         self.report = report
+
+
+class IllConditionedError(OdemomError, ArithmeticError):
+    """A result exists, but doubles do not hold it to a useful accuracy.
+
+    Parameters
+    ----------
+    message : str
+    witness : Witness or None
+        What was computed all the same, where there is something.
+
+    Attributes
+    ----------
+    witness : Witness or None
+    """
+
+    def __init__(self, message: str, witness: Witness | None) -> None:
+        super().__init__(message)
+        self.witness = witness
+
+
+class FixedPointRangeError(OdemomError, ArithmeticError):
+    """An activation left the fixed-point range; the message says where and how large it was."""
+
+
+class ReversibilityError(OdemomError, RuntimeError):
+    """A function did not recompute, in the backward pass, the bits of its forward pass."""
+
+
+class DoubleBackwardError(OdemomError, NotImplementedError):
+    """A second derivative was asked of a pass that keeps no graph to differentiate."""

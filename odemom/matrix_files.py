@@ -147,7 +147,7 @@ def _read_csv(path: Path, exact: bool | None) -> Any:
     rows = []
     for line in _lines(path):
         separator = next((s for s in (",", ";", "\t") if s in line), ",")
-        rows.append([token.strip() for token in line.split(separator)])
+        rows.append([token.strip().strip('"') for token in line.split(separator)])
     return _numbers(path, rows, exact)
 
 
@@ -156,7 +156,8 @@ def _read_text(path: Path, exact: bool | None) -> Any:
 
 
 def _lines(path: Path) -> list[str]:
-    lines = (line.partition("#")[0].strip() for line in _text(path).splitlines())
+    text = _text(path).replace("\u2212", "-")  # the minus sign of typeset text
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return [line for line in lines if line]
 
 
@@ -227,7 +228,15 @@ def _float(path: Path, i: int, j: int, token: str) -> float:
 
 
 def _bad_entry(path: Path, i: int, j: int, token: str, expected: str) -> MatrixFileError:
-    hint = " Complex matrices are outside the theory." if re.search(r"\d[ij]\b", token) else ""
+    hint = ""
+    if re.search(r"\d[ij]\b", token):
+        hint = " Complex matrices are outside the theory."
+    elif token == "":
+        hint = " Does the line begin or end with a separator?"
+    elif re.search(r"[\[\];]", token):
+        hint = " A nested list is read from a .json file."
+    elif i == 1 and re.match(r"[A-Za-z_]", token) and token.lower() not in {"nan", "inf"}:
+        hint = " Remove the header, or begin its line with #."
     return MatrixFileError(
         f"{path}: got {shown(token)} in row {i}, column {j}; expected {expected}.{hint}"
     )

@@ -32,6 +32,8 @@ _IF_LOADED = {
     "torchdiffeq": "torchdiffeq",
     "lightning": "lightning",
     "sklearn": "scikit-learn",
+    "joblib": "joblib",
+    "distributed": "distributed",
 }
 
 

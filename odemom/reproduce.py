@@ -17,7 +17,7 @@ from odemom.checks import expect, shown
 from odemom.errors import InvalidInputError
 from odemom.records import jsonable, provenance, write_json
 
-__all__ = ["FIGURES", "FigureEntry", "redraw", "reproduce"]
+__all__ = ["FIGURES", "FigureEntry", "redraw", "reproduce", "write_figure"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ class FigureEntry:
 FIGURES = {
     "fig4": FigureEntry(
         "lambda_eps against eps, and the representable plane of eigenvalue pairs", "fig4", "Figure4"
+    ),
+    "survey": FigureEntry(
+        "the probability that a random matrix is representable, against eps", "survey", "Survey"
     ),
 }
 
@@ -76,10 +79,33 @@ def reproduce(name: str, out_dir: str | os.PathLike[str]) -> dict[str, Path]:
     """
     entry = _entry(name)
     folder = as_folder(out_dir)
-    data = _experiment(entry).compute()
-    payload = {"figure": name, "data": jsonable(data, "data"), "provenance": provenance()}
+    return write_figure(name, _experiment(entry).compute(), folder)
+
+
+def write_figure(
+    name: str, data: Any, out_dir: str | os.PathLike[str], *, seed: int | None = None
+) -> dict[str, Path]:
+    """Write the numbers of a figure, with where they come from, and its pictures.
+
+    Parameters
+    ----------
+    name : str
+        A key of `FIGURES`.
+    data : object
+        What the ``compute`` of the figure's module returned.
+    out_dir : path-like
+    seed : int, optional
+        For the record.
+
+    Returns
+    -------
+    dict
+        ``json``, ``png`` and ``pdf``: the files written.
+    """
+    folder = as_folder(out_dir)
+    payload = {"figure": name, "data": jsonable(data, "data"), "provenance": provenance(seed)}
     numbers = write_json(folder / f"{name}.json", payload)
-    return {"json": numbers, **_draw(entry, data, folder, name)}
+    return {"json": numbers, **_draw(_entry(name), data, folder, name)}
 
 
 def redraw(path: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> dict[str, Path]:
@@ -88,7 +114,7 @@ def redraw(path: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> dic
     Parameters
     ----------
     path : path-like
-        A ``NAME.json`` that `reproduce` wrote.
+        A ``NAME.json`` that `reproduce` or `write_figure` wrote.
     out_dir : path-like
 
     Returns
@@ -109,7 +135,7 @@ def redraw(path: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> dic
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(
             f"{path}: got no numbers of a figure ({shown(str(error), 100)}); expected a .json file "
-            "that odemom reproduce wrote."
+            "that odemom reproduce or odemom survey wrote."
         ) from None
     return _draw(entry, data, as_folder(out_dir), name)
 

@@ -35,9 +35,11 @@ def test_console_sessions_print_what_they_show(tmp_path):
         assert done.returncode in (0, 1)
 
 
-def test_programs_run():
+def test_programs_run_one_after_the_other():
+    names: dict[str, object] = {}
     for program in blocks("python"):
-        exec(compile(program, "README.md", "exec"), {})
+        exec(compile(program, "README.md", "exec"), names)
+    assert "twin" in names
 
 
 def test_linked_files_exist():

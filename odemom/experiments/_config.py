@@ -45,6 +45,9 @@ class TrainingConfig:
         See `ODEBlock`. Fixed-step methods take a step of a tenth of the horizon.
     accelerator : {"auto", "cpu", "gpu", "mps"}
         What Lightning trains on.
+    threads : int, default 1
+        Threads of PyTorch on the CPU. The tensors are small: a second thread gains a third at most,
+        and on a machine that has other work the threads wait for each other many times as long.
 
     Raises
     ------
@@ -72,13 +75,15 @@ class TrainingConfig:
     atol: float = 1e-3
     adjoint: bool = False
     accelerator: str = "auto"
+    threads: int = 1
 
     def __post_init__(self) -> None:
         _one_of("data", self.data, NAMES_OF_DATA)
         _one_of("order", self.order, (1, 2))
         _one_of("accelerator", self.accelerator, ACCELERATORS)
         as_initial_velocity(self.initial_velocity)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("width", 8), ("seed", 0)):
+        at_least = {"epochs": 1, "batch_size": 1, "width": 8, "seed": 0, "threads": 1}
+        for name, least in at_least.items():
             _whole_number(name, getattr(self, name), least)
         expect(self.width % 8 == 0, "width", got=str(self.width), expected="a multiple of 8")
         for name in ("learning_rate", "rtol", "atol"):

@@ -20,7 +20,14 @@ from odemom.experiments._networks import ODENet
 
 lightning = optional_import("lightning.pytorch", "train")
 
-__all__ = ["Classifier", "fit", "make_trainer", "quiet_lightning", "read_checkpoint"]
+__all__ = [
+    "Classifier",
+    "cpu_threads",
+    "fit",
+    "make_trainer",
+    "quiet_lightning",
+    "read_checkpoint",
+]
 
 CHATTER = (
     ".*does not have many workers.*",  # the images are in memory
@@ -228,6 +235,17 @@ def read_checkpoint(path: Path, config: TrainingConfig) -> None:
             expected=expected,
             fix="Take the configuration of that training; the schedule depends on all of it.",
         )
+
+
+@contextlib.contextmanager
+def cpu_threads(number: int) -> Iterator[None]:
+    """Let PyTorch use ``number`` threads on the CPU; restore what was set before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from odemom.experiments._data import DATA_SETS, DigitsData
 from odemom.experiments._networks import ODENet
 from odemom.experiments._training import (
     Classifier,
+    cpu_threads,
     fit,
     make_trainer,
     quiet_lightning,
@@ -83,11 +84,11 @@ def train(
         got=shown(config),
         expected="a TrainingConfig",
     )
-    folder = _as_folder(out_dir)
     checkpoint = None if resume is None else Path(resume)
     if checkpoint is not None:
         read_checkpoint(checkpoint, config)
-    with quiet_lightning(), seeds.isolate_rng():
+    folder = _as_folder(out_dir)
+    with quiet_lightning(), seeds.isolate_rng(), cpu_threads(config.threads):
         return _train(config, folder, checkpoint, progress=progress)
 
 

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from odemom.flows.power_series import inverse_of_root, middle, series_length
+from odemom.flows.preimages import PRECISION, follow, newton
+
 if TYPE_CHECKING:
     import flint
 
 __all__ = ["Attainment", "Flow", "RationalThreshold", "RealImage", "Threshold"]
 
 Method = Literal["auto", "series", "closed", "companion"]
+NEAR = 1e-4  # relative distance from the threshold within which the square-root series is used
 METHODS: tuple[Method, ...] = ("auto", "series", "closed", "companion")
 
 
@@ -64,6 +68,10 @@ class Threshold(Protocol):
         """A ball of about ``precision`` bits that is proven to contain the value."""
         ...
 
+    def is_root_of(self, polynomial: flint.fmpz_poly) -> bool:
+        """Whether an irreducible integer polynomial is proven to vanish at the value."""
+        ...
+
     def describe(self) -> str:
         """Name and value, for a sentence."""
         ...
@@ -86,6 +94,11 @@ class RationalThreshold:
 
         with flint.ctx.workprec(precision):
             return flint.arb(flint.fmpq(self.rational.numerator, self.rational.denominator))
+
+    def is_root_of(self, polynomial: flint.fmpz_poly) -> bool:
+        """Whether an irreducible integer polynomial vanishes at the value."""
+        p, q = self.rational.numerator, self.rational.denominator
+        return polynomial.degree() == 1 and int(polynomial[0]) * q + int(polynomial[1]) * p == 0
 
     def describe(self) -> str:
         """The value, for a sentence."""
@@ -150,29 +163,103 @@ class Flow(ABC):
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """psi(theta) to ``dps`` decimal digits relative to its norm; entries exact or floats."""
 
+    @abstractmethod
+    def series(self, z: flint.acb, length: int) -> flint.acb_series:
+        """psi(z + t) to O(t^length), with balls at the working precision for coefficients."""
+
     @property
     @abstractmethod
     def real_image(self) -> RealImage:
         """How psi takes the real values: what representability is decided from."""
+
+    def critical_point(self) -> flint.arb:
+        """The real point at which psi takes its threshold, where that is a critical value."""
+        raise AttributeError(f"{self!r} has no critical threshold")
+
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """A point z with psi(z) = mu, for mu in the upper half plane, or real below the threshold.
+
+        The branch is analytic there; it is real on the real values above the rightmost critical
+        one, so that conjugates are preimages of conjugates.
+
+        Parameters
+        ----------
+        mu : acb
+        near : (acb, acb), optional
+            A value in the upper half plane, off the real line, and its preimage, to go on from.
+        """
+        import flint
+
+        with flint.ctx.workprec(PRECISION):
+            mu = middle(mu)
+            if near is not None:
+                return self._follow(near[1], [near[0], mu])
+            one = flint.acb(1)  # psi(0)
+            corner = middle((one + mu) / 2 + flint.acb(0, 1) * abs(mu - 1) / 2)
+            return self._follow(flint.acb(0), [one, corner, mu])
+
+    def real_preimage(self, mu: flint.arb) -> flint.acb:
+        """A real z with psi(z) = mu, regular unless mu is the threshold.
+
+        A mu that rounding has taken to the wrong side of a critical threshold counts as on it.
+        """
+        import flint
+
+        with flint.ctx.workprec(PRECISION):
+            image = self.real_image
+            if image.at.kind == "critical" and image.threshold is not None:
+                near = self._near_threshold(mu, image.threshold.enclosure(PRECISION))
+                if near is not None:
+                    return near
+            return self._follow(flint.acb(0), [flint.acb(1), middle(flint.acb(mu))])
+
+    def _follow(self, z: flint.acb, path: list[flint.acb]) -> flint.acb:
+        end = follow(self.series, z, path)
+        assert end is not None  # it is never blocked
+        return end
+
+    def _near_threshold(self, mu: flint.arb, threshold: flint.arb) -> flint.acb | None:
+        """The preimage by the square-root series about the critical point, if mu is near it."""
+        import flint
+
+        above = (mu - threshold).mid()
+        if above > NEAR * abs(threshold):
+            return None
+        z = middle(flint.acb(self.critical_point()))
+        if not above > 0:
+            return z
+        with series_length(6):
+            w = inverse_of_root(self.series(z, 6), z, 2, 4)
+        root = above.sqrt()
+        z = middle(w[0] + w[1] * root + w[2] * root**2 + w[3] * root**3)
+        return newton(self.series, z, flint.acb(mu))
 
     @abstractmethod
     def describe(self) -> str:
         """The model as an equation, for a sentence."""
 
 
-def exact(value: Fraction | float) -> Fraction:
+Number = Fraction | float | str
+"""A parameter of a flow: as given, it may be text; a flow keeps it as a Fraction or a float."""
+
+
+def exact(value: Number) -> Fraction:
     """The value as a fraction: a double is the dyadic rational that it is."""
     return Fraction(value)
 
 
-def number_text(value: Fraction | float) -> str:
-    """A parameter as one would write it: ``1/10``, ``0.5``, ``2``, ``inf``."""
+def number_text(value: Number) -> str:
+    """A number as one would write it: ``1/10``, ``0.5``, ``2``, ``inf``; a long one rounded."""
     if isinstance(value, float) and math.isfinite(value) and value == int(value) < 2**53:
         return str(int(value))
+    if isinstance(value, Fraction) and max(abs(value.numerator), value.denominator) >= 10**12:
+        import mpmath
+
+        return str(mpmath.nstr(mpmath.mpf(value.numerator) / value.denominator, 6))
     return str(value)
 
 
-def interval_text(horizon: Fraction | float) -> str:
+def interval_text(horizon: Number) -> str:
     """Where a flow runs, for a sentence: nothing for [0, 1], which is understood."""
     return "" if horizon == 1 else f" on [0, {number_text(horizon)}]"
 

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from odemom.flows.wave_kernels import damped_wave_kernels, weighted_series
+from odemom.flows.wave_kernels import (
+    damped_wave_kernels,
+    doublings_for,
+    in_groups,
+    weighted_series,
+)
 
 __all__ = ["damped_closed", "damped_series"]
 
@@ -21,9 +26,15 @@ def shifted(theta: np.ndarray, eps: float) -> np.ndarray:
 def damped_closed(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     """The closed form exp(-a) (cosh sqrt(W) + (a I [+ theta]) sinhc sqrt(W))."""
     a = 0.5 / eps
-    cosh, sinhc = damped_wave_kernels(shifted(theta, eps), a)
-    psi = cosh + a * sinhc
-    return psi + theta @ sinhc if field else psi
+
+    def evaluate(part: np.ndarray, doublings: float) -> np.ndarray:
+        if not np.isfinite([a, doublings]).all():
+            return np.full(part.shape, np.nan)
+        cosh, sinhc = damped_wave_kernels(shifted(part, eps), a, int(doublings))
+        psi = cosh + a * sinhc
+        return psi + part @ sinhc if field else psi
+
+    return in_groups(theta, doublings_for(shifted(theta, eps)), evaluate)
 
 
 def damped_series(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.linalg
@@ -15,13 +15,19 @@ from odemom.flows.base import (
     PAIRS,
     Flow,
     Method,
+    Number,
     RationalThreshold,
     RealImage,
     as_points,
     exact,
     interval_text,
 )
+from odemom.flows.power_series import ball, middle, series_length, variable
+from odemom.flows.preimages import PRECISION
 from odemom.flows.propagator import propagate
+
+if TYPE_CHECKING:
+    import flint
 
 __all__ = ["FirstOrder"]
 
@@ -45,7 +51,7 @@ class FirstOrder(Flow):
     1.0
     """
 
-    horizon: Fraction | float = 1
+    horizon: Number = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "horizon", as_horizon(self.horizon))
@@ -69,6 +75,22 @@ class FirstOrder(Flow):
         from odemom.flows.precise import exp_mp
 
         return exp_mp(theta, exact(self.horizon), dps)
+
+    def series(self, z: flint.acb, length: int) -> flint.acb_series:
+        """Exp(T (z + t)); see `Flow.series`."""
+        return (variable(z, length) * ball(exact(self.horizon))).exp()
+
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """The principal logarithm over T; see `Flow.preimage`."""
+        del near
+        with series_length(2, PRECISION):
+            return middle(mu.log() / ball(exact(self.horizon)))
+
+    def real_preimage(self, mu: flint.arb) -> flint.acb:
+        """The logarithm over T; see `Flow.real_preimage`."""
+        import flint
+
+        return self.preimage(flint.acb(abs(mu)))
 
     @property
     def real_image(self) -> RealImage:

@@ -27,6 +27,7 @@ W = theta/eps + I/(4 eps²) need log2(1/eps) steps for any theta and lose as man
 from __future__ import annotations
 
 import math
+import sys
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,11 +42,14 @@ from odemom.flows.kernel_series import kernel_coefficients
 __all__ = ["DOUBLE_ROUNDOFF", "MOST_POWERS", "Plan", "Schedule", "schedule"]
 
 DOUBLE_ROUNDOFF = 2.0**-53
+LARGEST = sys.float_info.max
 # Paterson-Stockmeyer (q powers, r chunks): degree q r by (q - 1) + (r - 1) products, or
 # (q - 1) + 2 (r - 1) for two polynomials.
 ONE_POLYNOMIAL = ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (4, 3), (4, 4), (5, 4))
 TWO_POLYNOMIALS = ((1, 1), (2, 1), (3, 1), (2, 2), (3, 2), (4, 2), (5, 2), (4, 3), (5, 3), (6, 3))
 MOST_TERMS = 23
+# 2^-s is a double, and a step of it reaches norms of 1e300.
+MOST_DOUBLINGS = 1000
 MOST_POWERS = max(q for q, _ in (*ONE_POLYNOMIAL, *TWO_POLYNOMIALS))
 # Undamped, the terms are weighed against cos, not against exp(-alpha): a smaller growth keeps their
 # sum within three units of roundoff of the companion exponential's.
@@ -133,6 +137,21 @@ def arranged(
     return table, constants
 
 
+# For an alpha that no plan reaches: it makes nan, which every caller reports as out of range.
+NO_PLAN = Plan(
+    mode="direct",
+    powers=1,
+    chunks=1,
+    coefficients=([1.0, math.nan],),
+    scale=math.nan,
+    table=np.full((1, 1), math.nan),
+    constants=np.ones((1, 1)),
+    decays=(),
+    products=10**6,
+    limit=math.inf,
+)
+
+
 @dataclass
 class Schedule:
     """The plans of one flow in the order of their limits, made as far as they are asked for.
@@ -174,7 +193,8 @@ class Schedule:
         return np.searchsorted(self.limits, alphas)
 
     def _add_level(self) -> None:
-        for plan in self._level(self.levels):
+        beyond = self.levels > MOST_DOUBLINGS
+        for plan in [NO_PLAN] if beyond else self._level(self.levels):
             # A later level may reach as far for fewer products.
             while (
                 self.plans
@@ -241,7 +261,8 @@ class Schedule:
         plans, kept = [], tuple(polynomials)
         for q, r in ONE_POLYNOMIAL if count == 1 else TWO_POLYNOMIALS:
             within = min(radius(c, q * r, self.roundoff) for c in polynomials)
-            limit = min(within, reach) / scale if scale > 0 else math.inf
+            # A norm that overflows is in no plan's reach.
+            limit = min(min(within, reach) / scale if scale > 0 else math.inf, LARGEST)
             products = q - 1 + count * (r - 1) + shared
             table, constants = arranged(kept, scale, q, r)
             plans.append(Plan(mode, q, r, kept, scale, table, constants, decays, products, limit))

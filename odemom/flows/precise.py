@@ -14,8 +14,12 @@ from typing import Any
 import mpmath
 
 from odemom.checks import as_fraction
+from odemom.errors import ResultOverflowError
 
-__all__ = ["damped_mp", "exp_mp", "undamped_mp"]
+__all__ = ["damped_mp", "exp_mp", "momentum_mp", "undamped_mp"]
+
+
+LARGEST_PRECISION = 1 << 22
 
 
 def _fraction(value: Fraction) -> Any:
@@ -47,6 +51,11 @@ def _adaptive(compute: Callable[[], tuple[Any, Any]], dps: int) -> Any:
         if working - lost >= target:
             break
         working = target + max(lost, working - target) + 20
+        if working > LARGEST_PRECISION:
+            raise ResultOverflowError(
+                f"psi(theta): intermediate results as large as {mpmath.nstr(majorant, 3)} need "
+                f"{working} bits; the limit is {LARGEST_PRECISION}. Scale theta down."
+            )
     with mpmath.workdps(dps):
         return +result
 
@@ -101,6 +110,24 @@ def undamped_mp(theta: Any, factor: Fraction, dps: int) -> Any:
         cosh, _, doublings = _kernels(w, mpmath.mpf(0))
         root = mpmath.sqrt(mpmath.mnorm(w, 1))
         return cosh, mpmath.exp(root) * mpmath.mpf(2) ** (doublings + 4) * w.rows
+
+    return _adaptive(compute, dps)
+
+
+def momentum_mp(theta: Any, gamma: Fraction, depth: int, dps: int) -> Any:
+    """Psi of a Momentum ResNet (a ResNet for gamma = 0), by its layers, to ``dps`` digits."""
+
+    def compute() -> tuple[Any, Any]:
+        m, g = _matrix(theta), _fraction(gamma)
+        x, v = mpmath.eye(m.rows), mpmath.zeros(m.rows)
+        step = mpmath.mnorm(m, 1)
+        size, speed = mpmath.mpf(1), mpmath.mpf(0)
+        for _ in range(depth):
+            v = g * v + (1 - g) * (m * x)
+            x = x + v
+            speed = g * speed + (1 - g) * step * size
+            size = size + speed
+        return x, size * depth * m.rows
 
     return _adaptive(compute, dps)
 

@@ -1,7 +1,7 @@
 """psi(theta) in double precision by the plans of `odemom.flows.plans`.
 
-The recipe, `evaluate`, is written for any algebra of matrices: plain ones here, pairs of a value
-and a derivative in `odemom.flows.derivative`, torch tensors in `odemom.nn`.
+`evaluate` forms the polynomials of a plan by Paterson and Stockmeyer's scheme; `Doubling`, which
+takes them to psi, is written for any algebra of matrices.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
-from odemom.flows.plans import DOUBLE_ROUNDOFF, MOST_POWERS, Plan, Schedule, schedule
+from odemom.flows.plans import DOUBLE_ROUNDOFF, LARGEST, MOST_POWERS, Plan, Schedule, schedule
 
 __all__ = ["evaluate", "propagate"]
 
@@ -151,9 +151,9 @@ def single(theta: np.ndarray, flow: Schedule) -> np.ndarray:
 def prepared(theta: np.ndarray, flow: Schedule) -> tuple[Plan, np.ndarray, int, float]:
     """The plan for one matrix, with what choosing it took: arguments of `evaluate`."""
     theta = np.ascontiguousarray(theta)
-    norm, unit = min(norm1(theta), 1e305), 1.0
+    norm, unit = norm1(theta), 1.0
     if not SMALL < norm < LARGE and norm > 0:
-        unit = 2.0 ** min(max(math.frexp(norm)[1], -1000), 1000)
+        unit = 2.0 ** min(max(math.frexp(min(norm, LARGEST))[1], -1000), 1000)
     plan = flow.plan(norm)
     refine = plan.products >= WORTH_POWERS and len(theta) >= WORTH_NORMS
     powers = WORKSPACE.powers(MOST_POWERS if refine else plan.powers, len(theta))
@@ -173,7 +173,7 @@ def prepared(theta: np.ndarray, flow: Schedule) -> tuple[Plan, np.ndarray, int, 
 
 def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
     """The psi of a stack (n, d, d): every matrix by its own plan, those of one plan together."""
-    norms = np.minimum(norms1(theta), 1e305)
+    norms = norms1(theta)
     extreme = ~((norms > SMALL) & (norms < LARGE)) & (norms > 0)
     if extreme.any():
         result = np.empty_like(theta)

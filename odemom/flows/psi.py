@@ -15,7 +15,7 @@ from odemom.checks import (
     as_initial_velocity,
     expect,
     invalid,
-    require_finite,
+    refuse_all_but_numbers,
     require_square,
     shown,
 )
@@ -129,15 +129,16 @@ def psi(
         - ``"companion"``: SciPy's expm of the 2d x 2d companion matrix;
         - ``"auto"``: the two parts C = exp(-a) cosh sqrt(W) and psi - C over a step h <= 1 as
           Taylor polynomials in theta, then doublings of the step; h depends on theta, not on eps.
-          One form for every eps: nothing overflows, and no digit is lost as eps -> 0.
+          One form for every eps: nothing overflows, and no digit is lost as eps -> 0 (see
+          `odemom.flows.plans`).
 
         The truncation error of ``"auto"`` is at most u/2 relative to C over the step, and its
         doublings magnify relative errors as psi does those of theta: the error is near
         u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 50 times that in the tests.
-        With B = exp(-a) (cosh ||W||^{1/2} + a sinhc ||W||^{1/2}), ||.|| the 1-norm and
-        m = 1 + ||W||^{1/2}, the error of the series and of the closed form is at most 20 d m u B,
-        which is small unless psi(theta) is much smaller than B; that of the companion form at most
-        20 d (1 + ||A||) u exp(||A||), A the companion matrix.
+        With B = exp(-a) (cosh ||W||^{1/2} + b sinhc ||W||^{1/2}), ||.|| the 1-norm, b = a or, with
+        x'(0) = theta x0, b = a + ||theta||, and m = 1 + ||W||^{1/2}, the error of the series and of
+        the closed form is at most 20 d m u B, which is small unless psi(theta) is much smaller than
+        B; that of the companion form at most 20 d (1 + ||A||) u exp(||A||), A the companion matrix.
     horizon : number, default 1
         The final time T in (0, inf): psi_{eps,T}(theta) = psi_{eps/T}(T theta).
     initial_velocity : {"zero", "field"}, default "zero"
@@ -161,8 +162,9 @@ def psi(
         If ``theta`` is not a finite real square matrix (or stack), or a parameter is outside its
         domain.
     ResultOverflowError
-        With the magnitude in ``log10_norm``, if psi(theta), or with ``"series"`` or ``"companion"``
-        an intermediate result, exceeds the range of doubles.
+        With the magnitude in ``log10_norm``, if psi(theta), or with a method that was named an
+        intermediate result, exceeds the range of doubles: the series does for eps < 1/1400, where
+        exp(-a) underflows.
 
     References
     ----------
@@ -183,7 +185,7 @@ def psi(
     """
     flow = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
     expect(
-        method in METHODS,
+        isinstance(method, str) and method in METHODS,
         "method",
         got=shown(method),
         expected=", ".join(f'"{name}"' for name in METHODS),
@@ -194,9 +196,12 @@ def psi(
     matrices = as_float_matrices(theta, "theta")
     if scaled:
         expect(method == "auto", "method", got=shown(method), expected='"auto" beside scaled')
-        psi_scaled, shifts = propagate_scaled(*on_unit_interval(flow, matrices))
+        with np.errstate(all="ignore"):
+            psi_scaled, shifts = propagate_scaled(*on_unit_interval(flow, matrices))
+        if not np.isfinite(psi_scaled).all():
+            raise ResultOverflowError(_beyond(matrices, flow, method))
         return psi_scaled, (float(shifts) if shifts.ndim == 0 else shifts)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # what overflows is reported below
         result = flow.matrix(matrices, method)
     if not np.isfinite(result).all():
         raise _overflow(result, matrices, flow, method)
@@ -229,33 +234,39 @@ def _overflow(
     result: np.ndarray, theta: np.ndarray, flow: Flow, method: str
 ) -> ResultOverflowError:
     """The error for a result that is not finite, with its magnitude where the flow tells it."""
-    size, advice, log10_norm = "", "", None
-    if isinstance(flow, FirstOrder | SecondOrder | Undamped):
-        d = theta.shape[-1]
-        bad = ~np.isfinite(result).reshape(-1, d * d).all(axis=1)
+    message = _beyond(theta, flow, method)
+    if not isinstance(flow, FirstOrder | SecondOrder | Undamped):
+        return ResultOverflowError(message)
+    d = theta.shape[-1]
+    bad = ~np.isfinite(result).reshape(-1, d * d).all(axis=1)
+    with np.errstate(all="ignore"):
         scaled, shifts = propagate_scaled(*on_unit_interval(flow, theta.reshape(-1, d, d)[bad]))
         sizes = np.log10(np.abs(scaled).sum(axis=-2).max(axis=-1)) + shifts / math.log(10)
-        log10_norm = float(sizes.max())
-        size = f"; the 1-norm of psi(theta) is 10^{log10_norm:.6g}"
-        advice = "; scaled=True gives psi(theta) exp(-shift) and shift"
+    log10_norm = float(sizes.max())
+    if not math.isfinite(log10_norm):
+        return ResultOverflowError(message)
     return ResultOverflowError(
-        f"psi(theta): the {method!r} evaluation exceeds the range of doubles (1-norm of theta "
-        f"{np.abs(theta).sum(axis=-2).max():.3g}, {flow.describe()}){size}. "
-        f"Ask for dps=16, whose range is unlimited{advice}.",
+        f"{message} The 1-norm of psi(theta) is 10^{log10_norm:.6g}; scaled=True gives psi(theta) "
+        "exp(-shift) and shift.",
         log10_norm,
+    )
+
+
+def _beyond(theta: np.ndarray, flow: Flow, method: str) -> str:
+    with np.errstate(over="ignore"):
+        norm = np.abs(theta).sum(axis=-2).max()
+    return (
+        f"psi(theta): the {method!r} evaluation exceeds the range of doubles (1-norm of theta "
+        f"{norm:.3g}, {flow.describe()}). Ask for dps=16, whose range is unlimited."
     )
 
 
 def _entries(theta: Any) -> Any:
     """The entries of one matrix as nested lists, exact numbers kept."""
-    expected = "a real square matrix (d, d)"
-    array = as_array(theta, "theta", expected)
+    array = as_array(theta, "theta", "a real square matrix (d, d)", entries=True)
     if array.dtype.kind == "O":
-        as_float_matrices(np.where(np.equal(array, 0), 0, 1), "theta", stacks=False)
-        return array.tolist()
-    if array.dtype.kind in "iub":
-        require_square(array.shape, "theta", stacks=False)
-        return array.tolist()
-    array = as_float_matrices(array, "theta", stacks=False)
-    require_finite(array, "theta")
+        refuse_all_but_numbers(array, "theta", floats=True)
+    elif array.dtype.kind not in "iub":
+        array = as_float_matrices(array, "theta", stacks=False)
+    require_square(array.shape, "theta", stacks=False)
     return array.tolist()

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from odemom.flows.base import (
     PAIRS,
     Flow,
     Method,
+    Number,
     RealImage,
     as_points,
     exact,
@@ -24,8 +25,13 @@ from odemom.flows.base import (
 )
 from odemom.flows.companion import companion_exponential
 from odemom.flows.damped import damped_closed, damped_series
+from odemom.flows.power_series import ball, middle, variable, wave_kernel_series
+from odemom.flows.preimages import PRECISION, follow
 from odemom.flows.propagator import propagate
 from odemom.flows.threshold import LambdaEps
+
+if TYPE_CHECKING:
+    import flint
 
 __all__ = ["SecondOrder"]
 
@@ -69,9 +75,9 @@ class SecondOrder(Flow):
     1.0
     """
 
-    eps: Fraction | float
+    eps: Number
     initial_velocity: Literal["zero", "field"] = "zero"
-    horizon: Fraction | float = 1
+    horizon: Number = 1
 
     def __post_init__(self) -> None:
         eps = as_eps(self.eps)
@@ -131,6 +137,89 @@ class SecondOrder(Flow):
 
         return damped_mp(theta, exact(self.horizon), self.unit_eps, self.field, dps)
 
+    def series(self, z: flint.acb, length: int) -> flint.acb_series:
+        """Psi(z + t); see `Flow.series`."""
+        import flint
+
+        eps = self.unit_eps
+        bits = max(0, (1 / eps).__ceil__().bit_length())
+        with flint.ctx.workprec(flint.ctx.prec + 2 * bits):
+            a = ball(1 / (2 * eps))
+            points = variable(z, length) * ball(exact(self.horizon))
+            cosh, sinhc = wave_kernel_series(points / ball(eps) + a * a, a)
+            return cosh + sinhc * (points + a if self.field else a)
+
+    def critical_point(self) -> flint.arb:
+        """The z of lambda_eps: -(eps alpha² + 1/(4 eps))/T for the minimiser alpha of G_eps."""
+        import flint
+
+        eps = self.unit_eps
+        angle = LambdaEps(eps).minimiser(flint.ctx.prec)
+        return -(ball(eps) * angle**2 + ball(1 / (4 * eps))) / ball(exact(self.horizon))
+
+    def real_preimage(self, mu: flint.arb) -> flint.acb:
+        """A regular real preimage; see `Flow.real_preimage`.
+
+        With ``"field"``, psi oscillates on the negative real line with a growing amplitude; where
+        mu is below the rightmost branch, the preimage is taken where the amplitude exceeds mu by
+        half.
+        """
+        import flint
+
+        with flint.ctx.workprec(PRECISION):
+            if mu == 0 and not self.field:
+                return self._first_zero()
+            if not self.field:
+                return super().real_preimage(mu)
+            path = [flint.acb(1), middle(flint.acb(mu))]
+            z = follow(self.series, flint.acb(0), path, until_blocked=True)
+            return self._oscillating(mu) if z is None else z
+
+    def _first_zero(self) -> flint.acb:
+        """The rightmost zero of psi, where alpha cos(alpha) + a sin(alpha) = 0, pi/2 < alpha < pi.
+
+        For small eps psi is too small there for a path to lead to it in a few steps.
+        """
+        import flint
+
+        eps = self.unit_eps
+        a = ball(1 / (2 * eps))
+        alpha = flint.arb.pi() * (1 + a) / (2 + a)
+        for _ in range(60):
+            sine, cosine = alpha.sin(), alpha.cos()
+            step = (alpha * cosine + a * sine) / ((1 + a) * cosine - alpha * sine)
+            alpha = (alpha - step).mid()
+            if abs(step) < 1e-36:
+                break
+        return middle(
+            flint.acb(-(ball(eps) * alpha**2 + ball(1 / (4 * eps))) / ball(exact(self.horizon)))
+        )
+
+    def _oscillating(self, mu: flint.arb) -> flint.acb:
+        """The preimage with ``"field"`` at z = -eps alpha² - 1/(4 eps), alpha large enough.
+
+        psi is there exp(-a) (cos alpha + (1/(4 eps) - eps alpha²) sin(alpha)/alpha).
+        """
+        import flint
+
+        eps = self.unit_eps
+        a, mass = ball(1 / (2 * eps)), ball(eps)
+        least = ((abs(mu) * a.exp() + 2) * 3 / (2 * mass) + 3 * a).mid()
+        # Around a whole turn psi falls with alpha, through all values below the amplitude.
+        alpha = (2 * flint.arb.pi() * (least / (2 * flint.arb.pi())).ceil()).mid()
+        for _ in range(60):
+            sine, cosine = alpha.sin(), alpha.cos()
+            weight = (a / 2 - mass * alpha**2) / alpha
+            value = cosine + weight * sine - mu * a.exp()
+            slope = -sine + weight * cosine - (a / 2 / alpha**2 + mass) * sine
+            step = (value / slope).mid()
+            alpha = (alpha - step).mid()
+            if abs(step) < 1e-34 * alpha:
+                break
+        return middle(
+            flint.acb(-(mass * alpha**2 + ball(1 / (4 * eps))) / ball(exact(self.horizon)))
+        )
+
     @property
     def real_image(self) -> RealImage:
         """[lambda_eps, inf), the end critical; with ``"field"`` every real value, regularly."""
@@ -140,11 +229,10 @@ class SecondOrder(Flow):
 
     def describe(self) -> str:
         """The equation."""
+        mass = "" if self.eps == 1 else f"{number_text(self.eps)} "
         start = "theta x0" if self.field else "0"
-        return (
-            f"{number_text(self.eps)} x'' + x' = theta x, x'(0) = {start}"
-            f"{interval_text(self.horizon)}"
-        )
+        where = interval_text(self.horizon)
+        return f"{mass}x'' + x' = theta x, x'(0) = {start}{where}"
 
 
 def scaled_kernels(z: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:

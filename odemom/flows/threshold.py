@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from odemom.checks import as_eps, as_number, expect, invalid, shown
+from odemom.checks import (
+    as_array,
+    as_eps,
+    as_number,
+    expect,
+    invalid,
+    nearest_double,
+    shown,
+)
+from odemom.flows.balls import enclose_root
 from odemom.flows.base import exact
 
 if TYPE_CHECKING:
@@ -64,6 +73,14 @@ def G(alpha: Any, eps: Any) -> Any:
     -1.0
     """
     angle, mass = _real_array(alpha, "alpha"), _eps_array(eps)
+    try:
+        angle, mass = np.broadcast_arrays(angle, mass)
+    except ValueError:
+        raise invalid(
+            "alpha, eps",
+            got=f"shapes {angle.shape} and {mass.shape}",
+            expected="shapes that broadcast",
+        ) from None
     expect(bool(np.isfinite(angle).all()), "alpha", got=shown(alpha), expected="finite angles")
     a, decay = _half_rate(mass)
     with np.errstate(invalid="ignore"):
@@ -133,9 +150,9 @@ def as_digits(dps: Any) -> int:
 
 def _real_array(value: Any, name: str) -> np.ndarray:
     expected = "a real number or an array of them"
-    if np.ndim(value) == 0:
-        return np.asarray(float(as_number(value, name, expected)))
-    array = np.asarray(value)
+    array = as_array(value, name, expected)
+    if array.ndim == 0:
+        return np.asarray(nearest_double(as_number(value, name, expected)))
     if array.dtype.kind not in "iuf":
         raise invalid(name, got=f"an array of dtype {array.dtype}", expected=expected)
     return array.astype(np.float64)
@@ -196,18 +213,6 @@ def _lambda_double(mass: np.ndarray) -> np.ndarray:
     return np.where(mass == 0, 0.0, values)
 
 
-def _minimiser_mp(eps: Any) -> Any:
-    import mpmath
-
-    start = float(_minimiser(np.asarray(min(float(eps), 1e300))))
-
-    def h(alpha: Any) -> Any:
-        sine, cosine = mpmath.sin(alpha), mpmath.cos(alpha)
-        return (2 * eps * alpha**2 * sine - alpha * cosine + sine) / (1 + 2 * eps)
-
-    return mpmath.findroot(h, (start, start + 1e-8), solver="secant", verify=False, maxsteps=200)
-
-
 def _lambda_mp(eps: Fraction | float, dps: int) -> Any:
     import mpmath
 
@@ -246,6 +251,15 @@ class LambdaEps:
         """A ball with about ``precision`` correct bits that provably contains lambda_eps."""
         return _ball(self.eps, precision)
 
+    def minimiser(self, precision: int) -> flint.arb:
+        """The alpha in (pi, 4.4934...) at which G_eps is least, to about ``precision`` bits."""
+        return _minimiser_ball(self.eps, precision + 40)
+
+    def is_root_of(self, polynomial: flint.fmpz_poly) -> bool:
+        """False: that lambda_eps is algebraic for a rational eps is not known, nor ever assumed."""
+        del polynomial
+        return False
+
     def describe(self) -> str:
         """Name and value, for a sentence."""
         return f"lambda_eps = {self.value:.6g}"
@@ -253,33 +267,39 @@ class LambdaEps:
 
 @lru_cache(maxsize=256)
 def _ball(eps: Fraction, precision: int) -> flint.arb:
-    """A rigorous enclosure of lambda_eps.
-
-    A numerical minimiser is widened to [alpha - r, alpha + r] until h provably changes sign there;
-    by uniqueness the minimiser lies inside, and ball arithmetic on G encloses the minimum.
-    """
+    """A rigorous enclosure of lambda_eps: ball arithmetic on G, over a ball with the minimiser."""
     import flint
-    import mpmath
 
     a_bits = max(0, (1 / (2 * eps)).__ceil__()).bit_length()
     working = precision + a_bits + 40
-    with mpmath.workprec(working):
-        mass = mpmath.mpf(eps.numerator) / eps.denominator
-        alpha = _minimiser_mp(mass)
-        mantissa, exponent = int(alpha.man), int(alpha.exp)
+    angle = _minimiser_ball(eps, working)
     with flint.ctx.workprec(working):
-        e = flint.arb(flint.fmpq(eps.numerator, eps.denominator))
-        middle = flint.arb(mantissa) * flint.arb(2) ** exponent
-        radius = flint.arb(2) ** (20 - working)
-        while True:
-            low, high = (middle - radius), (middle + radius)
-            if _h(low, e) > 0 and _h(high, e) < 0:
-                break
-            radius *= 1024
-        angle = low.union(high)
-        a = 1 / (2 * e)
+        a = 1 / (2 * flint.arb(flint.fmpq(eps.numerator, eps.denominator)))
         return (-a).exp() * (angle.cos() + a * angle.sin() / angle)
 
 
-def _h(alpha: flint.arb, eps: flint.arb) -> flint.arb:
-    return 2 * eps * alpha**2 * alpha.sin() - alpha * alpha.cos() + alpha.sin()
+@lru_cache(maxsize=256)
+def _minimiser_ball(eps: Fraction, precision: int) -> flint.arb:
+    """A ball in which h provably changes its sign; the minimiser is its only root in (0, 4.49]."""
+    import flint
+    import mpmath
+
+    def numerical(alpha: Any) -> Any:
+        mass = mpmath.mpf(eps.numerator) / eps.denominator
+        return _h(alpha, mass, mpmath.sin(alpha), mpmath.cos(alpha))
+
+    def rigorous(alpha: flint.arb) -> flint.arb:
+        mass = flint.arb(flint.fmpq(eps.numerator, eps.denominator))
+        return _h(alpha, mass, alpha.sin(), alpha.cos())
+
+    start = float(_minimiser(np.asarray(_nearest_double(eps))))
+    return enclose_root(numerical, rigorous, start, precision)
+
+
+def _h(alpha: Any, eps: Any, sine: Any, cosine: Any) -> Any:
+    """h/(1 + 2 eps), which stays of the order of 1 for every eps."""
+    return (2 * eps * alpha**2 * sine - alpha * cosine + sine) / (1 + 2 * eps)
+
+
+def _nearest_double(eps: Fraction) -> float:
+    return float(min(eps, Fraction(10) ** 300))

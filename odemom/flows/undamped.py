@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from odemom.flows.base import (
     PAIRS,
     Flow,
     Method,
+    Number,
     RationalThreshold,
     RealImage,
     as_points,
@@ -22,8 +23,13 @@ from odemom.flows.base import (
     interval_text,
 )
 from odemom.flows.companion import companion_exponential
+from odemom.flows.power_series import ball, middle, series_length, variable, wave_kernel_series
+from odemom.flows.preimages import PRECISION
 from odemom.flows.propagator import propagate
-from odemom.flows.wave_kernels import cosh_series, wave_kernels
+from odemom.flows.wave_kernels import cosh_root, cosh_series
+
+if TYPE_CHECKING:
+    import flint
 
 __all__ = ["Undamped"]
 
@@ -48,7 +54,7 @@ class Undamped(Flow):
     -1.0
     """
 
-    horizon: Fraction | float = 1
+    horizon: Number = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "horizon", as_horizon(self.horizon))
@@ -67,7 +73,7 @@ class Undamped(Flow):
         if method == "companion":
             return companion_exponential(horizon**2 * theta, damping=0.0)
         if method == "closed":
-            return wave_kernels(horizon**2 * theta)[0]
+            return cosh_root(horizon**2 * theta)
         return propagate(horizon**2 * theta, math.inf, False)
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
@@ -75,6 +81,32 @@ class Undamped(Flow):
         from odemom.flows.precise import undamped_mp
 
         return undamped_mp(theta, exact(self.horizon) ** 2, dps)
+
+    def series(self, z: flint.acb, length: int) -> flint.acb_series:
+        """Cosh sqrt(T² (z + t)); see `Flow.series`."""
+        import flint
+
+        w = variable(z, length) * ball(exact(self.horizon)) ** 2
+        return wave_kernel_series(w, flint.arb(0))[0]
+
+    def critical_point(self) -> flint.arb:
+        """-(pi/T)²."""
+        import flint
+
+        return -((flint.arb.pi() / ball(exact(self.horizon))) ** 2)
+
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """(arcosh(mu)/T)², principal; see `Flow.preimage`."""
+        del near
+        with series_length(2, PRECISION):
+            return middle((mu.acosh() / ball(exact(self.horizon))) ** 2)
+
+    def real_preimage(self, mu: flint.arb) -> flint.acb:
+        """(arcosh(mu)/T)², for mu < -1 by rounding the critical point; see `Flow.real_preimage`."""
+        import flint
+
+        with flint.ctx.workprec(PRECISION):
+            return flint.acb(self.preimage(flint.acb(max(mu.mid(), flint.arb(-1)))).real)
 
     @property
     def real_image(self) -> RealImage:

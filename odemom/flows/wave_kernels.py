@@ -12,10 +12,19 @@ Every function works on stacks (..., d, d) without a Python loop over the matric
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-__all__ = ["cosh_series", "damped_wave_kernels", "norm1", "wave_kernels"]
+__all__ = [
+    "cosh_root",
+    "cosh_series",
+    "damped_wave_kernels",
+    "doublings_for",
+    "in_groups",
+    "norms1",
+]
 
 # sum_{k > 10} x^k/(2k)! < 1.2 u for 0 <= x <= 1.5; the same sum for sinhc is smaller.
 TAYLOR_DEGREE = 10
@@ -24,9 +33,31 @@ COSH_COEFFICIENTS = [1 / math.factorial(2 * k) for k in range(TAYLOR_DEGREE + 1)
 SINHC_COEFFICIENTS = [1 / math.factorial(2 * k + 1) for k in range(TAYLOR_DEGREE + 1)]
 
 
-def norm1(matrices: np.ndarray) -> float:
-    """The largest 1-norm in a stack of matrices."""
-    return float(np.abs(matrices).sum(axis=-2).max())
+def norms1(matrices: np.ndarray) -> np.ndarray:
+    """The 1-norms of a stack of matrices, shape (...)."""
+    return np.abs(matrices).sum(axis=-2).max(axis=-1)
+
+
+def in_groups(
+    matrices: np.ndarray, keys: np.ndarray, evaluate: Callable[[np.ndarray, Any], np.ndarray]
+) -> np.ndarray:
+    """``evaluate(part, key)`` of the parts of a stack that share a key, put together again.
+
+    Each matrix is so evaluated as if it were alone, whatever its neighbours.
+    """
+    if matrices.ndim == 2 or keys.size == 0 or (keys == keys.flat[0]).all():
+        return evaluate(matrices, keys.flat[0] if keys.size else 0)
+    result = np.empty_like(matrices)
+    for key in np.unique(keys):
+        chosen = keys == key
+        result[chosen] = evaluate(matrices[chosen], key)
+    return result
+
+
+def doublings_for(w: np.ndarray) -> np.ndarray:
+    """How many double angles bring ||W||/4^s below the radius of the Taylor polynomial."""
+    norms = np.maximum(norms1(w) / TAYLOR_RADIUS, 1.0)
+    return np.ceil(np.log2(norms) / 2)
 
 
 def polynomial(coefficients: list[float], powers: list[np.ndarray]) -> np.ndarray:
@@ -41,7 +72,7 @@ def polynomial(coefficients: list[float], powers: list[np.ndarray]) -> np.ndarra
     return total
 
 
-def damped_wave_kernels(w: np.ndarray, a: float) -> tuple[np.ndarray, np.ndarray]:
+def damped_wave_kernels(w: np.ndarray, a: float, doublings: int) -> tuple[np.ndarray, np.ndarray]:
     """exp(-a) cosh sqrt(W) and exp(-a) sinhc sqrt(W).
 
     The factor is spread over the double-angle steps (exp(-a/2^j) at step j), so that an
@@ -52,13 +83,13 @@ def damped_wave_kernels(w: np.ndarray, a: float) -> tuple[np.ndarray, np.ndarray
     w : ndarray of float64, shape (..., d, d)
     a : float
         The exponent, in [0, inf).
+    doublings : int
+        From `doublings_for`, the same for all matrices.
 
     Returns
     -------
     tuple of two ndarrays of float64, shape (..., d, d)
     """
-    norm = norm1(w)
-    doublings = max(0, math.ceil(math.log(norm / TAYLOR_RADIUS, 4))) if norm > 0 else 0
     x = w / 4.0**doublings
     identity = np.broadcast_to(np.eye(w.shape[-1]), w.shape)
     square = x @ x
@@ -72,9 +103,16 @@ def damped_wave_kernels(w: np.ndarray, a: float) -> tuple[np.ndarray, np.ndarray
     return cosh, sinhc
 
 
-def wave_kernels(w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cosh sqrt(W) and sinhc sqrt(W) of matrices, shape (..., d, d)."""
-    return damped_wave_kernels(w, 0.0)
+def cosh_root(w: np.ndarray) -> np.ndarray:
+    """Cosh sqrt(W) of matrices, shape (..., d, d); nan where a norm is infinite."""
+    keys = doublings_for(w)
+
+    def evaluate(part: np.ndarray, doublings: float) -> np.ndarray:
+        if math.isinf(doublings):
+            return np.full(part.shape, math.nan)
+        return damped_wave_kernels(part, 0.0, int(doublings))[0]
+
+    return in_groups(w, keys, evaluate)
 
 
 def weighted_series(w: np.ndarray, c: np.ndarray, s: np.ndarray, log_scale: float) -> np.ndarray:
@@ -82,9 +120,12 @@ def weighted_series(w: np.ndarray, c: np.ndarray, s: np.ndarray, log_scale: floa
 
     ``c`` and ``s`` are matrices that commute with W, or multiples of I. The remainder after the
     term n is at most ||term n|| q/(1 - q), q = ||W||/((2n+1)(2n+2)), once q < 1; the sum stops
-    when that is below u times the partial sum of the norms.
+    when that is below u times the partial sum of the norms. Where that sum overflows, or
+    exp(log_scale) underflows, the result is nan.
     """
-    norm = norm1(w)
+    if log_scale < -700:  # exp(log_scale) would be subnormal or 0
+        return np.full(w.shape, math.nan)
+    norm = float(norms1(w).max())
     power = np.broadcast_to(np.eye(w.shape[-1]), w.shape) * math.exp(log_scale)
     total = power @ (c + s)
     scale, majorant, n = math.exp(log_scale), math.exp(log_scale), 0
@@ -97,7 +138,9 @@ def weighted_series(w: np.ndarray, c: np.ndarray, s: np.ndarray, log_scale: floa
         total = total + power @ (c + s / (2 * n + 1))
         following = norm / ((2 * n + 1) * (2 * n + 2))
         remainder = scale * following / (1 - following) if following < 1 else math.inf
-        if remainder <= np.finfo(float).eps / 2 * majorant or not math.isfinite(majorant):
+        if not math.isfinite(majorant):
+            return np.full(w.shape, math.nan)
+        if remainder <= np.finfo(float).eps / 2 * majorant:
             return total
 
 

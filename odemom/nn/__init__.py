@@ -6,5 +6,10 @@ from odemom.checks import optional_import
 
 optional_import("torch", "torch")
 
-from odemom.nn._psi import psi as psi  # noqa: E402
-from odemom.nn.ode_block import ODEBlock as ODEBlock  # noqa: E402 - torch may be missing above
+from odemom.nn._psi import psi as psi
+from odemom.nn.baselines import ResidualNet as ResidualNet
+from odemom.nn.baselines import RevNet as RevNet
+from odemom.nn.layered import Checkpointed as Checkpointed
+from odemom.nn.momentum_net import MomentumNet as MomentumNet
+from odemom.nn.ode_block import ODEBlock as ODEBlock
+from odemom.nn.twin import transform as transform

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from odemom.checks import invalid
 from odemom.flows.jets import plan_jets
-from odemom.flows.plans import DOUBLE_ROUNDOFF, Plan, schedule
+from odemom.flows.plans import DOUBLE_ROUNDOFF, LARGEST, Plan, schedule
 from odemom.flows.propagator import Doubling
 
 __all__ = ["jet"]
@@ -144,9 +144,13 @@ def grouped(theta: Tensor, eps: Tensor, roundoff: float) -> list[tuple[Plan, flo
     found = []
     for mass, members in groups.items():
         flow, index = schedule(mass, False, roundoff), np.array(members)
-        sizes = np.minimum(norms[index], 1e305)
+        sizes = norms[index]
         chosen = flow.indices(sizes)
-        units = np.where((sizes > 2.0**-8) & (sizes < 2.0**8) | (sizes == 0), 0, np.frexp(sizes)[1])
+        units = np.where(
+            (sizes > 2.0**-8) & (sizes < 2.0**8) | (sizes == 0),
+            0,
+            np.frexp(np.minimum(sizes, LARGEST))[1],
+        )
         for plan_index, exponent in sorted({*zip(chosen.tolist(), units.tolist(), strict=True)}):
             same = index[(chosen == plan_index) & (units == exponent)]
             where = torch.as_tensor(same, device=theta.device)

@@ -16,19 +16,22 @@ class AlgebraicNumber:
     ----------
     polynomial : tuple of int
         The primitive minimal polynomial, coefficients in ascending order, the last one positive.
+    index : int
+        Which root: real ones first, in increasing order, then conjugate pairs.
     approximation : complex
-        The root, rounded to double precision; it tells the roots of ``polynomial`` apart.
+        The root, rounded to double precision.
     is_real : bool
         Whether the root is real; this is exact.
 
     Examples
     --------
-    >>> AlgebraicNumber((-2, 0, 1), 1.4142135623730951, True)
+    >>> AlgebraicNumber((-2, 0, 1), 1, 1.4142135623730951, True)
     root of x^2 - 2 near 1.41421
     """
 
     polynomial: tuple[int, ...]
-    approximation: complex
+    index: int
+    approximation: complex = field(compare=False)
     is_real: bool = field(compare=False)
 
     def __complex__(self) -> complex:

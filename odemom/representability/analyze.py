@@ -6,28 +6,32 @@ from typing import Any
 
 import numpy as np
 
-from odemom.checks import as_number, expect, require_square, shown
+from odemom.checks import require_square
 from odemom.flows.base import Flow
 from odemom.flows.psi import flow_of
+from odemom.representability.batch import simple_verdicts
 from odemom.representability.exact import analyze_exact
 from odemom.representability.exact_matrix import ExactMatrix, matrices_of, read_matrices
-from odemom.representability.floating import analyze_floating, default_tol
+from odemom.representability.floating import analyze_floating, as_tolerance, in_range
 from odemom.representability.report import Representability
 
 __all__ = ["analyze", "is_representable"]
 
 
-def is_representable(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None) -> Any:
+def is_representable(
+    D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None, max_bits: int | None = None
+) -> Any:
     """Whether some real theta has psi(theta) = D: the answer of `analyze`, alone.
 
     Parameters
     ----------
     D : array_like of real numbers, shape (..., d, d)
         One matrix or a stack. Ints, Fractions, SymPy rationals and integer arrays are decided in
-        exact arithmetic, floats with a tolerance; see `analyze`.
+        exact arithmetic, floats with a tolerance; see `analyze`. The matrices of a floating stack
+        that have simple eigenvalues only are decided together, in vectorised form.
     eps : number or str in [0, inf], or Flow
         0 is the first-order flow x' = theta x, inf the undamped one x'' = theta x.
-    tol, exact
+    tol, exact, max_bits
         See `analyze`.
 
     Returns
@@ -59,16 +63,19 @@ def is_representable(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = 
     matrices = read_matrices(D, exact)
     require_square(matrices.shape, "D", stacks=True)
     flow = flow_of(eps)
-    tolerance = _tolerance(tol, D, matrices)
+    tolerance = as_tolerance(tol, D, matrices)
     if matrices.ndim == 2:
-        return _analyze(matrices, flow, tolerance).representable
-    verdicts = np.empty(matrices.shape[:-2], dtype=bool)
+        return _analyze(matrices, flow, tolerance, max_bits).representable
+    verdicts, decided = _decide_together(matrices, flow, tolerance)
     for where, matrix in matrices_of(matrices):
-        verdicts[where] = _analyze(matrix, flow, tolerance).representable
+        if not decided[where]:
+            verdicts[where] = _analyze(matrix, flow, tolerance, max_bits).representable
     return verdicts
 
 
-def analyze(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None) -> Representability:
+def analyze(
+    D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None, max_bits: int | None = None
+) -> Representability:
     """Decide whether a flow represents D, with the reasons.
 
     Parameters
@@ -82,10 +89,14 @@ def analyze(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None) -> 
     tol : float in (0, 1), optional
         On floating input, the answer is about all real matrices within ``tol * ||D||_2`` of D, or
         the report's ``status`` is ``"borderline"``. Default 8 d u, u the unit roundoff of the
-        input's type: what the Schur form and the rank decisions can themselves resolve.
+        input's type: what the Schur form and the rank decisions can themselves resolve. What is
+        smaller than that for doubles is raised to it.
     exact : bool, optional
         True reads floats as the dyadic rationals that they are, and decides exactly; False rounds
         exact numbers to double precision. By default exact numbers are exact and floats are not.
+    max_bits : int, optional
+        The largest size of a characteristic polynomial that exact arithmetic may take on: d² times
+        the bits of an entry over the common denominator. Default 2^32, which is 512 MiB.
 
     Returns
     -------
@@ -117,25 +128,22 @@ def analyze(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None) -> 
     """
     matrices = read_matrices(D, exact)
     require_square(matrices.shape, "D", stacks=False)
-    return _analyze(matrices, flow_of(eps), _tolerance(tol, D, matrices))
+    return _analyze(matrices, flow_of(eps), as_tolerance(tol, D, matrices), max_bits)
 
 
-def _tolerance(tol: Any, given: Any, matrices: np.ndarray) -> float:
-    if tol is not None:
-        value = float(as_number(tol, "tol", "a number in (0, 1)"))
-        expect(0 < value < 1, "tol", got=shown(tol), expected="a number in (0, 1)")
-        return value
-    dtype = getattr(given, "dtype", None)
-    unit = np.finfo(np.float64).eps
-    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
-        unit = np.finfo(dtype).eps
-    return default_tol(matrices.shape[-1], float(unit))
+def _decide_together(matrices: np.ndarray, flow: Flow, tol: float) -> tuple[np.ndarray, np.ndarray]:
+    """The verdicts of a stack that can be had in a vectorised way, and where."""
+    shape, d = matrices.shape[:-2], matrices.shape[-1]
+    if matrices.dtype != np.float64:
+        return np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    verdicts, decided = simple_verdicts(matrices.reshape(-1, d, d), flow.real_image, tol)
+    return verdicts.reshape(shape), decided.reshape(shape)
 
 
-def _analyze(matrix: np.ndarray, flow: Flow, tol: float) -> Representability:
+def _analyze(matrix: np.ndarray, flow: Flow, tol: float, max_bits: int | None) -> Representability:
     if matrix.dtype != np.float64:
-        return analyze_exact(ExactMatrix.from_entries(matrix.tolist()), flow)
+        return analyze_exact(ExactMatrix.from_entries(matrix.tolist(), max_bits), flow)
     if not matrix.any():
         # Relative to the norm 0 no perturbation is small: the zero matrix is exact.
         return analyze_exact(ExactMatrix.from_entries([[0] * len(matrix)] * len(matrix)), flow)
-    return analyze_floating(matrix, flow, tol)
+    return analyze_floating(in_range(matrix), flow, tol)

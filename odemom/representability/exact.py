@@ -8,12 +8,13 @@ block sizes of a factor p come from the ranks of p(D)^k. No eigenvalue is ever r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from odemom.checks import nearest_double
 from odemom.errors import UndecidedError
 from odemom.flows.base import Flow, RealImage, Threshold
 from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
@@ -24,15 +25,22 @@ from odemom.representability.report import (
     Obstruction,
     Position,
     Representability,
-    float_or_inf,
 )
 
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["Factor", "analyze_exact", "factors_of", "jordan_exact"]
+__all__ = [
+    "Factor",
+    "analyze_exact",
+    "evaluate_polynomial",
+    "factors_of",
+    "jordan_exact",
+    "positions_of",
+]
 
 START_PRECISION = 64
+EQUALITY_PRECISION = 512  # no refinement helps against equality: test it from here on
 LARGEST_PRECISION = 1 << 17
 POSITIONS: dict[int, Position] = {-1: "below", 0: "at", 1: "above"}
 
@@ -48,6 +56,7 @@ class Factor:
     matrix: ExactMatrix
     polynomial: flint.fmpz_poly
     multiplicity: int
+    _roots: dict[int, list[flint.acb]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def degree(self) -> int:
@@ -66,10 +75,12 @@ class Factor:
         """The eigenvalues, isolated in balls; the imaginary part of a real one is exactly 0."""
         import flint
 
-        with flint.ctx.workprec(precision):
-            q = flint.acb(self.matrix.denominator)
-            roots: Any = self.polynomial.complex_roots()
-            return [root / q for root, _ in roots]
+        if precision not in self._roots:
+            with flint.ctx.workprec(precision):
+                q = flint.acb(self.matrix.denominator)
+                found: Any = self.polynomial.complex_roots()
+                self._roots[precision] = [root / q for root, _ in found]
+        return self._roots[precision]
 
     @cached_property
     def approximate_roots(self) -> list[flint.acb]:
@@ -98,10 +109,11 @@ class Factor:
         return [
             AlgebraicNumber(
                 self.minimal_polynomial,
+                index,
                 complex(float(root.real.mid()), float(root.imag.mid())),
                 bool(root.imag == 0),
             )
-            for root in self.approximate_roots
+            for index, root in enumerate(self.approximate_roots)
         ]
 
 
@@ -111,7 +123,7 @@ def factors_of(matrix: ExactMatrix) -> list[Factor]:
     return [Factor(matrix, polynomial, multiplicity) for polynomial, multiplicity in factors]
 
 
-def _evaluate(polynomial: flint.fmpz_poly, m: flint.fmpz_mat) -> flint.fmpz_mat:
+def evaluate_polynomial(polynomial: flint.fmpz_poly, m: flint.fmpz_mat) -> flint.fmpz_mat:
     """p(M), by Horner's scheme."""
     import flint
 
@@ -128,7 +140,7 @@ def _block_sizes(factor: Factor) -> tuple[int, ...]:
     """Block sizes from the nullities of p(M)^k, which grow by deg(p) a block of size >= k."""
     if factor.multiplicity == 1:
         return (1,)
-    base = _evaluate(factor.polynomial, factor.matrix.numerator)
+    base = evaluate_polynomial(factor.polynomial, factor.matrix.numerator)
     power, nullities = base, [0]
     while nullities[-1] < factor.multiplicity:
         nullities.append((power.nrows() - power.rank()) // factor.degree)
@@ -149,8 +161,10 @@ def sizes_from_weyr(at_least: list[int]) -> tuple[int, ...]:
     return tuple(sum(1 for count in at_least if count > i) for i in range(blocks))
 
 
-def _positions(factor: Factor, image: RealImage) -> list[int | None]:
+def positions_of(factor: Factor, image: RealImage) -> list[int | None]:
     """The side of the threshold on which each root lies: -1, 0, 1; None for a non-real root."""
+    import flint
+
     roots = factor.approximate_roots
     positions: list[int | None] = [None] * len(roots)
     pending = [i for i, root in enumerate(roots) if root.imag == 0]
@@ -168,6 +182,11 @@ def _positions(factor: Factor, image: RealImage) -> list[int | None]:
                 positions[i] = -1 if below else 1
                 pending.remove(i)
         precision *= 2
+        if pending and precision == EQUALITY_PRECISION:
+            # Only one root of an irreducible polynomial can equal the threshold.
+            equal = image.threshold.is_root_of(flint.fmpz_poly(list(factor.minimal_polynomial)))
+            if equal and len(pending) == 1:
+                positions[pending.pop()] = 0
         if pending and precision > LARGEST_PRECISION:
             raise UndecidedError(
                 f"an eigenvalue agrees with {image.threshold.describe()} to {precision // 2} bits; "
@@ -204,13 +223,14 @@ def analyze_exact(matrix: ExactMatrix, flow: Flow) -> Representability:
         threshold=None if image.threshold is None else image.threshold.describe(),
         eigenvalues=tuple(e for e, _ in reports),
         obstructions=obstructions,
+        matrix=matrix.rows(),
     )
 
 
 def _decide(
     factor: Factor, image: RealImage
 ) -> Iterator[tuple[EigenvalueReport, Obstruction | None]]:
-    positions = _positions(factor, image)
+    positions = positions_of(factor, image)
     for value, position in zip(factor.eigenvalues(), positions, strict=True):
         if position is None:
             yield EigenvalueReport(value, factor.multiplicity, "non-real"), None
@@ -247,4 +267,4 @@ def _spectrum_order(entry: tuple[Eigenvalue, tuple[int, ...]]) -> tuple[bool, fl
 
 
 def _approximate(value: Eigenvalue) -> complex:
-    return complex(float_or_inf(value)) if isinstance(value, Fraction) else complex(value)
+    return complex(nearest_double(value)) if isinstance(value, Fraction) else complex(value)

@@ -15,8 +15,8 @@ from odemom.checks import (
     as_float_matrices,
     as_fraction,
     expect,
-    invalid,
     is_exact_number,
+    refuse_all_but_numbers,
     require_finite,
     require_square,
     shown,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExactMatrix", "read_matrices"]
 
+MAX_BITS = 1 << 32  # 512 MiB
 EXPECTED = "a real square matrix (d, d)"
 
 
@@ -50,15 +51,27 @@ class ExactMatrix:
         return self.numerator.nrows()
 
     @classmethod
-    def from_entries(cls, rows: list[list[Any]]) -> ExactMatrix:
-        """From ints, Fractions or finite floats, which are read as dyadic rationals."""
+    def from_entries(cls, rows: list[list[Any]], max_bits: int | None = None) -> ExactMatrix:
+        """From ints, Fractions or finite floats, which are read as dyadic rationals.
+
+        The characteristic polynomial has d coefficients of at most about d times the bits of an
+        entry, over the common denominator; beyond ``max_bits`` in all, the matrix is refused.
+        """
         import flint
 
+        budget = _per_entry(len(rows), as_max_bits(max_bits))
         if all(type(entry) is int for row in rows for entry in row):
+            for row in rows:
+                _require_bits(max(map(abs, row)).bit_length(), budget)
             return cls(flint.fmpz_mat(rows), 1)
         fractions = [[as_fraction(entry) for entry in row] for row in rows]
-        denominator = math.lcm(*(entry.denominator for row in fractions for entry in row))
+        denominator = 1
+        for row in fractions:
+            denominator = math.lcm(denominator, *(entry.denominator for entry in row))
+            _require_bits(denominator.bit_length(), budget)
         scaled = [[int(entry * denominator) for entry in row] for row in fractions]
+        for row in scaled:
+            _require_bits(max(map(abs, row)).bit_length(), budget)
         return cls(flint.fmpz_mat(scaled), denominator)
 
     def rows(self) -> list[list[Fraction]]:
@@ -66,6 +79,29 @@ class ExactMatrix:
         return [
             [Fraction(int(x), self.denominator) for x in row] for row in self.numerator.tolist()
         ]
+
+
+def as_max_bits(max_bits: Any) -> int:
+    """A budget in bits; `MAX_BITS` by default."""
+    if max_bits is None:
+        return MAX_BITS
+    fits = isinstance(max_bits, int | np.integer) and not isinstance(max_bits, bool)
+    expect(fits and max_bits > 0, "max_bits", got=shown(max_bits), expected="an integer > 0")
+    return int(max_bits)
+
+
+def _per_entry(d: int, max_bits: int) -> int:
+    return max_bits // (d * d)
+
+
+def _require_bits(bits: int, budget: int) -> None:
+    expect(
+        bits <= budget,
+        "D",
+        got=f"entries of {bits} bits over the common denominator",
+        expected=f"at most {budget} bits for a matrix of this size",
+        fix="Raise max_bits if the memory is there, scale D, or pass exact=False.",
+    )
 
 
 def read_matrices(value: Any, exact: bool | None, name: str = "D") -> np.ndarray:
@@ -92,7 +128,7 @@ def read_matrices(value: Any, exact: bool | None, name: str = "D") -> np.ndarray
         got=shown(exact),
         expected="None, True or False",
     )
-    array = as_array(value, name, EXPECTED)
+    array = as_array(value, name, EXPECTED, entries=bool(exact))
     if exact is False or (exact is None and array.dtype.kind == "f"):
         return as_float_matrices(array, name)
     if array.dtype.kind in "iub":
@@ -103,7 +139,9 @@ def read_matrices(value: Any, exact: bool | None, name: str = "D") -> np.ndarray
         require_finite(array, name)
         return array.astype(object) if array.dtype.itemsize <= 8 else _objects(array)
     if array.dtype.kind == "O" and (exact or any(isinstance(x, float) for x in array.flat)):
-        return _exact_objects(array, bool(exact), name)
+        refuse_all_but_numbers(array, name, floats=bool(exact))
+        require_square(array.shape, name, stacks=True)
+        return array
     if array.dtype.kind == "O" and all(is_exact_number(x) for x in array.flat):
         require_square(array.shape, name, stacks=True)
         return array
@@ -116,24 +154,6 @@ def _objects(array: np.ndarray) -> np.ndarray:
     for where in np.ndindex(array.shape):
         objects[where] = array[where]
     return objects
-
-
-def _exact_objects(array: np.ndarray, exact: bool, name: str) -> np.ndarray:
-    require_square(array.shape, name, stacks=True)
-    for where, entry in np.ndenumerate(array):
-        is_float = isinstance(entry, float | np.floating)
-        if (is_float and exact and math.isfinite(entry)) or is_exact_number(entry):
-            continue
-        raise invalid(
-            name,
-            got=f"the entry {shown(entry)} ({type(entry).__name__}) at {list(where)} of an object "
-            "array",
-            expected="exact numbers only: int, Fraction, SymPy rational",
-            fix="exact=True reads finite floats as the rationals that they are."
-            if is_float
-            else "",
-        )
-    return array
 
 
 def matrices_of(array: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:

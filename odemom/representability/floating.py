@@ -20,17 +20,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse.csgraph
 
+from odemom.checks import as_number, expect, shown
 from odemom.flows.base import Flow, RealImage
 from odemom.representability.criterion import attainment_at, unmet_condition
 from odemom.representability.exact import POSITIONS, sizes_from_weyr
 from odemom.representability.report import EigenvalueReport, Obstruction, Representability
 
-__all__ = ["analyze_floating", "default_tol"]
+__all__ = [
+    "Cluster",
+    "SchurForm",
+    "analyze_floating",
+    "as_tolerance",
+    "decide_floating",
+    "default_tol",
+    "in_range",
+    "structured_clusters",
+]
+
+LARGEST_ENTRY = 1e305
 
 
 def default_tol(d: int, unit: float) -> float:
@@ -47,13 +60,44 @@ def default_tol(d: int, unit: float) -> float:
     return 4 * d * unit
 
 
+def as_tolerance(tol: Any, given: Any, matrices: np.ndarray) -> float:
+    """The relative tolerance: ``tol`` in (0, 1), or the default for the type that was given.
+
+    What is below the default for doubles cannot be resolved, and is raised to it.
+    """
+    least = default_tol(matrices.shape[-1], float(np.finfo(np.float64).eps))
+    if tol is not None:
+        expected = "a number in (0, 1)"
+        value = as_number(tol, "tol", expected)
+        expect(0 < value < 1, "tol", got=shown(tol), expected=expected)
+        return max(float(value), least)
+    dtype = getattr(given, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
+        return default_tol(matrices.shape[-1], float(np.finfo(dtype).eps))
+    return least
+
+
+def in_range(matrix: np.ndarray) -> np.ndarray:
+    """The matrix, if its norm is one that doubles can square and sum."""
+    largest = np.abs(matrix).max()
+    expect(
+        largest <= LARGEST_ENTRY,
+        "D",
+        got=f"an entry of size {largest:.3g}",
+        expected=f"entries up to {LARGEST_ENTRY:g} in floating point",
+        fix="exact=True has no such limit.",
+    )
+    return matrix
+
+
 @dataclass(frozen=True)
 class SchurForm:
     """A real Schur form with what the decision asks of it.
 
     Attributes
     ----------
-    t : ndarray of float64, shape (d, d)
+    t, q : ndarray of float64, shape (d, d)
+        D = q t q', q orthogonal.
     eigenvalues : ndarray of complex128, shape (d,)
         Real ones have an imaginary part that is exactly 0.
     conditions : ndarray of float64, shape (d,)
@@ -65,6 +109,7 @@ class SchurForm:
     """
 
     t: np.ndarray
+    q: np.ndarray
     eigenvalues: np.ndarray
     conditions: np.ndarray
     basis_condition: float
@@ -73,7 +118,8 @@ class SchurForm:
     @classmethod
     def of(cls, d: np.ndarray) -> SchurForm:
         """The form of a matrix, shape (d, d)."""
-        t = scipy.linalg.schur(d, output="real")[0]
+        factors: Any = scipy.linalg.schur(d, output="real")
+        t, q = factors
         eigenvalues, vectors = np.linalg.eig(t)
         size = len(t)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -81,10 +127,11 @@ class SchurForm:
                 inverse = np.linalg.inv(vectors)
             except np.linalg.LinAlgError:  # exactly defective
                 inverse = np.full((size, size), np.inf)
+            inverse = np.where(np.isnan(inverse), np.inf, np.abs(inverse))
             conditions = np.linalg.norm(inverse, axis=1)
             basis = float(np.linalg.norm(vectors) * np.linalg.norm(inverse))
         norm = float(np.linalg.norm(t, 2))
-        return cls(t, eigenvalues.astype(np.complex128), conditions, basis, norm)
+        return cls(t, q, eigenvalues.astype(np.complex128), conditions, basis, norm)
 
     @property
     def dimension(self) -> int:
@@ -96,7 +143,7 @@ class SchurForm:
         shifted = self.t - x * np.eye(self.dimension)
         return float(np.linalg.svd(shifted, compute_uv=False)[-1])
 
-    def staircase(self, mu: float, delta: float) -> list[int]:
+    def staircase(self, mu: complex, delta: float) -> list[int]:
         """How many Jordan blocks of mu have size >= 1, >= 2, ..., singular values <= delta being 0.
 
         Each step splits off the null space and goes on with the quotient.
@@ -109,7 +156,7 @@ class SchurForm:
                 break
             at_least.append(n.shape[0] - rank)
             range_basis = vt[:rank]
-            n = range_basis @ n @ range_basis.T
+            n = range_basis @ n @ range_basis.conj().T
         return at_least
 
 
@@ -154,22 +201,26 @@ def _odd_separator(form: SchurForm, real: np.ndarray, t: float, delta: float) ->
 
 
 def _verdict_by_level_set(form: SchurForm, real: np.ndarray, t: float, delta: float) -> bool | None:
-    ends = _level_set_ends(form, delta)
-    ends = ends[ends <= t]
-    if not real.size and not ends.size:
-        return True if form.smallest_singular_value(t) > delta else None
-    separators = [y for y in (ends[1:] + ends[:-1]) / 2 if (real < y).sum() % 2]
+    """The verdict from the ends of the intervals of S, or None.
+
+    An end is a real eigenvalue of the pencil, but a defective one is computed with an imaginary
+    part; so every eigenvalue of it, and of D, counts as a place where S may be met.
+    """
+    z = np.concatenate([_level_set(form, delta), form.eigenvalues])
+    near = np.abs(np.imag(z)) <= (np.inf if form.dimension <= 64 else 1e-3 * form.norm)
+    places = np.unique(np.real(z)[near & (np.real(z) <= t)])
+    if not real.size:
+        clear = all(form.smallest_singular_value(x) > delta for x in [t, *places])
+        return True if clear else None
+    separators = [y for y in (places[1:] + places[:-1]) / 2 if (real < y).sum() % 2]
     return False if any(form.smallest_singular_value(y) > delta for y in separators) else None
 
 
-def _level_set_ends(form: SchurForm, delta: float) -> np.ndarray:
-    """The real x at which some singular value of D - x I equals delta, in increasing order."""
+def _level_set(form: SchurForm, delta: float) -> np.ndarray:
+    """The numbers at which some singular value of D - x I equals delta, where they are real."""
     coupling = -delta * np.eye(form.dimension)
     pencil = np.block([[form.t, coupling], [coupling, form.t.T]])
-    values = np.linalg.eigvals(pencil)
-    # A real end that is double at working precision may be computed as a close pair.
-    roundoff = np.sqrt(np.finfo(float).eps) * delta
-    return np.sort(np.real(values)[np.abs(np.imag(values)) <= roundoff])
+    return np.linalg.eigvals(pencil)
 
 
 # --- the nearest structured matrix -------------------------------------------------------------
@@ -195,8 +246,13 @@ class Cluster:
     at_threshold: bool = False
 
 
-def structured_clusters(form: SchurForm, image: RealImage, tol: float) -> list[Cluster]:
-    """The spectrum of the nearest structured matrix, as far as the threshold makes it matter."""
+def structured_clusters(
+    form: SchurForm, image: RealImage, tol: float, *, everywhere: bool = False
+) -> list[Cluster]:
+    """The spectrum of the nearest structured matrix, as far as the threshold makes it matter.
+
+    A cluster off the real line stands for its conjugate too. Those are merged only ``everywhere``.
+    """
     # A conjugate pair is one point of the upper half plane, so that clusters are closed under
     # conjugation.
     upper = np.imag(form.eigenvalues) >= 0
@@ -208,6 +264,8 @@ def structured_clusters(form: SchurForm, image: RealImage, tol: float) -> list[C
     while pending:
         nodes = pending.pop()
         cluster = _real_cluster(form, points[nodes], image, tol)
+        if cluster is None and everywhere:
+            cluster = _complex_cluster(form, points[nodes], tol)
         if cluster is not None:
             clusters.append(cluster)
         elif nodes.size == 1:
@@ -221,14 +279,15 @@ def structured_clusters(form: SchurForm, image: RealImage, tol: float) -> list[C
 def isolated(form: SchurForm, delta: float) -> np.ndarray:
     """Which eigenvalues stay simple within delta, to first order, with a factor 100 to spare.
 
-    An eigenvalue moves by about its condition number times delta; when the nearest other one (its
-    conjugate included) is much farther away, it is the only one in its component of the
-    delta-pseudospectrum. Those that are to be merged have been split by no more than that.
+    An eigenvalue moves by about its condition number times delta. When all others (its conjugate
+    included) are much farther away than it or they move, it is the only one in its component of
+    the delta-pseudospectrum. Those that are to be merged have been split by no more than that.
     """
     z = form.eigenvalues
     distance = np.abs(z[:, None] - z[None, :])
     np.fill_diagonal(distance, np.inf)
-    return 100 * form.conditions * delta < distance.min(axis=1)
+    moves = delta * np.maximum(form.conditions[:, None], form.conditions[None, :])
+    return np.all(100 * moves < distance, axis=1)
 
 
 def _with_conjugates(points: np.ndarray) -> tuple[complex, ...]:
@@ -261,6 +320,16 @@ def _real_cluster(
     return Cluster(mean, members, sizes) if sum(sizes) == m else None
 
 
+def _complex_cluster(form: SchurForm, points: np.ndarray, tol: float) -> Cluster | None:
+    """These eigenvalues of the upper half plane as one, if a matrix within delta has them so."""
+    m, mean = points.size, complex(points.mean())
+    radius = 10 * form.norm * tol ** (1 / m)
+    if m == 1 or np.abs(points - mean).max() > radius or np.imag(points).min() == 0:
+        return None
+    sizes = sizes_from_weyr(form.staircase(mean, tol * form.norm / np.sqrt(form.dimension)))
+    return Cluster(mean, tuple(map(complex, points)), sizes) if sum(sizes) == m else None
+
+
 def _split(points: np.ndarray, nodes: np.ndarray) -> list[np.ndarray]:
     """The parts of a single-linkage cluster when its longest links are cut."""
     chosen = points[nodes]
@@ -291,20 +360,29 @@ def _minimax_link(distance: np.ndarray) -> float:
 
 def analyze_floating(d: np.ndarray, flow: Flow, tol: float) -> Representability:
     """Decide for a float64 matrix, shape (d, d), not zero, with the relative tolerance ``tol``."""
+    return decide_floating(d, flow, tol)[0]
+
+
+def decide_floating(
+    d: np.ndarray, flow: Flow, tol: float
+) -> tuple[Representability, SchurForm, list[Cluster]]:
+    """The report, the Schur form that it comes from, and the spectrum as it was judged."""
     form, image = SchurForm.of(d), flow.real_image
-    delta = tol * form.norm
-    certain = certain_verdict(form, image, delta)
+    # What is asked is about D, what is computed about its Schur form, within roundoff of it.
+    roundoff = form.dimension * np.finfo(float).eps * form.norm
+    certain = certain_verdict(form, image, tol * form.norm + roundoff)
     clusters = structured_clusters(form, image, tol)
-    decisions = [_decide(cluster, image) for cluster in clusters]
+    decisions = [entry for cluster in clusters for entry in _decide(cluster, image)]
     if certain is not None and certain == any(o is not None for _, o in decisions):
         # The merged matrix lies beyond delta after all: judge the spectrum as it was computed.
-        clusters = [Cluster(_own(z), (z,), (1,)) for z in map(complex, form.eigenvalues)]
-        decisions = [_decide(cluster, image) for cluster in clusters]
+        upper = form.eigenvalues[np.imag(form.eigenvalues) >= 0]
+        clusters = [Cluster(_own(z), (z,), (1,)) for z in map(complex, upper)]
+        decisions = [entry for cluster in clusters for entry in _decide(cluster, image)]
     eigenvalues = sorted(
         (e for e, _ in decisions), key=lambda e: (e.position == "non-real", complex(e.value).real)
     )
     obstructions = tuple(o for _, o in decisions if o is not None)
-    return Representability(
+    report = Representability(
         representable=not obstructions if certain is None else certain,
         status="borderline" if certain is None else "certain",
         exact=False,
@@ -315,18 +393,23 @@ def analyze_floating(d: np.ndarray, flow: Flow, tol: float) -> Representability:
         obstructions=obstructions,
         tol=tol,
         reason="" if certain is not None else _reason(eigenvalues),
+        matrix=d,
     )
+    return report, form, clusters
 
 
 def _own(z: complex) -> float | complex:
     return z.real if z.imag == 0 else z
 
 
-def _decide(cluster: Cluster, image: RealImage) -> tuple[EigenvalueReport, Obstruction | None]:
+def _decide(
+    cluster: Cluster, image: RealImage
+) -> list[tuple[EigenvalueReport, Obstruction | None]]:
     merged = cluster.members if len(cluster.members) > 1 else ()
     value = cluster.value
     if isinstance(value, complex) and value.imag != 0:
-        return EigenvalueReport(value, 1, "non-real"), None
+        pair = (value, value.conjugate())
+        return [(EigenvalueReport(z, 1, "non-real"), None) for z in pair]
     value = value.real
     position = 1
     if image.threshold is not None:
@@ -338,7 +421,7 @@ def _decide(cluster: Cluster, image: RealImage) -> tuple[EigenvalueReport, Obstr
         value, len(cluster.members), POSITIONS[position], needed, merged if needed else ()
     )
     condition = unmet_condition(attainment, cluster.sizes) if needed else None
-    return report, Obstruction(report, attainment, condition) if condition else None
+    return [(report, Obstruction(report, attainment, condition) if condition else None)]
 
 
 def _reason(eigenvalues: Sequence[EigenvalueReport]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from odemom.flows.base import Attainment, Flow
+from odemom.flows.base import Attainment, Flow, number_text
 from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
 
 __all__ = ["EigenvalueReport", "Obstruction", "Representability"]
@@ -47,7 +47,7 @@ class EigenvalueReport:
         """The value for a sentence: exact where that is short."""
         value = self.value
         if isinstance(value, Fraction):
-            return str(value) if len(str(value)) <= 20 else f"{float_or_inf(value):.6g}"
+            return number_text(value)
         if isinstance(value, AlgebraicNumber):
             return value.text()
         return f"{value:.6g}"
@@ -98,6 +98,8 @@ class Representability:
         The relative tolerance that was used; None on exact input.
     reason : str
         On borderline input, what is too close to call.
+    matrix : array_like
+        The matrix that was decided.
     """
 
     representable: bool
@@ -110,6 +112,7 @@ class Representability:
     obstructions: tuple[Obstruction, ...]
     tol: float | None = None
     reason: str = ""
+    matrix: Any = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.representable
@@ -127,7 +130,8 @@ class Representability:
         >>> print(odemom.analyze([[-1]], "1/2").explain())
         This 1 x 1 matrix is not representable by 1/2 x'' + x' = theta x, x'(0) = 0. The eigenvalue
         -1 lies below lambda_eps = -0.383322 and has one Jordan block, of size 1: every block size
-        must occur an even number of times, but size 1 occurs once. Decided in exact arithmetic.
+        must occur an even number of times, but size 1 occurs once. It is representable for eps =
+        inf, or when scaled by at most 0.383322. Decided in exact arithmetic.
         """
         size = f"This {self.dimension} x {self.dimension} matrix"
         verdict = "is representable" if self.representable else "is not representable"
@@ -135,8 +139,24 @@ class Representability:
         sentences += [self._obstruction_sentence(o) for o in self.obstructions]
         if self.representable:
             sentences += self._reasons()
+        else:
+            sentences += self._repairs()
         sentences.append(self._certainty())
         return " ".join(sentences)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the explanation, and a table of the eigenvalues that matter."""
+        from html import escape
+
+        shown = [e for e in self.eigenvalues if e.position != "non-real"][:20]
+        rows = "".join(
+            f"<tr><td>{escape(e.text)}</td><td>{e.multiplicity}</td><td>{e.position}</td>"
+            f"<td>{escape(', '.join(map(str, e.blocks)) if e.blocks else '')}</td></tr>"
+            for e in shown
+        )
+        heads = "<th>real eigenvalue</th><th>multiplicity</th><th>threshold</th><th>blocks</th>"
+        table = f"<table><tr>{heads}</tr>{rows}</table>" if rows else ""
+        return f"<div><p>{escape(self.explain())}</p>{table}</div>"
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON: exact numbers as text, complex ones as pairs.
@@ -178,7 +198,11 @@ class Representability:
 
     def _where(self, eigenvalue: EigenvalueReport) -> str:
         verb = {"above": "lies above", "at": "equals", "below": "lies below"}
-        return f"{verb[eigenvalue.position]} {self.threshold}"
+        return f"{verb[eigenvalue.position]} {self._threshold_name()}"
+
+    def _threshold_name(self) -> str:
+        named = self.threshold is not None and "=" in self.threshold
+        return str(self.threshold) if named else f"the threshold {self.threshold}"
 
     def _reasons(self) -> list[str]:
         if self.threshold is None:
@@ -195,8 +219,31 @@ class Representability:
                 )
         if any(e.position == "above" for e in real):
             which = "All its real eigenvalues" if not sentences else "Its other real eigenvalues"
-            sentences.append(f"{which} lie above {self.threshold}.")
+            sentences.append(f"{which} lie above {self._threshold_name()}.")
         return sentences
+
+    def _repairs(self) -> list[str]:
+        """What would make the matrix representable: another eps, or another scale."""
+        from odemom.flows import FirstOrder, SecondOrder, Undamped
+        from odemom.representability.extremes import maximal_scale, minimal_eps
+
+        if self.matrix is None:
+            return []
+        ways = []
+        tol = {"tol": self.tol, "exact": self.exact}
+        # The thresholds of the other flows are no function of eps, those of "field" do not exist.
+        if isinstance(self.flow, FirstOrder | SecondOrder | Undamped):
+            least = minimal_eps(self.matrix, **tol)
+            horizon = float(self.flow.horizon)
+            if least.value < math.inf:
+                ways.append(f"for every eps above {least.value * horizon:.6g}")
+            elif least.attained:
+                ways.append("for eps = inf")
+        scale = maximal_scale(self.matrix, self.flow, **tol)
+        if 0 < scale.value < math.inf:
+            bound = "at most" if scale.attained else "less than"
+            ways.append(f"when scaled by {bound} {scale.value:.6g}")
+        return [f"It is representable {', or '.join(ways)}."] if ways else []
 
     def _certainty(self) -> str:
         if self.exact:
@@ -229,24 +276,25 @@ def blocks_text(sizes: Sequence[int]) -> str:
     return f"{len(sizes)} Jordan blocks: {parts}"
 
 
-def float_or_inf(value: Fraction) -> float:
-    """The value rounded to double precision; infinite where it exceeds the doubles."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.copysign(math.inf, value)
-
-
 def _value_json(value: Eigenvalue) -> Any:
     if isinstance(value, Fraction):
-        return str(value)
+        p, q = integer_text(value.numerator), integer_text(value.denominator)
+        return p if q == "1" else f"{p}/{q}"
     if isinstance(value, AlgebraicNumber):
         z = complex(value)
+        parts = [x if math.isfinite(x) else str(x) for x in (z.real, z.imag)]
         return {
-            "minimal_polynomial": [str(c) for c in value.polynomial],
-            "approximation": z.real if value.is_real else [z.real, z.imag],
+            "minimal_polynomial": [integer_text(c) for c in value.polynomial],
+            "approximation": parts[0] if value.is_real else parts,
         }
     return [value.real, value.imag] if isinstance(value, complex) else value
+
+
+def integer_text(n: int) -> str:
+    """The decimal digits, however many: Python itself refuses to print more than 4300."""
+    import flint
+
+    return str(flint.fmpz(n))
 
 
 def _eigenvalue_dict(e: EigenvalueReport) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from odemom.errors import InvalidInputError
-from odemom.experiments._training import Classifier
+from odemom.experiments._training import Classifier, cpu_threads
 from odemom.experiments.digits import DigitsData, ODENet, TrainingConfig, train
 
 SMALL = TrainingConfig(
@@ -26,15 +26,6 @@ SMALL = TrainingConfig(
     method="rk4",
     accelerator="cpu",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads of test processes that run side by side would wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -272,3 +263,10 @@ def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint, message, whole, t
     config = dataclasses.replace(SMALL, epochs=5)
     with pytest.raises(InvalidInputError, match=message):
         train(config, out_dir=tmp_path, resume=checkpoint(whole, tmp_path), progress=False)
+
+
+def test_it_runs_on_the_threads_that_were_asked_for_and_gives_them_back():
+    before = torch.get_num_threads()
+    with cpu_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before

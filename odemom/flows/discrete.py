@@ -1,0 +1,300 @@
+"""The discrete flows: a residual network and a Momentum ResNet of linear layers, tied weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from odemom.checks import as_number, expect, shown
+from odemom.flows.base import (
+    CRITICAL,
+    PAIRS,
+    REGULAR,
+    Attainment,
+    Flow,
+    Method,
+    Number,
+    RationalThreshold,
+    RealImage,
+    as_points,
+    exact,
+    number_text,
+)
+from odemom.flows.momentum_threshold import MomentumThreshold, critical_points, minimiser_ball
+from odemom.flows.power_series import ball, middle, variable
+from odemom.flows.preimages import PRECISION, follow, newton
+
+if TYPE_CHECKING:
+    import flint
+
+__all__ = ["MomentumResNet", "ResNet"]
+
+
+def _point(value: Any) -> flint.acb:
+    import flint
+
+    return middle(flint.acb(value))
+
+
+def as_depth(depth: Any) -> int:
+    """A number of layers."""
+    fits = isinstance(depth, int | np.integer) and not isinstance(depth, bool) and depth >= 1
+    expect(fits, "depth", got=shown(depth), expected="a number of layers, an integer >= 1")
+    return int(depth)
+
+
+def as_gamma(gamma: Any) -> Fraction | float:
+    """A momentum in (0, 1)."""
+    expected = "a number in (0, 1)"
+    value = as_number(gamma, "gamma", expected)
+    expect(
+        0 < value < 1,
+        "gamma",
+        got=shown(gamma),
+        expected=expected,
+        fix="gamma = 0 is ResNet(depth); with gamma = 1 and v_0 = 0 nothing moves.",
+    )
+    return value
+
+
+@dataclass(frozen=True)
+class ResNet(Flow):
+    """The flow of x_{n+1} = x_n + theta x_n, n < N: psi(z) = (1 + z)^N.
+
+    psi takes mu = 0 only at z = -1, where it vanishes to the order N: a Jordan block splits into N
+    of almost equal sizes. Other real values are regular, but for even N the negative ones are taken
+    at conjugate pairs only.
+
+    Parameters
+    ----------
+    depth : int
+        The number N of layers, >= 1.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``depth`` is not a positive integer.
+
+    Examples
+    --------
+    >>> from odemom.flows import ResNet
+    >>> float(ResNet(2).scalar(0.5))
+    2.25
+    """
+
+    depth: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", as_depth(self.depth))
+
+    def scalar(self, z: Any) -> np.ndarray:
+        """(1 + z)^N; see `Flow.scalar`."""
+        return np.asarray((1 + as_points(z)) ** self.depth)
+
+    def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
+        """(I + theta)^N by repeated squaring; ``method`` makes no difference."""
+        del method
+        return np.linalg.matrix_power(np.eye(theta.shape[-1]) + theta, self.depth)
+
+    def matrix_mp(self, theta: Any, dps: int) -> Any:
+        """(I + theta)^N in mpmath; see `Flow.matrix_mp`."""
+        from odemom.flows.precise import momentum_mp
+
+        return momentum_mp(theta, Fraction(0), self.depth, dps)
+
+    def series(self, z: flint.acb, length: int) -> flint.acb_series:
+        """(1 + z + t)^N; see `Flow.series`."""
+        return variable(z + 1, length) ** self.depth
+
+    def critical_point(self) -> flint.arb:
+        """-1, where psi = 0."""
+        import flint
+
+        return flint.arb(-1)
+
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """mu^{1/N} - 1; see `Flow.preimage`.
+
+        The root is the principal one, or for odd N on the left half plane minus that of -mu: each
+        is analytic about the real numbers in its half plane.
+        """
+        import flint
+
+        del near
+        with flint.ctx.workprec(PRECISION):
+            sign = -1 if mu.real < 0 and self.depth % 2 else 1
+            return middle(sign * (sign * mu).root(self.depth) - 1)
+
+    def real_preimage(self, mu: flint.arb) -> flint.acb:
+        """The real root, minus 1; see `Flow.real_preimage`."""
+        import flint
+
+        with flint.ctx.workprec(PRECISION):
+            if self.depth % 2 == 0 and not mu > 0:
+                return flint.acb(-1)
+            sign = -1 if mu < 0 else 1
+            return middle(flint.acb(sign * (sign * mu).root(self.depth) - 1))
+
+    @property
+    def real_image(self) -> RealImage:
+        """Regular but for 0, and for even N the negative numbers."""
+        if self.depth == 1:
+            return RealImage(None)
+        zero = RationalThreshold(Fraction(0))
+        below = PAIRS if self.depth % 2 == 0 else REGULAR
+        return RealImage(zero, at=Attainment("critical", self.depth), below=below)
+
+    def describe(self) -> str:
+        """The equation."""
+        return f"x_(n+1) = x_n + theta x_n, {self.depth} layers"
+
+
+@dataclass(frozen=True)
+class MomentumResNet(Flow):
+    """The flow of a Momentum ResNet of N equal linear layers, with v_0 = 0::
+
+        v_{n+1} = gamma v_n + (1 - gamma) theta x_n,   x_{n+1} = x_n + v_{n+1}
+
+    It is an Euler scheme of eps x'' + x' = theta x on [0, N] with eps = 1/(1 - gamma). psi is a
+    polynomial of degree N with N real simple zeros. For odd N every real value is taken at a
+    regular point and every real matrix is representable; for even N the least value of psi is the
+    threshold.
+
+    Parameters
+    ----------
+    gamma : number or str
+        The momentum, in (0, 1); a float is the dyadic rational that it is.
+    depth : int
+        The number N of layers, >= 1.
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is outside its domain.
+
+    References
+    ----------
+    Sander et al. 2021, equation (3) and section 3.
+
+    Examples
+    --------
+    >>> from odemom.flows import MomentumResNet
+    >>> net = MomentumResNet("9/10", 20)
+    >>> round(net.real_image.threshold.value, 4)
+    -3.0339
+    >>> MomentumResNet("9/10", 21).real_image.threshold is None
+    True
+    """
+
+    gamma: Number
+    depth: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gamma", as_gamma(self.gamma))
+        object.__setattr__(self, "depth", as_depth(self.depth))
+
+    @property
+    def eps(self) -> Fraction:
+        """The mass 1/(1 - gamma) of the ODE that the net discretises with step 1."""
+        return 1 / (1 - exact(self.gamma))
+
+    def scalar(self, z: Any) -> np.ndarray:
+        """Psi by the recurrence of the layers; see `Flow.scalar`."""
+        points, gamma = as_points(z), float(self.gamma)
+        x, v = np.ones_like(points), np.zeros_like(points)
+        for _ in range(self.depth):
+            v = gamma * v + (1 - gamma) * points * x
+            x = x + v
+        return x
+
+    def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
+        """Psi of a matrix by the recurrence of the layers; ``method`` makes no difference."""
+        del method
+        gamma = float(self.gamma)
+        x = np.broadcast_to(np.eye(theta.shape[-1]), theta.shape)
+        v = np.zeros_like(theta)
+        for _ in range(self.depth):
+            v = gamma * v + (1 - gamma) * (theta @ x)
+            x = x + v
+        return x
+
+    def matrix_mp(self, theta: Any, dps: int) -> Any:
+        """Psi of a matrix in mpmath; see `Flow.matrix_mp`."""
+        from odemom.flows.precise import momentum_mp
+
+        return momentum_mp(theta, exact(self.gamma), self.depth, dps)
+
+    def series(self, z: flint.acb, length: int) -> flint.acb_series:
+        """Psi(z + t) by the recurrence of the layers; see `Flow.series`."""
+        import flint
+
+        # In the worst case a layer magnifies the radii by this, while psi itself stays moderate.
+        growth = 1 + float(self.gamma) + (1 - float(self.gamma)) * float(abs(z).upper())
+        extra = math.ceil(self.depth * math.log2(growth))
+        with flint.ctx.workprec(flint.ctx.prec + extra):
+            points, gamma = variable(z, length), ball(exact(self.gamma))
+            x, v = flint.acb_series([1], length), flint.acb_series([0], length)
+            for _ in range(self.depth):
+                v = gamma * v + (1 - gamma) * points * x
+                x = x + v
+            return x
+
+    def critical_point(self) -> flint.arb:
+        """The z at which psi is least, for even N."""
+        return minimiser_ball(exact(self.gamma), self.depth)
+
+    def real_preimage(self, mu: flint.arb) -> flint.acb:
+        """A regular real preimage; see `Flow.real_preimage`.
+
+        Below the rightmost branch, mu is taken between other critical points: there, where |psi'|
+        is closest to 1, so that neither psi nor its inverse magnifies.
+        """
+        import flint
+
+        with flint.ctx.workprec(PRECISION):
+            threshold = self.real_image.threshold
+            if threshold is not None:
+                near = self._near_threshold(mu, threshold.enclosure(PRECISION))
+                if near is not None:
+                    return near
+            path = [flint.acb(1), middle(flint.acb(mu))]
+            z = follow(self.series, flint.acb(0), path, until_blocked=True)
+            return self._between_critical_points(mu) if z is None else z
+
+    def _between_critical_points(self, mu: flint.arb) -> flint.acb:
+        value, ends = float(mu.mid()), critical_points(exact(self.gamma), self.depth)
+        rises = self.depth % 2 == 0  # to the left of all critical points
+        if rises != (self.scalar(ends[0]) > value):
+            left = 2 * ends[0] - 1
+            while (self.scalar(left) > value) != rises:
+                left *= 2
+            ends = [left, *ends]
+        ends = np.array(ends)
+        above = self.scalar(ends) > value
+        crossed = np.flatnonzero(above[1:] != above[:-1])
+        low, high, rising = ends[crossed], ends[crossed + 1], above[crossed + 1]
+        for _ in range(60):
+            middles = (low + high) / 2
+            right = (self.scalar(middles) > value) != rising
+            low, high = np.where(right, middles, low), np.where(right, high, middles)
+        slope = (self.scalar(high * (1 + 1e-7)) - self.scalar(high)) / (high * 1e-7)
+        best = int(np.argmin(np.abs(np.log(np.abs(slope) + 1e-300))))
+        return newton(self.series, _point(float(high[best])), _point(mu))
+
+    @property
+    def real_image(self) -> RealImage:
+        """[lambda, inf) with a critical end for even N, every real value for odd N."""
+        if self.depth % 2:
+            return RealImage(None)
+        return RealImage(MomentumThreshold(exact(self.gamma), self.depth), at=CRITICAL, below=PAIRS)
+
+    def describe(self) -> str:
+        """The equation."""
+        return (
+            f"v_(n+1) = gamma v_n + (1 - gamma) theta x_n, x_(n+1) = x_n + v_(n+1), v_0 = 0, "
+            f"gamma = {number_text(self.gamma)}, {self.depth} layers"
+        )

@@ -1,0 +1,230 @@
+"""The least value of psi of a Momentum ResNet of even depth, in doubles and balls.
+
+With y = (1 + gamma + (1 - gamma) z)/(2 sqrt(gamma)) = cos(phi), U the Chebyshev polynomials of the
+second kind, and N the depth::
+
+    psi = gamma^{N/2} (U_N(y) - sqrt(gamma) U_{N-1}(y))
+        = gamma^{N/2} (sin((N + 1) phi) - sqrt(gamma) sin(N phi))/sin(phi)
+
+All N zeros, hence all N - 1 critical points, have phi in (0, pi). phi is the angle by which the
+state turns from a layer to the next. The ODE turns slowly; where phi > pi/2 there are fewer than
+four layers to an oscillation, and the net no longer resembles the ODE.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from odemom.flows.balls import enclose_root
+
+if TYPE_CHECKING:
+    import flint
+
+__all__ = ["MomentumThreshold", "critical_points", "minimiser_ball"]
+
+RESOLVED_ANGLE = math.pi / 2
+
+
+@dataclass(frozen=True)
+class MomentumThreshold:
+    """min psi over the real line for gamma in (0, 1) and even depth, as a threshold.
+
+    Attributes
+    ----------
+    gamma : Fraction
+    depth : int
+    """
+
+    gamma: Fraction
+    depth: int
+
+    @property
+    def rational(self) -> Fraction | None:
+        """The exact value at depth 2, where psi is a quadratic; None otherwise."""
+        if self.depth > 2:
+            return None
+        z = -(1 + self.gamma / 2) / (1 - self.gamma)
+        return (1 + (1 - self.gamma) * z) * (1 + (1 - self.gamma) * z + self.gamma) - self.gamma
+
+    @property
+    def value(self) -> float:
+        """The value rounded to double precision."""
+        return float(self.enclosure(80).mid())
+
+    @property
+    def angle(self) -> float:
+        """The angle phi of the minimiser, in radians: the turn of the state from layer to layer."""
+        return float(_minimisers(self.gamma, self.depth, 64)[0].mid())
+
+    @property
+    def minimiser(self) -> float:
+        """The z at which psi is least."""
+        gamma = float(self.gamma)
+        return (2 * math.sqrt(gamma) * math.cos(self.angle) - 1 - gamma) / (1 - gamma)
+
+    @property
+    def is_artefact(self) -> bool:
+        """Whether the net turns too fast at the minimiser to resemble the ODE: phi > pi/2."""
+        return self.angle > RESOLVED_ANGLE
+
+    def enclosure(self, precision: int) -> flint.arb:
+        """A ball of about ``precision`` bits that is proven to contain the value."""
+        working = precision + 40 + self.depth.bit_length()
+        values = [
+            _psi(phi, self.gamma, self.depth, working)
+            for phi in _minimisers(self.gamma, self.depth, working)
+        ]
+        least = values[0]
+        for value in values[1:]:
+            least = least.min(value)
+        return least
+
+    def is_root_of(self, polynomial: flint.fmpz_poly) -> bool:
+        """Whether an irreducible integer polynomial vanishes at the value, decided exactly.
+
+        f(lambda) = 0 if and only if f(psi(z)) and psi'(z) have the minimiser as a common root.
+        """
+        import flint
+
+        psi = _polynomial(self.gamma, self.depth)
+        slope = psi.derivative()
+        total = flint.fmpq_poly([0])
+        for coefficient in reversed(polynomial.coeffs()):
+            total = (total * psi + coefficient) % slope
+        common = total.gcd(slope) if total != 0 else slope
+        if common.degree() == 0:
+            return False
+        with flint.ctx.workprec(256):
+            roots: Any = flint.fmpz_poly(common.numer()).complex_roots()
+            phi = _minimisers(self.gamma, self.depth, 256)[0]
+            z = _z_of(phi, self.gamma)
+            return any(root.imag == 0 and root.real.overlaps(z) for root, _ in roots)
+
+    def describe(self) -> str:
+        """Name, value and minimiser, for a sentence."""
+        text = f"lambda = {self.value:.6g} (the least value of psi, at z = {self.minimiser:.4g}"
+        if self.is_artefact:
+            text += ", a discretisation artefact: the layers turn too fast to resemble the ODE"
+        return text + ")"
+
+
+def critical_points(gamma: Fraction, depth: int) -> list[float]:
+    """The N - 1 real critical points of psi, in increasing order."""
+    root = math.sqrt(gamma)
+    angles = _critical_angles(gamma, depth)[::-1]
+    return [float((2 * root * math.cos(phi) - 1 - gamma) / (1 - gamma)) for phi in angles]
+
+
+def minimiser_ball(gamma: Fraction, depth: int) -> flint.arb:
+    """The z at which psi is least, for even depth, at the working precision."""
+    import flint
+
+    return _z_of(_minimisers(gamma, depth, flint.ctx.prec + 40)[0], gamma)
+
+
+def _polynomial(gamma: Fraction, depth: int) -> flint.fmpq_poly:
+    """psi, with exact coefficients."""
+    import flint
+
+    g = flint.fmpq(gamma.numerator, gamma.denominator)
+    step = flint.fmpq_poly([0, 1 - g])
+    x, v = flint.fmpq_poly([1]), flint.fmpq_poly([0])
+    for _ in range(depth):
+        v = v * g + step * x
+        x = x + v
+    return x
+
+
+def _slope(phi: Any, root: Any, n: int, lib: Any) -> Any:
+    """sin²(phi) d psi/d phi, up to gamma^{N/2}; its roots in (0, pi) are the critical points."""
+    rise = (n + 1) * lib.cos((n + 1) * phi) - root * n * lib.cos(n * phi)
+    height = lib.sin((n + 1) * phi) - root * lib.sin(n * phi)
+    return rise * lib.sin(phi) - height * lib.cos(phi)
+
+
+class _Balls:
+    """cos and sin of balls, in the manner of a module."""
+
+    @staticmethod
+    def cos(x: flint.arb) -> flint.arb:
+        return x.cos()
+
+    @staticmethod
+    def sin(x: flint.arb) -> flint.arb:
+        return x.sin()
+
+
+@lru_cache(maxsize=64)
+def _critical_angles(gamma: Fraction, depth: int) -> tuple[float, ...]:
+    """The N - 1 critical angles in double precision, from sign changes on a fine grid."""
+    root, points = math.sqrt(gamma), 16 * depth
+    while True:
+        grid = np.linspace(0, math.pi, points + 1)[1:-1]
+        slope = _slope(grid, root, depth, np)
+        change = np.flatnonzero(np.sign(slope[1:]) != np.sign(slope[:-1]))
+        if len(change) == depth - 1:
+            break
+        points *= 4
+    low, high = grid[change], grid[change + 1]
+    sign = np.sign(_slope(low, root, depth, np))
+    for _ in range(60):
+        middle = (low + high) / 2
+        same = np.sign(_slope(middle, root, depth, np)) == sign
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return tuple(((low + high) / 2).tolist())
+
+
+@lru_cache(maxsize=256)
+def _minimisers(gamma: Fraction, depth: int, precision: int) -> tuple[flint.arb, ...]:
+    """Balls around the critical angles, one or more, of which one is the minimiser.
+
+    All N - 1 critical points are enclosed at 64 bits, in disjoint balls, so that none is missed;
+    those whose value cannot be the least are dropped before the rest are refined.
+    """
+    coarse = [_enclose(gamma, depth, start, 64) for start in _critical_angles(gamma, depth)]
+    assert all(a < b for a, b in pairwise(coarse))
+    values = [_psi(phi, gamma, depth, 64) for phi in coarse]
+    best = min(range(len(values)), key=lambda i: float(values[i].mid()))
+    kept = [i for i in range(len(values)) if not values[i] > values[best]]
+    kept.sort(key=lambda i: i != best)
+    if precision <= 64:
+        return tuple(coarse[i] for i in kept)
+    return tuple(_enclose(gamma, depth, float(coarse[i].mid()), precision) for i in kept)
+
+
+def _enclose(gamma: Fraction, depth: int, start: float, precision: int) -> flint.arb:
+    import flint
+    import mpmath
+
+    def numerical(phi: Any) -> Any:
+        root = mpmath.sqrt(mpmath.mpf(gamma.numerator) / gamma.denominator)
+        return _slope(phi, root, depth, mpmath)
+
+    def rigorous(phi: flint.arb) -> flint.arb:
+        root = flint.arb(flint.fmpq(gamma.numerator, gamma.denominator)).sqrt()
+        return _slope(phi, root, depth, _Balls)
+
+    return enclose_root(numerical, rigorous, start, precision, spread=1e-9 / depth)
+
+
+def _psi(phi: flint.arb, gamma: Fraction, depth: int, precision: int) -> flint.arb:
+    import flint
+
+    with flint.ctx.workprec(precision):
+        g = flint.arb(flint.fmpq(gamma.numerator, gamma.denominator))
+        height = ((depth + 1) * phi).sin() - g.sqrt() * (depth * phi).sin()
+        return g ** (depth // 2) * height / phi.sin()
+
+
+def _z_of(phi: flint.arb, gamma: Fraction) -> flint.arb:
+    import flint
+
+    g = flint.arb(flint.fmpq(gamma.numerator, gamma.denominator))
+    return (2 * g.sqrt() * phi.cos() - 1 - g) / (1 - g)

@@ -1,0 +1,105 @@
+"""Preimages of psi: the real branch above the threshold, and its continuation off the real line.
+
+psi(0) = 1, and psi increases from its rightmost critical point on. The inverse of that branch is
+continued along paths in the upper half plane, where a flow with real critical points has no
+critical value: to non-real mu, and to real mu below the threshold, which it reaches from above. It
+is real on the real line above the rightmost critical value, so that conj(f(mu)) = f(conj(mu)).
+
+A step of the continuation is a fraction of the estimate |psi'|²/(2 |psi''|) of the distance to the
+nearest branch point, which is exact where psi is a quadratic; Newton's method corrects it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from odemom.errors import UndecidedError
+from odemom.flows.power_series import middle, series_length
+
+if TYPE_CHECKING:
+    import flint
+
+__all__ = ["PRECISION", "follow", "newton", "reach_of"]
+
+PRECISION = 128
+FRACTION = 0.25
+SMALLEST_STEP = 1e-9
+LARGEST_COUNT = 50_000
+
+Series = Callable[[Any, int], Any]
+
+
+def follow(
+    series: Series, z: flint.acb, path: list[flint.acb], *, until_blocked: bool = False
+) -> flint.acb | None:
+    """The preimage at the end of a path of values that begins at psi(z).
+
+    Parameters
+    ----------
+    series : callable
+        (z, length) -> psi(z + t) as a power series.
+    z : acb
+    path : list of acb
+        The corners; the first is psi(z).
+    until_blocked : bool
+        Return None where a branch point lies on the path, to 1e-9 of the values there.
+
+    Returns
+    -------
+    acb or None
+    """
+    import flint
+
+    mu = path[0]
+    with series_length(3, PRECISION):
+        for target in path[1:]:
+            for _ in range(LARGEST_COUNT):
+                c0, c1, c2 = _three(series, z)
+                z = middle(z - (c0 - mu) / c1)
+                left = target - mu
+                if left == 0:
+                    break
+                allowed = FRACTION * reach_of(c1, c2)
+                size = abs(left).mid()
+                if until_blocked and allowed < SMALLEST_STEP * min(size, 1 + abs(mu).mid()):
+                    return None
+                step = left if allowed > size else middle(left * (allowed / size))
+                mu = target if allowed > size else middle(mu + step)
+                z = middle(z + step / c1 - c2 * step**2 / c1**3)
+            else:
+                raise UndecidedError(
+                    f"no preimage of {complex(target):.6g} was reached in {LARGEST_COUNT} steps."
+                )
+        return newton(series, z, flint.acb(path[-1]))
+
+
+def newton(series: Series, z: flint.acb, mu: flint.acb) -> flint.acb:
+    """Newton's method for psi(z) = mu from a point near, to the working precision."""
+    import flint
+
+    tiny = flint.arb(2) ** (24 - flint.ctx.prec)
+    with series_length(2):
+        for _ in range(60):
+            c0, c1 = _coefficients(series(z, 2), 2)
+            step = middle((c0 - mu) / c1)
+            z = middle(z - step)
+            if abs(step).mid() <= tiny * (1 + abs(z).mid()):
+                break
+        return z
+
+
+def reach_of(c1: flint.acb, c2: flint.acb) -> flint.arb:
+    """|psi'|²/(2 |psi''|), the distance to the critical value if psi is a quadratic."""
+    import flint
+
+    size = abs(4 * c2).mid()
+    return flint.arb("inf") if size == 0 else (abs(c1).mid() ** 2 / size).mid()
+
+
+def _three(series: Series, z: flint.acb) -> list[flint.acb]:
+    return _coefficients(series(z, 3), 3)
+
+
+def _coefficients(psi: flint.acb_series, count: int) -> list[flint.acb]:
+    return [middle(psi[i]) for i in range(count)]

@@ -1,0 +1,182 @@
+"""Calling a function a second time so that it computes the same bits, and moves nothing twice.
+
+A function's value may depend on more than its arguments: the random state, autocast, buffers
+that it moves itself. `FunctionCall` records these at the first call and puts them back for the
+second. What cannot be put back (a counter in Python, a random generator of the function's own) is
+found by the checksum that the caller keeps, as `torch.utils.checkpoint` finds it by metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase  # the common base of all batch norms
+
+__all__ = ["Autocast", "FunctionCall", "RandomStates", "buffers_put_aside", "swapped"]
+
+Slot = tuple[nn.Module, str]
+
+
+@dataclass(frozen=True)
+class Autocast:
+    """The autocast states in force at a call."""
+
+    states: tuple[tuple[str, bool, torch.dtype], ...]
+    cache: bool
+
+    @classmethod
+    def current(cls, device: torch.device) -> Autocast:
+        """Those of the CPU and of ``device``."""
+        kinds = dict.fromkeys(("cpu", device.type))
+        states = tuple(
+            (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
+            for kind in kinds
+            if torch.amp.is_autocast_available(kind)
+        )
+        return cls(states, torch.is_autocast_cache_enabled())
+
+    @property
+    def enabled(self) -> bool:
+        """Whether any is on."""
+        return any(on for _, on, _ in self.states)
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Put them in force."""
+        with ExitStack() as stack:
+            for kind, on, dtype in self.states:
+                stack.enter_context(
+                    torch.autocast(kind, dtype=dtype, enabled=on, cache_enabled=self.cache)
+                )
+            yield
+
+
+@dataclass(frozen=True)
+class RandomStates:
+    """The states of the random generators of the CPU and of one device."""
+
+    device: torch.device
+    cpu: Tensor
+    accelerator: Tensor | None
+
+    @classmethod
+    def current(cls, device: torch.device) -> RandomStates:
+        """A copy of the states now."""
+        accelerator = None
+        if device.type not in ("cpu", "meta"):
+            accelerator = torch.get_device_module(device).get_rng_state(device)
+        return cls(device, torch.get_rng_state(), accelerator)
+
+    def equals(self, other: RandomStates) -> bool:
+        """Whether nothing was drawn between the two."""
+        if not torch.equal(self.cpu, other.cpu):
+            return False
+        if self.accelerator is None or other.accelerator is None:
+            return self.accelerator is other.accelerator
+        return torch.equal(self.accelerator, other.accelerator)
+
+    def _set(self) -> None:
+        torch.set_rng_state(self.cpu)
+        if self.accelerator is not None:
+            module = torch.get_device_module(self.device)
+            module.set_rng_state(self.accelerator, self.device)
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Put them back, and on leaving those that were in force before."""
+        before = RandomStates.current(self.device)
+        self._set()
+        try:
+            yield
+        finally:
+            before._set()
+
+
+@contextmanager
+def swapped(tensors: dict[Slot, Tensor | None], place: str) -> Iterator[None]:
+    """Exchange entries of modules' ``_parameters`` or ``_buffers`` (``place``) for a while."""
+    before = {}
+    try:
+        for (module, name), tensor in tensors.items():
+            before[module, name] = getattr(module, place)[name]
+            getattr(module, place)[name] = tensor
+        yield
+    finally:
+        for (module, name), tensor in before.items():
+            getattr(module, place)[name] = tensor
+
+
+def buffer_slots(module: nn.Module) -> list[Slot]:
+    """Where the buffers are that a call may move: those of a batch norm only when it trains."""
+    return [
+        (part, name)
+        for part in module.modules()
+        if not isinstance(part, _NormBase) or (part.training and part.track_running_stats)
+        for name, buffer in part._buffers.items()
+        if buffer is not None
+    ]
+
+
+@contextmanager
+def buffers_put_aside(module: nn.Module) -> Iterator[None]:
+    """Let calls of ``module`` move copies of its buffers, which are then forgotten."""
+    slots = buffer_slots(module)
+    copies: dict[Slot, Tensor | None] = {(m, name): _copy(m._buffers[name]) for m, name in slots}
+    with swapped(copies, "_buffers"):
+        yield
+
+
+def _copy(buffer: Tensor | None) -> Tensor:
+    assert buffer is not None
+    return buffer.detach().clone()
+
+
+@dataclass
+class FunctionCall:
+    """One call of one function, to be made again.
+
+    Attributes
+    ----------
+    before, after : RandomStates
+        Around the call; one object if it drew nothing.
+    buffers : dict
+        The values, before the call, of the buffers that it moved. Batch norms are left out: in
+        training their values do not depend on their buffers.
+    """
+
+    before: RandomStates
+    after: RandomStates
+    buffers: dict[Slot, Tensor | None] = field(default_factory=dict)
+
+    @classmethod
+    @contextmanager
+    def recording(cls, function: nn.Module, random: RandomStates) -> Iterator[FunctionCall]:
+        """Record the call made inside; ``random`` is the state before it."""
+        call = cls(random, random)
+        slots = [s for s in buffer_slots(function) if not isinstance(s[0], _NormBase)]
+        copies = {(m, name): (m._buffers[name], _copy(m._buffers[name])) for m, name in slots}
+        versions = {slot: was._version for slot, (was, _) in copies.items() if was is not None}
+        yield call
+        for (module, name), (was, copy) in copies.items():
+            now = module._buffers.get(name)
+            if now is not was or (now is not None and now._version != versions[module, name]):
+                call.buffers[module, name] = copy
+        state = RandomStates.current(random.device)
+        if not state.equals(random):
+            call.after = state
+
+    @contextmanager
+    def again(self, function: nn.Module, parameters: dict[Slot, Tensor | None]) -> Iterator[None]:
+        """Put everything back, and ``parameters`` in their places, for the call made inside."""
+        fresh: dict[Slot, Tensor | None] = {s: _copy(b) for s, b in self.buffers.items()}
+        with ExitStack() as stack:
+            stack.enter_context(buffers_put_aside(function))
+            stack.enter_context(swapped(fresh, "_buffers"))
+            stack.enter_context(swapped(parameters, "_parameters"))
+            if self.after is not self.before:
+                stack.enter_context(self.before.again())
+            yield

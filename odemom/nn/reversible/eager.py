@@ -1,0 +1,146 @@
+"""The integer work of one momentum layer in PyTorch operations: the reference, for any device.
+
+`native` (C) and `triton_kernels` (CUDA) do the same in one pass, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["LayerConstants", "advance", "expose", "retreat"]
+
+CPU_CHUNK = 1 << 16
+"""Elements at a time on the CPU, so that temporaries stay in its cache."""
+
+LARGEST_INCREMENT = float(2**61)
+"""In units. It leaves room for sums: |v| < 2^62 and |w| <= 2^61 cannot wrap a 64-bit integer."""
+
+LOST = 9.0e18
+"""Stands for an increment outside the range; larger than any value inside it."""
+
+
+@dataclass(frozen=True)
+class LayerConstants:
+    """What one layer needs besides its tensors.
+
+    Attributes
+    ----------
+    n, d : int
+        gamma = n/d.
+    before, after : int
+        Radices of the information buffer before and after the layer; unused when n = d.
+    scale : float
+        (1 - gamma) over the unit of the fixed point.
+    unit : float
+        A power of two.
+    """
+
+    n: int
+    d: int
+    before: int
+    after: int
+    scale: float
+    unit: float
+
+
+class _Scratch:
+    """Memory for the temporaries of one piece, allocated once a call."""
+
+    def __init__(self, size: int, device: torch.device) -> None:
+        self.step = min(size, CPU_CHUNK) if device.type == "cpu" else size
+        self.size = size
+        self.integers = torch.empty(3, self.step, dtype=torch.int64, device=device)
+        self.reals = torch.empty(2, self.step, dtype=torch.float64, device=device)
+        self.flags = torch.empty(self.step, dtype=torch.bool, device=device)
+
+    def pieces(self) -> Iterator[tuple[slice, slice]]:
+        """Where the pieces are, and the part of the scratch that each needs."""
+        for first in range(0, self.size, max(self.step, 1)):
+            last = min(first + self.step, self.size)
+            yield slice(first, last), slice(0, last - first)
+
+    def increment(self, f: Tensor, scale: float, part: slice) -> Tensor:
+        """(1 - gamma) f in units, and `LOST` where it is not finite or does not fit."""
+        real, size, misfit = self.reals[0, part], self.reals[1, part], self.flags[part]
+        torch.abs(real.copy_(f).mul_(scale).round_(), out=size)
+        torch.le(size, LARGEST_INCREMENT, out=misfit).logical_not_()  # true for nan
+        return self.integers[0, part].copy_(real.masked_fill_(misfit, LOST))
+
+    def weighted_sum(self, v: Tensor, first: int, part: slice) -> Tensor:
+        """The sum of v_j (2j + 1), j counted from ``first``."""
+        weight = self.integers[1, part]
+        torch.arange(2 * first + 1, 2 * (first + v.numel()) + 1, 2, out=weight)
+        return weight.mul_(v).sum()
+
+
+def advance(
+    x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
+) -> Tensor:
+    """V <- gamma v + (1 - gamma) f, x <- x + v in place, and x as floats into ``out``.
+
+    Parameters
+    ----------
+    x, v : Tensor of int64, shape (size,)
+    word : Tensor of int64, shape (size,), or None when gamma = 1
+    f, out : Tensor of float32 or float64, shape (size,)
+    c : LayerConstants
+
+    Returns
+    -------
+    Tensor of int64, shape (2,)
+        The checksum of v before the layer (the sum of v_j (2j + 1) modulo 2^64), and the largest
+        magnitude of increments and of the state after it (9e18 if an increment did not fit).
+    """
+    checksum = torch.zeros((), dtype=torch.int64, device=x.device)
+    peak = torch.zeros((), dtype=torch.int64, device=x.device)
+    scratch = _Scratch(x.numel(), x.device)
+    for piece, part in scratch.pieces():
+        xs, vs = x[piece], v[piece]
+        checksum += scratch.weighted_sum(vs, piece.start, part)
+        if word is not None:
+            q, s = scratch.integers[1:, part]
+            torch.div(vs, c.d, rounding_mode="floor", out=q)
+            joint = vs.sub_(q, alpha=c.d).mul_(c.before).add_(word[piece])
+            torch.div(joint, c.after, rounding_mode="floor", out=s)
+            torch.sub(joint, s, alpha=c.after, out=word[piece])
+            torch.add(s, q, alpha=c.n, out=vs)
+        w = scratch.increment(f[piece], c.scale, part)
+        vs.add_(w)
+        xs.add_(vs)
+        out[piece].copy_(xs).mul_(c.unit)
+        for bound in (*torch.aminmax(w), *torch.aminmax(vs), *torch.aminmax(xs)):
+            peak = torch.maximum(peak, bound.abs())
+    return torch.stack((checksum, peak))
+
+
+def expose(x: Tensor, v: Tensor, out: Tensor, unit: float) -> None:
+    """Undo x <- x + v in place, and write x as floats into ``out``."""
+    out.copy_(x.sub_(v)).mul_(unit)
+
+
+def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
+    """Undo v <- gamma v + (1 - gamma) f in place, buffer included.
+
+    Returns
+    -------
+    Tensor of int64, shape (1,)
+        The checksum of the velocity recovered.
+    """
+    checksum = torch.zeros(1, dtype=torch.int64, device=v.device)
+    scratch = _Scratch(v.numel(), v.device)
+    for piece, part in scratch.pieces():
+        vs = v[piece]
+        vs.sub_(scratch.increment(f[piece], c.scale, part))
+        if word is not None:
+            q, r = scratch.integers[1:, part]
+            torch.div(vs, c.n, rounding_mode="floor", out=q)
+            joint = vs.sub_(q, alpha=c.n).mul_(c.after).add_(word[piece])
+            torch.div(joint, c.before, rounding_mode="floor", out=r)
+            torch.sub(joint, r, alpha=c.before, out=word[piece])
+            torch.add(r, q, alpha=c.d, out=vs)
+        checksum += scratch.weighted_sum(vs, piece.start, part)
+    return checksum

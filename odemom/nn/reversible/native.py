@@ -1,0 +1,154 @@
+"""The same work on the CPU in one pass: ``step.c``, compiled at first use with the system's cc.
+
+The library is kept in ``$ODEMOM_CACHE`` (or ``$XDG_CACHE_HOME/odemom``, ``~/.cache/odemom``) under
+a name that hashes the source, the compiler and the processor. OpenMP is not linked: its symbols
+resolve to the runtime that PyTorch has already loaded, so that both share its threads and
+`torch.set_num_threads`. Where that fails, a build with one thread is taken.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from odemom.nn.reversible.eager import LayerConstants
+
+__all__ = ["advance", "available", "expose", "library", "retreat"]
+
+SOURCE = Path(__file__).with_name("step.c")
+BASE = ("-O3", "-fPIC", "-fwrapv", "-ffp-contract=off", "-fno-trapping-math")
+BUILDS = (
+    ("-march=native", "-mprefer-vector-width=512", "-fopenmp"),
+    ("-march=native", "-fopenmp"),
+    ("-fopenmp",),
+    ("-march=native",),
+    (),
+)
+NAMES = {torch.float32: "f32", torch.float64: "f64"}
+
+
+def cache_directory() -> Path:
+    """Where compiled libraries are kept."""
+    if "ODEMOM_CACHE" in os.environ:
+        return Path(os.environ["ODEMOM_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "odemom"
+
+
+def compiler() -> str | None:
+    """The path of the C compiler: ``$CC``, else cc, gcc or clang."""
+    names = (os.environ.get("CC", ""), "cc", "gcc", "clang")
+    return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def _build(cc: str, flags: tuple[str, ...], target: Path) -> None:
+    """Compile to ``target``, whole or not at all, whoever else is building it."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        made, shared = Path(folder) / "step.o", Path(folder) / "step.so"
+        subprocess.run([cc, *BASE, *flags, "-c", str(SOURCE), "-o", str(made)], **_QUIET)
+        # Without -fopenmp here, no second OpenMP runtime comes in.
+        subprocess.run([cc, "-shared", str(made), "-o", str(shared), "-lm"], **_QUIET)
+        os.replace(shared, target)
+
+
+_QUIET = {"check": True, "capture_output": True, "timeout": 120}
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The loaded library; None where there is no compiler or nothing that it builds is right."""
+    cc = compiler()
+    if cc is None:
+        return None
+    directory = cache_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        version = subprocess.run([cc, "--version"], **_QUIET).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    for flags in BUILDS:
+        key = b"\0".join(
+            [SOURCE.read_bytes(), version, repr(BASE + flags).encode(), _processor().encode()]
+        )
+        target = directory / f"step-{hashlib.sha256(key).hexdigest()[:24]}.so"
+        try:
+            if not target.exists():
+                _build(cc, flags, target)
+            return _declared(ctypes.CDLL(str(target)))
+        except (OSError, subprocess.SubprocessError):
+            continue
+    return None
+
+
+def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
+    size, pointer, real = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
+    for name in NAMES.values():
+        step = [size] * 4
+        getattr(lib, f"{name}_advance").argtypes = [
+            size,
+            *[pointer] * 5,
+            *step,
+            real,
+            real,
+            pointer,
+        ]
+        getattr(lib, f"{name}_expose").argtypes = [size, *[pointer] * 3, real]
+        getattr(lib, f"{name}_retreat").argtypes = [size, *[pointer] * 3, *step, real, pointer]
+    return lib
+
+
+def available() -> bool:
+    """Whether the compiled path can be used."""
+    return library() is not None
+
+
+def _entry(operation: str, dtype: torch.dtype):
+    lib = library()
+    assert lib is not None
+    return getattr(lib, f"{NAMES[dtype]}_{operation}")
+
+
+def advance(
+    x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
+) -> Tensor:
+    """As `eager.advance`."""
+    stats = torch.empty(2, dtype=torch.int64)
+    _entry("advance", f.dtype)(
+        x.numel(), x.data_ptr(), v.data_ptr(), 0 if word is None else word.data_ptr(),
+        f.data_ptr(), out.data_ptr(), c.n, c.d, c.before, c.after, c.scale, c.unit,
+        stats.data_ptr(),
+    )  # fmt: skip
+    return stats
+
+
+def expose(x: Tensor, v: Tensor, out: Tensor, unit: float) -> None:
+    """As `eager.expose`."""
+    _entry("expose", out.dtype)(x.numel(), x.data_ptr(), v.data_ptr(), out.data_ptr(), unit)
+
+
+def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
+    """As `eager.retreat`."""
+    checksum = torch.empty(1, dtype=torch.int64)
+    _entry("retreat", f.dtype)(
+        v.numel(), v.data_ptr(), 0 if word is None else word.data_ptr(), f.data_ptr(),
+        c.n, c.d, c.before, c.after, c.scale, checksum.data_ptr(),
+    )  # fmt: skip
+    return checksum

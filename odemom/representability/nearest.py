@@ -1,0 +1,182 @@
+"""A representable matrix near one that is not, with its distance and a bound that none is nearer.
+
+An obstructed real eigenvalue can be lifted above the threshold, or two of them can be brought
+together and turned into a conjugate pair. From the least eigenvalue on, the first 2 j are paired
+with their neighbours and the others below the threshold are lifted; the best j is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from odemom.checks import as_float_matrices
+from odemom.flows.base import RealImage
+from odemom.flows.psi import flow_of
+from odemom.representability.analyze import is_representable
+from odemom.representability.floating import (
+    SchurForm,
+    as_tolerance,
+    certain_verdict,
+    in_range,
+)
+
+__all__ = ["Nearest", "nearest_representable"]
+
+# How far, relative to ||D||, eigenvalues are moved beyond the edge of the representable set, so
+# that the result is representable for certain and not only on the edge.
+MARGIN = 1e-9
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A representable matrix near D.
+
+    Attributes
+    ----------
+    matrix : ndarray of float64, shape (d, d)
+    distance : float
+        ||matrix - D||_2.
+    lower_bound : float
+        No real matrix nearer to D than this is representable (to roundoff).
+    optimal : bool
+        Whether the two agree to 1e-6 ||D||; they do for normal D whose complex eigenvalues keep
+        away from the obstructed real ones. Otherwise ``distance`` is an upper bound of the least.
+    """
+
+    matrix: np.ndarray
+    distance: float
+    lower_bound: float
+    optimal: bool
+
+
+def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
+    """A matrix near D that the flow represents.
+
+    Parameters
+    ----------
+    D : array_like of real numbers, shape (d, d)
+        Exact numbers are rounded to double precision.
+    eps : number or str in [0, inf], or Flow
+    tol : float in (0, 1), optional
+        See `odemom.analyze`.
+
+    Returns
+    -------
+    Nearest
+        D itself, at distance 0, if it is representable. Otherwise the matrix lies 1e-9 ||D|| inside
+        the representable set.
+
+    Raises
+    ------
+    InvalidInputError
+        If D is not one finite, real, square, non-empty matrix, or an argument is outside its
+        domain.
+
+    Examples
+    --------
+    >>> import numpy as np, odemom
+    >>> near = odemom.nearest_representable(np.diag([-1.0, 2.0]), "inf", tol=1e-6)
+    >>> near.distance                       # -1 is taken, at a critical point
+    0.0
+    >>> near = odemom.nearest_representable(np.diag([-3.0, -2.0, 1.0]), 0.5)
+    >>> round(near.distance, 6), near.optimal     # -3 and -2 meet half-way
+    (0.5, True)
+    """
+    matrix = as_float_matrices(D, "D", stacks=False)
+    flow = flow_of(eps)
+    if is_representable(matrix, flow, tol=tol):
+        return Nearest(matrix, 0.0, 0.0, True)
+    form = SchurForm.of(in_range(matrix))
+    image = flow.real_image
+    margin = max(MARGIN * form.norm, MARGIN * (form.norm == 0))
+    candidates = _candidates(matrix, image, margin)
+    valid = [x for x in candidates if is_representable(x, flow, tol=tol)]
+    best = min(valid, key=lambda x: float(np.linalg.norm(x - matrix, 2)))
+    distance = float(np.linalg.norm(best - matrix, 2))
+    bound = _lower_bound(form, image, distance, as_tolerance(tol, D, matrix) * form.norm)
+    return Nearest(best, distance, bound, distance - bound <= 1e-6 * max(form.norm, distance))
+
+
+def _candidates(matrix: np.ndarray, image: RealImage, margin: float) -> list[np.ndarray]:
+    """For every number of pairs the matrix that results."""
+    assert image.threshold is not None  # otherwise every matrix is representable
+    t = image.threshold.value
+    factors: Any = scipy.linalg.schur(matrix, output="real")
+    schur, q = factors
+    results = []
+    while True:
+        lifted = _lifted(schur, t, image, margin)
+        results.append(q @ lifted @ q.T)
+        pair = _lowest_real(schur, t)
+        if pair is None:
+            return results
+        schur, q = _paired(schur, q, *pair, margin)
+
+
+def _lifted(schur: np.ndarray, t: float, image: RealImage, margin: float) -> np.ndarray:
+    """With the real eigenvalues below t moved just above it; at 0 only off 0 for odd powers."""
+    lifted = schur.copy()
+    for i in _real_positions(schur):
+        value = schur[i, i]
+        if image.below.kind == "regular":
+            if abs(value - t) < margin:
+                lifted[i, i] = t + (margin if value >= t else -margin)
+        elif value < t + margin:
+            lifted[i, i] = t + margin
+    return lifted
+
+
+def _real_positions(schur: np.ndarray) -> list[int]:
+    coupled = np.diag(schur, -1) != 0
+    real = np.ones(len(schur), dtype=bool)
+    real[:-1] &= ~coupled
+    real[1:] &= ~coupled
+    return np.flatnonzero(real).tolist()
+
+
+def _lowest_real(schur: np.ndarray, t: float) -> tuple[int, int] | None:
+    """The positions of the two least real eigenvalues, if the lower one is below t."""
+    positions = sorted(_real_positions(schur), key=lambda i: schur[i, i])
+    if len(positions) < 2 or schur[positions[0], positions[0]] >= t:
+        return None
+    first, second = sorted(positions[:2])
+    return first, second
+
+
+def _paired(
+    schur: np.ndarray, q: np.ndarray, first: int, second: int, margin: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bring two real eigenvalues next to each other and turn them into a conjugate pair.
+
+    In [[x, c], [0, y]] that takes a lower left entry b with b c < -(x - y)²/4; where c is too small
+    for that to be cheap, both move to their mean and the block becomes almost a rotation.
+    """
+    trexc: Any = scipy.linalg.get_lapack_funcs("trexc", (schur,))
+    schur, q, _ = trexc(schur, q, second + 1, first + 2)
+    i, j = first, first + 1
+    x, y, c = schur[i, i], schur[j, j], schur[i, j]
+    half = abs(x - y) / 2
+    paired = schur.copy()
+    if abs(c) > max(half, margin):
+        paired[j, i] = -(half**2 / c) - np.sign(c) * margin
+    else:
+        paired[i, i] = paired[j, j] = (x + y) / 2
+        paired[i, j] = c if abs(c) > margin else margin
+        paired[j, i] = -np.sign(paired[i, j]) * margin
+    return paired, q
+
+
+def _lower_bound(form: SchurForm, image: RealImage, upper: float, start: float) -> float:
+    """The distance, to 1e-7 relative, within which all matrices are certainly obstructed."""
+    if certain_verdict(form, image, start) is not False:
+        return 0.0
+    low, high = start, upper
+    while high - low > 1e-7 * upper:
+        middle = (low + high) / 2
+        obstructed = certain_verdict(form, image, middle) is False
+        low, high = (middle, high) if obstructed else (low, middle)
+    return low

@@ -1,0 +1,185 @@
+"""Stability of fixed points: spectra of the Jacobians of RevNets, ResNets and Momentum ResNets.
+
+Proposition 1 of Sander et al. (2021): RevNets have no attracting fixed point, Momentum ResNets do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from odemom.checks import as_array, as_float_matrices, as_number, expect, invalid, shown
+
+__all__ = ["momentum_spectrum", "resnet_spectrum", "revnet_jacobian", "revnet_spectrum"]
+
+
+def revnet_jacobian(A: Any, B: Any) -> np.ndarray:
+    """The Jacobian [[I, A], [B, I + B A]] of a reversible block at a fixed point.
+
+    The block maps x to x + F(y), then y to y + G(x); A and B are the Jacobians of F and G.
+
+    Parameters
+    ----------
+    A : array_like of real numbers, shape (p, q)
+    B : array_like of real numbers, shape (q, p)
+
+    Returns
+    -------
+    ndarray of float64, shape (p + q, p + q)
+
+    Raises
+    ------
+    InvalidInputError
+        If the arguments are not finite real matrices of such shapes.
+
+    References
+    ----------
+    Sander et al. 2021, Proposition 1.
+
+    Examples
+    --------
+    >>> revnet_jacobian([[2.0]], [[3.0]]).tolist()
+    [[1.0, 2.0], [3.0, 7.0]]
+    """
+    a, b = _pair(A, B)
+    return np.block([[np.eye(len(a)), a], [b, np.eye(len(b)) + b @ a]])
+
+
+def revnet_spectrum(A: Any, B: Any) -> np.ndarray:
+    """The eigenvalues of `revnet_jacobian`: (lam - 1)² = mu lam for the mu in Sp(B A).
+
+    They come in reciprocal pairs, so with A and B invertible one of them has |lam| >= 1 and is not
+    1: the fixed point is never attracting.
+
+    Parameters
+    ----------
+    A : array_like of real numbers, shape (p, q)
+    B : array_like of real numbers, shape (q, p)
+
+    Returns
+    -------
+    ndarray of complex128, shape (p + q,)
+        Each larger eigenvalue, then its reciprocal; last |p - q| ones.
+
+    Raises
+    ------
+    InvalidInputError
+        If the arguments are not finite real matrices of such shapes.
+
+    References
+    ----------
+    Sander et al. 2021, Proposition 1.
+
+    Examples
+    --------
+    >>> revnet_spectrum([[0.5]], [[1.0]]).real.tolist()
+    [2.0, 0.5]
+    """
+    a, b = _pair(A, B)
+    smaller = b @ a if len(b) <= len(a) else a @ b  # the other one has only zeros besides
+    mu = np.linalg.eigvals(smaller).astype(np.complex128)
+    large, small = _roots(2 + mu, np.ones_like(mu))
+    ones = np.ones(abs(len(a) - len(b)), dtype=np.complex128)
+    return np.concatenate([np.stack([large, small], axis=-1).ravel(), ones])
+
+
+def resnet_spectrum(K: Any) -> np.ndarray:
+    """The eigenvalues 1 + kappa of the Jacobian I + K of a residual layer, kappa in Sp(K).
+
+    Parameters
+    ----------
+    K : array_like of real numbers, shape (..., d, d)
+        The Jacobian of the residual function at a fixed point.
+
+    Returns
+    -------
+    ndarray of complex128, shape (..., d)
+
+    Raises
+    ------
+    InvalidInputError
+        If K is not a finite real square matrix, or a stack of them.
+
+    References
+    ----------
+    Sander et al. 2021, Proposition 1.
+
+    Examples
+    --------
+    >>> resnet_spectrum([[-0.5]]).real.tolist()
+    [0.5]
+    """
+    return 1 + np.linalg.eigvals(as_float_matrices(K, "K")).astype(np.complex128)
+
+
+def momentum_spectrum(K: Any, gamma: Any) -> np.ndarray:
+    """The eigenvalues of a Momentum ResNet layer at a fixed point.
+
+    (lam - 1)(lam - gamma) = lam (1 - gamma) kappa for the kappa in Sp(K). For gamma < 1 the fixed
+    point is attracting where kappa lies inside an ellipse-like region that meets the real line in
+    -2 (1 + gamma)/(1 - gamma) < kappa < 0.
+
+    Parameters
+    ----------
+    K : array_like of real numbers, shape (..., d, d)
+        The Jacobian of the residual function at a fixed point.
+    gamma : number
+        The momentum, in [0, 1].
+
+    Returns
+    -------
+    ndarray of complex128, shape (..., 2 d)
+        Of each kappa the eigenvalue of larger modulus, then gamma over it.
+
+    Raises
+    ------
+    InvalidInputError
+        If K is not a finite real square matrix, or a stack, or ``gamma`` is not in [0, 1].
+
+    References
+    ----------
+    Sander et al. 2021, Proposition 1.
+
+    Examples
+    --------
+    >>> momentum_spectrum([[-1.0]], 0.5).real.round(12).tolist()
+    [0.5, 0.5]
+    """
+    expected = "a number in [0, 1]"
+    value = as_number(gamma, "gamma", expected)
+    expect(0 <= value <= 1, "gamma", got=shown(gamma), expected=expected)
+    g = float(value)
+    kappa = np.linalg.eigvals(as_float_matrices(K, "K")).astype(np.complex128)
+    large, small = _roots(1 + g + (1 - g) * kappa, np.full_like(kappa, g))
+    return np.stack([large, small], axis=-1).reshape(*kappa.shape[:-1], -1)
+
+
+def _roots(total: np.ndarray, product: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The roots of lam² - total lam + product: the larger without cancellation, then the other."""
+    root = np.sqrt(total**2 - 4 * product)
+    sign = np.where(np.real(total.conj() * root) >= 0, 1, -1)
+    large = (total + sign * root) / 2
+    small = np.divide(product, large, out=np.zeros_like(large), where=large != 0)
+    return large, small
+
+
+def _pair(A: Any, B: Any) -> tuple[np.ndarray, np.ndarray]:
+    a, b = _matrix(A, "A"), _matrix(B, "B")
+    if a.shape != b.shape[::-1]:
+        raise invalid(
+            "A, B",
+            got=f"shapes {a.shape} and {b.shape}",
+            expected="shapes (p, q) and (q, p)",
+        )
+    return a, b
+
+
+def _matrix(value: Any, name: str) -> np.ndarray:
+    expected = "a finite real matrix"
+    array = as_array(value, name, expected)
+    fits = array.ndim == 2 and array.size > 0 and array.dtype.kind in "iuf"
+    expect(fits, name, got=f"{array.dtype} of shape {array.shape}", expected=expected)
+    array = array.astype(np.float64)
+    expect(np.isfinite(array).all(), name, got="an entry that is not finite", expected=expected)
+    return array

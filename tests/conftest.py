@@ -1,0 +1,28 @@
+"""Settings of every test: hypothesis draws the same examples in every run, without deadlines."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from hypothesis import settings
+
+from odemom import cli
+
+settings.register_profile("odemom", derandomize=True, deadline=None)
+settings.load_profile("odemom")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process: (status, stdout, stderr)."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["odemom", *arguments])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        code = left.value.code
+        return code if isinstance(code, int) else 0 if code is None else 1, *capsys.readouterr()
+
+    return call

@@ -1,0 +1,199 @@
+"""ResNet and MomentumResNet: their functions against their layers, their thresholds against each
+other's definition."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+import sympy
+
+import odemom
+from odemom.flows import MomentumResNet, MomentumThreshold, ResNet
+
+NETS = [
+    (gamma, depth)
+    for gamma in (Fraction(1, 10), Fraction(1, 2), Fraction(9, 10), Fraction(99, 100))
+    for depth in (2, 4, 10, 20)
+]
+
+
+def chebyshev_psi(z, gamma, depth):
+    """The closed form of the table of flows, in mpmath."""
+    root = mpmath.sqrt(mpmath.mpf(gamma.numerator) / gamma.denominator)
+    y = (1 + root**2 + (1 - root**2) * z) / (2 * root)
+    return root**depth * (mpmath.chebyu(depth, y) - root * mpmath.chebyu(depth - 1, y))
+
+
+@pytest.mark.parametrize(("gamma", "depth"), NETS)
+def test_the_layers_compute_the_chebyshev_closed_form(gamma, depth):
+    net = MomentumResNet(gamma, depth)
+    points = np.array([-3.0, -0.5, 0.0, 0.25, 2.0, 1.0 + 2.0j, -1.0 - 0.5j])
+    with mpmath.workdps(40):
+        expected = np.array([complex(chebyshev_psi(mpmath.mpc(z), gamma, depth)) for z in points])
+    # N layers, each with a handful of roundings of numbers at most the majorant at |z|
+    scale = np.abs(net.scalar(np.abs(points)))
+    assert (np.abs(net.scalar(points) - expected) <= 8 * depth * 2.0**-53 * scale).all()
+
+
+@pytest.mark.parametrize("flow", [ResNet(3), MomentumResNet("9/10", 7)])
+def test_matrices_by_layers_agree_with_mpmath_and_with_the_scalar_function(flow):
+    theta = np.random.default_rng(0).standard_normal((4, 4))
+    computed = odemom.psi(theta, flow)
+    reference = np.array(odemom.psi(theta, flow, dps=30).tolist(), dtype=float)
+    np.testing.assert_allclose(computed, reference, atol=1e-13 * np.abs(reference).max())
+    diagonal = np.diag([-1.5, 0.25, 2.0])
+    np.testing.assert_allclose(
+        odemom.psi(diagonal, flow), np.diag(flow.scalar(np.diag(diagonal))), rtol=1e-14
+    )
+
+
+def test_a_deep_momentum_net_tends_to_its_ode():
+    # step h: gamma = 1 - h/eps, theta -> h theta over N = 1/h layers; Euler is of order 1
+    theta, eps = np.array([[0.3, -1.0], [0.7, 0.2]]), 0.5
+    errors = []
+    for depth in (100, 200, 400):
+        h = 1 / depth
+        net = MomentumResNet(1 - h / eps, depth)
+        errors.append(np.abs(net.matrix(h * theta) - odemom.psi(theta, eps)).max())
+    orders = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
+    assert orders == pytest.approx([1, 1], abs=0.05)
+
+
+@pytest.mark.parametrize(("gamma", "depth"), NETS)
+def test_the_threshold_is_the_least_value(gamma, depth):
+    threshold = MomentumThreshold(gamma, depth)
+    least = threshold.value
+    with mpmath.workdps(30):
+        z = mpmath.findroot(
+            lambda x: mpmath.diff(lambda t: chebyshev_psi(t, gamma, depth), x),
+            threshold.minimiser,
+        )
+        assert abs(chebyshev_psi(z, gamma, depth) - least) <= 4e-16 * abs(least)
+    grid = np.linspace(-2 * (1 + gamma) / (1 - gamma), 0.5, 200_001, dtype=float)
+    values = MomentumResNet(gamma, depth).scalar(grid)
+    assert values.min() >= least * (1 + 1e-9)
+    assert values.min() <= least * (1 - 1e-3)
+
+
+def test_the_known_threshold_far_below_the_ode():
+    threshold = MomentumThreshold(Fraction(9, 10), 20)
+    assert threshold.value == pytest.approx(-3.03, abs=0.005)
+    assert threshold.minimiser == pytest.approx(-37.5, abs=0.05)
+    assert threshold.is_artefact
+    assert "artefact" in threshold.describe()
+    assert threshold.value < odemom.lambda_eps(Fraction(10, 20)) - 2
+
+
+def test_enclosures_are_nested_and_contain_the_value():
+    threshold = MomentumThreshold(Fraction(9, 10), 20)
+    fine = threshold.enclosure(400)
+    for precision in (64, 128, 256):
+        coarse = threshold.enclosure(precision)
+        assert coarse.contains(fine)
+        assert float(coarse.rad()) <= 2.0 ** (8 - precision) * abs(threshold.value)
+
+
+def test_at_depth_2_the_threshold_is_rational_and_decided_exactly():
+    net = MomentumResNet("1/2", 2)
+    threshold = net.real_image.threshold
+    assert threshold is not None
+    value = threshold.rational
+    assert value is not None
+    assert value == Fraction(-9, 16)
+    assert float(value) == threshold.value
+    assert odemom.is_representable([[value]], net)
+    assert not odemom.is_representable([[value - Fraction(1, 10**50)]], net)
+    assert odemom.analyze([[value]], net).eigenvalues[0].position == "at"
+    assert not odemom.is_representable([[value, 1], [0, value]], net)
+
+
+def test_an_algebraic_threshold_is_recognised_as_an_eigenvalue():
+    # lambda is a root of the resultant of psi(z) - m and psi'(z) in z
+    net, z, m = MomentumResNet("1/2", 4), sympy.Symbol("z"), sympy.Symbol("m")
+    x, v, half = sympy.Integer(1), sympy.Integer(0), sympy.Rational(1, 2)
+    for _ in range(4):
+        v = sympy.expand(half * v + half * z * x)
+        x = sympy.expand(x + v)
+    factors = sympy.factor_list(sympy.resultant(x - m, sympy.diff(x, z), z), m)[1]
+    value = MomentumThreshold(Fraction(1, 2), 4).value
+    polynomial = min((sympy.Poly(f, m) for f, _ in factors), key=lambda f: abs(f.eval(value)))
+    monic = [Fraction(int(c), int(polynomial.LC())) for c in polynomial.all_coeffs()][1:]
+    d = len(monic)
+    companion = [[Fraction(int(i == j + 1)) for j in range(d)] for i in range(d)]
+    for i in range(d):
+        companion[i][d - 1] = -monic[d - 1 - i]
+    positions = [e.position for e in odemom.analyze(companion, net).eigenvalues]
+    assert positions.count("at") == 1
+    assert "below" not in positions
+
+
+def blocks(*sizes_at):
+    """A block diagonal integer matrix of Jordan blocks (size, eigenvalue)."""
+    d = sum(size for size, _ in sizes_at)
+    rows = [[0] * d for _ in range(d)]
+    start = 0
+    for size, mu in sizes_at:
+        for i in range(size):
+            rows[start + i][start + i] = mu
+            if i + 1 < size:
+                rows[start + i][start + i + 1] = 1
+        start += size
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("depth", "matrix", "representable"),
+    [
+        (1, blocks((2, 0)), True),  # psi(z) = 1 + z is onto and regular
+        (2, blocks((1, 0)), True),
+        (2, blocks((2, 0)), False),  # J_2(0) has no square root
+        (2, blocks((2, 0), (1, 0)), True),
+        (2, blocks((1, -1)), False),
+        (2, blocks((1, -1), (1, -1)), True),
+        (3, blocks((2, -1)), True),  # odd powers are onto and regular off 0
+        (3, blocks((2, 0)), False),
+        (3, blocks((2, 0), (1, 0)), False),
+        (3, blocks((2, 0), (1, 0), (1, 0)), True),
+        (3, blocks((2, 0), (2, 0), (1, 0)), True),
+        (4, blocks((1, 0), (1, 0), (1, 0)), True),
+        (4, blocks((3, 0), (1, 0), (1, 0), (1, 0)), False),
+    ],
+)
+def test_resnets_split_nilpotent_blocks_into_depth_parts(depth, matrix, representable):
+    assert odemom.is_representable(matrix, ResNet(depth)) == representable
+
+
+def test_momentum_nets_of_odd_depth_represent_everything():
+    net = MomentumResNet(0.9, 5)
+    assert odemom.is_representable(blocks((1, -100), (2, -7), (3, 0)), net)
+    assert odemom.is_representable(np.diag([-100.0, 1.0]), net)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ResNet(0),
+        lambda: ResNet(2.0),  # pyright: ignore[reportArgumentType]
+        lambda: ResNet(True),
+        lambda: MomentumResNet(0, 4),
+        lambda: MomentumResNet(1, 4),
+        lambda: MomentumResNet(-0.1, 4),
+        lambda: MomentumResNet(math.nan, 4),
+        lambda: MomentumResNet("a half", 4),
+        lambda: MomentumResNet(0.5, -1),
+    ],
+)
+def test_bad_parameters_are_refused(make):
+    with pytest.raises(odemom.InvalidInputError, match=r"got .*expected"):
+        make()
+
+
+def test_the_nets_describe_their_layers():
+    assert ResNet(3).describe() == "x_(n+1) = x_n + theta x_n, 3 layers"
+    assert "gamma = 9/10, 21 layers" in MomentumResNet("9/10", 21).describe()
+    assert MomentumResNet("9/10", 21).eps == 10

@@ -1,0 +1,58 @@
+"""DistributedDataParallel: two processes have the gradients of one on the whole batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import torch
+
+from odemom.nn import MomentumNet
+from tests.nn.momentum_oracle import error, mlps
+
+WORKER = """
+import os, sys, torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from tests.nn.momentum_oracle import mlps
+from odemom.nn import MomentumNet
+
+rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+torch.set_num_threads(1)
+dist.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=2)
+functions = mlps(10).double()
+functions[3][0].requires_grad_(False)
+net = DistributedDataParallel(MomentumNet(list(functions) + list(functions[:2]), 0.9))
+x = torch.randn(32, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+for _ in range(2):
+    net.zero_grad()
+    net(x[rank::2]).square().mean().backward()
+torch.save([p.grad for p in net.parameters()], out + str(rank))
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_have_the_gradients_of_one(tmp_path):
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
+    store, out = str(tmp_path / "store"), str(tmp_path / "grads")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(rank), store, out], env=env, stderr=subprocess.PIPE
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()[-2000:]
+    functions = mlps(10).double()
+    functions[3][0].requires_grad_(False)
+    net = MomentumNet([*functions, *functions[:2]], 0.9, reversible=False)
+    x = torch.randn(32, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    net(x).square().mean().backward()
+    expected = [p.grad for p in net.parameters()]
+    for rank in range(2):
+        found = torch.load(out + str(rank))
+        assert [g is None for g in found] == [g is None for g in expected]
+        both = [(a, b) for a, b in zip(found, expected, strict=True) if b is not None]
+        assert error([a for a, _ in both], [b for _, b in both]) <= 1e-11

@@ -1,0 +1,138 @@
+"""minimal_eps and maximal_scale, from both sides of what they return."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import odemom
+from odemom.flows import MomentumResNet, ResNet, SecondOrder
+from odemom.representability import AlgebraicNumber
+from tests.oracles import block_matrix, conjugated
+
+F = Fraction
+
+spectra = st.dictionaries(
+    st.sampled_from([F(-2), F(-1), F(-99, 100), F(-1, 2), F(-1, 100), F(0), F(1)]),
+    st.lists(st.integers(1, 3), min_size=1, max_size=2),
+    min_size=1,
+    max_size=2,
+)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "value", "attained"),
+    [
+        ({F(1): [1]}, 0.0, True),
+        ({F(0): [1]}, 0.0, False),  # exp takes no 0, every eps > 0 does
+        ({F(-5): [2, 2]}, 0.0, True),  # paired
+        ({F(-1): [1]}, math.inf, True),  # eps = inf reaches -1, at a critical point
+        ({F(-1): [2]}, math.inf, False),
+        ({F(-1): [2, 1]}, math.inf, True),
+        ({F(-3): [1]}, math.inf, False),
+    ],
+)
+def test_the_ends_of_the_scale(spectrum, value, attained):
+    least = odemom.minimal_eps(block_matrix(spectrum))
+    assert (least.value, least.attained) == (value, attained)
+
+
+@given(spectra, st.integers(0, 2**32 - 1))
+@settings(max_examples=60)
+def test_minimal_eps_is_the_infimum(spectrum, seed):
+    matrix = conjugated(block_matrix(spectrum), np.random.default_rng(seed))
+    least = odemom.minimal_eps(matrix)
+    low, high = least.interval
+    if least.value == math.inf:
+        assert not odemom.is_representable(matrix, 10**9)
+        assert odemom.is_representable(matrix, "inf") == least.attained
+    elif least.value == 0:
+        assert odemom.is_representable(matrix, Fraction(1, 10**6))
+        assert odemom.is_representable(matrix, 0) == least.attained
+    else:
+        assert 0 < high - low <= 1e-15 * high
+        assert not odemom.is_representable(matrix, low)
+        assert odemom.is_representable(matrix, high)
+        assert float(low) <= least.value <= float(high)
+        assert not odemom.is_representable(matrix, 0)
+
+
+def test_an_attained_infimum_tells_split_from_unsplit_blocks():
+    assert odemom.minimal_eps(block_matrix({F(-1, 2): [1]})).attained
+    assert not odemom.minimal_eps(block_matrix({F(-1, 2): [2]})).attained
+
+
+def test_the_least_eigenvalue_decides_irrational_ones_too():
+    # x^2 = 1/2: eigenvalues -+ 0.7071
+    least = odemom.minimal_eps([[0, F(1, 2)], [1, 0]])
+    assert odemom.lambda_eps(least.value) == pytest.approx(-math.sqrt(0.5), rel=1e-14)
+    assert isinstance(least.eigenvalue, AlgebraicNumber)
+    assert float(least.eigenvalue) == pytest.approx(-math.sqrt(0.5))
+
+
+@pytest.mark.parametrize("exponent", [20, 400])
+def test_tiny_eigenvalues_ask_for_a_tiny_eps(exponent):
+    least = odemom.minimal_eps([[F(-1, 10**exponent)]])
+    ratio = odemom.lambda_eps(least.interval[1], dps=20) * 10**exponent
+    assert abs(ratio + 1) < 1e-12
+
+
+@pytest.mark.parametrize("eps", [F(1, 2), 2, "inf", SecondOrder(3, horizon=2)])
+@given(spectra, st.integers(0, 2**32 - 1))
+@settings(max_examples=25)
+def test_maximal_scale_is_the_supremum(eps, spectrum, seed):
+    matrix = conjugated(block_matrix(spectrum), np.random.default_rng(seed))
+    largest = odemom.maximal_scale(matrix, eps)
+    if largest.value == math.inf:
+        scales = [(F(1, 100), True), (F(100), True)]
+    else:
+        low, high = (Fraction(end) for end in largest.interval)
+        margin = F(1, 10**12)
+        scales = [(low * (1 - margin), True), (high * (1 + margin), False)]
+        if low == high:
+            scales.append((low, largest.attained))
+    for scale, expected in scales:
+        scaled = [[scale * x for x in row] for row in matrix]
+        assert odemom.is_representable(scaled, eps) == expected
+
+
+@pytest.mark.parametrize(
+    ("matrix", "flow", "value"),
+    [
+        ([[-1]], 0, 0.0),
+        ([[0]], 0, 0.0),
+        ([[2]], 0, math.inf),
+        ([[-1]], SecondOrder(1, "field"), math.inf),
+        ([[-1]], ResNet(3), math.inf),
+        ([[0, 1], [0, 0]], ResNet(3), 0.0),
+        ([[0]], ResNet(2), math.inf),
+        ([[-1]], ResNet(2), 0.0),
+        ([[-1]], MomentumResNet("9/10", 21), math.inf),
+        ([[-1]], MomentumResNet("9/10", 20), 3.0338762726628263),
+    ],
+)
+def test_scales_of_other_flows(matrix, flow, value):
+    assert odemom.maximal_scale(matrix, flow).value == pytest.approx(value, rel=1e-14)
+
+
+def test_floating_input_gives_an_interval_around_the_exact_answer():
+    q, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))
+    matrix = q @ np.diag([-0.5, -0.25, 2.0]) @ q.T
+    least = odemom.minimal_eps(matrix)
+    exact = odemom.minimal_eps([[F(-1, 2)]])
+    assert least.interval[0] <= exact.interval[1]
+    assert exact.interval[0] <= least.interval[1]
+    assert least.value == pytest.approx(exact.value, rel=1e-12)
+    assert odemom.maximal_scale(matrix, 2).value == pytest.approx(
+        -2 * odemom.lambda_eps(2), rel=1e-12
+    )
+    assert odemom.maximal_scale(np.zeros((2, 2)), 1).value == math.inf
+
+
+def test_an_extreme_is_a_number():
+    assert float(odemom.maximal_scale([[-2]], "inf")) == 0.5

@@ -1,0 +1,284 @@
+"""Floating input: "certain" is said of every matrix within tol ||D||, or it is not said."""
+
+import contextlib
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import odemom
+from odemom.flows import SecondOrder
+from tests.oracles import (
+    block_matrix,
+    conjugated,
+    direct_sum,
+    floats,
+    representable,
+    rotation_block,
+)
+
+EPS = [0, 0.1, 0.5, 2.0, math.inf]
+LAMBDA_HALF = -0.38332160026432561667
+
+
+def analyze(matrix, eps, **options):
+    report = odemom.analyze(np.asarray(matrix), eps, **options)
+    assert report.dimension == len(matrix)
+    assert bool(report) == report.representable == (not report.obstructions)
+    assert report.reason == "" or report.status == "borderline"
+    return report
+
+
+def well_conditioned(rng, d):
+    q, _ = np.linalg.qr(rng.standard_normal((d, d)))
+    return q @ np.diag(rng.uniform(0.5, 2, d)) @ np.linalg.qr(rng.standard_normal((d, d)))[0]
+
+
+def similar(rng, matrix):
+    v = well_conditioned(rng, len(matrix))
+    return v @ matrix @ np.linalg.inv(v)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([Fraction(p, q) for p, q in [(-3, 1), (-1, 1), (-1, 2), (0, 1), (2, 1)]]),
+        st.lists(st.integers(1, 3), min_size=1, max_size=3).filter(lambda s: sum(s) <= 5),
+        min_size=1,
+        max_size=3,
+    ),
+    st.sampled_from([0, Fraction(1, 10), Fraction(1, 2), 2, math.inf]),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=150)
+def test_a_certain_verdict_is_the_theorem(spectrum, eps, seed):
+    rng = np.random.default_rng(seed)
+    matrix = similar(rng, floats(direct_sum(block_matrix(spectrum), rotation_block(-1, 2, 1))))
+    report = analyze(matrix, eps)
+    if report.status == "certain":
+        assert report.representable == representable(spectrum, eps)
+
+
+@pytest.mark.parametrize("eps", EPS)
+@pytest.mark.parametrize("seed", range(8))
+def test_simple_spectra_away_from_the_threshold_are_certain(eps, seed):
+    rng = np.random.default_rng(seed)
+    simple = {Fraction(mu): [1] for mu in ([-3, 2, 5] if seed % 2 else [1, 2, 5])}
+    report = analyze(similar(rng, floats(block_matrix(simple))), eps)
+    assert report.status == "certain"
+    assert report.representable == representable(simple, eps)
+
+
+BORDERLINE = [
+    # matrix, eps, the verdict for the nearest structured matrix
+    (-np.eye(2), 0.5, True),
+    (-np.eye(2), 0, True),
+    (-np.eye(4), 0.5, True),
+    (np.array([[-1.0, 1.0], [0.0, -1.0]]), 0.5, False),
+    (np.kron(np.eye(2), [[-1.0, 1.0], [0.0, -1.0]]), 0.5, True),
+    (np.array([[-1.0, 1e-17], [0.0, -1.0 - 1e-17]]), 0.5, True),
+    (np.array([[LAMBDA_HALF]]), 0.5, True),
+    (np.array([[LAMBDA_HALF, 1.0], [0.0, LAMBDA_HALF]]), 0.5, False),
+    (np.diag([LAMBDA_HALF, 1.0]), 0.5, True),
+    (np.array([[-1.0]]), math.inf, True),
+    (np.array([[-1.0, 1.0], [0.0, -1.0]]), math.inf, False),
+    (np.diag([0.0, 1.0]), 0, False),
+    (np.array([[-1.0, 1e-16], [-1e-16, -1.0]]), 0.5, True),
+]
+
+
+@pytest.mark.parametrize(("matrix", "eps", "verdict"), BORDERLINE)
+def test_borderline_matrices_are_called_so_and_judged_by_the_nearest_structure(
+    matrix, eps, verdict
+):
+    report = analyze(matrix, eps)
+    assert report.status == "borderline"
+    assert report.representable is verdict
+    assert "Borderline" in report.explain()
+
+
+CERTAIN = [
+    (np.array([[-1.0]]), 0.5, False),
+    (np.diag([-1.0, -1.001]), 0.5, False),
+    (-np.eye(3), 0.5, False),  # odd: every matrix near has a simple eigenvalue near -1
+    (np.array([[1.0, 1.0], [0.0, 1.0]]), 0, True),
+    (np.array([[0.0, 1.0], [0.0, 0.0]]), 0.5, True),  # 0 > lambda
+    (np.array([[-1.0, 0.1], [-0.1, -1.0]]), 0.5, True),
+    (np.array([[LAMBDA_HALF + 1e-12]]), 0.5, True),
+    (np.array([[LAMBDA_HALF - 1e-12]]), 0.5, False),
+    (np.diag([-5.0, 3.0]), SecondOrder(0.5, "field"), True),
+    (-np.eye(3), SecondOrder(0.5, "field"), True),
+    (np.zeros((2, 2)), 0, False),  # the zero matrix is exact
+    (np.zeros((2, 2)), 0.5, True),
+]
+
+
+@pytest.mark.parametrize(("matrix", "eps", "verdict"), CERTAIN)
+def test_certain_matrices(matrix, eps, verdict):
+    report = analyze(matrix, eps)
+    assert (report.status, report.representable) == ("certain", verdict)
+
+
+@pytest.mark.parametrize("tol", [None, 1e-10, 1e-6, 1e-3, 0.05])
+@pytest.mark.parametrize("seed", range(25))
+def test_no_perturbation_within_tol_changes_a_certain_verdict(seed, tol):
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 6))
+    # spectra with clusters of every kind, at distances comparable with tol
+    spread = (tol or 1e-15) * 10 ** rng.uniform(-1, 3)
+    diagonal = np.repeat(rng.choice([-1.0, LAMBDA_HALF, 0.3], d), 1) + spread * rng.standard_normal(
+        d
+    )
+    upper = np.triu(rng.standard_normal((d, d)), 1) * rng.choice([0.0, 1.0], (d, d))
+    rotation = np.zeros((d, d))
+    if d > 1:
+        rotation[0, 1], rotation[1, 0] = spread, -spread
+    matrix = similar(rng, np.diag(diagonal) + upper * rng.choice([0, 1]) + rotation)
+    report = analyze(matrix, 0.5, tol=tol)
+    if report.status != "certain":
+        return
+    assert report.tol is not None
+    size = report.tol * np.linalg.norm(matrix, 2)
+    for _ in range(60):
+        change = rng.standard_normal((d, d))
+        if rng.random() < 0.5:
+            change = np.outer(rng.standard_normal(d), rng.standard_normal(d))
+        change *= 0.98 * size / np.linalg.norm(change, 2)
+        near = matrix + change
+        assert odemom.is_representable(near, 0.5, exact=True) == report.representable
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_the_nearest_matrix_with_a_real_eigenvalue_refutes_no_certain_verdict(seed):
+    # C has -1 +- e i and lies e² from J_2(-1): taking the least singular value of D + I past 0
+    # changes the sign of det(D + I), so makes an odd number of real eigenvalues below -1.
+    rng = np.random.default_rng(seed)
+    copies, e = int(rng.integers(1, 3)), 10 ** rng.uniform(-8.5, -7)
+    q, _ = np.linalg.qr(rng.standard_normal((2 * copies, 2 * copies)))
+    matrix = q @ np.kron(np.eye(copies), [[-1.0, 1.0], [-(e**2), -1.0]]) @ q.T
+    report = analyze(matrix, 0.5)
+    u, singular, vt = np.linalg.svd(matrix + np.eye(2 * copies))
+    near = matrix - 1.5 * singular[-1] * np.outer(u[:, -1], vt[-1])
+    distance = np.linalg.norm(near - matrix, 2) / np.linalg.norm(matrix, 2)
+    assert report.tol is not None
+    if report.status == "certain" and distance < 0.9 * report.tol:
+        assert odemom.is_representable(near, 0.5, exact=True) == report.representable
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("tol", [1e-15, 1e-17, 1e-300])
+def test_a_tol_below_roundoff_makes_no_false_certainty(seed, tol):
+    # exactly representable doubles with J_2(-1) twice: representable, split by every rounding
+    rng = np.random.default_rng(seed)
+    rows = conjugated(block_matrix({Fraction(-1): [2, 2], Fraction(3): [1]}), rng)
+    report = analyze(floats(rows), 0.5, tol=tol)
+    if report.status == "certain":
+        assert report.representable
+    single = conjugated(block_matrix({Fraction(-1): [3, 1], Fraction(3): [1]}), rng)
+    report = analyze(floats(single), 0.5, tol=tol)
+    if report.status == "certain":
+        assert not report.representable
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e150, 1e300])
+def test_the_verdict_at_eps_0_has_no_unit_of_length(scale):
+    for matrix, verdict in [(np.diag([-1.0, -2.0]), False), (np.diag([1.0, 2.0]), True)]:
+        report = analyze(matrix * scale, 0)
+        assert (report.status, report.representable) == ("certain", verdict)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [1e308, -1e308])
+def test_matrices_whose_norm_overflows_are_answered_or_refused_by_name(value):
+    matrix = np.full((3, 3), value) + np.diag([1e300, 2e300, 3e300])
+    with contextlib.suppress(odemom.OdemomError):
+        odemom.analyze(matrix, 1)
+
+
+def test_what_was_merged_is_reported():
+    matrix = similar(np.random.default_rng(0), floats(block_matrix({Fraction(-1): [2, 2]})))
+    report = analyze(matrix, 0.5)
+    (eigenvalue,) = report.eigenvalues
+    assert eigenvalue.value == pytest.approx(-1)
+    assert eigenvalue.blocks == (2, 2)
+    assert len(eigenvalue.merged) == eigenvalue.multiplicity == 4
+    assert "were merged into -1" in report.reason
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [np.array([[-1.0, 1.0], [-1.0, -1.0]]), np.diag([2.0, 3.0]), -np.eye(3)],
+)
+@pytest.mark.parametrize("eps", EPS)
+def test_multiplicities_add_up_to_the_dimension_as_on_exact_input(matrix, eps):
+    for report in (analyze(matrix, eps), odemom.analyze(matrix.astype(int), eps)):
+        assert sum(e.multiplicity for e in report.eigenvalues) == len(matrix)
+
+
+def test_float32_is_judged_with_the_roundoff_of_float32():
+    rng = np.random.default_rng(1)
+    matrix = similar(rng, floats(block_matrix({Fraction(-1): [1, 1], Fraction(2): [1]})))
+    narrow = matrix.astype(np.float32)
+    assert analyze(narrow, 0.5).tol == pytest.approx(12 * 2.0**-23)
+    assert analyze(narrow, 0.5).representable
+    assert analyze(narrow, 0.5).status == "borderline"
+    # as doubles the rounding errors are data: two simple eigenvalues, or a pair
+    wide = analyze(narrow.astype(np.float64), 0.5)
+    assert wide.tol == pytest.approx(12 * 2.0**-52)
+    assert wide.representable == odemom.is_representable(narrow, 0.5, exact=True)
+
+
+def test_exact_reads_doubles_as_the_dyadics_they_are():
+    # 0.1 + 0.2 > 0.3: a simple eigenvalue pair against a double one
+    assert not odemom.is_representable(-np.diag([0.1 + 0.2, 0.3]), 0, exact=True)
+    assert odemom.is_representable(-np.diag([0.1 + 0.2, 0.3]), 0)  # merged
+    report = odemom.analyze([[-0.1]], 0, exact=True)
+    assert report.eigenvalues[0].value == Fraction(-0.1) != Fraction(-1, 10)
+    assert report.exact
+    assert report.tol is None
+
+
+def test_exact_true_keeps_large_integers_beside_floats():
+    report = odemom.analyze([[2**60 + 1, 0.5], [0, 1]], 1, exact=True)
+    assert {e.value for e in report.eigenvalues} == {1, 2**60 + 1}
+
+
+def test_exact_false_rounds_exact_numbers():
+    report = odemom.analyze([[-1, 0], [0, -1]], 0.5, exact=False)
+    assert (report.exact, report.status) == (False, "borderline")
+
+
+def test_explanations_say_what_was_decided_and_how():
+    certain = analyze(np.diag([-1.0, 2.0]), 0.5).explain()
+    assert "The eigenvalue -1 lies below lambda_eps = -0.383322" in certain
+    assert "Certain: the answer is the same for every matrix within" in certain
+    assert (
+        "Its other real eigenvalues lie above" in analyze(np.diag([-1.0, -1.0, 2.0]), 0.5).explain()
+    )
+    assert "no real eigenvalue" in analyze(np.array([[0.0, -1.0], [1.0, 0.0]]), 0.5).explain()
+    assert "no matrix is obstructed" in analyze(-np.eye(2), SecondOrder(1, "field")).explain()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_transposition_and_orthogonal_similarity_keep_verdict_and_status(seed):
+    rng = np.random.default_rng(seed)
+    matrix = similar(rng, np.diag([-1.0, -2.0, 0.5, 3.0][seed % 2 :]))
+    q, _ = np.linalg.qr(rng.standard_normal(matrix.shape))
+    for eps in EPS:
+        report = analyze(matrix, eps)
+        for other in (matrix.T, q @ matrix @ q.T):
+            found = analyze(other, eps)
+            assert (found.representable, found.status) == (report.representable, report.status)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(200))
+def test_pairs_near_the_real_line_are_never_falsely_certain(seed):
+    # Q diag(C, C) Q^T, C = [[-1, e], [-e, -1]] with e below delta: diag(-1, -1 + e') is as near.
+    rng = np.random.default_rng(seed)
+    c = np.array([[-1.0, 1e-16 * rng.integers(1, 9)], [0.0, -1.0]])
+    c[1, 0] = -c[0, 1]
+    q, _ = np.linalg.qr(rng.standard_normal((4, 4)))
+    assert analyze(q @ np.kron(np.eye(2), c) @ q.T, 0.5).status == "borderline"

@@ -1,0 +1,88 @@
+"""nearest_representable: representable, as near as it says, and nothing nearer where it says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import odemom
+from odemom.flows import MomentumResNet, ResNet
+
+LAMBDA = odemom.lambda_eps(0.5)
+
+
+def normal_matrix(spectrum, seed):
+    q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((len(spectrum),) * 2))
+    return q @ np.diag(spectrum) @ q.T
+
+
+def least_distance(spectrum, threshold):
+    """By hand, for normal matrices: the best of pairing the lowest 2 j and lifting the others."""
+    mu = sorted(spectrum)
+    costs = []
+    for pairs in range(len(mu) // 2 + 1):
+        meet = max((mu[2 * i + 1] - mu[2 * i] for i in range(pairs)), default=0.0) / 2
+        left = threshold - mu[2 * pairs] if 2 * pairs < len(mu) else 0.0
+        costs.append(max(meet, left, 0.0))
+    return min(costs)
+
+
+@given(
+    st.lists(st.sampled_from([-5, -3, -2, -1.5, -1, -0.5, 0.5, 2]), min_size=1, max_size=6),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=60)
+def test_for_normal_matrices_it_is_the_nearest(spectrum, seed):
+    matrix = normal_matrix([float(mu) for mu in spectrum], seed)
+    near = odemom.nearest_representable(matrix, 0.5)
+    assert odemom.is_representable(near.matrix, 0.5)
+    # the result lies 1e-9 ||D|| inside, along each of at most two moves of a block
+    slack = 4e-9 * np.abs(spectrum).max()
+    expected = least_distance([float(mu) for mu in spectrum], LAMBDA)
+    assert near.distance == pytest.approx(expected, abs=slack)
+    assert near.optimal
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("eps", [0, 0.1, 1, "inf"])
+def test_for_any_matrix_it_is_representable_and_no_nearer_than_the_bound(seed, eps):
+    matrix = np.random.default_rng(seed).standard_normal((5, 5))
+    near = odemom.nearest_representable(matrix, eps)
+    assert odemom.is_representable(near.matrix, eps)
+    assert near.lower_bound <= near.distance
+    assert near.distance == np.linalg.norm(near.matrix - matrix, 2)
+    for _ in range(20):  # nothing that is representable lies within the bound
+        direction = np.random.default_rng(seed).standard_normal((5, 5))
+        inside = matrix + 0.99 * near.lower_bound * direction / np.linalg.norm(direction, 2)
+        assert near.distance == 0 or not odemom.is_representable(inside, eps)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "flow", "distance"),
+    [
+        ([[-1, 1], [0, -1]], 0.5, 0.0),  # any complex pair nearby
+        ([[2]], 0.5, 0.0),
+        ([[-1]], 0, 1.0),  # the positive numbers are open: 1e-9 beyond 0
+        ([[0, 1], [0, 0]], ResNet(3), 0.0),
+        ([[-4]], MomentumResNet("9/10", 20), 4 - 3.0338762726628263),
+        ([[-4]], MomentumResNet("9/10", 21), 0.0),
+    ],
+)
+def test_cases_by_hand(matrix, flow, distance):
+    near = odemom.nearest_representable(matrix, flow)
+    assert odemom.is_representable(near.matrix, flow)
+    assert near.distance == pytest.approx(distance, abs=1e-8)
+
+
+def test_an_odd_spectrum_needs_a_lift():
+    near = odemom.nearest_representable(-np.eye(3), 0.5)
+    assert near.distance == pytest.approx(1 + LAMBDA, abs=1e-8)
+    assert near.optimal
+
+
+@pytest.mark.parametrize("bad", [[[1, 2]], [[float("nan")]], np.zeros((2, 2, 2)), [["1"]]])
+def test_bad_input_is_refused(bad):
+    with pytest.raises(odemom.InvalidInputError):
+        odemom.nearest_representable(bad, 0.5)

@@ -1,0 +1,92 @@
+"""Proposition 1: spectra by formula against the eigenvalues of the Jacobians themselves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import odemom
+
+seeds = st.integers(0, 2**32 - 1)
+shapes = st.tuples(st.integers(1, 4), st.integers(1, 4))
+
+
+def matched(found, expected, atol):
+    """Whether two spectra agree, in any order."""
+    left = list(expected)
+    for z in found:
+        nearest = min(left, key=lambda w: abs(w - z))
+        assert abs(nearest - z) <= atol
+        left.remove(nearest)
+    assert not left
+
+
+@given(seeds, shapes)
+def test_the_revnet_spectrum_is_that_of_its_jacobian(seed, shape):
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal(shape), rng.standard_normal(shape[::-1])
+    jacobian = odemom.revnet_jacobian(a, b)
+    # eigenvalues 1 are multiple, so known to sqrt(u) only
+    matched(odemom.revnet_spectrum(a, b), np.linalg.eigvals(jacobian), 1e-5)
+
+
+@given(seeds, st.integers(1, 5))
+def test_revnets_are_never_attracting(seed, d):
+    rng = np.random.default_rng(seed)
+    spectrum = odemom.revnet_spectrum(rng.standard_normal((d, d)), rng.standard_normal((d, d)))
+    np.testing.assert_allclose(spectrum[0::2] * spectrum[1::2], 1, rtol=1e-12)
+    assert (np.abs(spectrum[0::2]) >= 1 - 1e-15).all()
+
+
+@given(seeds, st.integers(1, 5), st.floats(0, 1))
+def test_the_momentum_spectrum_is_that_of_the_layer(seed, d, gamma):
+    k = np.random.default_rng(seed).standard_normal((d, d))
+    eye = np.eye(d)
+    velocity = np.hstack([(1 - gamma) * k, gamma * eye])  # of (x, v)
+    layer = np.vstack([np.hstack([eye, 0 * eye]) + velocity, velocity])
+    # double eigenvalues are known to sqrt(u) only
+    matched(odemom.momentum_spectrum(k, gamma), np.linalg.eigvals(layer), 1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 0.9])
+def test_on_the_real_line_the_attracting_interval_is_the_stated_one(gamma):
+    edge = -2 * (1 + gamma) / (1 - gamma)
+
+    def radius(kappa):
+        return np.abs(odemom.momentum_spectrum([[kappa]], gamma)).max()
+
+    assert radius(edge * (1 - 1e-6)) < 1 < radius(edge * (1 + 1e-6))
+    assert radius(-1e-6) < 1 < radius(1e-6)
+
+
+def test_at_gamma_0_the_momentum_net_is_the_resnet():
+    k = np.random.default_rng(0).standard_normal((4, 4))
+    matched(odemom.momentum_spectrum(k, 0)[0::2], odemom.resnet_spectrum(k), 1e-12)
+    np.testing.assert_array_equal(odemom.momentum_spectrum(k, 0)[1::2], 0)
+
+
+def test_stacks_keep_their_axes():
+    k = np.random.default_rng(0).standard_normal((2, 3, 4, 4))
+    assert odemom.momentum_spectrum(k, 0.5).shape == (2, 3, 8)
+    assert odemom.resnet_spectrum(k).shape == (2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: odemom.revnet_jacobian([[1, 2]], [[1, 2]]),
+        lambda: odemom.revnet_spectrum([[1.0]], [[math.nan]]),
+        lambda: odemom.revnet_spectrum([[1j]], [[1.0]]),
+        lambda: odemom.revnet_spectrum([], []),
+        lambda: odemom.resnet_spectrum([[1, 2]]),
+        lambda: odemom.momentum_spectrum([[1.0]], 1.5),
+        lambda: odemom.momentum_spectrum([[1.0]], math.nan),
+    ],
+)
+def test_bad_input_is_refused(call):
+    with pytest.raises(odemom.InvalidInputError, match=r"got .*expected"):
+        call()
