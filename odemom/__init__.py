@@ -76,7 +76,9 @@ def __getattr__(name: str) -> object:
     if name in _SUBPACKAGES:
         return importlib.import_module(f"odemom.{name}")
     if name in _HOME_OF:
-        return getattr(importlib.import_module(_HOME_OF[name]), name)
+        found = getattr(importlib.import_module(_HOME_OF[name]), name)
+        globals()[name] = found  # the next access is an ordinary one
+        return found
     raise AttributeError(f"module 'odemom' has no attribute {name!r}")
 
 

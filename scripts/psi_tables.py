@@ -42,7 +42,7 @@ def main() -> None:
     for eps in MASSES:
         flow = schedule(eps, False)
         flow.plan(20.0)
-        for plan in flow.plans:
+        for plan in flow.made[1]:
             steps, degree = 2 ** len(plan.decays), plan.powers * plan.chunks
             print(
                 f"{eps:7g} {plan.mode:>7} {degree:6} {steps:5} {plan.products:8}  {plan.limit:.3g}"

@@ -68,7 +68,7 @@ def derivatives(
     theta: np.ndarray, directions: np.ndarray, eps: float, field: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Psi of theta, shape (d, d), and L(theta, E) for the directions E, shape (n, d, d)."""
-    plan, _, _, unit = prepared(theta, schedule(eps, field, DERIVATIVE_ROUNDOFF))
+    plan, _, _, unit = prepared(theta, schedule(eps, field, DERIVATIVE_ROUNDOFF), refine=False)
     powers = [Pair(theta / unit, directions / unit)]
     while len(powers) < plan.powers:
         n = len(powers)

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs
 
-from odemom.flows.plans import DOUBLE_ROUNDOFF, LARGEST, MOST_POWERS, Plan, Schedule, schedule
+from odemom.flows.norms import norm1, norms1
+from odemom.flows.plans import LARGEST, MOST_POWERS, Plan, Schedule, schedule
+from odemom.flows.small import SMALL_SIZE, evaluate_small
 
 __all__ = ["evaluate", "propagate"]
 
@@ -23,7 +24,6 @@ __all__ = ["evaluate", "propagate"]
 LARGE, SMALL = 2.0**30, 2.0**-30
 # Powers are used to shrink alpha below ||theta|| where that can save products.
 WORTH_POWERS = 3
-LANGE: Any = get_lapack_funcs("lange", dtype=np.float64)
 # Below this size a norm costs as much as a product.
 WORTH_NORMS = 24
 
@@ -133,41 +133,32 @@ def extend(powers: np.ndarray, known: int, q: int) -> None:
         np.matmul(powers[n // 2], powers[(n - 1) // 2], out=powers[n])
 
 
-def norms1(matrices: np.ndarray) -> np.ndarray:
-    """1-norms of a stack of matrices."""
-    return np.abs(matrices).sum(axis=-2).max(axis=-1)
-
-
-def norm1(matrix: np.ndarray) -> float:
-    """1-norm of one C-contiguous matrix: LAPACK reads its transpose, without a copy."""
-    return LANGE("I", matrix.T)
-
-
 def single(theta: np.ndarray, flow: Schedule) -> np.ndarray:
     """The psi of one matrix."""
     return evaluate(*prepared(theta, flow))
 
 
-def prepared(theta: np.ndarray, flow: Schedule) -> tuple[Plan, np.ndarray, int, float]:
-    """The plan for one matrix, with what choosing it took: arguments of `evaluate`."""
+def prepared(
+    theta: np.ndarray, flow: Schedule, refine: bool = True
+) -> tuple[Plan, np.ndarray, int, float]:
+    """The plan for one matrix, with what choosing it took: arguments of `evaluate`.
+
+    Without ``refine`` the plan is that of ||theta||, which holds for derivatives too.
+    """
     theta = np.ascontiguousarray(theta)
     norm, unit = norm1(theta), 1.0
     if not SMALL < norm < LARGE and norm > 0:
         unit = 2.0 ** min(max(math.frexp(min(norm, LARGEST))[1], -1000), 1000)
     plan = flow.plan(norm)
-    refine = plan.products >= WORTH_POWERS and len(theta) >= WORTH_NORMS
+    refine = refine and plan.products >= WORTH_POWERS and len(theta) >= WORTH_NORMS
     powers = WORKSPACE.powers(MOST_POWERS if refine else plan.powers, len(theta))
     np.divide(theta, unit, out=powers[0])
-    known = 1
-    if refine:
-        extend(powers, 1, 3)
-        norms = [norm1(powers[1]) ** (1 / 2), norm1(powers[2]) ** (1 / 3)]
-        norm, known = min(norm, unit * max(norms)), 3
-        plan = flow.plan(norm)
-        if plan.powers > 3:
-            extend(powers, 3, 4)
-            norm, known = min(norm, unit * max(norms[1], norm1(powers[3]) ** (1 / 4))), 4
-            plan = flow.plan(norm)
+    known, roots = 1, [norm]
+    for count in (3, 4) if refine else ():
+        if plan.powers >= count:
+            extend(powers, known, count)
+            roots += [unit * norm1(powers[k]) ** (1 / (k + 1)) for k in range(len(roots), count)]
+            plan, known = flow.refined(roots), count
     return plan, powers, known, unit
 
 
@@ -182,21 +173,17 @@ def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
         if not extreme.all():
             result[~extreme] = grouped(theta[~extreme], flow)
         return result
-    known, powers = 1, np.empty((MOST_POWERS, *theta.shape))
+    known, roots, powers = 1, [norms], np.empty((MOST_POWERS, *theta.shape))
     powers[0] = theta
     if flow.plan(float(norms.max())).products >= WORTH_POWERS:
         known = 4
         extend(powers, 1, known)
-        roots = [norms1(powers[p - 1]) ** (1 / p) for p in (2, 3, 4)]
-        norms = np.minimum(norms, np.maximum(roots[0], roots[1]))
-        norms = np.minimum(norms, np.maximum(roots[1], roots[2]))
-    chosen = flow.indices(norms)
-    if (chosen == chosen[0]).all():
-        return evaluate(flow.plans[chosen[0]], powers, known, 1.0)
+        roots += [norms1(powers[k]) ** (1 / (k + 1)) for k in range(1, known)]
+    groups = flow.refined_all(roots)
+    if len(groups) == 1:
+        return evaluate(groups[0][0], powers, known, 1.0)
     result = np.empty_like(theta)
-    for index in np.unique(chosen):
-        where = np.flatnonzero(chosen == index)
-        plan = flow.plans[index]
+    for plan, where in groups:
         mine = np.empty((max(known, plan.powers), len(where), *theta.shape[1:]))
         mine[:known] = powers[:known, where]
         result[where] = evaluate(plan, mine, known, 1.0)
@@ -219,9 +206,13 @@ def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     ndarray of float64, shape (..., d, d)
         Entries are inf or nan where psi exceeds the doubles.
     """
-    flow = schedule(eps, field, DOUBLE_ROUNDOFF)
     if theta.ndim == 2:
-        return single(theta, flow)
+        if len(theta) <= SMALL_SIZE:
+            norm = norm1(theta)
+            if SMALL < norm < LARGE:
+                return evaluate_small(theta, norm, schedule(eps, field, stacked=True))
+        return single(theta, schedule(eps, field))
+    flow = schedule(eps, field)
     if theta.size == 0:
         return theta.copy()
     return grouped(theta.reshape(-1, *theta.shape[-2:]), flow).reshape(theta.shape)

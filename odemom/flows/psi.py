@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from odemom.checks import (
+    all_finite,
     as_array,
     as_eps,
     as_float_matrices,
@@ -184,12 +185,9 @@ def psi(
     1000000.0
     """
     flow = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
-    expect(
-        isinstance(method, str) and method in METHODS,
-        "method",
-        got=shown(method),
-        expected=", ".join(f'"{name}"' for name in METHODS),
-    )
+    if not (isinstance(method, str) and method in METHODS):
+        names = ", ".join(f'"{name}"' for name in METHODS)
+        raise invalid("method", got=shown(method), expected=names)
     if dps is not None:
         expect(method == "auto", "method", got=shown(method), expected='"auto" beside dps')
         return flow.matrix_mp(_entries(theta), as_digits(dps))
@@ -203,7 +201,7 @@ def psi(
         return psi_scaled, (float(shifts) if shifts.ndim == 0 else shifts)
     with np.errstate(all="ignore"):  # what overflows is reported below
         result = flow.matrix(matrices, method)
-    if not np.isfinite(result).all():
+    if not all_finite(result):
         raise _overflow(result, matrices, flow, method)
     return result
 

@@ -118,7 +118,8 @@ def jet(theta: Tensor, change: Tensor | None, eps: Tensor, order: int) -> Tensor
     """
     result = torch.empty_like(theta)
     factor = DERIVATIVE_FACTOR if change is not None or order else 1.0
-    groups = grouped(theta, eps, ROUNDOFF[theta.dtype] * factor)
+    # Powers tell how small theta^n is, but not how small its derivatives are.
+    groups = grouped(theta, eps, ROUNDOFF[theta.dtype] * factor, refine=change is None)
     for plan, mass, where, unit in groups:
         whole = len(groups) == 1
         x = (theta if whole else theta[where]) / unit
@@ -135,27 +136,21 @@ def jet(theta: Tensor, change: Tensor | None, eps: Tensor, order: int) -> Tensor
     return result
 
 
-def grouped(theta: Tensor, eps: Tensor, roundoff: float) -> list[tuple[Plan, float, Tensor, float]]:
+def grouped(
+    theta: Tensor, eps: Tensor, roundoff: float, refine: bool
+) -> list[tuple[Plan, float, Tensor, float]]:
     """Plan, eps, indices and unit of the matrices that are evaluated together."""
-    norms, masses = bounds(theta, eps)
-    groups: dict[float, list[int]] = {}
-    for i, mass in enumerate(masses):
-        groups.setdefault(mass, []).append(i)
+    norms, alphas, masses = bounds(theta, eps, refine)
+    exponents = np.frexp(np.minimum(norms, LARGEST))[1].clip(-120, 120)
+    exponents[((norms > 2.0**-8) & (norms < 2.0**8)) | (norms == 0)] = 0
     found = []
-    for mass, members in groups.items():
-        flow, index = schedule(mass, False, roundoff), np.array(members)
-        sizes = norms[index]
-        chosen = flow.indices(sizes)
-        units = np.where(
-            (sizes > 2.0**-8) & (sizes < 2.0**8) | (sizes == 0),
-            0,
-            np.frexp(np.minimum(sizes, LARGEST))[1],
-        )
-        for plan_index, exponent in sorted({*zip(chosen.tolist(), units.tolist(), strict=True)}):
-            same = index[(chosen == plan_index) & (units == exponent)]
-            where = torch.as_tensor(same, device=theta.device)
-            unit = 2.0 ** min(max(exponent, -120), 120)
-            found.append((flow.plans[plan_index], mass, where, unit))
+    for mass in np.unique(masses):
+        index = np.flatnonzero(masses == mass)
+        for plan, chosen in schedule(float(mass), False, roundoff).refined_all([alphas[index]]):
+            members = index[chosen]
+            for exponent in np.unique(exponents[members]):
+                where = torch.as_tensor(members[exponents[members] == exponent])
+                found.append((plan, float(mass), where.to(theta.device), 2.0 ** int(exponent)))
     return found
 
 
@@ -164,21 +159,22 @@ def norm1(matrices: Tensor) -> Tensor:
     return matrices.abs().sum(dim=-2).amax(dim=-1)
 
 
-def bounds(theta: Tensor, eps: Tensor) -> tuple[np.ndarray, list[float]]:
-    """Alpha of every matrix, and the masses, in one transfer from the device."""
-    sizes = norm1(theta)
-    if theta.shape[-1] >= WORTH_NORMS:
-        unit = sizes.clamp(min=torch.finfo(theta.dtype).tiny)
+def bounds(theta: Tensor, eps: Tensor, refine: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Norms, alphas and masses, in one transfer from the device; inf where theta has a nan."""
+    norms = alphas = norm1(theta)
+    if refine and theta.shape[-1] >= WORTH_NORMS:
+        unit = norms.clamp(min=torch.finfo(theta.dtype).tiny)
         x = theta / unit[:, None, None]
         square = x @ x
         roots = norm1(square) ** (1 / 2), norm1(x @ square) ** (1 / 3)
-        sizes = torch.minimum(sizes, unit * torch.maximum(*roots))
-    both = torch.stack([sizes.double(), eps.double()]).cpu().numpy()
-    masses = both[1].tolist()
-    if not all(mass >= 0 for mass in masses):
-        wrong = next(mass for mass in masses if not mass >= 0)
+        alphas = torch.minimum(norms, unit * torch.maximum(*roots))
+    table = torch.stack([norms.double(), alphas.double(), eps.double()]).cpu().numpy()
+    masses = table[2]
+    if not (masses >= 0).all():
+        wrong = float(masses[~(masses >= 0)][0])
         raise invalid("eps", got=str(wrong), expected="numbers in [0, inf]")
-    return both[0], masses
+    sizes = np.where(np.isnan(table[:2]), np.inf, table[:2])
+    return sizes[0], sizes[1], masses
 
 
 def evaluate(plan: Plan, powers: list[Jet], mass: float, order: int, unit: float) -> Jet:

@@ -41,6 +41,18 @@ def test_the_derivative_is_that_of_the_companion_exponential(eps):
     assert error(odemom.psi_frechet(THETA, E, eps), expected[:5, :5]) <= 1e-12
 
 
+@pytest.mark.parametrize("d", [4, 40])
+def test_the_powers_of_theta_may_vanish_but_not_those_of_its_neighbours(d):
+    """theta² = 0, and the derivative of theta² is theta E + E theta."""
+    rng = np.random.default_rng(d)
+    half = d // 2
+    theta, direction = np.zeros((d, d)), rng.standard_normal((d, d))
+    theta[:half, half:] = 3 * rng.standard_normal((half, half))
+    block = np.block([[theta, direction], [np.zeros((d, d)), theta]])
+    expected = scipy.linalg.expm(block)[:d, d:]
+    assert error(odemom.psi_frechet(theta, direction, 0), expected) <= 1e-13
+
+
 def test_a_stack_of_directions_and_a_horizon():
     both = odemom.psi_frechet(THETA, np.stack([E, 2 * E]), 0.4, horizon=3)
     h = 1e-5

@@ -74,6 +74,25 @@ def test_the_gradient_is_the_frechet_derivative_at_the_transpose():
     assert np.abs(theta.grad.numpy() - expected).max() <= 1e-13 * np.abs(expected).max()
 
 
+def test_the_powers_of_theta_may_vanish_but_not_those_of_its_neighbours():
+    theta = torch.zeros(40, 40, dtype=torch.float64)
+    theta[:20, 20:] = 3 * torch.randn(20, 20, dtype=torch.float64, generator=GENERATOR)
+    direction = torch.randn(40, 40, dtype=torch.float64, generator=GENERATOR)
+    ours = leaf(theta)
+    psi(ours, 0.2).backward(direction)
+    expected = odemom.psi_frechet(theta.numpy().T, direction.numpy(), 0.2)
+    assert ours.grad is not None
+    assert np.abs(ours.grad.numpy() - expected).max() <= 1e-13 * np.abs(expected).max()
+
+
+def test_what_is_not_a_number_stays_so_and_spoils_no_other_matrix():
+    theta = STACK.clone()
+    theta[1, 0, 0] = math.nan
+    value = psi(theta, 0.5)
+    assert bool(value[1].isnan().any())
+    assert torch.allclose(value[[0, 2]], psi(STACK, 0.5)[[0, 2]])
+
+
 def test_masses_broadcast_against_the_batch_and_get_their_gradients():
     masses = torch.tensor([0.1, 0.1, 3.0], dtype=torch.float64, requires_grad=True)
     together = psi(leaf(STACK), masses)
