@@ -29,26 +29,30 @@ WORTH_NORMS = 24
 
 
 # The operating system clears fresh memory at each call, which costs as much as a product for
-# d ~ 128; so the powers of one matrix stay in this many doubles (16 MiB) a thread.
+# d ~ 128; so powers stay in this many doubles (16 MiB) a thread.
 KEPT = 2**21
+# Below this many, memory is not given back to the operating system.
+NOT_CLEARED = 2**14
+# Stacks are evaluated in blocks of so many entries, whose powers fit the cache.
+BLOCK = 2**16
 
 
 class Workspace(threading.local):
-    """Memory for the powers of one matrix, kept between the calls of a thread."""
+    """Memory that is kept between the calls of a thread."""
 
     buffer = np.empty(0)
 
-    def powers(self, count: int, d: int) -> np.ndarray:
-        """An uninitialised array of shape (count, d, d)."""
-        size = count * d * d
-        if d < WORTH_NORMS or size > KEPT:
-            return np.empty((count, d, d))
+    def array(self, *shape: int) -> np.ndarray:
+        """An uninitialised array, in use until the next one is asked for."""
+        size = math.prod(shape)
+        if not NOT_CLEARED < size <= KEPT:
+            return np.empty(shape)
         if self.buffer.size < size:
             self.buffer = np.empty(size)
-        return self.buffer[:size].reshape(count, d, d)
+        return self.buffer[:size].reshape(shape)
 
 
-WORKSPACE = Workspace()
+POWERS, CHOSEN = Workspace(), Workspace()
 
 
 class Doubling:
@@ -151,7 +155,7 @@ def prepared(
         unit = 2.0 ** min(max(math.frexp(min(norm, LARGEST))[1], -1000), 1000)
     plan = flow.plan(norm)
     refine = refine and plan.products >= WORTH_POWERS and len(theta) >= WORTH_NORMS
-    powers = WORKSPACE.powers(MOST_POWERS if refine else plan.powers, len(theta))
+    powers = POWERS.array(MOST_POWERS if refine else plan.powers, *theta.shape)
     np.divide(theta, unit, out=powers[0])
     known, roots = 1, [norm]
     for count in (3, 4) if refine else ():
@@ -173,7 +177,7 @@ def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
         if not extreme.all():
             result[~extreme] = grouped(theta[~extreme], flow)
         return result
-    known, roots, powers = 1, [norms], np.empty((MOST_POWERS, *theta.shape))
+    known, roots, powers = 1, [norms], POWERS.array(MOST_POWERS, *theta.shape)
     powers[0] = theta
     if flow.plan(float(norms.max())).products >= WORTH_POWERS:
         known = 4
@@ -184,8 +188,9 @@ def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
         return evaluate(groups[0][0], powers, known, 1.0)
     result = np.empty_like(theta)
     for plan, where in groups:
-        mine = np.empty((max(known, plan.powers), len(where), *theta.shape[1:]))
-        mine[:known] = powers[:known, where]
+        mine = CHOSEN.array(max(known, plan.powers), len(where), *theta.shape[1:])
+        for k in range(known):
+            powers[k].take(where, axis=0, out=mine[k], mode="clip")  # "clip" needs no buffer
         result[where] = evaluate(plan, mine, known, 1.0)
     return result
 
@@ -215,4 +220,8 @@ def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     flow = schedule(eps, field)
     if theta.size == 0:
         return theta.copy()
-    return grouped(theta.reshape(-1, *theta.shape[-2:]), flow).reshape(theta.shape)
+    stack = theta.reshape(-1, *theta.shape[-2:])
+    result, count = np.empty_like(stack), max(1, BLOCK // stack[0].size)
+    for first in range(0, len(stack), count):
+        result[first : first + count] = grouped(stack[first : first + count], flow)
+    return result.reshape(theta.shape)
