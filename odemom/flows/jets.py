@@ -41,8 +41,8 @@ def plan_jets(
     tables, constants = [], []
     for order, (cosh, rest) in enumerate(orders):
         psi = [c + g for c, g in zip(cosh, rest, strict=True)]
-        chosen = {"direct": [psi], "double": [cosh, psi], "slow": [[2 * c for c in cosh], psi]}
-        table, constant = arranged(chosen[plan.mode], plan.scale, plan.powers, plan.chunks)
+        chosen = {"direct": [psi]}.get(plan.mode, [[2 * c for c in cosh], psi])
+        table, constant = arranged(chosen, plan.scale, plan.powers, plan.chunks)
         tables.append(table / math.factorial(order))
         constants.append(constant / math.factorial(order))
     steps = [2.0**-j for j in range(doublings, 0, -1)] if plan.mode == "double" else []

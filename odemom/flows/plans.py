@@ -70,7 +70,7 @@ class Plan:
     powers, chunks : int
         Of Paterson and Stockmeyer's scheme: q and r, degree q r.
     coefficients : tuple of lists of float
-        Of each polynomial, in powers of ``scale`` theta.
+        Of each polynomial, in powers of ``scale`` theta: psi, or 2 C and psi; undamped, C.
     scale : float
     table : ndarray of float64, shape (polynomials * chunks, powers)
         Coefficients of theta, ..., theta^q, chunk by chunk: see `arranged`.
@@ -107,11 +107,8 @@ class Plan:
 
     @cached_property
     def stacked_table(self) -> np.ndarray:
-        """Of a plan of one chunk: coefficients of X^m, ..., X, I; those of 2 C in place of C."""
-        whole = np.ascontiguousarray(np.hstack([self.constants, self.table])[:, ::-1])
-        if self.mode == "double" and len(whole) == 2:
-            whole[0] *= 2
-        return whole
+        """Of a plan of one chunk: coefficients of X^m, ..., X, I."""
+        return np.ascontiguousarray(np.hstack([self.constants, self.table])[:, ::-1])
 
 
 def radius(coefficients: list[float], degree: int, roundoff: float) -> float:
@@ -283,11 +280,7 @@ class Schedule:
             scale = h if a >= 1 else h * (h / self.eps)
             reach = growth_radius(a)
             psi = [c + g for c, g in zip(cosh, rest, strict=True)]
-            polynomials = {
-                "direct": [psi],
-                "double": [cosh, psi],
-                "slow": [[2 * c for c in cosh], psi],
-            }[mode]
+            polynomials = [psi] if mode == "direct" else [[2 * c for c in cosh], psi]
             if mode == "slow":
                 reach = min(reach, self._slow_reach(h) * scale)
         return self._arrangements(s, mode, polynomials, scale, reach)

@@ -68,16 +68,16 @@ class Doubling:
         if len(parts) == 1:
             c = parts[0]
             for decay in decays:
-                c = self.shift(2 * self.product(c, c), -decay)
+                c = self.shift(2 * self.product(c, c), -1 * decay)
             return c
         return (self._double if plan.mode == "double" else self._slow)(decays, *parts)
 
-    def _double(self, decays: tuple[Any, ...], c: Any, psi: Any) -> Any:
-        # psi = C + G: its recurrence is psi(2h) = 2 C psi - exp(-h/eps) I.
+    def _double(self, decays: tuple[Any, ...], c2: Any, psi: Any) -> Any:
+        # psi = C + G: its recurrence is psi(2h) = 2 C psi - exp(-h/eps) I. c2 is 2 C.
         for decay in decays[:-1]:
-            psi = self.shift(2 * self.product(c, psi), -decay)
-            c = self.shift(2 * self.product(c, c), -decay)
-        return self.shift(2 * self.product(c, psi), -decays[-1])
+            psi = self.shift(self.product(c2, psi), -1 * decay)
+            c2 = self.shift(self.product(c2, c2), -2 * decay)
+        return self.shift(self.product(c2, psi), -1 * decays[-1])
 
     def _slow(self, decays: tuple[Any, ...], rising: Any, psi: Any) -> Any:
         for _ in decays:

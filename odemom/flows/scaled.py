@@ -45,16 +45,20 @@ def normalised(parts: list[np.ndarray], exponent: int) -> tuple[list[np.ndarray]
 
 
 def doubled(plan: Plan, eps: float, parts: list[np.ndarray]) -> tuple[np.ndarray, int]:
-    """The double angles of `Doubling`, C and psi carried as multiples of 2^exponent."""
+    """The double angles of `Doubling`, 2 C and psi carried as multiples of 2^exponent."""
     parts, exponent = normalised(parts, 0)
     for j in range(len(plan.decays), 0, -1):
         # exp(-h/eps) in units of 2^(2 exponent); no less than 0 where it is far below them.
         rate = 0.0 if eps == math.inf else 2.0**-j / eps
         decay = math.exp(min(-rate - 2 * exponent * math.log(2), 709.0))
-        c = parts[0]
-        parts = [add_identity(2 * (c @ part), -decay) for part in parts]
+        if len(parts) == 1:
+            parts = [add_identity(2 * (parts[0] @ parts[0]), -decay)]
+        else:
+            c2, psi = parts
+            parts = [add_identity(c2 @ c2, -2 * decay), add_identity(c2 @ psi, -decay)]
         parts, exponent = normalised(parts, 2 * exponent)
-    return parts[-1], exponent
+    (psi,), exponent = normalised(parts[-1:], exponent)
+    return psi, exponent
 
 
 def slow(plan: Plan, eps: float, parts: list[np.ndarray]) -> tuple[np.ndarray, int]:
