@@ -49,7 +49,8 @@ def compare(
 
     The ratio is formed round by round, so that a drift of the machine's speed cancels.
     """
-    ours(), theirs()
+    ours()
+    theirs()
     pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
     ratios = [b / a for a, b in pairs]
     low, median, high = statistics.quantiles(ratios, n=4)

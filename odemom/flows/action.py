@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.fft
@@ -15,17 +15,23 @@ from odemom.checks import as_float_matrices, expect, invalid, require_finite, re
 from odemom.errors import ResultOverflowError
 from odemom.flows.base import Flow
 from odemom.flows.kernel_series import kernel_coefficients
+from odemom.flows.plans import LARGEST, growth_radius
 from odemom.flows.psi import flow_of, on_unit_interval
 
 __all__ = ["psi_multiply"]
 
 UNIT = 2.0**-53
-# log of the growth of C over one Taylor step: terms of alternating sign lose at most exp(2 GROWTH),
-# two and a half digits, for a third of the products that a loss of one digit would take.
-GROWTH = 3.0
+# The growth of C over one Taylor step: terms of alternating sign lose at most its square, two and a
+# half digits, for a third of the products that a loss of one digit would take.
+STEP_GROWTH = 20.0
 MOST_TERMS = 60
+# SciPy's estimate of a norm is a lower bound, as a rule within this factor (Higham and Tisseur,
+# SIAM J. Matrix Anal. Appl. 21, 2000).
+MARGIN = 3.0
+# Over Gershgorin's interval the expansion loses as many digits as psi has there beyond 1.
 LARGEST_PSI = 100.0
 LARGEST_EXPANSION = 2**20
+MOST_STEPS = 10**6
 
 
 def psi_multiply(
@@ -33,8 +39,9 @@ def psi_multiply(
     X: Any,
     eps: Any,
     *,
+    horizon: Any = 1,
+    initial_velocity: Literal["zero", "field"] = "zero",
     interval: tuple[float, float] | None = None,
-    **flow: Any,
 ) -> np.ndarray:
     """psi(theta) X, for sparse theta or one that is known by its products only.
 
@@ -45,11 +52,12 @@ def psi_multiply(
     X : array_like of real numbers, shape (d,) or (d, k)
     eps : number or str in [0, inf], or Flow
         As for `psi`.
+    horizon : number, default 1
+    initial_velocity : {"zero", "field"}, default "zero"
+        As for `psi`.
     interval : tuple of two floats, optional
         Contains the spectrum of theta, which must then be symmetric. Symmetric matrices get
         Gershgorin's by themselves, if psi is at most 100 there.
-    **flow
-        ``horizon`` and ``initial_velocity``, as for `psi`.
 
     Returns
     -------
@@ -91,7 +99,7 @@ def psi_multiply(
     >>> bool(np.allclose(u, odemom.flows.SecondOrder(0.1).scalar(value) * mode, atol=1e-11))
     True
     """
-    model = flow_of(eps, **flow)
+    model = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
     apply, d, matrix = _operator(theta)
     block, flat = _block(X, d)
     if interval is None and matrix is not None and _is_symmetric(matrix):
@@ -184,12 +192,12 @@ def _size(theta: Any, matrix: Any) -> float:
     operator = sparse_linalg.aslinearoperator(theta if matrix is None else matrix)
     try:
         if matrix is None:
-            norm = _estimate(operator)
+            norm = MARGIN * _estimate(operator)
         else:
             norm = float(np.asarray(abs(matrix).sum(axis=0)).max())
         if operator.shape[0] < 4:
             return norm
-        roots = [_estimate(operator**p) ** (1 / p) for p in (2, 3)]
+        roots = [(MARGIN * _estimate(operator**p)) ** (1 / p) for p in (2, 3)]
     except (NotImplementedError, TypeError):  # SciPy raises either, by how it was made
         raise invalid(
             "theta",
@@ -197,8 +205,7 @@ def _size(theta: Any, matrix: Any) -> float:
             expected="one with it, from which the norm is estimated",
             fix="Give rmatvec, or interval=(low, high) if theta is symmetric.",
         ) from None
-    # onenormest is a lower bound, as a rule within a factor 3 (Higham and Tisseur, 2000).
-    return min(norm, 1.5 * max(roots))
+    return min(norm, max(roots))
 
 
 def _estimate(operator: Any) -> float:
@@ -216,10 +223,10 @@ def chebyshev_coefficients(model: Flow, low: float, high: float) -> np.ndarray:
     """
     factor, eps, _ = on_unit_interval(model, np.ones((1, 1)))
     speed = float(factor[0, 0]) * max(abs(low), abs(high))
-    phase = math.sqrt(speed / min(eps, 1e300)) if eps > 0 else 0.0
-    phase = math.sqrt(speed) if eps == math.inf else phase
-    damping = math.exp(-min(0.5 / eps, 700.0)) if eps > 1e-300 else 0.0
-    noise, count = UNIT * (1 + 16 * damping * phase), 32
+    phase = 0.0
+    if eps > 1e-3:  # below, exp(-1/(2 eps)) leaves nothing of the oscillation
+        phase = math.sqrt(speed if eps == math.inf else speed / eps) * math.exp(-0.5 / eps)
+    noise, count = UNIT * (1 + 16 * phase), 32
     while True:
         angles = np.pi * (np.arange(count) + 0.5) / count
         points = low + (high - low) * np.cos(angles / 2) ** 2
@@ -272,21 +279,14 @@ def chebyshev(
 # --- general: steps of a Taylor polynomial --------------------------------------------------------
 
 
-def reach(a: float) -> float:
-    """The size of h theta (of h² theta/eps for a < 1) at which C has grown by exp(GROWTH)."""
-    if a == math.inf:
-        return GROWTH
-    s = math.acosh(math.exp(GROWTH) * math.cosh(a)) if a < 300 else a + GROWTH
-    difference = (s - a) * (s + a)
-    return difference if a < 1 else difference / (2 * a)
-
-
 def taylor(
     apply: Callable[[np.ndarray], np.ndarray], block: np.ndarray, model: Flow, alpha: float
 ) -> np.ndarray:
     """Steps of (x, x') over [0, 1]; see `step_coefficients` for the map of a step."""
     factor, eps, field = on_unit_interval(model, np.ones((1, 1)))
     unit = float(factor[0, 0])
+    if eps < 1 / LARGEST:  # to roundoff the flow of eps = 0
+        eps, field = 0.0, False
 
     def scaled(vectors: np.ndarray) -> np.ndarray:
         return unit * apply(vectors)
@@ -322,19 +322,26 @@ def step_coefficients(eps: float, alpha: float) -> tuple[int, float, np.ndarray,
     while True:
         h = 1 / steps
         if eps == math.inf:
-            a, scale, limit = 0.0, h * h, math.acosh(math.exp(GROWTH)) ** 2
+            a, scale, limit = 0.0, h * h, math.acosh(STEP_GROWTH) ** 2
         else:
             a = math.inf if eps == 0 or h / eps == math.inf else 0.5 * h / eps
-            scale, limit = (h if a >= 1 else h * (h / eps)), reach(a)
+            scale, limit = (h if a >= 1 else h * (h / eps)), growth_radius(a, STEP_GROWTH)
         if scale * alpha <= limit:
             break
+        expect(
+            steps < MOST_STEPS,
+            "theta",
+            got=f"a matrix of size {alpha:.3g} over the horizon",
+            expected=f"one that takes at most {MOST_STEPS} steps",
+            fix="Give interval=(low, high) if theta is symmetric, or take psi of the dense matrix.",
+        )
         steps = max(steps + 1, math.floor(steps * min(scale * alpha / limit, 1.5)))
     if eps == math.inf:
         cosh = np.array([1 / math.factorial(2 * n) for n in range(MOST_TERMS)])
         sinh = np.array([h / math.factorial(2 * n + 1) for n in range(MOST_TERMS)])
     else:
         even, rest = kernel_coefficients(a, MOST_TERMS, False)
-        cosh, sinh = np.array(even), 2 * eps * np.array(rest)
+        cosh, sinh = np.array(even), eps * (2 * np.array(rest))
     sizes = cosh * (scale * alpha) ** np.arange(MOST_TERMS)
     tails = np.cumsum(sizes[::-1])[::-1]
     degree = int(np.flatnonzero(tails > UNIT * cosh[0])[-1]) + 1

@@ -7,7 +7,7 @@ three products where psi takes one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -91,7 +91,14 @@ def polynomials(plan: Plan, powers: list[Pair], unit: float) -> list[Pair]:
     return parts
 
 
-def psi_frechet(theta: Any, E: Any, eps: Any, **flow: Any) -> np.ndarray:
+def psi_frechet(
+    theta: Any,
+    E: Any,
+    eps: Any,
+    *,
+    horizon: Any = 1,
+    initial_velocity: Literal["zero", "field"] = "zero",
+) -> np.ndarray:
     """The Fréchet derivative L(theta, E) of psi: psi(theta + t E) = psi(theta) + t L + O(t²).
 
     Parameters
@@ -101,8 +108,9 @@ def psi_frechet(theta: Any, E: Any, eps: Any, **flow: Any) -> np.ndarray:
         One direction or a stack of them.
     eps : number or str in [0, inf], or Flow
         As for `psi`; the flow must be that of an ODE.
-    **flow
-        ``horizon`` and ``initial_velocity``, as for `psi`.
+    horizon : number, default 1
+    initial_velocity : {"zero", "field"}, default "zero"
+        As for `psi`.
 
     Returns
     -------
@@ -135,7 +143,8 @@ def psi_frechet(theta: Any, E: Any, eps: Any, **flow: Any) -> np.ndarray:
     >>> bool(np.allclose(odemom.psi_frechet(theta, [[1.0]], 0.5), slope, rtol=1e-8))
     True
     """
-    matrix, model = _matrix_and_flow(theta, eps, flow)
+    model = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
+    matrix = as_float_matrices(theta, "theta", stacks=False)
     direction = as_float_matrices(E, "E")
     expect(
         direction.shape[-1] == len(matrix),
@@ -155,7 +164,13 @@ def psi_frechet(theta: Any, E: Any, eps: Any, **flow: Any) -> np.ndarray:
     return result
 
 
-def psi_cond(theta: Any, eps: Any, **flow: Any) -> float:
+def psi_cond(
+    theta: Any,
+    eps: Any,
+    *,
+    horizon: Any = 1,
+    initial_velocity: Literal["zero", "field"] = "zero",
+) -> float:
     """The relative condition number of psi at theta, in the Frobenius norm.
 
     cond = max_E ||L(theta, E)|| ||theta|| / (||E|| ||psi(theta)||): the factor by which psi
@@ -166,8 +181,9 @@ def psi_cond(theta: Any, eps: Any, **flow: Any) -> float:
     theta : array_like of real numbers, shape (d, d)
     eps : number or str in [0, inf], or Flow
         As for `psi`; the flow must be that of an ODE.
-    **flow
-        ``horizon`` and ``initial_velocity``, as for `psi`.
+    horizon : number, default 1
+    initial_velocity : {"zero", "field"}, default "zero"
+        As for `psi`.
 
     Returns
     -------
@@ -195,7 +211,8 @@ def psi_cond(theta: Any, eps: Any, **flow: Any) -> float:
     >>> round(odemom.psi_cond([[3.0]], 0), 12)
     3.0
     """
-    matrix, model = _matrix_and_flow(theta, eps, flow)
+    model = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
+    matrix = as_float_matrices(theta, "theta", stacks=False)
     scaled, mass, field = on_unit_interval(model, matrix)
     size, d = frobenius(scaled), len(matrix)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -239,8 +256,3 @@ def _power_method(theta: np.ndarray, eps: float, field: bool) -> tuple[np.ndarra
             break
         direction = derivatives(transposed, image[None] / growth, eps, field)[1][0]
     return value, max(growth, previous)
-
-
-def _matrix_and_flow(theta: Any, eps: Any, flow: Any) -> tuple[np.ndarray, Any]:
-    model = flow_of(eps, **flow)
-    return as_float_matrices(theta, "theta", stacks=False), model

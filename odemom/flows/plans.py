@@ -126,12 +126,12 @@ def radius(coefficients: list[float], degree: int, roundoff: float) -> float:
     return alpha * 0.999 if following / lead * alpha < 0.9 else 0.9 * lead / following
 
 
-def growth_radius(a: float) -> float:
-    """The alpha, in the variable of `kernel_coefficients`, at which C has grown by `GROWTH`."""
-    log = math.log(GROWTH)
+def growth_radius(a: float, growth: float = GROWTH) -> float:
+    """The alpha, in the variable of `kernel_coefficients`, at which C has grown by ``growth``."""
+    log = math.log(growth)
     if a == math.inf:
         return log
-    more = math.acosh(GROWTH * math.cosh(a)) - a if a < 300 else log
+    more = math.acosh(growth * math.cosh(a)) - a if a < 300 else log
     difference = more * (2 * a + more)
     return difference if a < 1 else difference / (2 * a)
 

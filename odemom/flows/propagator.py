@@ -19,9 +19,9 @@ from odemom.flows.small import SMALL_SIZE, evaluate_small
 
 __all__ = ["evaluate", "propagate"]
 
-# Entries beyond these are brought near 1 by a power of two, so that theta^6 neither overflows nor
-# vanishes.
-LARGE, SMALL = 2.0**30, 2.0**-30
+# Larger entries are brought near 1 by a power of two, so that theta^16 does not overflow. Powers of
+# small ones may vanish: they count for nothing then.
+LARGE = 2.0**30
 # Powers are used to shrink alpha below ||theta|| where that can save products.
 WORTH_POWERS = 3
 # Below this size a norm costs as much as a product.
@@ -151,8 +151,8 @@ def prepared(
     """
     theta = np.ascontiguousarray(theta)
     norm, unit = norm1(theta), 1.0
-    if not SMALL < norm < LARGE and norm > 0:
-        unit = 2.0 ** min(max(math.frexp(min(norm, LARGEST))[1], -1000), 1000)
+    if norm >= LARGE:
+        unit = 2.0 ** min(math.frexp(min(norm, LARGEST))[1], 1000)
     plan = flow.plan(norm)
     refine = refine and plan.products >= WORTH_POWERS and len(theta) >= WORTH_NORMS
     powers = POWERS.array(MOST_POWERS if refine else plan.powers, *theta.shape)
@@ -169,13 +169,13 @@ def prepared(
 def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
     """The psi of a stack (n, d, d): every matrix by its own plan, those of one plan together."""
     norms = norms1(theta)
-    extreme = ~((norms > SMALL) & (norms < LARGE)) & (norms > 0)
-    if extreme.any():
+    large = norms >= LARGE
+    if large.any():
         result = np.empty_like(theta)
-        for i in np.flatnonzero(extreme):
+        for i in np.flatnonzero(large):
             result[i] = single(theta[i], flow)
-        if not extreme.all():
-            result[~extreme] = grouped(theta[~extreme], flow)
+        if not large.all():
+            result[~large] = grouped(theta[~large], flow)
         return result
     known, roots, powers = 1, [norms], POWERS.array(MOST_POWERS, *theta.shape)
     powers[0] = theta
@@ -214,7 +214,7 @@ def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     if theta.ndim == 2:
         if len(theta) <= SMALL_SIZE:
             norm = norm1(theta)
-            if SMALL < norm < LARGE:
+            if norm < LARGE:
                 return evaluate_small(theta, norm, schedule(eps, field, stacked=True))
         return single(theta, schedule(eps, field))
     flow = schedule(eps, field)

@@ -116,7 +116,9 @@ class SecondOrder(Flow):
         """Psi of real or complex points; see `Flow.scalar`."""
         points = float(self.horizon) * as_points(z)
         cosh, a_sinhc = scaled_kernels(points, self.unit)
-        values = cosh + a_sinhc * (1 + 2 * self.unit * points if self.field else 1)
+        values = cosh + a_sinhc
+        if self.field:
+            values = values + 2 * points * (self.unit * a_sinhc)  # 2 eps z alone may overflow
         return values if points.dtype.kind == "c" else np.real(values)
 
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:

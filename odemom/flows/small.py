@@ -57,7 +57,7 @@ def evaluate_small(theta: np.ndarray, norm: float, flow: Schedule) -> np.ndarray
     ----------
     theta : ndarray of float64, shape (d, d)
     norm : float
-        Its 1-norm, within 2^30 of 1.
+        Its 1-norm, below 2^30.
     flow : Schedule
         A stacked one.
 

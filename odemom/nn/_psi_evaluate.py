@@ -129,8 +129,8 @@ def jet(theta: Tensor, change: Tensor | None, eps: Tensor, order: int) -> Tensor
     """
     factor = ORDER_FACTOR if order else 1.0
     norms, masses = sizes(theta, eps)
-    exponents = np.frexp(np.minimum(norms, LARGEST))[1].clip(-120, 120)
-    exponents[((norms > 2.0**-8) & (norms < 2.0**8)) | (norms == 0)] = 0
+    exponents = np.frexp(np.minimum(norms, LARGEST))[1].clip(0, 120)
+    exponents[norms < 2.0**8] = 0
     powers = first_power(theta, change, exponents)
     flows = [schedule(float(m), False, ROUNDOFF[theta.dtype] * factor) for m in np.unique(masses)]
     roots = [norms]
@@ -154,7 +154,7 @@ def jet(theta: Tensor, change: Tensor | None, eps: Tensor, order: int) -> Tensor
 
 
 def first_power(theta: Tensor, change: Tensor | None, exponents: np.ndarray) -> list[Jet]:
-    """Theta and the direction over powers of two, 1 where theta is neither huge nor tiny."""
+    """Theta and the direction over powers of two, 1 where theta is not large."""
     start = {(0, 0): theta} if change is None else {(0, 0): theta, (0, 1): change}
     if exponents.any():
         unit = torch.as_tensor(2.0**exponents, dtype=theta.dtype, device=theta.device)

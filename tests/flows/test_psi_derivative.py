@@ -102,6 +102,11 @@ def test_bad_arguments_are_refused(call, message):
         call()
 
 
+def test_a_tiny_theta_takes_a_large_direction():
+    computed = odemom.psi_frechet(1e-300 * THETA, 1e10 * E, 0)
+    assert np.allclose(computed, 1e10 * E, rtol=1e-14)
+
+
 def test_derivatives_beyond_the_doubles_are_refused():
     with pytest.raises(odemom.ResultOverflowError, match="psi_frechet"):
         odemom.psi_frechet([[800.0]], [[1.0]], 0)

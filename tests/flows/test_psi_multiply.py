@@ -30,9 +30,19 @@ def test_the_action_is_that_of_the_matrix(theta, kind, eps):
         flow = {"initial_velocity": velocity, "horizon": 1.5}
         expected = odemom.psi(theta, eps, **flow) @ BLOCK
         computed = odemom.psi_multiply(KINDS[kind](theta), BLOCK, eps, **flow)
-        # Terms of alternating sign may cost exp(2 GROWTH) = 400 u a step, of some 20 steps.
+        # Terms of alternating sign may cost STEP_GROWTH² = 400 u a step, of some 20 steps.
         allowed = 1e-11 * max(np.abs(expected).max(), 1.0)
         assert np.abs(computed - expected).max() <= allowed
+
+
+@pytest.mark.parametrize("eps", [5e-324, 1e-310, 1e-300, 1e-160, 1e160, 1e300, 1.7e308])
+@pytest.mark.parametrize("velocity", ["zero", "field"])
+def test_extreme_masses(eps, velocity):
+    shifted = SYMMETRIC / np.abs(SYMMETRIC).max()
+    for theta in (GENERAL / 4, shifted, 1e-300 * GENERAL, 0 * GENERAL):
+        expected = odemom.psi(theta, eps, initial_velocity=velocity) @ BLOCK
+        computed = odemom.psi_multiply(theta, BLOCK, eps, initial_velocity=velocity)
+        assert np.allclose(computed, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
 def test_a_vector_gives_a_vector():
@@ -92,6 +102,12 @@ def test_an_operator_of_known_interval_needs_no_transpose():
         (lambda: odemom.psi_multiply(sp.csr_array(GENERAL[:4]), BLOCK, 0.5), "rows"),
         (lambda: odemom.psi_multiply(SYMMETRIC, BLOCK, 0.5, interval=(1, 0)), "interval"),
         (lambda: odemom.psi_multiply(SYMMETRIC, BLOCK, 0.5, interval=TEXT), "interval"),
+        (
+            lambda: odemom.psi_multiply(1e12 * SYMMETRIC, BLOCK, 0.5, interval=(-1e15, 0)),
+            "oscillates beyond reach",
+        ),
+        (lambda: odemom.psi_multiply(1e300 * GENERAL, BLOCK, 0.5), "steps"),
+        (lambda: odemom.psi_multiply(GENERAL, BLOCK, odemom.flows.ResNet(3)), "ODE"),
     ],
 )
 def test_bad_arguments_are_refused(call, message):
