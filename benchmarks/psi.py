@@ -2,7 +2,7 @@
 
 Run by itself it measures everything and writes the ratios::
 
-    OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 python -m benchmarks.psi
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m benchmarks.psi
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,13 @@ def matrix(d: int) -> np.ndarray:
 def one_size(d: int, eps: float) -> list[Ratio]:
     """Against both exponentials of SciPy, and torch's."""
     theta = matrix(d)
-    block = torch.as_tensor(companion(theta, eps))
+    built = companion(theta, eps)
+    block = torch.as_tensor(built)
     rounds = 41 if d <= 64 else (15 if d <= 256 else 5)
     repeats = max(1, 2000 // d**2)
     peers = {
         PEER: lambda: scipy.linalg.expm(companion(theta, eps))[:d, :d],
+        f"{PEER}, built before": lambda: scipy.linalg.expm(built),
         "scipy.linalg.expm of theta": lambda: scipy.linalg.expm(theta),
         "torch.linalg.matrix_exp of the companion matrix": lambda: torch.linalg.matrix_exp(block),
     }
@@ -88,8 +91,17 @@ def batch() -> list[Ratio]:
         for theta in stack:
             scipy.linalg.expm(companion(theta))[:4, :4]
 
-    ours = lambda: odemom.psi(stack, EPS)  # noqa: E731
-    return [compare("psi, 10,000 of size 4", ours, f"loop of {PEER}", theirs, rounds=5)]
+    built = [companion(theta) for theta in stack]
+
+    def theirs_built() -> None:
+        for block in built:
+            scipy.linalg.expm(block)
+
+    name, peer = "psi, 10,000 of size 4", f"loop of {PEER}"
+    return [
+        compare(name, lambda: odemom.psi(stack, EPS), peer, theirs, rounds=9),
+        compare(name, lambda: odemom.psi(stack, EPS), f"{peer}, built before", theirs_built),
+    ]
 
 
 def laplacian(n: int) -> sp.csr_array:
@@ -101,10 +113,22 @@ def laplacian(n: int) -> sp.csr_array:
     return sp.csr_array(sp.kron(line, identity) + sp.kron(identity, line))
 
 
+def separable(n: int, eps: float, horizon: float) -> tuple[np.ndarray, np.ndarray]:
+    """A start of three product modes of the grid, and the solution from it."""
+    nodes = np.arange(n) + 0.5
+    start, end = np.zeros(n * n), np.zeros(n * n)
+    for p, q in ((1, 2), (n // 12, n // 30), (n - 1, n // 2)):
+        mode = np.outer(np.cos(np.pi * p * nodes / n), np.cos(np.pi * q * nodes / n)).ravel()
+        z = -4 * (np.sin(np.pi * p / 2 / n) ** 2 + np.sin(np.pi * q / 2 / n) ** 2)
+        start += mode
+        end += odemom.flows.SecondOrder(eps, horizon=horizon).scalar(z) * mode
+    return start, end
+
+
 def action() -> tuple[list[Ratio], dict[str, float]]:
-    """The telegraph equation on a grid, with the peaks of memory."""
+    """The telegraph equation on a grid, with the error and the peaks of memory."""
     theta, size = laplacian(GRID), GRID**2
-    start = np.random.default_rng(0).standard_normal(size)
+    start, end = separable(GRID, 1.0, HORIZON)
 
     def ours() -> np.ndarray:
         return odemom.psi_multiply(theta, start, 1.0, horizon=HORIZON)
@@ -115,7 +139,10 @@ def action() -> tuple[list[Ratio], dict[str, float]]:
         state = np.concatenate([start, np.zeros(size)])
         return sparse_linalg.expm_multiply(block, state, traceA=-HORIZON * size)[:size]
 
-    peaks = {}
+    peaks = {
+        "psi_multiply, largest error": float(np.abs(ours() - end).max()),
+        "expm_multiply, largest error": float(np.abs(theirs() - end).max()),
+    }
     for name, call in (("psi_multiply", ours), ("expm_multiply", theirs)):
         tracemalloc.start()
         call()
@@ -144,18 +171,47 @@ def backward() -> list[Ratio]:
     return ratios
 
 
+def throughput(device: str) -> list[Ratio]:
+    """Stacks of tensors against torch's exponential of the companion matrices."""
+    ratios = []
+    for n, d in ((10_000, 4), (1000, 32), (16, 256)):
+        generator = torch.Generator().manual_seed(0)
+        stack = torch.randn(n, d, d, dtype=torch.float64, generator=generator) / d**0.5
+        theta = stack.to(device)
+        eye = torch.eye(d, dtype=theta.dtype, device=device).expand(n, d, d)
+        top = torch.cat([torch.zeros_like(theta), eye], -1)
+        block = torch.cat([top, torch.cat([theta / EPS, -eye / EPS], -1)], -2)
+
+        def synchronised(call: Callable[[], object]) -> Callable[[], None]:
+            def run() -> None:
+                call()
+                if device == "cuda":
+                    torch.cuda.synchronize()
+
+            return run
+
+        ours = synchronised(lambda theta=theta: odemom.nn.psi(theta, EPS))
+        theirs = synchronised(lambda block=block: torch.linalg.matrix_exp(block))
+        name = f"nn.psi, {n} of size {d}, {device}"
+        peer = "torch.linalg.matrix_exp of the companion matrices, built before"
+        ratios.append(compare(name, ours, peer, theirs, rounds=7))
+    return ratios
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.psi", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/psi.json"))
     arguments = parser.parse_args()
     telegraph, peaks = action()
-    ratios = [*run(), *batch(), *telegraph, *backward()]
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    stacks = [ratio for device in devices for ratio in throughput(device)]
+    ratios = [*run(), *batch(), *telegraph, *backward(), *stacks]
     for r in ratios:
-        print(f"{r.name:32} {r.peer:58} {r.median:7.3g}  [{r.low:.3g}, {r.high:.3g}]")
+        print(f"{r.name:34} {r.peer:64} {r.median:7.3g}  [{r.low:.3g}, {r.high:.3g}]")
     print(peaks)
     threads = {key: os.environ.get(key) for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    payload = {"ratios": ratios, "memory": peaks, "threads": threads, **provenance(seed=0)}
+    payload = {"ratios": ratios, "action": peaks, "threads": threads, **provenance(seed=0)}
     print(write_json(arguments.out, payload))
 
 

@@ -19,7 +19,7 @@ def norm1(matrix: np.ndarray) -> float:
 
 
 def norms1(matrices: np.ndarray) -> np.ndarray:
-    """1-norms of a stack of matrices, shape (n, d, d)."""
+    """The 1-norms of a stack of matrices (..., d, d), shape (...)."""
     # NumPy reduces short axes slowly: one product, and d maxima of long columns, take a fifth.
     sums = np.ones(matrices.shape[-1]) @ np.abs(matrices)
-    return reduce(np.maximum, sums.T)
+    return reduce(np.maximum, np.moveaxis(sums, -1, 0))

@@ -16,8 +16,8 @@ Al-Mohy and Higham 2009: ||sum_{n>m} c_n theta^n|| <= sum_{n>m} c_n alpha^n. Two
 limit:
 
 - that tail is at most 2^-54 c_0 (relative to `roundoff`: half of it);
-- C(alpha) <= g C(0), g = `GROWTH`: the terms, all positive at alpha, are at most about g² times
-  what they add up to at -alpha, so that little more than a digit is lost to their signs.
+- C(alpha) <= g C(0), g = `GROWTH`: the terms add up to at most g C(0) in size, and where psi decays
+  to C(0)/g or more, so that little more than a digit is lost to their signs.
 
 The number of doublings so grows with the size of theta and not with 1/eps, and a doubling magnifies
 relative errors by 2, as theta does to psi: hence one form for every eps. (The double angles of
