@@ -152,6 +152,34 @@ def action() -> tuple[list[Ratio], dict[str, float]]:
     return [compare(f"psi_multiply, grid {GRID} x {GRID}", ours, peer, theirs, rounds=5)], peaks
 
 
+def convection(n: int = 300) -> list[Ratio]:
+    """The same with a drift, so that theta is not symmetric; at eps = 0 against theta itself."""
+    offsets: Any = (-1, 1)
+    drift = sp.kron(sp.eye_array(n), sp.diags_array([-1.0, 1.0], offsets=offsets, shape=(n, n)))
+    theta, size = sp.csr_array(laplacian(n) + 0.3 * drift), n * n
+    start, identity = np.random.default_rng(0).standard_normal(size), sp.eye_array(size)
+    state = np.concatenate([start, np.zeros(size)])
+
+    def theirs() -> np.ndarray:
+        block = HORIZON * sp.block_array([[None, identity], [theta, -identity]], format="csr")
+        return sparse_linalg.expm_multiply(block, state, traceA=-HORIZON * size)[:size]
+
+    peer, name = "scipy.sparse.linalg.expm_multiply", f"psi_multiply, drift, {n} x {n}"
+    return [
+        compare(
+            f"{name}, eps = {eps}",
+            lambda eps=eps: odemom.psi_multiply(theta, start, eps, horizon=HORIZON),
+            f"{peer} of {of}",
+            call,
+            rounds=5,
+        )
+        for eps, of, call in (
+            (1, "the companion matrix", theirs),
+            (0, "theta", lambda: sparse_linalg.expm_multiply(HORIZON * theta, start)),
+        )
+    ]
+
+
 def backward() -> list[Ratio]:
     """Forward and backward of odemom.nn.psi, in forward evaluations: the peer is slower."""
     ratios = []
@@ -206,7 +234,7 @@ def main() -> None:
     telegraph, peaks = action()
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     stacks = [ratio for device in devices for ratio in throughput(device)]
-    ratios = [*run(), *batch(), *telegraph, *backward(), *stacks]
+    ratios = [*run(), *batch(), *telegraph, *convection(), *backward(), *stacks]
     for r in ratios:
         print(f"{r.name:34} {r.peer:64} {r.median:7.3g}  [{r.low:.3g}, {r.high:.3g}]")
     print(peaks)

@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -30,7 +31,7 @@ MASSES = (0.01, 0.5, 10.0, math.inf)
 SIZES = (0.3, 1.0, 3.0, 10.0, 30.0)
 
 
-def series(a: float) -> tuple[list[mpmath.mpf], ...]:
+def series(a: float) -> tuple[list[Any], ...]:
     """2 C and psi, or C alone if a = 0 stands for the undamped flow, in powers of z = h theta.
 
     In powers of h² theta/eps for a < 1, as in `odemom.flows.kernel_series`.
@@ -47,7 +48,7 @@ def series(a: float) -> tuple[list[mpmath.mpf], ...]:
     return c2, [(c + q) / 2 for c, q in zip(c2, g, strict=True)]
 
 
-def pade(c: list[mpmath.mpf], m: int) -> tuple[list[mpmath.mpf], list[mpmath.mpf], float]:
+def pade(c: list[Any], m: int) -> tuple[list[Any], list[Any], float]:
     """Numerator and denominator of [m/m], and the alpha up to which they are good."""
     p, q = mpmath.pade(c[: 2 * m + 1], m, m)
     p, q = p[: m + 1], q[: m + 1]

@@ -78,7 +78,8 @@ def psi_multiply(
     larger than 1/eps) it takes of the order of T (||theta||/eps)^(1/2) products.
 
     Other theta: steps of the state (x, x') by Taylor polynomials of degree <= 58, whose terms are
-    bounded beforehand by ||theta||_1 and estimates of ||theta²||, ||theta³||. No more than a few
+    bounded beforehand by ||theta||_1 and estimates of ||theta²||, ||theta³||; for eps = 0 of theta
+    minus the mean of its diagonal. No more than a few
     blocks the size of X are kept: O(nnz + d k) memory.
 
     References
@@ -112,7 +113,13 @@ def psi_multiply(
         if interval is not None:
             result = chebyshev(apply, block, model, *_ends(interval))
         else:
-            result = taylor(apply, block, model, _size(theta, matrix))
+            center = 0.0
+            if matrix is not None and on_unit_interval(model, np.ones((1, 1)))[1] == 0:
+                # exp(theta) = e^c exp(theta - c I), which is of smaller norm.
+                center = float(matrix.diagonal().mean())
+                matrix = _minus(matrix, center)
+                apply = _product_with(matrix)
+            result = taylor(apply, block, model, _size(theta, matrix), center)
     if not np.isfinite(result).all():
         raise ResultOverflowError("psi_multiply: psi(theta) X exceeds the range of doubles.")
     return result[:, 0] if flat else result
@@ -141,7 +148,18 @@ def _operator(theta: Any) -> tuple[Callable[[np.ndarray], np.ndarray], int, Any]
         require_finite(matrix.data, "theta (stored entries)")
     else:
         matrix = as_float_matrices(theta, "theta", stacks=False)
-    return lambda block: matrix @ block, matrix.shape[0], matrix
+    return _product_with(matrix), matrix.shape[0], matrix
+
+
+def _product_with(matrix: Any) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda block: matrix @ block
+
+
+def _minus(matrix: Any, center: float) -> Any:
+    d = matrix.shape[0]
+    if scipy.sparse.issparse(matrix):
+        return scipy.sparse.csr_array(matrix - center * scipy.sparse.eye_array(d, format="csr"))
+    return matrix - center * np.eye(d)
 
 
 def _block(X: Any, d: int) -> tuple[np.ndarray, bool]:
@@ -280,9 +298,16 @@ def chebyshev(
 
 
 def taylor(
-    apply: Callable[[np.ndarray], np.ndarray], block: np.ndarray, model: Flow, alpha: float
+    apply: Callable[[np.ndarray], np.ndarray],
+    block: np.ndarray,
+    model: Flow,
+    alpha: float,
+    center: float = 0.0,
 ) -> np.ndarray:
-    """Steps of (x, x') over [0, 1]; see `step_coefficients` for the map of a step."""
+    """Steps of (x, x') over [0, 1]; see `step_coefficients` for the map of a step.
+
+    At eps = 0 ``apply`` may be the product with theta - ``center`` I.
+    """
     factor, eps, field = on_unit_interval(model, np.ones((1, 1)))
     unit = float(factor[0, 0])
     if eps < 1 / LARGEST:  # to roundoff the flow of eps = 0
@@ -298,7 +323,7 @@ def taylor(
         even, odd = partial_sums(scaled, x, power, cosh, sinh)
         last = step == steps - 1
         if eps == 0:
-            x = 2 * even
+            x = (2 * np.exp(unit * center / steps)) * even
             continue
         # x(h) = (C + Q/2) x + eps Q v; S = eps Q is what `sinh` stands for, Q/2 = S/(2 eps).
         half_rate = 0.0 if eps == math.inf else 0.5 / eps

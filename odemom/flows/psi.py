@@ -135,7 +135,8 @@ def psi(
 
         The truncation error of ``"auto"`` is at most u/2 relative to C over the step, and its
         doublings magnify relative errors as psi does those of theta: the error is near
-        u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 50 times that in the tests.
+        u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 3 times that on the suite of
+        tests/flows/test_psi_accuracy.py.
         With B = exp(-a) (cosh ||W||^{1/2} + b sinhc ||W||^{1/2}), ||.|| the 1-norm, b = a or, with
         x'(0) = theta x0, b = a + ||theta||, and m = 1 + ||W||^{1/2}, the error of the series and of
         the closed form is at most 20 d m u B, which is small unless psi(theta) is much smaller than

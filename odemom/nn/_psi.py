@@ -48,6 +48,7 @@ def psi(theta: Tensor, eps: Any) -> Tensor:
     beside psi by the product rule with three products for one; the gradient in eps, where it is
     asked for, takes three more. Derivatives are of any order in theta and up to order 2 in eps; at
     eps = 0 and inf that in eps is returned as 0.
+    Matrices of equal eps and size are evaluated together; each distinct eps is a call of its own.
     ``torch.func.vmap`` folds its axis into the batch, ``torch.compile`` keeps the operator whole.
 
     References

@@ -45,6 +45,15 @@ def test_extreme_masses(eps, velocity):
         assert np.allclose(computed, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("center", [-300.0, 300.0])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_the_exponential_of_a_theta_far_from_zero(center, kind):
+    theta = GENERAL + center * np.eye(8)
+    expected = math.exp(center) * (odemom.psi(GENERAL, 0) @ BLOCK)
+    computed = odemom.psi_multiply(KINDS[kind](theta), BLOCK, 0)
+    assert np.abs(computed / expected - 1).max() <= 1e-11
+
+
 def test_a_vector_gives_a_vector():
     vector = odemom.psi_multiply(GENERAL, BLOCK[:, 0], 0.5)
     assert vector.shape == (8,)
