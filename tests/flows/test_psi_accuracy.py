@@ -153,10 +153,15 @@ def companion_psi(theta, eps):
 
 
 @cache
+def exact_psi(name, eps):
+    """The `reference` of a matrix of the suite."""
+    return reference(SUITE[name], eps)
+
+
+@cache
 def measured(name, eps):
     """Error of psi and of the companion form, in units of u, and the condition number."""
-    theta = SUITE[name]
-    exact = reference(theta, eps)
+    theta, exact = SUITE[name], exact_psi(name, eps)
     if largest_entry(exact) < 1e-290:
         assert np.abs(odemom.psi(theta, eps)).max() < 1e-290
         return 0.0, 0.0, 1.0
@@ -177,6 +182,16 @@ def test_the_error_is_at_most_50_u_times_the_condition_number(name):
     for eps in MASSES:
         error, _, cond = measured(name, eps)
         assert error <= 50 * cond, f"eps = {eps}: {error:.3g} u, cond {cond:.3g}"
+
+
+@pytest.mark.parametrize("name", SUITE)
+def test_stacks_keep_the_same_bound(name):
+    """Other plans, by Paterson and Stockmeyer's scheme: those of a single large matrix."""
+    for eps in MASSES:
+        exact, (_, _, cond) = exact_psi(name, eps), measured(name, eps)
+        if 1e-290 <= largest_entry(exact) <= 1e306:
+            error = relative_error(odemom.psi(SUITE[name][None], eps)[0], exact) / UNIT
+            assert error <= 50 * cond, f"eps = {eps}: {error:.3g} u, cond {cond:.3g}"
 
 
 @pytest.mark.parametrize("name", SUITE)
@@ -204,6 +219,17 @@ def test_the_companion_exponential_loses_digits_as_eps_falls_where_psi_does_not(
         error, theirs, cond = measured("random d=5 x1", eps)
         assert error <= 50 * cond
         assert theirs >= lost
+
+
+def test_balancing_first_would_lose_every_digit():
+    """The hard case: a diagonal similarity shrinks the norm and spoils the small entries."""
+    name, eps = "huge off-diagonal d=9 x1", 1e3
+    balanced, similarity = scipy.linalg.matrix_balance(SUITE[name], permute=False)
+    scale = np.diag(similarity)
+    naive = scale[:, None] * odemom.psi(balanced, eps) / scale
+    error, _, cond = measured(name, eps)
+    assert error <= 50 * cond
+    assert relative_error(naive, exact_psi(name, eps)) >= 0.1
 
 
 @pytest.mark.parametrize("eps", [5e-324, 1e-310, 1e-300])

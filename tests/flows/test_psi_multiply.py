@@ -81,7 +81,7 @@ def separable(n, eps, horizon):
     return start, expected
 
 
-@pytest.mark.parametrize("n", [60, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [60, 500])
 @pytest.mark.parametrize("eps", [0, 0.1, 1.0, 100.0])
 def test_the_damped_wave_on_a_grid_is_within_1e_10_of_the_separable_solution(n, eps):
     start, expected = separable(n, eps, 10)
