@@ -83,17 +83,18 @@ def psi(theta: Tensor, eps: Any) -> Tensor:
 
 
 # The operators keep torch.compile from tracing into the choice of plans, which depends on values;
-# the functions on top of them know the derivatives, also for torch.func.
+# the functions on top of them know the derivatives, also for torch.func. Compiled code expects
+# contiguous results.
 @torch.library.custom_op("odemom::psi_jet", mutates_args=())
 def jet_operator(theta: Tensor, eps: Tensor, order: int) -> Tensor:
     """(eps d/deps)^order psi, shapes (n, d, d) and (n,)."""
-    return jet(theta, None, eps, order)
+    return jet(theta, None, eps, order).contiguous()
 
 
 @torch.library.custom_op("odemom::psi_frechet", mutates_args=())
 def frechet_operator(theta: Tensor, change: Tensor, eps: Tensor, order: int) -> Tensor:
     """The Fréchet derivative of `jet_operator` in the direction ``change``, shape (n, d, d)."""
-    return jet(theta, change, eps, order)
+    return jet(theta, change, eps, order).contiguous()
 
 
 @jet_operator.register_fake

@@ -10,6 +10,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import odemom
 from odemom.nn import psi
+from odemom.nn._psi import frechet_operator, jet_operator
 
 MASSES = [0, 1e-6, 1e-3, 0.02, 0.3, 5.0, math.inf]
 GENERATOR = torch.Generator().manual_seed(2)
@@ -123,6 +124,27 @@ def test_a_compiled_function_has_no_graph_break_and_the_same_gradients():
     ours, theirs = leaf(STACK), leaf(STACK)
     assert torch.allclose(compiled(ours), loss(theirs), rtol=1e-13)
     compiled(ours).backward()
+    loss(theirs).backward()
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    assert torch.allclose(ours.grad, theirs.grad, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("theta", [STACK, STACK.mT, 0.01 * STACK, STACK.float().mT])
+def test_the_operators_are_what_compilers_take_them_for(theta):
+    masses = torch.full((3,), 0.5, dtype=torch.float64)
+    tests = ("test_schema", "test_faketensor")
+    torch.library.opcheck(jet_operator, (theta, masses, 0), test_utils=tests)
+    torch.library.opcheck(frechet_operator, (theta, theta.mT, masses, 1), test_utils=tests)
+
+
+@pytest.mark.slow
+def test_generated_code_has_the_same_gradients():
+    def loss(theta):
+        return (2 * psi(theta, 0.5)).square().sum()
+
+    ours, theirs = leaf(STACK), leaf(STACK)
+    torch.compile(loss, fullgraph=True)(ours).backward()
     loss(theirs).backward()
     assert ours.grad is not None
     assert theirs.grad is not None
