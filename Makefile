@@ -52,6 +52,7 @@ $(VENV)/.bench: pyproject.toml | $(VENV)/.dev
 
 bench: $(VENV)/.bench  ## ratios against named peers, written to results/bench (an hour)
 	$(BIN)/python -m benchmarks --out results/bench
+	$(BIN)/python -m benchmarks.decision --out results/bench
 	$(BIN)/python -m benchmarks.reversible --out results/bench
 
 clean:                 ## remove what the targets made

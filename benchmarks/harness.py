@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Ratio", "compare"]
+from rich.table import Table
+
+__all__ = ["Ratio", "compare", "seconds", "table_of"]
 
 
 @dataclass(frozen=True)
@@ -64,3 +66,14 @@ def compare(
         statistics.median(b for _, b in pairs),
         rounds,
     )
+
+
+def table_of(ratios: list[Ratio]) -> Table:
+    """The ratios, to print."""
+    table = Table(title="how many times longer the peer takes")
+    for heading in ("measured", "peer", "ratio", "quartiles", "ours, ms"):
+        table.add_column(heading, justify="left" if heading in ("measured", "peer") else "right")
+    for r in ratios:
+        spread = f"{r.low:.2g} to {r.high:.2g}"
+        table.add_row(r.name, r.peer, f"{r.median:.2g}", spread, f"{1e3 * r.ours:.3g}")
+    return table

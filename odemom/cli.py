@@ -32,6 +32,30 @@ Eps = Annotated[
     str,
     typer.Option("--eps", "-e", help="The mass in [0, inf]: 0.5, 1/2, inf. Text is taken exactly."),
 ]
+File = Annotated[Path, typer.Argument(help=".npy, .csv, .json, .mtx, or text.")]
+FlowEps = Annotated[
+    str | None,
+    typer.Option("--eps", "-e", help="The mass in [0, inf]: 0.5, 1/2, inf. Text is taken exactly."),
+]
+Horizon = Annotated[str | None, typer.Option(help="With --eps: the final time T, by default 1.")]
+Velocity = Annotated[str | None, typer.Option(help='With --eps: "zero", the default, or "field".')]
+Depth = Annotated[
+    int | None,
+    typer.Option(help="In place of --eps: the number of layers of a net with tied weights."),
+]
+Gamma = Annotated[
+    str | None,
+    typer.Option(help="With --depth: the momentum in (0, 1); without it the net is a ResNet."),
+]
+Tol = Annotated[str | None, typer.Option(help="Relative tolerance on floating input.")]
+Exact = Annotated[
+    bool | None,
+    typer.Option(
+        "--exact/--no-exact",
+        help="Read decimals as the rationals that they are; by default ints and rationals such as "
+        "-3/4 are exact and decimals are not.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write into; it may be new.")]
 
@@ -57,6 +81,10 @@ def _say(text: str) -> None:
     Console(highlight=False, soft_wrap=True).print(text, markup=False)
 
 
+def _note(text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+
+
 def _version(asked: bool) -> None:
     if asked:
         from odemom import __version__
@@ -76,34 +104,101 @@ def _options(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help=".npy, .csv, .json, .mtx, or text.")],
-    eps: Eps,
-    horizon: Annotated[str, typer.Option(help="The final time T.")] = "1",
-    initial_velocity: Annotated[str, typer.Option(help='"zero" or "field".')] = "zero",
-    tol: Annotated[str | None, typer.Option(help="Relative tolerance on floating input.")] = None,
-    exact: Annotated[
-        bool | None,
-        typer.Option(
-            "--exact/--no-exact",
-            help="Read decimals as the rationals that they are; by default ints and rationals "
-            "such as -3/4 are exact and decimals are not.",
-        ),
-    ] = None,
+    file: File,
+    eps: FlowEps = None,
+    horizon: Horizon = None,
+    initial_velocity: Velocity = None,
+    depth: Depth = None,
+    gamma: Gamma = None,
+    tol: Tol = None,
+    exact: Exact = None,
     as_json: AsJson = False,
 ) -> None:
     """Decide whether the matrix in FILE is representable. Exit status 0 yes, 1 no, 2 bad input."""
-    from odemom.flows.psi import flow_of
     from odemom.matrix_files import read_matrix
     from odemom.representability.analyze import analyze
 
-    velocity: Any = initial_velocity
-    flow = flow_of(eps, horizon=horizon, initial_velocity=velocity)
+    flow = _flow(eps, horizon, initial_velocity, depth, gamma)
     report = analyze(read_matrix(file, exact=exact), flow, tol=tol, exact=exact)
     if as_json:
         _print_json(report.to_dict())
     else:
         _say(report.explain())
     raise typer.Exit(0 if report else 1)
+
+
+@app.command()
+def represent(
+    file: File,
+    eps: FlowEps = None,
+    horizon: Horizon = None,
+    initial_velocity: Velocity = None,
+    depth: Depth = None,
+    gamma: Gamma = None,
+    tol: Tol = None,
+    exact: Exact = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write theta there: .npy, .csv, .json, text.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find theta with psi(theta) = D for D in FILE. Exit status 0 done, 1 none exists, 2 bad input.
+
+    theta goes to --out, or is printed, a row a line; its residual goes to the error stream.
+    """
+    from odemom.errors import NotRepresentableError
+    from odemom.matrix_files import matrix_text, read_matrix, write_matrix
+    from odemom.representability.witness import represent as witness_of
+
+    flow = _flow(eps, horizon, initial_velocity, depth, gamma)
+    matrix = read_matrix(file, exact=exact)
+    try:
+        witness = witness_of(matrix, flow, tol=tol, exact=exact, full_output=True)
+    except NotRepresentableError as error:
+        if as_json:
+            _print_json({"theta": None, "report": error.report.to_dict()})
+        else:
+            _say(str(error))
+        raise typer.Exit(1) from None
+    if out is not None:
+        write_matrix(out, witness.theta)
+    if as_json:
+        _print_json(witness.to_dict())
+    elif out is None:
+        print(matrix_text(witness.theta), end="")
+    if not as_json:
+        _note(
+            f"||psi(theta) - D|| = {witness.residual:.2g} ||D||; "
+            f"the condition number of psi at theta is {witness.condition:.2g}"
+        )
+
+
+def _flow(
+    eps: str | None,
+    horizon: str | None,
+    initial_velocity: str | None,
+    depth: int | None,
+    gamma: str | None,
+) -> Any:
+    """The flow that the options describe: an ODE by --eps, or a net by --depth."""
+    from odemom.checks import invalid
+    from odemom.flows.discrete import MomentumResNet, ResNet
+    from odemom.flows.psi import flow_of
+
+    ode = {"--eps": eps, "--horizon": horizon, "--initial-velocity": initial_velocity}
+    net = {"--depth": depth, "--gamma": gamma}
+    given = [name for name, value in {**ode, **net}.items() if value is not None]
+    if (eps is None) == (depth is None) or len({name in ode for name in given}) > 1:
+        raise invalid(
+            "the flow",
+            got=", ".join(given) or "neither --eps nor --depth",
+            expected="--eps, with --horizon and --initial-velocity, for an ODE; or --depth, with "
+            "--gamma, for a net",
+        )
+    if depth is not None:
+        return ResNet(depth) if gamma is None else MomentumResNet(gamma, depth)
+    velocity: Any = initial_velocity or "zero"
+    return flow_of(eps, horizon=horizon or "1", initial_velocity=velocity)
 
 
 @app.command("lambda")
@@ -127,14 +222,14 @@ def lambda_(
 
 @app.command()
 def reproduce(
-    figure: Annotated[str, typer.Argument(help="fig4 of the paper, or survey.")],
+    figure: Annotated[str, typer.Argument(help="fig4 of the paper, discrete-lambda, or survey.")],
     out: Out = Path("results"),
     redraw: Annotated[
         Path | None, typer.Option(help="Draw again from this .json instead of computing.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a figure of the paper: its numbers as JSON, and PNG and PDF drawn from them."""
+    """Compute a figure: its numbers as JSON, and PNG and PDF drawn from them."""
     from odemom import reproduce as figures
 
     if redraw is None:

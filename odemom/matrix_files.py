@@ -1,4 +1,4 @@
-"""Matrices from files: .npy, .csv, .json, Matrix Market .mtx, and text with white space.
+"""Matrices in files: .npy, .csv, .json, Matrix Market .mtx (to read), and text with white space.
 
 Numbers in text keep their exactness: ints and rationals such as ``-3/4`` are exact. A text matrix
 in which decimals occur is floating input, unless a rational occurs too or exactness is asked for;
@@ -7,6 +7,7 @@ then each decimal is the rational that it spells.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -19,8 +20,9 @@ import numpy as np
 
 from odemom.checks import shown
 from odemom.errors import MatrixFileError
+from odemom.records import write_bytes_atomic, write_json, write_text_atomic
 
-__all__ = ["read_matrix"]
+__all__ = ["matrix_text", "read_matrix", "write_matrix"]
 
 INTEGER = re.compile(r"[+-]?\d+")
 RATIONAL = re.compile(r"[+-]?\d+/\d+")
@@ -75,6 +77,45 @@ def read_matrix(path: str | Path, *, exact: bool | None = None) -> Any:
         raise _unreadable(path, "there is no such file") from None
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
+
+
+def write_matrix(path: str | Path, matrix: np.ndarray) -> Path:
+    """Write a float64 matrix, so that `read_matrix` gives back every bit.
+
+    Parameters
+    ----------
+    path : str or Path
+        The suffix tells the format: ``.npy``, ``.csv``, ``.json``, or else text.
+    matrix : ndarray of float64, shape (m, n)
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InvalidInputError
+        If ``path`` is a folder, or in a folder that cannot be made.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".json":
+        return write_json(path, matrix.tolist())
+    if suffix == ".npy":
+        buffer = io.BytesIO()
+        np.save(buffer, matrix)
+        return write_bytes_atomic(path, buffer.getvalue())
+    return write_text_atomic(path, matrix_text(matrix, "," if suffix == ".csv" else " "))
+
+
+def matrix_text(matrix: np.ndarray, separator: str = " ") -> str:
+    r"""A matrix as text, a row a line; the shortest decimals that give back every bit.
+
+    Examples
+    --------
+    >>> matrix_text(np.array([[0.1, -2.0]]))
+    '0.1 -2.0\n'
+    """
+    return "".join(separator.join(map(repr, row)) + "\n" for row in matrix.tolist())
 
 
 def _unreadable(path: Path, why: str) -> MatrixFileError:

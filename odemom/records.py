@@ -24,7 +24,7 @@ import numpy as np
 
 from odemom.checks import expect, invalid, shown
 
-__all__ = ["jsonable", "provenance", "write_json", "write_text_atomic"]
+__all__ = ["jsonable", "provenance", "write_bytes_atomic", "write_json", "write_text_atomic"]
 
 # module -> distribution, of the packages reported only where something has loaded them
 _IF_LOADED = {
@@ -67,6 +67,11 @@ def write_text_atomic(path: str | os.PathLike[str], text: str) -> Path:
     ...     write_text_atomic(Path(folder) / "new" / "note.txt", "x' = f(x)").read_text()
     "x' = f(x)"
     """
+    return write_bytes_atomic(path, text.encode())
+
+
+def write_bytes_atomic(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write ``content`` to ``path`` as `write_text_atomic` writes text."""
     target = Path(path)
     expect(not target.is_dir(), "path", got=f"the folder {target}", expected="the path of a file")
     try:
@@ -79,8 +84,8 @@ def write_text_atomic(path: str | os.PathLike[str], text: str) -> Path:
         ) from None
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(beside, "x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with open(beside, "xb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(beside, target)

@@ -1,4 +1,4 @@
-"""Figures of the paper: compute the numbers, write them, draw them.
+"""Figures: compute the numbers, write them, draw them.
 
 Every figure leaves three files: ``NAME.json`` (the numbers, with versions and machine),
 ``NAME.png`` and ``NAME.pdf``, which are drawn from the numbers alone.
@@ -44,6 +44,11 @@ FIGURES = {
     "fig4": FigureEntry(
         "lambda_eps against eps, and the representable plane of eigenvalue pairs", "fig4", "Figure4"
     ),
+    "discrete-lambda": FigureEntry(
+        "the threshold of Momentum ResNets against depth, beside that of their ODE",
+        "discrete_lambda",
+        "DiscreteLambda",
+    ),
     "survey": FigureEntry(
         "the probability that a random matrix is representable, against eps", "survey", "Survey"
     ),
@@ -51,7 +56,7 @@ FIGURES = {
 
 
 def reproduce(name: str, out_dir: str | os.PathLike[str]) -> dict[str, Path]:
-    """Compute a figure of the paper and write its numbers and pictures.
+    """Compute a figure and write its numbers and pictures.
 
     Parameters
     ----------

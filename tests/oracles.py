@@ -4,6 +4,7 @@
 - psi of a matrix from the exponential of the companion matrix, in Arb's rigorous balls;
 - lambda_eps by bisection on G';
 - the theorem of DESIGN 1.3 decided by assembling the block sizes one by one;
+- how a net of linear layers takes a value, by Sturm's theorem on its polynomial;
 - exact matrices of known Jordan structure.
 """
 
@@ -12,12 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import flint
 import mpmath
 import numpy as np
+import sympy
 
 UNIT = 2.0**-53
 
@@ -176,6 +178,37 @@ def producible(kind: str, sizes: Sequence[int], order: int = 2) -> bool:
     return kind == "regular" or not sizes
 
 
+@lru_cache
+def layers_polynomial(gamma: Fraction, depth: int) -> sympy.Poly:
+    """psi of a (momentum) residual net by its layers; gamma = 0 is the ResNet."""
+    z = sympy.Symbol("z")
+    g = sympy.Rational(gamma.numerator, gamma.denominator)
+    step = sympy.Poly((1 - g) * z, z, domain="QQ")
+    x, v = sympy.Poly(1, z, domain="QQ"), sympy.Poly(0, z, domain="QQ")
+    for _ in range(depth):
+        v = v * g + step * x
+        x = x + v
+    return x
+
+
+@cache
+def kind_by_layers(mu: Fraction, gamma: Fraction, depth: int) -> tuple[str, int]:
+    """How a net takes mu: from the real roots of psi - mu (Sturm) and their multiplicities."""
+    shifted = layers_polynomial(gamma, depth) - sympy.Rational(mu.numerator, mu.denominator)
+    real = {m: f for f, m in shifted.sqf_list()[1] if f.count_roots()}
+    if not real:
+        return "pairs", 1
+    return ("regular", 1) if 1 in real else ("critical", min(real))
+
+
+def representable_by_net(
+    spectrum: dict[Fraction, list[int]], depth: int, gamma: Any = Fraction(0)
+) -> bool:
+    """DESIGN 1.3 for a net of tied linear layers."""
+    kinds = {mu: kind_by_layers(mu, Fraction(gamma), depth) for mu in spectrum}
+    return all(producible(kinds[mu][0], spectrum[mu], kinds[mu][1]) for mu in spectrum)
+
+
 def kind_of(mu: Fraction, eps: Any, field: bool = False) -> str:
     """How the flow takes a rational eigenvalue (no rational value of lambda_eps is known)."""
     if field:
@@ -239,15 +272,24 @@ def block_matrix(spectrum: dict[Fraction, list[int]]) -> Rows:
 
 def conjugated(rows: Rows, rng: np.random.Generator, steps: int | None = None) -> Rows:
     """V D V^-1 for a random unimodular integer V, a product of elementary matrices: exact."""
+    return conjugated_with_basis(rows, rng, steps)[0]
+
+
+def conjugated_with_basis(
+    rows: Rows, rng: np.random.Generator, steps: int | None = None
+) -> tuple[Rows, list[list[int]]]:
+    """V D V^-1 and V."""
     d = len(rows)
     rows = [list(row) for row in rows]
+    basis = [[int(i == j) for j in range(d)] for i in range(d)]
     for _ in range((2 * d if steps is None else steps) if d > 1 else 0):
         i, j = (int(x) for x in rng.choice(d, 2, replace=False))
         c = int(rng.choice([-1, 1]))
         rows[i] = [x + c * y for x, y in zip(rows[i], rows[j], strict=True)]
         for row in rows:
             row[j] -= c * row[i]
-    return rows
+        basis[i] = [x + c * y for x, y in zip(basis[i], basis[j], strict=True)]
+    return rows, basis
 
 
 def transpose(rows: Rows) -> Rows:

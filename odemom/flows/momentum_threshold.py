@@ -63,16 +63,34 @@ class MomentumThreshold:
         """The angle phi of the minimiser, in radians: the turn of the state from layer to layer."""
         return float(_minimisers(self.gamma, self.depth, 64)[0].mid())
 
+    def point_at(self, angle: Any) -> np.ndarray:
+        """The z at which the state turns by these angles a layer, shape as given."""
+        gamma = float(self.gamma)
+        return (2 * math.sqrt(gamma) * np.cos(angle) - 1 - gamma) / (1 - gamma)
+
     @property
     def minimiser(self) -> float:
         """The z at which psi is least."""
-        gamma = float(self.gamma)
-        return (2 * math.sqrt(gamma) * math.cos(self.angle) - 1 - gamma) / (1 - gamma)
+        return float(self.point_at(self.angle))
 
     @property
     def is_artefact(self) -> bool:
         """Whether the net turns too fast at the minimiser to resemble the ODE: phi > pi/2."""
         return self.angle > RESOLVED_ANGLE
+
+    @property
+    def first_minimum(self) -> float:
+        """The value at the rightmost critical point, a minimum: the ODE takes its lambda there."""
+        return float(_psi(self._first(), self.gamma, self.depth, 128).mid())
+
+    @property
+    def first_angle(self) -> float:
+        """The angle phi of the rightmost critical point."""
+        return float(self._first().mid())
+
+    def _first(self) -> flint.arb:
+        start = _critical_angles(self.gamma, self.depth)[0]
+        return _enclose(self.gamma, self.depth, start, 128)
 
     def enclosure(self, precision: int) -> flint.arb:
         """A ball of about ``precision`` bits that is proven to contain the value."""

@@ -69,6 +69,15 @@ class Witness:
     condition: float
     report: Representability
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: ``theta``, ``residual``, ``condition`` and ``report``."""
+        return {
+            "theta": self.theta.tolist(),
+            "residual": self.residual,
+            "condition": self.condition if np.isfinite(self.condition) else None,
+            "report": self.report.to_dict(),
+        }
+
 
 @overload
 def represent(
@@ -192,12 +201,11 @@ def relative_condition(flow: Flow, theta: np.ndarray, steps: int = 6) -> float:
     By the power method on L and its adjoint, which is the derivative at the transpose; L(E) is a
     block of psi([[theta, E], [0, theta]]). A lower bound, seldom by more than a factor 3.
     """
-    d = len(theta)
-    value = float(np.linalg.norm(flow.matrix(theta)))
-    size = float(np.linalg.norm(theta))
+    d, largest = len(theta), 0.0
     direction = np.random.default_rng(0).standard_normal((d, d))
-    largest = 0.0
     with np.errstate(all="ignore"):
+        value = float(np.linalg.norm(flow.matrix(theta)))
+        size = float(np.linalg.norm(theta))
         for step in range(steps):
             at = theta if step % 2 == 0 else theta.T
             direction /= np.linalg.norm(direction)
@@ -207,7 +215,7 @@ def relative_condition(flow: Flow, theta: np.ndarray, steps: int = 6) -> float:
             if not 0 < norm < np.inf:
                 break
             largest = max(largest, norm)
-    return largest * size / value if value else np.inf
+    return largest * size / value if 0 < value < np.inf else np.inf
 
 
 # --- floating point ----------------------------------------------------------------------------

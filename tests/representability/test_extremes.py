@@ -82,7 +82,21 @@ def test_tiny_eigenvalues_ask_for_a_tiny_eps(exponent):
     assert abs(ratio + 1) < 1e-12
 
 
-@pytest.mark.parametrize("eps", [F(1, 2), 2, "inf", SecondOrder(3, horizon=2)])
+@pytest.mark.parametrize(
+    "eps",
+    [
+        0,
+        F(1, 2),
+        2,
+        "inf",
+        SecondOrder(3, horizon=2),
+        MomentumResNet("1/2", 2),
+        MomentumResNet("9/10", 4),
+        MomentumResNet("9/10", 5),
+        ResNet(2),
+        ResNet(3),
+    ],
+)
 @given(spectra, st.integers(0, 2**32 - 1))
 @settings(max_examples=25)
 def test_maximal_scale_is_the_supremum(eps, spectrum, seed):
@@ -90,6 +104,8 @@ def test_maximal_scale_is_the_supremum(eps, spectrum, seed):
     largest = odemom.maximal_scale(matrix, eps)
     if largest.value == math.inf:
         scales = [(F(1, 100), True), (F(100), True)]
+    elif largest.value == 0:
+        scales = [(F(1, 10**12), False), (F(1), False)]
     else:
         low, high = (Fraction(end) for end in largest.interval)
         margin = F(1, 10**12)
@@ -99,6 +115,19 @@ def test_maximal_scale_is_the_supremum(eps, spectrum, seed):
     for scale, expected in scales:
         scaled = [[scale * x for x in row] for row in matrix]
         assert odemom.is_representable(scaled, eps) == expected
+
+
+@given(spectra, st.fractions(F(1, 100), 100, max_denominator=1000))
+@settings(max_examples=100)
+def test_the_decision_the_least_eps_and_the_largest_scale_agree(spectrum, eps):
+    matrix = block_matrix(spectrum)
+    decided = odemom.is_representable(matrix, eps)
+    low, high = odemom.minimal_eps(matrix).interval
+    assert decided == (eps >= high)
+    assert eps >= high or eps <= low
+    low, high = odemom.maximal_scale(matrix, eps).interval
+    assert decided == (low >= 1)
+    assert low >= 1 or high < 1
 
 
 @pytest.mark.parametrize(

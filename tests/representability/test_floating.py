@@ -273,6 +273,21 @@ def test_transposition_and_orthogonal_similarity_keep_verdict_and_status(seed):
             assert (found.representable, found.status) == (report.representable, report.status)
 
 
+@given(st.integers(1, 5), st.sampled_from(EPS), st.integers(0, 2**32 - 1))
+@settings(max_examples=100)
+def test_certain_verdicts_are_invariant_and_grow_with_eps(d, eps, seed):
+    rng = np.random.default_rng(seed)
+    matrix = rng.standard_normal((d, d))
+    with_identity = np.eye(d + 1)
+    with_identity[:d, :d] = matrix
+    same = [matrix, matrix.T, similar(rng, matrix), with_identity]
+    found = [analyze(m, eps) for m in same]
+    assert len({r.representable for r in found if r.status == "certain"}) <= 1
+    assert [r.status for r in found].count("certain") >= 3  # a random spectrum is well apart
+    larger = analyze(matrix, 2 * eps + 0.1)
+    assert larger.representable >= found[0].representable
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(200))
 def test_pairs_near_the_real_line_are_never_falsely_certain(seed):

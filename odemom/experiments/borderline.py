@@ -1,0 +1,169 @@
+"""Where certainty ends: -I_2 with noise, from far below roundoff to far above.
+
+-I_2 is representable for every eps, its eigenvalue -1 having two blocks of size 1. Next to it lie
+matrices with two simple eigenvalues below lambda_eps, which are not, and matrices with a complex
+pair, which are. In exact arithmetic each of them has its answer. As doubles they stand for all
+matrices within ``tol * ||D||``, by default 1.8e-15 for d = 2: as long as the noise is smaller than
+that, -I_2 and both kinds of neighbours are among them, and no honest answer is certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from odemom.checks import as_number, expect, shown
+from odemom.representability.analyze import analyze
+
+__all__ = ["NoiseRow", "NoiseTable", "compute"]
+
+NOISES = (0.0, 1e-16, 1e-15, 3e-15, 1e-14, 1e-13, 1e-12, 1e-8, 1e-4)
+HEADS = (
+    "noise",
+    "random: certain",
+    "of these, representable",
+    "borderline",
+    "split pair diag(-1, -1 + noise)",
+    "complex pair -1 ± noise i",
+)
+
+
+@dataclass(frozen=True)
+class NoiseRow:
+    """The decisions at one size of noise.
+
+    Attributes
+    ----------
+    noise : float
+    certain : int
+        How many of the matrices -I_2 + noise G, G of entries N(0, 1), were decided with certainty.
+    representable : int
+        How many of these are representable.
+    borderline : int
+        How many were not decided with certainty.
+    split, turned : str
+        Status and verdict for diag(-1, -1 + noise) and for [[-1, noise], [-noise, -1]].
+    """
+
+    noise: float
+    certain: int
+    representable: int
+    borderline: int
+    split: str
+    turned: str
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row as text."""
+        counts = (self.certain, self.representable, self.borderline)
+        return (f"{self.noise:g}", *map(str, counts), self.split, self.turned)
+
+
+@dataclass(frozen=True)
+class NoiseTable:
+    """The table; a notebook shows it as one.
+
+    Attributes
+    ----------
+    eps : number or Flow
+    tol : float
+        The default tolerance for doubles, d = 2.
+    samples, seed : int
+    rows : tuple of NoiseRow
+    """
+
+    eps: Any
+    tol: float
+    samples: int
+    seed: int
+    rows: tuple[NoiseRow, ...]
+
+    def markdown(self) -> str:
+        """The table as Markdown."""
+        lines = [HEADS, ["---"] * len(HEADS), *(row.cells for row in self.rows)]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{text}</th>" for text in HEADS)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{text}</td>" for text in row.cells) + "</tr>"
+            for row in self.rows
+        )
+        return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def compute(
+    noises: Sequence[float] = NOISES, *, eps: Any = 0.5, samples: int = 1000, seed: int = 0
+) -> NoiseTable:
+    """Decide -I_2 with noise of every size.
+
+    Parameters
+    ----------
+    noises : sequence of float
+        In [0, 1).
+    eps : number in [0, inf], str, or Flow
+        As in `odemom.analyze`. At eps = inf, -1 is the threshold itself.
+    samples : int
+        Random matrices for every noise; the same directions for all.
+    seed : int
+
+    Returns
+    -------
+    NoiseTable
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is outside its domain.
+
+    Examples
+    --------
+    >>> table = compute([1e-16, 1e-4], samples=10)
+    >>> [(row.certain, row.borderline) for row in table.rows]
+    [(0, 10), (10, 0)]
+    >>> [(row.split, row.turned) for row in table.rows]
+    [('borderline, yes', 'borderline, yes'), ('certain, no', 'certain, yes')]
+    """
+    for noise in noises:
+        expected = "numbers in [0, 1)"
+        expect(
+            0 <= as_number(noise, "noises", expected) < 1,
+            "noises",
+            got=shown(noise),
+            expected=expected,
+        )
+    for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
+        expect(
+            isinstance(value, int) and value >= least,
+            name,
+            got=shown(value),
+            expected=f"an integer >= {least}",
+        )
+    directions = np.random.default_rng(seed).standard_normal((samples, 2, 2))
+    tol = analyze(-np.eye(2), eps).tol
+    assert tol is not None  # floating input has one
+    rows = tuple(_row(float(noise), directions, eps) for noise in noises)
+    return NoiseTable(eps, tol, samples, seed, rows)
+
+
+def _row(noise: float, directions: np.ndarray, eps: Any) -> NoiseRow:
+    reports = [analyze(matrix, eps) for matrix in -np.eye(2) + noise * directions]
+    certain = [report for report in reports if report.status == "certain"]
+    split = np.diag([-1.0, -1.0 + noise])
+    turned = np.array([[-1.0, noise], [-noise, -1.0]])
+    return NoiseRow(
+        noise,
+        len(certain),
+        sum(report.representable for report in certain),
+        len(reports) - len(certain),
+        _said(split, eps),
+        _said(turned, eps),
+    )
+
+
+def _said(matrix: np.ndarray, eps: Any) -> str:
+    report = analyze(matrix, eps)
+    return f"{report.status}, {'yes' if report else 'no'}"

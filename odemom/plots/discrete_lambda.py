@@ -1,0 +1,134 @@
+"""The threshold of Momentum ResNets against depth, drawn from its numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from odemom.experiments.discrete_lambda import DiscreteLambda, NetGraph, NetThresholds
+from odemom.plots.style import COLORS, new_figure, shared_style
+
+__all__ = ["draw"]
+
+CYCLE = ("blue", "vermilion", "green", "purple", "orange", "sky")
+ODE = r"its ODE on $[0, N]$: $\lambda_{\varepsilon/N}$, $\varepsilon = 1/(1 - \gamma)$"
+SMALLEST = 1e-3  # what is nearer to 0 than this is left out: it is 0 for every use
+
+
+def draw(data: DiscreteLambda) -> Figure:
+    """Left, how far below 0 the nets reach against depth; right, why, in the graph of one psi.
+
+    Parameters
+    ----------
+    data : DiscreteLambda
+        From `odemom.experiments.discrete_lambda.compute`, or from a discrete-lambda.json by
+        ``DiscreteLambda.from_dict``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        7.6 by 3.9 inches.
+
+    Examples
+    --------
+    >>> from odemom.experiments.discrete_lambda import compute
+    >>> len(draw(compute(gammas=["1/2"], depths=[2, 4], points=50)).axes)
+    2
+    """
+    with shared_style():
+        figure = new_figure(7.6, 3.9)
+        left, right = figure.subplots(1, 2)
+        for color, curve in zip(_colors(len(data.curves)), data.curves, strict=True):
+            _draw_curve(left, curve, color)
+        _finish_curves(left, data)
+        _draw_graph(right, data.example)
+    return figure
+
+
+def _colors(count: int) -> list[str]:
+    return [COLORS[CYCLE[i % len(CYCLE)]] for i in range(count)]
+
+
+def _draw_curve(axes: Axes, curve: NetThresholds, color: str) -> None:
+    depths, artefact = np.array(curve.depths), np.array(curve.artefact)
+    reach = -np.array(curve.net)
+    axes.plot(depths, -np.array(curve.ode), "--", color=color, linewidth=1.3)
+    axes.plot(depths, -np.array(curve.first_minimum), ":", color=color, linewidth=1.3)
+    axes.plot(depths, reach, "-", color=color, linewidth=1.3)
+    for chosen, face in ((artefact, "white"), (~artefact, color)):
+        axes.plot(
+            depths[chosen], reach[chosen], "o", color=color, markerfacecolor=face, markersize=4
+        )
+
+
+def _finish_curves(axes: Axes, data: DiscreteLambda) -> None:
+    momenta = [
+        Line2D([], [], color=color, linewidth=3, label=rf"$\gamma = {float(curve.gamma):g}$")
+        for color, curve in zip(_colors(len(data.curves)), data.curves, strict=True)
+    ]
+    axes.legend(handles=momenta, loc="lower left", handlelength=1.2)
+    black = {"color": "black", "linewidth": 1.3}
+    dot = {"marker": "o", "markersize": 4, **black}
+    lines = [
+        Line2D([], [], label="net: least value", **dot),
+        Line2D([], [], label="the same, an artefact", markerfacecolor="white", **dot),
+        Line2D([], [], linestyle=":", label="net: first minimum", **black),
+        Line2D([], [], linestyle="--", label=ODE, **black),
+    ]
+    axes.figure.legend(handles=lines, loc="outside lower center", ncols=4, fontsize=8)
+    highest = max(-min(curve.net) for curve in data.curves)
+    axes.set(
+        xscale="log",
+        yscale="log",
+        title="How far below 0 an unpaired eigenvalue may lie",
+        xlabel=r"depth $N$, even (odd depth: anywhere, $\lambda = -\infty$)",
+        ylabel=r"$-\lambda$, the threshold's distance below 0",
+        ylim=(SMALLEST, max(2.0, 2 * highest)),
+    )
+    axes.xaxis.set_major_formatter("{x:g}")
+
+
+def _draw_graph(axes: Axes, graph: NetGraph) -> None:
+    angle, low = np.array(graph.angle), graph.minimum[1]
+    ends = rf"from {graph.z[0]:.2g} to {graph.z[-1]:.3g}".replace("-", "\N{MINUS SIGN}")
+    axes.axhline(0, color=COLORS["grey"], linewidth=0.6)
+    axes.axvspan(math.pi / 2, math.pi, color="#EFEFEF", linewidth=0)
+    axes.plot(angle, graph.ode, "--", color="black", linewidth=1.3)
+    axes.plot(angle, graph.net, "-", color=COLORS["vermilion"], linewidth=1.3)
+    for point, face, text, offset, align in (
+        (graph.first_minimum, COLORS["vermilion"], "first minimum", (-2, -26), "left"),
+        (graph.minimum, "white", "least value", (-8, -4), "right"),
+    ):
+        axes.plot(*point, "o", color=COLORS["vermilion"], markerfacecolor=face, markersize=5)
+        axes.annotate(
+            f"{text}: {point[1]:.2f}".replace("-", "\N{MINUS SIGN}"),
+            point,
+            xytext=offset,
+            textcoords="offset points",
+            ha=align,
+            fontsize=8,
+        )
+    axes.text(
+        0.75 * math.pi,
+        -0.95 * low,
+        "fewer than 4 layers\nto an oscillation",
+        ha="center",
+        va="top",
+        fontsize=8,
+        color=COLORS["grey"],
+    )
+    axes.set(
+        xlim=(0, math.pi),
+        ylim=(1.2 * low, -low),
+        title=rf"Why: $\psi$ at $\gamma = {float(graph.gamma):g}$, $N = {graph.depth}$",
+        xlabel=rf"turn of the state a layer, for $\theta$ {ends}",
+        ylabel=r"$\psi(\theta)$: net, and its ODE (dashed)",
+    )
+    axes.set_xticks(
+        [0, math.pi / 4, math.pi / 2, 3 * math.pi / 4, math.pi],
+        ["0°", "45°", "90°", "135°", "180°"],
+    )

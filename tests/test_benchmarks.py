@@ -1,0 +1,43 @@
+"""The benchmark of the decision: its inputs are what it says, and a peer that hangs is killed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import odemom
+from benchmarks.decision import ask, by_flint, structured
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "decision.json"
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_structured_matrix_has_its_blocks_and_its_verdict(paired):
+    rows = structured(paired=paired)
+    assert odemom.is_representable(rows, "1/2") is paired
+    blocks = odemom.jordan_structure(rows)
+    assert blocks[-1] == ((3, 3, 3, 3) if paired else (4, 3, 3, 3)) + (2, 2, 2, 2) + (
+        (1, 1, 1, 1) if paired else (1, 1, 1)
+    )
+    assert len(rows) == sum(map(sum, blocks.values())) == 200
+    # 6 rational eigenvalues, +- sqrt 2, five roots, two roots, -2 +- i
+    assert len(blocks) == 6 + 2 + 5 + 2 + 2
+    assert sum(map(len, by_flint(rows))) == len(blocks)
+
+
+def test_a_peer_that_does_not_come_back_is_killed():
+    answer = ask({"kind": "sympy", "d": 40, "seed": 40}, limit=2)
+    assert answer == {"outcome": "killed after 2 s", "seconds": None}
+
+
+def test_the_published_results_show_sympy_failing_from_5_on():
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    assert {"odemom", "numpy", "python-flint", "sympy"} <= results["versions"].keys()
+    outcomes = {
+        entry["d"]: entry["sympy"]["outcome"] for entry in results["sympy_on_random_integers"]
+    }
+    assert all(text == "answered" for d, text in outcomes.items() if d < 5)
+    assert all(text.startswith(("MatrixError", "killed")) for d, text in outcomes.items() if d >= 5)
+    assert results["peak_bytes_exact_d_200"]["peak"] < 2**30
