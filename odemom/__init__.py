@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from odemom import flows as flows
     from odemom import nn as nn
     from odemom import representability as representability
+    from odemom.flows.action import psi_multiply as psi_multiply
+    from odemom.flows.derivative import psi_cond as psi_cond
+    from odemom.flows.derivative import psi_frechet as psi_frechet
     from odemom.flows.psi import psi as psi
     from odemom.flows.threshold import G as G
     from odemom.flows.threshold import lambda_eps as lambda_eps
@@ -49,6 +52,9 @@ _HOME_OF = {
     "G": "odemom.flows.threshold",
     "lambda_eps": "odemom.flows.threshold",
     "psi": "odemom.flows.psi",
+    "psi_cond": "odemom.flows.derivative",
+    "psi_frechet": "odemom.flows.derivative",
+    "psi_multiply": "odemom.flows.action",
     "analyze": "odemom.representability.analyze",
     "is_representable": "odemom.representability.analyze",
     "maximal_scale": "odemom.representability.extremes",
@@ -70,7 +76,9 @@ def __getattr__(name: str) -> object:
     if name in _SUBPACKAGES:
         return importlib.import_module(f"odemom.{name}")
     if name in _HOME_OF:
-        return getattr(importlib.import_module(_HOME_OF[name]), name)
+        found = getattr(importlib.import_module(_HOME_OF[name]), name)
+        globals()[name] = found  # the next access is an ordinary one
+        return found
     raise AttributeError(f"module 'odemom' has no attribute {name!r}")
 
 

@@ -50,7 +50,17 @@ class MissingDependencyError(OdemomError, ImportError):
 
 
 class ResultOverflowError(OdemomError, OverflowError):
-    """A result exceeds the range of doubles."""
+    """A result exceeds the range of doubles.
+
+    Attributes
+    ----------
+    log10_norm : float or None
+        The decimal logarithm of the 1-norm of the result, where it is known.
+    """
+
+    def __init__(self, message: str, log10_norm: float | None = None) -> None:
+        super().__init__(message)
+        self.log10_norm = log10_norm
 
 
 class UndecidedError(OdemomError):

@@ -48,6 +48,14 @@ def bessel_products(a: float, count: int) -> list[float]:
     return values
 
 
+def bessel_coefficients(a: float, count: int) -> tuple[float, list[float]]:
+    """The unit of the variable and the g_n/unit^n: unit = 1 for a >= 1, else 2 a = 1/eps."""
+    unit = 1.0 if a >= 1 else 2 * a
+    # The products carry (1/a)^n for a < 1, that is (2/unit)^n.
+    products, halves = bessel_products(a, count), (1.0 if a >= 1 else 0.5)
+    return unit, [products[n] * halves**n / math.factorial(n) for n in range(count)]
+
+
 def kernel_coefficients(a: float, count: int, field: bool) -> tuple[list[float], list[float]]:
     """Coefficients of C and of G = psi - C, the part that the double angle multiplies.
 
@@ -68,13 +76,10 @@ def kernel_coefficients(a: float, count: int, field: bool) -> tuple[list[float],
     if a == math.inf:
         half = [0.5 / math.factorial(n) for n in range(count)]
         return half, half
-    unit = 1.0 if a >= 1 else 2 * a
-    # k_n = g_n/unit^(n + 1): the products carry (1/a)^n for a < 1, that is (2/unit)^n.
-    products = bessel_products(a, count)
-    halves = 1.0 if a >= 1 else 0.5
-    k = [products[n] * halves**n / math.factorial(n) / unit for n in range(count)]
+    unit, g = bessel_coefficients(a, count)
+    k = [value / unit for value in g]
     cosh = [(1 + math.exp(-2 * a)) / 2] + [k[n - 1] / (2 * n) for n in range(1, count)]
-    rest = [unit * value / 2 for value in k]
+    rest = [value / 2 for value in g]
     if field:
         rest = [rest[0]] + [rest[n] + k[n - 1] / (2 * a) for n in range(1, count)]
     return cosh, rest

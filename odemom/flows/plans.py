@@ -10,14 +10,14 @@ The last doubling is psi = 2 C (C + G) - exp(-1/(2 eps)) I, one product. "slow" 
 form (I + R^-1) E_+/2: 2 C = E_+ up to E_-, whose relative size exp(-(h/eps) Re R) is below u/8
 where a plan takes it. At eps = 0 it is the exponential, C = G = exp(h theta)/2.
 
-A plan holds for every theta with alpha(theta) <= ``limit``, alpha any of ||theta||,
-max(||theta²||^(1/2), ||theta³||^(1/3)), max(||theta³||^(1/3), ||theta⁴||^(1/4)) (the last for
-degrees >= 5), by Theorem 4.2 of Al-Mohy and Higham 2009: ||sum_{n>m} c_n theta^n|| <=
-sum_{n>m} c_n alpha^n. Two bounds make the limit:
+A plan of degree m holds for every theta with alpha(theta) <= ``limit``, alpha any of ||theta|| and
+max(||theta^k||^(1/k), ||theta^(k+1)||^(1/(k+1))), k >= 2, k (k - 1) <= m + 1, by Theorem 4.2 of
+Al-Mohy and Higham 2009: ||sum_{n>m} c_n theta^n|| <= sum_{n>m} c_n alpha^n. Two bounds make the
+limit:
 
 - that tail is at most 2^-54 c_0 (relative to `roundoff`: half of it);
-- C(alpha) <= e C(0): the terms, all positive at alpha, are at most e² times what they add up to at
-  -alpha, so that no more than a digit is lost to their signs.
+- C(alpha) <= g C(0), g = `GROWTH`: the terms add up to at most g C(0) in size, and where psi decays
+  to C(0)/g or more, so that little more than a digit is lost to their signs.
 
 The number of doublings so grows with the size of theta and not with 1/eps, and a doubling magnifies
 relative errors by 2, as theta does to psi: hence one form for every eps. (The double angles of
@@ -27,11 +27,13 @@ W = theta/eps + I/(4 eps²) need log2(1/eps) steps for any theta and lose as man
 from __future__ import annotations
 
 import math
+import sys
+import threading
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as made_by
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -41,12 +43,20 @@ from odemom.flows.kernel_series import kernel_coefficients
 __all__ = ["DOUBLE_ROUNDOFF", "MOST_POWERS", "Plan", "Schedule", "schedule"]
 
 DOUBLE_ROUNDOFF = 2.0**-53
+LARGEST = sys.float_info.max
 # Paterson-Stockmeyer (q powers, r chunks): degree q r by (q - 1) + (r - 1) products, or
 # (q - 1) + 2 (r - 1) for two polynomials.
 ONE_POLYNOMIAL = ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (4, 3), (4, 4), (5, 4))
 TWO_POLYNOMIALS = ((1, 1), (2, 1), (3, 1), (2, 2), (3, 2), (4, 2), (5, 2), (4, 3), (5, 3), (6, 3))
+# The degrees to which stacks of powers grow, for small matrices: see `odemom.flows.small`.
+STACKED = (1, 2, 4, 8, 16)
+MOST_STACKED = STACKED[-1]
 MOST_TERMS = 23
+# 2^-s is a double, and a step of it reaches norms of 1e300.
+MOST_DOUBLINGS = 1000
 MOST_POWERS = max(q for q, _ in (*ONE_POLYNOMIAL, *TWO_POLYNOMIALS))
+# On the accuracy suite 2 is worse: a doubling more costs more digits than larger terms do.
+GROWTH = 4.0
 Mode = Literal["direct", "double", "slow"]
 
 
@@ -60,7 +70,7 @@ class Plan:
     powers, chunks : int
         Of Paterson and Stockmeyer's scheme: q and r, degree q r.
     coefficients : tuple of lists of float
-        Of each polynomial, in powers of ``scale`` theta.
+        Of each polynomial, in powers of ``scale`` theta: psi, or 2 C and psi; undamped, C.
     scale : float
     table : ndarray of float64, shape (polynomials * chunks, powers)
         Coefficients of theta, ..., theta^q, chunk by chunk: see `arranged`.
@@ -84,11 +94,21 @@ class Plan:
     products: int
     limit: float
 
+    @property
+    def degree(self) -> int:
+        """Of the polynomials."""
+        return self.powers * self.chunks
+
     def arranged_for(self, unit: float) -> tuple[np.ndarray, np.ndarray]:
         """``table`` and ``constants`` for the powers of theta/unit instead of theta."""
         if unit == 1:
             return self.table, self.constants
         return arranged(self.coefficients, self.scale * unit, self.powers, self.chunks)
+
+    @cached_property
+    def stacked_table(self) -> np.ndarray:
+        """Of a plan of one chunk: coefficients of X^m, ..., X, I."""
+        return np.ascontiguousarray(np.hstack([self.constants, self.table])[:, ::-1])
 
 
 def radius(coefficients: list[float], degree: int, roundoff: float) -> float:
@@ -106,12 +126,13 @@ def radius(coefficients: list[float], degree: int, roundoff: float) -> float:
     return alpha * 0.999 if following / lead * alpha < 0.9 else 0.9 * lead / following
 
 
-def growth_radius(a: float) -> float:
-    """The alpha, in the variable of `kernel_coefficients`, at which C has grown by the factor e."""
+def growth_radius(a: float, growth: float = GROWTH) -> float:
+    """The alpha, in the variable of `kernel_coefficients`, at which C has grown by ``growth``."""
+    log = math.log(growth)
     if a == math.inf:
-        return 1.0
-    s = math.acosh(math.e * math.cosh(a)) if a < 300 else a + 1
-    difference = s * s - a * a if a < 300 else 2 * a + 1
+        return log
+    more = math.acosh(growth * math.cosh(a)) - a if a < 300 else log
+    difference = more * (2 * a + more)
     return difference if a < 1 else difference / (2 * a)
 
 
@@ -130,6 +151,21 @@ def arranged(
     return table, constants
 
 
+# For an alpha that no plan reaches: it makes nan, which every caller reports as out of range.
+NO_PLAN = Plan(
+    mode="direct",
+    powers=1,
+    chunks=1,
+    coefficients=([1.0, math.nan],),
+    scale=math.nan,
+    table=np.full((1, 1), math.nan),
+    constants=np.ones((1, 1)),
+    decays=(),
+    products=10**6,
+    limit=math.inf,
+)
+
+
 @dataclass
 class Schedule:
     """The plans of one flow in the order of their limits, made as far as they are asked for.
@@ -141,14 +177,18 @@ class Schedule:
     field : bool
     roundoff : float
         Unit roundoff of the arithmetic.
+    stacked : bool
+        Whether the plans are those of `odemom.flows.small`, whose ``products`` are calls.
     """
 
     eps: float
     field: bool
     roundoff: float
-    limits: list[float] = made_by(default_factory=list)
-    plans: list[Plan] = made_by(default_factory=list)
+    stacked: bool = False
+    # Limits and plans, replaced as one: another thread may be reading them.
+    made: tuple[list[float], list[Plan]] = ([], [])
     levels: int = 0
+    lock: threading.Lock = made_by(default_factory=threading.Lock)
 
     @property
     def undamped(self) -> bool:
@@ -157,31 +197,56 @@ class Schedule:
 
     def plan(self, alpha: float) -> Plan:
         """The cheapest plan that holds for ``alpha``."""
-        return self.plans[self.index(alpha)]
+        limits, plans = self._up_to(alpha)
+        return plans[bisect_left(limits, alpha)]
 
-    def index(self, alpha: float) -> int:
-        """Its place in ``plans``."""
-        while not self.limits or self.limits[-1] < alpha:
-            self._add_level()
-        return bisect_left(self.limits, alpha)
+    def refined(self, roots: Sequence[float]) -> Plan:
+        """The cheapest plan for a theta with ||theta^k||^(1/k) = ``roots[k - 1]``, k = 1, 2, ...
 
-    def indices(self, alphas: np.ndarray) -> np.ndarray:
-        """The same for an array."""
-        self.index(float(alphas.max()))
-        return np.searchsorted(self.limits, alphas)
+        The alpha of the roots k, k + 1 is for degrees >= k (k - 1) - 1 only.
+        """
+        limits, plans = self._up_to(roots[0])
+        best = bisect_left(limits, roots[0])
+        for k in range(2, len(roots)):
+            place = bisect_left(limits, max(roots[k - 1], roots[k]))
+            while place < best and plans[place].degree < k * (k - 1) - 1:
+                place += 1
+            best = min(best, place)
+        return plans[best]
+
+    def refined_all(self, roots: Sequence[np.ndarray]) -> list[tuple[Plan, np.ndarray]]:
+        """The same for arrays of roots: the plans, each with the places that chose it."""
+        limits, plans = self._up_to(float(roots[0].max()))
+        best = np.searchsorted(limits, roots[0])
+        for k in range(2, len(roots)):
+            fit = [plan.degree >= k * (k - 1) - 1 for plan in plans]
+            following = np.full(len(plans) + 1, len(plans))
+            for place in range(len(plans) - 1, -1, -1):
+                following[place] = place if fit[place] else following[place + 1]
+            places = np.searchsorted(limits, np.maximum(roots[k - 1], roots[k]))
+            best = np.minimum(best, following[places])
+        return [(plans[i], np.flatnonzero(best == i)) for i in np.unique(best)]
+
+    def _up_to(self, alpha: float) -> tuple[list[float], list[Plan]]:
+        """Limits and plans, of which one holds for ``alpha``."""
+        limits, plans = self.made
+        if limits and limits[-1] >= alpha:
+            return limits, plans
+        with self.lock:
+            while not self.made[0] or self.made[0][-1] < alpha:
+                self._add_level()
+            return self.made
 
     def _add_level(self) -> None:
-        for plan in self._level(self.levels):
+        plans = list(self.made[1])
+        beyond = self.levels > MOST_DOUBLINGS
+        for plan in [NO_PLAN] if beyond else self._level(self.levels):
             # A later level may reach as far for fewer products.
-            while (
-                self.plans
-                and self.plans[-1].limit <= plan.limit
-                and (self.plans[-1].products >= plan.products)
-            ):
-                self.plans.pop()
-            if not self.plans or plan.limit > self.plans[-1].limit:
-                self.plans.append(plan)
-        self.limits = [plan.limit for plan in self.plans]
+            while plans and plans[-1].limit <= plan.limit and plans[-1].products >= plan.products:
+                plans.pop()
+            if not plans or plan.limit > plans[-1].limit:
+                plans.append(plan)
+        self.made = [plan.limit for plan in plans], plans
         self.levels += 1
 
     def _level(self, s: int) -> list[Plan]:
@@ -209,17 +274,13 @@ class Schedule:
         if self.undamped:
             # z = h² theta: C alone, cosh sqrt z.
             cosh = [1 / math.factorial(2 * n) for n in range(count)]
-            polynomials, scale, reach = [cosh], h * h, math.acosh(math.e) ** 2
+            polynomials, scale, reach = [cosh], h * h, math.acosh(GROWTH) ** 2
         else:
             cosh, rest = kernel_coefficients(a, count, self.field)
             scale = h if a >= 1 else h * (h / self.eps)
             reach = growth_radius(a)
             psi = [c + g for c, g in zip(cosh, rest, strict=True)]
-            polynomials = {
-                "direct": [psi],
-                "double": [cosh, psi],
-                "slow": [[2 * c for c in cosh], psi],
-            }[mode]
+            polynomials = [psi] if mode == "direct" else [[2 * c for c in cosh], psi]
             if mode == "slow":
                 reach = min(reach, self._slow_reach(h) * scale)
         return self._arrangements(s, mode, polynomials, scale, reach)
@@ -235,11 +296,17 @@ class Schedule:
         decays = self._decays(s) if mode == "double" else (0.0,) * s
         count = len(polynomials)
         shared = s if count == 1 else (2 * s - 1 if mode == "double" else s + 1)
+        shapes = ONE_POLYNOMIAL if count == 1 else TWO_POLYNOMIALS
+        if self.stacked:
+            shapes = [(q, 1) for q in STACKED]
         plans, kept = [], tuple(polynomials)
-        for q, r in ONE_POLYNOMIAL if count == 1 else TWO_POLYNOMIALS:
+        for q, r in shapes:
             within = min(radius(c, q * r, self.roundoff) for c in polynomials)
-            limit = min(within, reach) / scale if scale > 0 else math.inf
+            # A norm that overflows is in no plan's reach.
+            limit = min(min(within, reach) / scale if scale > 0 else math.inf, LARGEST)
             products = q - 1 + count * (r - 1) + shared
+            if self.stacked:
+                products = q.bit_length() + s
             table, constants = arranged(kept, scale, q, r)
             plans.append(Plan(mode, q, r, kept, scale, table, constants, decays, products, limit))
             if within >= reach:
@@ -254,6 +321,8 @@ class Schedule:
 
 
 @lru_cache(maxsize=256)
-def schedule(eps: float, field: bool, roundoff: float = DOUBLE_ROUNDOFF) -> Schedule:
+def schedule(
+    eps: float, field: bool, roundoff: float = DOUBLE_ROUNDOFF, stacked: bool = False
+) -> Schedule:
     """The schedule of a flow on [0, 1]; see `Schedule`."""
-    return Schedule(eps, field, roundoff)
+    return Schedule(eps, field, roundoff, stacked)

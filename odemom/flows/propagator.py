@@ -12,15 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
-from odemom.flows.plans import DOUBLE_ROUNDOFF, MOST_POWERS, Plan, Schedule, schedule
+from odemom.flows.norms import norm1, norms1
+from odemom.flows.plans import LARGEST, MOST_POWERS, Plan, Schedule, schedule
+from odemom.flows.small import SMALL_SIZE, evaluate_small
 
 __all__ = ["evaluate", "propagate"]
 
-# Entries beyond these are brought near 1 by a power of two, so that theta^6 neither overflows nor
-# vanishes.
-LARGE, SMALL = 2.0**30, 2.0**-30
+# Larger entries are brought near 1 by a power of two, so that theta^16 does not overflow. Powers of
+# small ones may vanish: they count for nothing then.
+LARGE = 2.0**30
 # Powers are used to shrink alpha below ||theta|| where that can save products.
 WORTH_POWERS = 3
 # Below this size a norm costs as much as a product.
@@ -28,54 +29,58 @@ WORTH_NORMS = 24
 
 
 # The operating system clears fresh memory at each call, which costs as much as a product for
-# d ~ 128; so the powers of one matrix stay in this many doubles (16 MiB) a thread.
+# d ~ 128; so powers stay in this many doubles (16 MiB) a thread.
 KEPT = 2**21
+# Below this many, memory is not given back to the operating system.
+NOT_CLEARED = 2**14
+# Stacks are evaluated in blocks of so many entries, whose powers fit the cache.
+BLOCK = 2**16
 
 
 class Workspace(threading.local):
-    """Memory for the powers of one matrix, kept between the calls of a thread."""
+    """Memory that is kept between the calls of a thread."""
 
     buffer = np.empty(0)
 
-    def powers(self, count: int, d: int) -> np.ndarray:
-        """An uninitialised array of shape (count, d, d)."""
-        size = count * d * d
-        if d < WORTH_NORMS or size > KEPT:
-            return np.empty((count, d, d))
+    def array(self, *shape: int) -> np.ndarray:
+        """An uninitialised array, in use until the next one is asked for."""
+        size = math.prod(shape)
+        if not NOT_CLEARED < size <= KEPT:
+            return np.empty(shape)
         if self.buffer.size < size:
             self.buffer = np.empty(size)
-        return self.buffer[:size].reshape(count, d, d)
+        return self.buffer[:size].reshape(shape)
 
 
-WORKSPACE = Workspace()
-dlange: Any = scipy.linalg.get_lapack_funcs("lange", dtype=np.float64)
+POWERS, CHOSEN = Workspace(), Workspace()
 
 
 class Doubling:
     """The last step of every evaluation: from the two polynomials to psi."""
 
-    def __init__(self, product: Callable[[Any, Any], Any], shift: Callable[[Any, float], Any]):
+    def __init__(self, product: Callable[[Any, Any], Any], shift: Callable[[Any, Any], Any]):
         self.product = product
         self.shift = shift
 
-    def finish(self, plan: Plan, parts: Any) -> Any:
-        """Psi from the polynomials that the plan names."""
+    def finish(self, plan: Plan, parts: Any, decays: tuple[Any, ...] | None = None) -> Any:
+        """The psi from the polynomials that the plan names; ``decays`` replace the plan's."""
+        decays = plan.decays if decays is None else decays
         if len(parts) == 1:
             c = parts[0]
-            for decay in plan.decays:
-                c = self.shift(2 * self.product(c, c), -decay)
+            for decay in decays:
+                c = self.shift(2 * self.product(c, c), -1 * decay)
             return c
-        return (self._double if plan.mode == "double" else self._slow)(plan, *parts)
+        return (self._double if plan.mode == "double" else self._slow)(decays, *parts)
 
-    def _double(self, plan: Plan, c: Any, psi: Any) -> Any:
-        # psi = C + G: its recurrence is psi(2h) = 2 C psi - exp(-h/eps) I.
-        for decay in plan.decays[:-1]:
-            psi = self.shift(2 * self.product(c, psi), -decay)
-            c = self.shift(2 * self.product(c, c), -decay)
-        return self.shift(2 * self.product(c, psi), -plan.decays[-1])
+    def _double(self, decays: tuple[Any, ...], c2: Any, psi: Any) -> Any:
+        # psi = C + G: its recurrence is psi(2h) = 2 C psi - exp(-h/eps) I. c2 is 2 C.
+        for decay in decays[:-1]:
+            psi = self.shift(self.product(c2, psi), -1 * decay)
+            c2 = self.shift(self.product(c2, c2), -2 * decay)
+        return self.shift(self.product(c2, psi), -1 * decays[-1])
 
-    def _slow(self, plan: Plan, rising: Any, psi: Any) -> Any:
-        for _ in plan.decays:
+    def _slow(self, decays: tuple[Any, ...], rising: Any, psi: Any) -> Any:
+        for _ in decays:
             rising = self.product(rising, rising)
         return self.product(rising, psi)
 
@@ -92,7 +97,12 @@ DOUBLING = Doubling(np.matmul, add_identity)
 
 
 def evaluate(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndarray:
-    """Psi of ``unit`` X by ``plan``.
+    """The psi of ``unit`` X by ``plan``: see `polynomials`."""
+    return DOUBLING.finish(plan, polynomials(plan, powers, known, unit))
+
+
+def polynomials(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndarray:
+    """The polynomials of ``plan`` at ``unit`` X, over its step.
 
     Parameters
     ----------
@@ -118,7 +128,7 @@ def evaluate(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndar
     for j in range(r - 2, -1, -1):
         parts = parts @ powers[q - 1]
         parts += rows[:, j]
-    return DOUBLING.finish(plan, parts)
+    return parts
 
 
 def extend(powers: np.ndarray, known: int, q: int) -> None:
@@ -127,67 +137,60 @@ def extend(powers: np.ndarray, known: int, q: int) -> None:
         np.matmul(powers[n // 2], powers[(n - 1) // 2], out=powers[n])
 
 
-def norms1(matrices: np.ndarray) -> np.ndarray:
-    """1-norms of a stack of matrices."""
-    return np.abs(matrices).sum(axis=-2).max(axis=-1)
-
-
-def norm1(matrix: np.ndarray) -> float:
-    """1-norm of one C-contiguous matrix: LAPACK reads its transpose, without a copy."""
-    return dlange("I", matrix.T)
-
-
 def single(theta: np.ndarray, flow: Schedule) -> np.ndarray:
-    """Psi of one matrix."""
+    """The psi of one matrix."""
+    return evaluate(*prepared(theta, flow))
+
+
+def prepared(
+    theta: np.ndarray, flow: Schedule, refine: bool = True
+) -> tuple[Plan, np.ndarray, int, float]:
+    """The plan for one matrix, with what choosing it took: arguments of `evaluate`.
+
+    Without ``refine`` the plan is that of ||theta||, which holds for derivatives too.
+    """
     theta = np.ascontiguousarray(theta)
-    norm, unit = min(norm1(theta), 1e305), 1.0
-    if not SMALL < norm < LARGE and norm > 0:
-        unit = 2.0 ** min(max(math.frexp(norm)[1], -1000), 1000)
+    norm, unit = norm1(theta), 1.0
+    if norm >= LARGE:
+        unit = 2.0 ** min(math.frexp(min(norm, LARGEST))[1], 1000)
     plan = flow.plan(norm)
-    refine = plan.products >= WORTH_POWERS and len(theta) >= WORTH_NORMS
-    powers = WORKSPACE.powers(MOST_POWERS if refine else plan.powers, len(theta))
+    refine = refine and plan.products >= WORTH_POWERS and len(theta) >= WORTH_NORMS
+    powers = POWERS.array(MOST_POWERS if refine else plan.powers, *theta.shape)
     np.divide(theta, unit, out=powers[0])
-    known = 1
-    if refine:
-        extend(powers, 1, 3)
-        norms = [norm1(powers[1]) ** (1 / 2), norm1(powers[2]) ** (1 / 3)]
-        norm, known = min(norm, unit * max(norms)), 3
-        plan = flow.plan(norm)
-        if plan.powers > 3:
-            extend(powers, 3, 4)
-            norm, known = min(norm, unit * max(norms[1], norm1(powers[3]) ** (1 / 4))), 4
-            plan = flow.plan(norm)
-    return evaluate(plan, powers, known, unit)
+    known, roots = 1, [norm]
+    for count in (3, 4) if refine else ():
+        if plan.powers >= count:
+            extend(powers, known, count)
+            roots += [unit * norm1(powers[k]) ** (1 / (k + 1)) for k in range(len(roots), count)]
+            plan, known = flow.refined(roots), count
+    return plan, powers, known, unit
 
 
 def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
-    """Psi of a stack (n, d, d): every matrix by its own plan, those of one plan together."""
-    norms = np.minimum(norms1(theta), 1e305)
-    extreme = ~((norms > SMALL) & (norms < LARGE)) & (norms > 0)
-    if extreme.any():
+    """The psi of a stack (n, d, d): every matrix by its own plan, those of one plan together."""
+    norms = norms1(theta)
+    large = norms >= LARGE
+    if large.any():
         result = np.empty_like(theta)
-        for i in np.flatnonzero(extreme):
+        for i in np.flatnonzero(large):
             result[i] = single(theta[i], flow)
-        if not extreme.all():
-            result[~extreme] = grouped(theta[~extreme], flow)
+        if not large.all():
+            result[~large] = grouped(theta[~large], flow)
         return result
-    known, powers = 1, np.empty((MOST_POWERS, *theta.shape))
+    known, roots, powers = 1, [norms], POWERS.array(MOST_POWERS, *theta.shape)
     powers[0] = theta
     if flow.plan(float(norms.max())).products >= WORTH_POWERS:
         known = 4
         extend(powers, 1, known)
-        roots = [norms1(powers[p - 1]) ** (1 / p) for p in (2, 3, 4)]
-        norms = np.minimum(norms, np.maximum(roots[0], roots[1]))
-        norms = np.minimum(norms, np.maximum(roots[1], roots[2]))
-    chosen = flow.indices(norms)
-    if (chosen == chosen[0]).all():
-        return evaluate(flow.plans[chosen[0]], powers, known, 1.0)
+        roots += [norms1(powers[k]) ** (1 / (k + 1)) for k in range(1, known)]
+    groups = flow.refined_all(roots)
+    if len(groups) == 1:
+        return evaluate(groups[0][0], powers, known, 1.0)
     result = np.empty_like(theta)
-    for index in np.unique(chosen):
-        where = np.flatnonzero(chosen == index)
-        plan = flow.plans[index]
-        mine = np.empty((max(known, plan.powers), len(where), *theta.shape[1:]))
-        mine[:known] = powers[:known, where]
+    for plan, where in groups:
+        mine = CHOSEN.array(max(known, plan.powers), len(where), *theta.shape[1:])
+        for k in range(known):
+            powers[k].take(where, axis=0, out=mine[k], mode="clip")  # "clip" needs no buffer
         result[where] = evaluate(plan, mine, known, 1.0)
     return result
 
@@ -208,9 +211,17 @@ def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     ndarray of float64, shape (..., d, d)
         Entries are inf or nan where psi exceeds the doubles.
     """
-    flow = schedule(eps, field, DOUBLE_ROUNDOFF)
     if theta.ndim == 2:
-        return single(theta, flow)
+        if len(theta) <= SMALL_SIZE:
+            norm = norm1(theta)
+            if norm < LARGE:
+                return evaluate_small(theta, norm, schedule(eps, field, stacked=True))
+        return single(theta, schedule(eps, field))
+    flow = schedule(eps, field)
     if theta.size == 0:
         return theta.copy()
-    return grouped(theta.reshape(-1, *theta.shape[-2:]), flow).reshape(theta.shape)
+    stack = theta.reshape(-1, *theta.shape[-2:])
+    result, count = np.empty_like(stack), max(1, BLOCK // stack[0].size)
+    for first in range(0, len(stack), count):
+        result[first : first + count] = grouped(stack[first : first + count], flow)
+    return result.reshape(theta.shape)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
 from odemom.checks import (
+    all_finite,
     as_array,
     as_eps,
     as_float_matrices,
@@ -21,6 +23,7 @@ from odemom.checks import (
 from odemom.errors import ResultOverflowError
 from odemom.flows.base import METHODS, Flow, Method
 from odemom.flows.first_order import FirstOrder
+from odemom.flows.scaled import propagate_scaled
 from odemom.flows.second_order import SecondOrder
 from odemom.flows.threshold import as_digits
 from odemom.flows.undamped import Undamped
@@ -61,6 +64,14 @@ def flow_of(
     >>> flow_of(0)
     FirstOrder(horizon=Fraction(1, 1))
     """
+    try:
+        return _flow_of(eps, horizon, initial_velocity)
+    except TypeError:  # an unhashable number, such as an array of no axes
+        return _flow_of.__wrapped__(eps, horizon, initial_velocity)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _flow_of(eps: Any, horizon: Any, initial_velocity: Any) -> Flow:
     as_initial_velocity(initial_velocity)
     if isinstance(eps, Flow):
         if horizon != 1 or initial_velocity != "zero":
@@ -97,6 +108,7 @@ def psi(
     horizon: Any = 1,
     initial_velocity: Literal["zero", "field"] = "zero",
     dps: int | None = None,
+    scaled: bool = False,
 ) -> Any:
     r"""The matrix psi(theta) for which x(T) = psi(theta) x0 when eps x'' + x' = theta x.
 
@@ -116,10 +128,15 @@ def psi(
           the term n is at most ||term n|| q/(1 - q), q = ||W||/((2n+1)(2n+2)); the sum stops when
           that is below the unit roundoff u times the sum of the norms;
         - ``"companion"``: SciPy's expm of the 2d x 2d companion matrix;
-        - ``"auto"``: Taylor polynomials in theta over a short step, then doublings of the step, as
-          many as the size of theta asks for and not 1/eps: one form, accurate for every eps (see
+        - ``"auto"``: the two parts C = exp(-a) cosh sqrt(W) and psi - C over a step h <= 1 as
+          Taylor polynomials in theta, then doublings of the step; h depends on theta, not on eps.
+          One form for every eps: nothing overflows, and no digit is lost as eps -> 0 (see
           `odemom.flows.plans`).
 
+        The truncation error of ``"auto"`` is at most u/2 relative to C over the step, and its
+        doublings magnify relative errors as psi does those of theta: the error is near
+        u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 3 times that on the suite of
+        tests/flows/test_psi_accuracy.py.
         With B = exp(-a) (cosh ||W||^{1/2} + b sinhc ||W||^{1/2}), ||.|| the 1-norm, b = a or, with
         x'(0) = theta x0, b = a + ||theta||, and m = 1 + ||W||^{1/2}, the error of the series and of
         the closed form is at most 20 d m u B, which is small unless psi(theta) is much smaller than
@@ -131,10 +148,15 @@ def psi(
     dps : int, optional
         Decimal digits. The result is then an `mpmath.matrix` whose error is below 10^-dps times
         its norm, whatever ``eps``; ``method`` must be ``"auto"``.
+    scaled : bool, default False
+        Whether to return psi(theta) exp(-shift) and shift instead, for results that exceed the
+        doubles or fall below them; ``method`` must be ``"auto"``.
 
     Returns
     -------
     ndarray of float64, shape (..., d, d), or mpmath.matrix
+        With ``scaled``, a tuple of that (largest entry in [1/2, 1)) and of the shifts, a float or
+        an ndarray of float64, shape (...,).
 
     Raises
     ------
@@ -142,8 +164,9 @@ def psi(
         If ``theta`` is not a finite real square matrix (or stack), or a parameter is outside its
         domain.
     ResultOverflowError
-        If psi(theta), or with a method that was named an intermediate result, exceeds the range of
-        doubles: the series does for eps < 1/1400, where exp(-a) underflows.
+        With the magnitude in ``log10_norm``, if psi(theta), or with a method that was named an
+        intermediate result, exceeds the range of doubles: the series does for eps < 1/1400, where
+        exp(-a) underflows.
 
     References
     ----------
@@ -158,27 +181,83 @@ def psi(
     True
     >>> odemom.psi(np.zeros((2, 2)), 0.5).round(12).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
+    >>> scaled, shift = odemom.psi([[1e6]], 0, scaled=True)  # exp(10^6)
+    >>> round(shift + float(np.log(scaled[0, 0])), 6)
+    1000000.0
     """
     flow = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
-    expect(
-        isinstance(method, str) and method in METHODS,
-        "method",
-        got=shown(method),
-        expected=", ".join(f'"{name}"' for name in METHODS),
-    )
+    if not (isinstance(method, str) and method in METHODS):
+        names = ", ".join(f'"{name}"' for name in METHODS)
+        raise invalid("method", got=shown(method), expected=names)
     if dps is not None:
         expect(method == "auto", "method", got=shown(method), expected='"auto" beside dps')
         return flow.matrix_mp(_entries(theta), as_digits(dps))
     matrices = as_float_matrices(theta, "theta")
+    if scaled:
+        expect(method == "auto", "method", got=shown(method), expected='"auto" beside scaled')
+        with np.errstate(all="ignore"):
+            psi_scaled, shifts = propagate_scaled(*on_unit_interval(flow, matrices))
+        if not np.isfinite(psi_scaled).all():
+            raise ResultOverflowError(_beyond(matrices, flow, method))
+        return psi_scaled, (float(shifts) if shifts.ndim == 0 else shifts)
     with np.errstate(all="ignore"):  # what overflows is reported below
         result = flow.matrix(matrices, method)
-        size = np.abs(matrices).sum(axis=-2).max()
-    if not np.isfinite(result).all():
-        raise ResultOverflowError(
-            f"psi(theta): the {method!r} evaluation exceeds the range of doubles (1-norm of theta "
-            f"{size:.3g}, {flow.describe()}). Ask for dps=16, whose range is unlimited."
-        )
+    if not all_finite(result):
+        raise _overflow(result, matrices, flow, method)
     return result
+
+
+def on_unit_interval(flow: Flow, theta: np.ndarray) -> tuple[np.ndarray, float, bool]:
+    """The theta, eps in [0, inf] and field (whether x'(0) = theta x0) of the same map for T = 1.
+
+    Raises
+    ------
+    InvalidInputError
+        If the flow is not that of an ODE.
+    """
+    if isinstance(flow, SecondOrder):
+        return float(flow.horizon) * theta, flow.unit, flow.field
+    if isinstance(flow, FirstOrder):
+        return float(flow.horizon) * theta, 0.0, False
+    if isinstance(flow, Undamped):
+        return float(flow.horizon) ** 2 * theta, math.inf, False
+    raise invalid(
+        "eps",
+        got=shown(flow),
+        expected="a mass in [0, inf], or the flow of an ODE",
+        fix="A discrete flow is a polynomial: ask psi(theta, flow) for it.",
+    )
+
+
+def _overflow(
+    result: np.ndarray, theta: np.ndarray, flow: Flow, method: str
+) -> ResultOverflowError:
+    """The error for a result that is not finite, with its magnitude where the flow tells it."""
+    message = _beyond(theta, flow, method)
+    if not isinstance(flow, FirstOrder | SecondOrder | Undamped):
+        return ResultOverflowError(message)
+    d = theta.shape[-1]
+    bad = ~np.isfinite(result).reshape(-1, d * d).all(axis=1)
+    with np.errstate(all="ignore"):
+        scaled, shifts = propagate_scaled(*on_unit_interval(flow, theta.reshape(-1, d, d)[bad]))
+        sizes = np.log10(np.abs(scaled).sum(axis=-2).max(axis=-1)) + shifts / math.log(10)
+    log10_norm = float(sizes.max())
+    if not math.isfinite(log10_norm):
+        return ResultOverflowError(message)
+    return ResultOverflowError(
+        f"{message} The 1-norm of psi(theta) is 10^{log10_norm:.6g}; scaled=True gives psi(theta) "
+        "exp(-shift) and shift.",
+        log10_norm,
+    )
+
+
+def _beyond(theta: np.ndarray, flow: Flow, method: str) -> str:
+    with np.errstate(over="ignore"):
+        norm = np.abs(theta).sum(axis=-2).max()
+    return (
+        f"psi(theta): the {method!r} evaluation exceeds the range of doubles (1-norm of theta "
+        f"{norm:.3g}, {flow.describe()}). Ask for dps=16, whose range is unlimited."
+    )
 
 
 def _entries(theta: Any) -> Any:

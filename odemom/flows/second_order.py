@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -101,7 +102,9 @@ class SecondOrder(Flow):
         """eps/T, the mass of the equivalent flow on [0, 1], exactly."""
         return exact(self.eps) / exact(self.horizon)
 
-    def _unit(self) -> float:
+    @cached_property
+    def unit(self) -> float:
+        """`unit_eps` in double precision."""
         # A quotient beyond the doubles is out of the scalar formulas' reach but not out of psi's
         # domain: it saturates at the largest and smallest double, where psi has its limits.
         try:
@@ -112,13 +115,15 @@ class SecondOrder(Flow):
     def scalar(self, z: Any) -> np.ndarray:
         """Psi of real or complex points; see `Flow.scalar`."""
         points = float(self.horizon) * as_points(z)
-        cosh, a_sinhc = scaled_kernels(points, self._unit())
-        values = cosh + a_sinhc * (1 + 2 * self._unit() * points if self.field else 1)
+        cosh, a_sinhc = scaled_kernels(points, self.unit)
+        values = cosh + a_sinhc
+        if self.field:
+            values = values + 2 * points * (self.unit * a_sinhc)  # 2 eps z alone may overflow
         return values if points.dtype.kind == "c" else np.real(values)
 
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Psi of a matrix; see `Flow.matrix`."""
-        eps = self._unit()
+        eps = self.unit
         if self.horizon != 1:
             theta = float(self.horizon) * theta
         if method == "companion":

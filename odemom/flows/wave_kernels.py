@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from odemom.flows.norms import norms1
+
 __all__ = [
     "cosh_root",
     "cosh_series",
     "damped_wave_kernels",
     "doublings_for",
     "in_groups",
-    "norms1",
 ]
 
 # sum_{k > 10} x^k/(2k)! < 1.2 u for 0 <= x <= 1.5; the same sum for sinhc is smaller.
@@ -31,11 +32,6 @@ TAYLOR_DEGREE = 10
 TAYLOR_RADIUS = 1.5
 COSH_COEFFICIENTS = [1 / math.factorial(2 * k) for k in range(TAYLOR_DEGREE + 1)]
 SINHC_COEFFICIENTS = [1 / math.factorial(2 * k + 1) for k in range(TAYLOR_DEGREE + 1)]
-
-
-def norms1(matrices: np.ndarray) -> np.ndarray:
-    """The 1-norms of a stack of matrices, shape (...)."""
-    return np.abs(matrices).sum(axis=-2).max(axis=-1)
 
 
 def in_groups(

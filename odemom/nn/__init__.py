@@ -6,6 +6,7 @@ from odemom.checks import optional_import
 
 optional_import("torch", "torch")
 
+from odemom.nn._psi import psi as psi
 from odemom.nn.baselines import ResidualNet as ResidualNet
 from odemom.nn.baselines import RevNet as RevNet
 from odemom.nn.layered import Checkpointed as Checkpointed

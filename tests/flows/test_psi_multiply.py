@@ -1,0 +1,129 @@
+"""psi_multiply against psi, and against separable solutions of partial differential equations."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+import odemom
+
+RNG = np.random.default_rng(5)
+GENERAL, BLOCK = 2 * RNG.standard_normal((8, 8)), RNG.standard_normal((8, 3))
+SYMMETRIC = -GENERAL @ GENERAL.T
+TEXT: Any = "ab"
+KINDS = {
+    "dense": lambda theta: theta,
+    "sparse": sp.csr_array,
+    "sparse, by columns": sp.csc_matrix,
+    "operator": aslinearoperator,
+}
+
+
+@pytest.mark.parametrize("eps", [0, 1e-8, 1e-2, 0.5, 10, math.inf])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("theta", [GENERAL, SYMMETRIC], ids=["general", "symmetric"])
+def test_the_action_is_that_of_the_matrix(theta, kind, eps):
+    for velocity in ("zero", "field") if 0 < eps < math.inf else ("zero",):
+        flow = {"initial_velocity": velocity, "horizon": 1.5}
+        expected = odemom.psi(theta, eps, **flow) @ BLOCK
+        computed = odemom.psi_multiply(KINDS[kind](theta), BLOCK, eps, **flow)
+        # Terms of alternating sign may cost STEP_GROWTH² = 400 u a step, of some 20 steps.
+        allowed = 1e-11 * max(np.abs(expected).max(), 1.0)
+        assert np.abs(computed - expected).max() <= allowed
+
+
+@pytest.mark.parametrize("eps", [5e-324, 1e-310, 1e-300, 1e-160, 1e160, 1e300, 1.7e308])
+@pytest.mark.parametrize("velocity", ["zero", "field"])
+def test_extreme_masses(eps, velocity):
+    shifted = SYMMETRIC / np.abs(SYMMETRIC).max()
+    for theta in (GENERAL / 4, shifted, 1e-300 * GENERAL, 0 * GENERAL):
+        expected = odemom.psi(theta, eps, initial_velocity=velocity) @ BLOCK
+        computed = odemom.psi_multiply(theta, BLOCK, eps, initial_velocity=velocity)
+        assert np.allclose(computed, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("center", [-300.0, 300.0])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_the_exponential_of_a_theta_far_from_zero(center, kind):
+    theta = GENERAL + center * np.eye(8)
+    expected = math.exp(center) * (odemom.psi(GENERAL, 0) @ BLOCK)
+    computed = odemom.psi_multiply(KINDS[kind](theta), BLOCK, 0)
+    assert np.abs(computed / expected - 1).max() <= 1e-11
+
+
+def test_a_vector_gives_a_vector():
+    vector = odemom.psi_multiply(GENERAL, BLOCK[:, 0], 0.5)
+    assert vector.shape == (8,)
+    assert np.allclose(vector, odemom.psi(GENERAL, 0.5) @ BLOCK[:, 0], rtol=1e-12)
+
+
+def laplacian(n):
+    """-L of the n x n grid graph, and its eigenvectors' factors: cos(pi p (i + 1/2)/n)."""
+    offsets: Any = (-1, 0, 1)
+    line = sp.diags_array([1.0, -2.0, 1.0], offsets=offsets, shape=(n, n)).tolil()
+    line[0, 0] = line[-1, -1] = -1
+    identity = sp.eye_array(n)
+    return sp.csr_array(sp.kron(line, identity) + sp.kron(identity, line))
+
+
+def separable(n, eps, horizon):
+    """A start of four product modes, and psi of it."""
+    nodes = np.arange(n) + 0.5
+    start, expected = 0.0, 0.0
+    for p, q in ((1, 2), (n // 12, n // 30), (n // 2, n // 3), (n - 1, n - 1)):
+        mode = np.outer(np.cos(np.pi * p * nodes / n), np.cos(np.pi * q * nodes / n)).ravel()
+        z = -4 * (math.sin(np.pi * p / 2 / n) ** 2 + math.sin(np.pi * q / 2 / n) ** 2)
+        start = start + mode
+        expected = expected + odemom.flows.flow_of(eps, horizon=horizon).scalar(z) * mode
+    return start, expected
+
+
+@pytest.mark.parametrize("n", [60, 500])
+@pytest.mark.parametrize("eps", [0, 0.1, 1.0, 100.0])
+def test_the_damped_wave_on_a_grid_is_within_1e_10_of_the_separable_solution(n, eps):
+    start, expected = separable(n, eps, 10)
+    assert (
+        np.abs(odemom.psi_multiply(laplacian(n), start, eps, horizon=10) - expected).max() < 1e-10
+    )
+
+
+def test_an_operator_of_known_interval_needs_no_transpose():
+    start, expected = separable(40, 1.0, 10)
+    theta = laplacian(40)
+    make: Any = LinearOperator
+    operator = make(theta.shape, matvec=lambda x: theta @ x, dtype=float)
+    computed = odemom.psi_multiply(operator, start, 1.0, horizon=10, interval=(-8, 0))
+    assert np.abs(computed - expected).max() < 1e-12
+    with pytest.raises(odemom.InvalidInputError, match="interval"):
+        odemom.psi_multiply(operator, start, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: odemom.psi_multiply(GENERAL, BLOCK[:5], 0.5), "X: got shape"),
+        (lambda: odemom.psi_multiply(GENERAL, BLOCK * 1j, 0.5), "X: got dtype"),
+        (lambda: odemom.psi_multiply(GENERAL, BLOCK * np.nan, 0.5), "X"),
+        (lambda: odemom.psi_multiply(sp.csr_array(GENERAL * 1j), BLOCK, 0.5), "complex"),
+        (lambda: odemom.psi_multiply(sp.csr_array(GENERAL[:4]), BLOCK, 0.5), "rows"),
+        (lambda: odemom.psi_multiply(SYMMETRIC, BLOCK, 0.5, interval=(1, 0)), "interval"),
+        (lambda: odemom.psi_multiply(SYMMETRIC, BLOCK, 0.5, interval=TEXT), "interval"),
+        (
+            lambda: odemom.psi_multiply(1e12 * SYMMETRIC, BLOCK, 0.5, interval=(-1e15, 0)),
+            "oscillates beyond reach",
+        ),
+        (lambda: odemom.psi_multiply(1e300 * GENERAL, BLOCK, 0.5), "steps"),
+        (lambda: odemom.psi_multiply(GENERAL, BLOCK, odemom.flows.ResNet(3)), "ODE"),
+    ],
+)
+def test_bad_arguments_are_refused(call, message):
+    with pytest.raises(odemom.InvalidInputError, match=message):
+        call()
+
+
+def test_an_overflow_is_refused():
+    with pytest.raises(odemom.ResultOverflowError, match="psi_multiply"):
+        odemom.psi_multiply([[800.0]], [1.0], 0)
