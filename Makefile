@@ -51,8 +51,8 @@ $(VENV)/.bench: pyproject.toml | $(VENV)/.dev
 	@touch $@
 
 bench: $(VENV)/.bench  ## ratios against named peers, written to results/bench (an hour)
-	$(BIN)/python -m benchmarks --out results/bench
-	$(BIN)/python -m benchmarks.decision --out results/bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.psi --out results/bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.decision --out results/bench
 	$(BIN)/python -m benchmarks.reversible --out results/bench
 
 clean:                 ## remove what the targets made

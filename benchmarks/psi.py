@@ -229,7 +229,7 @@ def throughput(device: str) -> list[Ratio]:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.psi", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/psi.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     arguments = parser.parse_args()
     telegraph, peaks = action()
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -240,7 +240,7 @@ def main() -> None:
     print(peaks)
     threads = {key: os.environ.get(key) for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     payload = {"ratios": ratios, "action": peaks, "threads": threads, **provenance(seed=0)}
-    print(write_json(arguments.out, payload))
+    print(write_json(arguments.out / "psi.json", payload))
 
 
 if __name__ == "__main__":

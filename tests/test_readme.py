@@ -25,9 +25,10 @@ def test_python_sessions_print_what_they_show():
 def test_console_sessions_print_what_they_show(tmp_path):
     binaries = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": binaries + os.pathsep + os.environ["PATH"]}
-    (session,) = blocks("console")
-    for entry in re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", session, re.MULTILINE):
-        command, shown = entry
+    sessions = "".join(blocks("console"))
+    entries = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", sessions, re.MULTILINE)
+    assert len(entries) >= 5
+    for command, shown in entries:
         done = subprocess.run(
             command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
         )
