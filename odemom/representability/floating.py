@@ -31,6 +31,7 @@ from odemom.flows.base import Flow, RealImage
 from odemom.representability.criterion import attainment_at, unmet_condition
 from odemom.representability.exact import POSITIONS, sizes_from_weyr
 from odemom.representability.report import EigenvalueReport, Obstruction, Representability
+from odemom.representability.staircase import staircase
 
 __all__ = [
     "Cluster",
@@ -144,20 +145,8 @@ class SchurForm:
         return float(np.linalg.svd(shifted, compute_uv=False)[-1])
 
     def staircase(self, mu: complex, delta: float) -> list[int]:
-        """How many Jordan blocks of mu have size >= 1, >= 2, ..., singular values <= delta being 0.
-
-        Each step splits off the null space and goes on with the quotient.
-        """
-        n, at_least = self.t - mu * np.eye(self.dimension), []
-        while n.shape[0]:
-            _, singular, vt = np.linalg.svd(n)
-            rank = int((singular > delta).sum())
-            if rank == n.shape[0]:
-                break
-            at_least.append(n.shape[0] - rank)
-            range_basis = vt[:rank]
-            n = range_basis @ n @ range_basis.conj().T
-        return at_least
+        """How many Jordan blocks of mu have size >= 1, >= 2, ...: see `staircase`."""
+        return staircase(self.t - mu * np.eye(self.dimension), delta)
 
 
 # --- what is certain ---------------------------------------------------------------------------
