@@ -52,6 +52,8 @@ def follow(
     import flint
 
     mu = path[0]
+    if all(target == mu for target in path):
+        return z
     with series_length(3, PRECISION):
         for target in path[1:]:
             for _ in range(LARGEST_COUNT):
@@ -79,9 +81,13 @@ def newton(series: Series, z: flint.acb, mu: flint.acb) -> flint.acb:
     import flint
 
     tiny = flint.arb(2) ** (24 - flint.ctx.prec)
+    mu = middle(mu)
     with series_length(2):
         for _ in range(60):
-            c0, c1 = _coefficients(series(z, 2), 2)
+            psi = series(z, 2)
+            if (psi[0] - mu).contains(0):
+                break
+            c0, c1 = _coefficients(psi, 2)
             step = middle((c0 - mu) / c1)
             z = middle(z - step)
             if abs(step).mid() <= tiny * (1 + abs(z).mid()):

@@ -295,6 +295,15 @@ def test_tiny_masses_and_singular_matrices():
         )
 
 
+@pytest.mark.parametrize(
+    "flow", [FirstOrder(), SecondOrder("1/2"), SecondOrder(1, "field"), MomentumResNet("9/10", 6)]
+)
+@pytest.mark.parametrize("number", [int, float])
+def test_the_witness_of_the_identity_is_zero(flow, number):
+    identity = [[number(i == j) for j in range(3)] for i in range(3)]
+    assert not odemom.represent(identity, flow).any()
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 
