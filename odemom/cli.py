@@ -138,7 +138,8 @@ def represent(
     tol: Tol = None,
     exact: Exact = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write theta there: .npy, .csv, .json, text.")
+        Path | None,
+        typer.Option("--out", "-o", help="Write theta there: .npy, .csv, .json, .mtx, text."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Matrices in files: .npy, .csv, .json, Matrix Market .mtx (to read), and text with white space.
+"""Matrices in files: .npy, .csv, .json, Matrix Market .mtx, and text with white space.
 
 Numbers in text keep their exactness: ints and rationals such as ``-3/4`` are exact. A text matrix
 in which decimals occur is floating input, unless a rational occurs too or exactness is asked for;
@@ -80,12 +80,12 @@ def read_matrix(path: str | Path, *, exact: bool | None = None) -> Any:
 
 
 def write_matrix(path: str | Path, matrix: np.ndarray) -> Path:
-    """Write a float64 matrix, so that `read_matrix` gives back every bit.
+    """Write a float64 matrix, so that `read_matrix` gives back the same numbers.
 
     Parameters
     ----------
     path : str or Path
-        The suffix tells the format: ``.npy``, ``.csv``, ``.json``, or else text.
+        The suffix tells the format: ``.npy``, ``.csv``, ``.json``, ``.mtx``, or else text.
     matrix : ndarray of float64, shape (m, n)
 
     Returns
@@ -100,9 +100,14 @@ def write_matrix(path: str | Path, matrix: np.ndarray) -> Path:
     suffix = Path(path).suffix.lower()
     if suffix == ".json":
         return write_json(path, matrix.tolist())
+    buffer = io.BytesIO()
     if suffix == ".npy":
-        buffer = io.BytesIO()
         np.save(buffer, matrix)
+        return write_bytes_atomic(path, buffer.getvalue())
+    if suffix == ".mtx":
+        import scipy.io
+
+        scipy.io.mmwrite(buffer, matrix, precision=17, symmetry="general")
         return write_bytes_atomic(path, buffer.getvalue())
     return write_text_atomic(path, matrix_text(matrix, "," if suffix == ".csv" else " "))
 

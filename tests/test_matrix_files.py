@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 
 from odemom import MatrixFileError
-from odemom.matrix_files import read_matrix
+from odemom.matrix_files import read_matrix, write_matrix
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -150,3 +150,11 @@ def test_truncated_files_of_every_format_are_refused(tmp_path):
         path.write_bytes(content[: len(content) // 2])
         with pytest.raises(MatrixFileError):
             read_matrix(path)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.csv", "a.json", "a.mtx", "a.txt", "a"])
+def test_what_is_written_is_read(tmp_path, name):
+    matrix = np.array([[0.1, -2 / 3, 5e-324], [1e300, -0.0, np.nextafter(1, 2)]])
+    path = write_matrix(tmp_path / "new" / name, matrix)
+    assert np.array_equal(np.asarray(read_matrix(path), dtype=np.float64), matrix)
+    assert [p.name for p in path.parent.iterdir()] == [name]
