@@ -342,11 +342,32 @@ def as_float_matrices(value: Any, name: str, *, stacks: bool = True) -> np.ndarr
         if len(shape) == 2 and shape[0] == shape[1] > 0 and all_finite(value):
             return value
     expected = "a real square matrix (d, d)"
+    array = _real_array(value, name, expected)
+    require_square(array.shape, name, stacks=stacks)
+    return _finite_doubles(array, name)
+
+
+def as_float_array(value: Any, name: str, expected: str) -> np.ndarray:
+    """Finite real numbers as float64, of any shape; exact ones are rounded.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is anything but finite real numbers in ``value``.
+    """
+    return _finite_doubles(_real_array(value, name, expected), name)
+
+
+def _real_array(value: Any, name: str, expected: str) -> np.ndarray:
+    """Of floats or integers; exact numbers are rounded."""
     array = as_array(value, name, expected)
     if array.dtype.kind == "O" and all(is_exact_number(x) for x in array.flat):
         array = _round_exact(array, name)
     _refuse_dtype(array, name, expected)
-    require_square(array.shape, name, stacks=stacks)
+    return array
+
+
+def _finite_doubles(array: np.ndarray, name: str) -> np.ndarray:
     with np.errstate(over="ignore"):  # a long double beyond the range becomes inf: refused below
         array = np.asarray(array, dtype=np.float64)
     require_finite(array, name)

@@ -11,8 +11,16 @@ import scipy.fft
 import scipy.sparse
 import scipy.sparse.linalg as sparse_linalg
 
-from odemom.checks import as_float_matrices, expect, invalid, require_finite, require_square, shown
-from odemom.errors import ResultOverflowError
+from odemom.checks import (
+    as_float_array,
+    as_float_matrices,
+    expect,
+    invalid,
+    require_finite,
+    require_square,
+    shown,
+)
+from odemom.errors import OdemomError, ResultOverflowError
 from odemom.flows.base import Flow
 from odemom.flows.kernel_series import kernel_coefficients
 from odemom.flows.plans import LARGEST, growth_radius
@@ -75,7 +83,8 @@ def psi_multiply(
     Symmetric theta: a Chebyshev expansion of psi on the interval, cut where its coefficients have
     fallen to the roundoff of max |psi|. In the 2-norm its error is of the order of (number of
     terms) u max |psi| ||X||, the maximum over the interval; of a psi that oscillates (-theta much
-    larger than 1/eps) it takes of the order of T (||theta||/eps)^(1/2) products.
+    larger than 1/eps) it takes of the order of T (||theta||/eps)^(1/2) products, of one that
+    decays (T ||theta||)^(1/2).
 
     Other theta: steps of the state (x, x') by Taylor polynomials of degree <= 58, whose terms are
     bounded beforehand by ||theta||_1 and estimates of ||theta²||, ||theta³||; for eps = 0 of theta
@@ -103,13 +112,12 @@ def psi_multiply(
     model = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
     apply, d, matrix = _operator(theta)
     block, flat = _block(X, d)
-    if interval is None and matrix is not None and _is_symmetric(matrix):
-        # The expansion is as good as psi is on the whole interval, which may reach far beyond the
-        # spectrum: it costs two digits at most, or is not taken.
-        bounds = gershgorin(matrix)
-        with np.errstate(over="ignore"):
-            interval = bounds if model.scalar(bounds[1]) <= LARGEST_PSI else None
     with np.errstate(over="ignore", invalid="ignore"):
+        if interval is None and matrix is not None and _is_symmetric(matrix):
+            # The expansion is as good as psi is on the whole interval, which may reach far beyond
+            # the spectrum: it costs two digits at most, or is not taken.
+            bounds = gershgorin(matrix)
+            interval = bounds if model.scalar(bounds[1]) <= LARGEST_PSI else None
         if interval is not None:
             result = chebyshev(apply, block, model, *_ends(interval))
         else:
@@ -139,7 +147,7 @@ def _operator(theta: Any) -> tuple[Callable[[np.ndarray], np.ndarray], int, Any]
             got=f"a LinearOperator of dtype {theta.dtype}",
             expected="a real one",
         )
-        return lambda block: np.asarray(theta @ block), shape[0], None
+        return _own_product(theta.matmat), shape[0], None
     if scipy.sparse.issparse(theta):
         require_square(theta.shape, "theta", stacks=False)
         if theta.dtype.kind not in "biuf":
@@ -149,6 +157,22 @@ def _operator(theta: Any) -> tuple[Callable[[np.ndarray], np.ndarray], int, Any]
     else:
         matrix = as_float_matrices(theta, "theta", stacks=False)
     return _product_with(matrix), matrix.shape[0], matrix
+
+
+def _own_product(product: Callable[[np.ndarray], Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """The product as a float64 array that nobody else holds."""
+
+    def apply(block: np.ndarray) -> np.ndarray:
+        image = np.asarray(product(block))
+        expect(
+            image.dtype.kind in "biuf",
+            "theta",
+            got=f"a LinearOperator whose products are of dtype {image.dtype}",
+            expected="one with real products",
+        )
+        return np.array(image, dtype=np.float64)
+
+    return apply
 
 
 def _product_with(matrix: Any) -> Callable[[np.ndarray], np.ndarray]:
@@ -164,18 +188,14 @@ def _minus(matrix: Any, center: float) -> Any:
 
 def _block(X: Any, d: int) -> tuple[np.ndarray, bool]:
     """X with two axes, and whether it had one."""
-    array = np.asarray(X)
-    if array.dtype.kind not in "biuf":
-        raise invalid("X", got=f"dtype {array.dtype}", expected="real numbers")
+    array = as_float_array(X, "X", "real numbers")
     expect(
         array.ndim in (1, 2) and array.shape[0] == d,
         "X",
         got=f"shape {array.shape}",
         expected=f"shape ({d},) or ({d}, k)",
     )
-    block = array.astype(np.float64).reshape(d, -1)
-    require_finite(block, "X")
-    return block, array.ndim == 1
+    return array.reshape(d, -1), array.ndim == 1
 
 
 def _ends(interval: Any) -> tuple[float, float]:
@@ -207,15 +227,26 @@ def gershgorin(matrix: Any) -> tuple[float, float]:
 
 def _size(theta: Any, matrix: Any) -> float:
     """alpha: the smaller one of ||theta|| and max(||theta²||^(1/2), ||theta³||^(1/3))."""
-    operator = sparse_linalg.aslinearoperator(theta if matrix is None else matrix)
+    if matrix is None:
+        operator: Any = _with_transpose(theta)
+        norm = MARGIN * _estimate(operator)
+    else:
+        operator = sparse_linalg.aslinearoperator(matrix)
+        norm = float(np.asarray(abs(matrix).sum(axis=0)).max())
+    expect(
+        not math.isnan(norm),
+        "theta",
+        got="a LinearOperator with products that are not finite",
+        expected="finite products with vectors of entries near 1",
+    )
+    root = max((MARGIN * _estimate(operator**p)) ** (1 / p) for p in (2, 3))
+    return min(norm, root if math.isfinite(root) else math.inf)  # nan where a power overflows
+
+
+def _with_transpose(theta: Any) -> Any:
+    """The operator with products of its own, if it has those of the transpose too."""
     try:
-        if matrix is None:
-            norm = MARGIN * _estimate(operator)
-        else:
-            norm = float(np.asarray(abs(matrix).sum(axis=0)).max())
-        if operator.shape[0] < 4:
-            return norm
-        roots = [(MARGIN * _estimate(operator**p)) ** (1 / p) for p in (2, 3)]
+        theta.rmatmat(np.zeros((theta.shape[0], 1)))
     except (NotImplementedError, TypeError):  # SciPy raises either, by how it was made
         raise invalid(
             "theta",
@@ -223,11 +254,30 @@ def _size(theta: Any, matrix: Any) -> float:
             expected="one with it, from which the norm is estimated",
             fix="Give rmatvec, or interval=(low, high) if theta is symmetric.",
         ) from None
-    return min(norm, max(roots))
+    forward, backward = _own_product(theta.matmat), _own_product(theta.rmatmat)
+    make: Any = sparse_linalg.LinearOperator
+    return make(
+        theta.shape,
+        matvec=lambda x: forward(x.reshape(-1, 1)),
+        rmatvec=lambda x: backward(x.reshape(-1, 1)),
+        matmat=forward,
+        rmatmat=backward,
+        dtype=np.float64,
+    )
 
 
 def _estimate(operator: Any) -> float:
-    return float(np.asarray(sparse_linalg.onenormest(operator)))
+    """Of the 1-norm, or nan; SciPy draws from NumPy's global generator, which is put back."""
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        return float(np.asarray(sparse_linalg.onenormest(operator)))
+    except OdemomError:
+        raise
+    except ValueError:  # SciPy stumbles over nan
+        return math.nan
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
 
 
 # --- symmetric: Chebyshev ------------------------------------------------------------------------
@@ -244,10 +294,24 @@ def chebyshev_coefficients(model: Flow, low: float, high: float) -> np.ndarray:
     phase = 0.0
     if eps > 1e-3:  # below, exp(-1/(2 eps)) leaves nothing of the oscillation
         phase = math.sqrt(speed if eps == math.inf else speed / eps) * math.exp(-0.5 / eps)
-    noise, count = UNIT * (1 + 16 * phase), 32
+    noise = UNIT * (1 + 16 * phase)
+    # psi grows no faster than exp(T theta): so many nodes see it at the upper end, where it may be
+    # all that is left of it.
+    width = float(factor[0, 0]) * (high - low)
+    count = 2 ** max(5, math.ceil(math.log2(2 * math.sqrt(width) + 1)))
     while True:
-        angles = np.pi * (np.arange(count) + 0.5) / count
-        points = low + (high - low) * np.cos(angles / 2) ** 2
+        expect(
+            count <= LARGEST_EXPANSION,
+            "theta",
+            got=f"a spectrum in [{low:.3g}, {high:.3g}], where psi varies beyond reach",
+            expected=f"one where a polynomial of degree {LARGEST_EXPANSION} follows it",
+            fix="Take psi of the dense matrix.",
+        )
+        half_angles = np.pi * (np.arange(count) + 0.5) / (2 * count)
+        from_high = (high - low) * np.sin(half_angles) ** 2
+        from_low = (high - low) * np.cos(half_angles) ** 2
+        # Each from its nearer end: psi varies with the distance from the upper one.
+        points = np.where(from_high < from_low, high - from_high, low + from_low)
         values = model.scalar(points)
         c = np.asarray(scipy.fft.dct(values, type=2)) / count
         c[0] /= 2
@@ -255,12 +319,6 @@ def chebyshev_coefficients(model: Flow, low: float, high: float) -> np.ndarray:
         last = int(kept[-1]) + 1 if kept.size else 1
         if last <= 3 * count // 4 or not np.isfinite(values).all():
             return c[:last]
-        expect(
-            count < LARGEST_EXPANSION,
-            "theta",
-            got=f"a spectrum in [{low:.3g}, {high:.3g}], where psi oscillates beyond reach",
-            expected="a smaller one",
-        )
         count *= 2
 
 

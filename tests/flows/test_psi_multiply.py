@@ -1,6 +1,7 @@
 """psi_multiply against psi, and against separable solutions of partial differential equations."""
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ def test_an_operator_of_known_interval_needs_no_transpose():
     ("call", "message"),
     [
         (lambda: odemom.psi_multiply(GENERAL, BLOCK[:5], 0.5), "X: got shape"),
-        (lambda: odemom.psi_multiply(GENERAL, BLOCK * 1j, 0.5), "X: got dtype"),
+        (lambda: odemom.psi_multiply(GENERAL, BLOCK * 1j, 0.5), "X: got a complex"),
         (lambda: odemom.psi_multiply(GENERAL, BLOCK * np.nan, 0.5), "X"),
         (lambda: odemom.psi_multiply(sp.csr_array(GENERAL * 1j), BLOCK, 0.5), "complex"),
         (lambda: odemom.psi_multiply(sp.csr_array(GENERAL[:4]), BLOCK, 0.5), "rows"),
@@ -113,7 +114,7 @@ def test_an_operator_of_known_interval_needs_no_transpose():
         (lambda: odemom.psi_multiply(SYMMETRIC, BLOCK, 0.5, interval=TEXT), "interval"),
         (
             lambda: odemom.psi_multiply(1e12 * SYMMETRIC, BLOCK, 0.5, interval=(-1e15, 0)),
-            "oscillates beyond reach",
+            "varies beyond reach",
         ),
         (lambda: odemom.psi_multiply(1e300 * GENERAL, BLOCK, 0.5), "steps"),
         (lambda: odemom.psi_multiply(GENERAL, BLOCK, odemom.flows.ResNet(3)), "ODE"),
@@ -127,3 +128,100 @@ def test_bad_arguments_are_refused(call, message):
 def test_an_overflow_is_refused():
     with pytest.raises(odemom.ResultOverflowError, match="psi_multiply"):
         odemom.psi_multiply([[800.0]], [1.0], 0)
+
+
+# --- stiff matrices ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("eps", [0, 1e-15, 1e-6, 1e-4, 1e-3, 2e-3, 0.1, 1, math.inf])
+@pytest.mark.parametrize("lowest", [-40.0, -2600.0, -1.3e6])
+def test_what_is_left_of_a_decaying_psi_is_at_the_upper_end(lowest, eps):
+    theta = np.diag([0.0, -0.5, lowest])
+    computed = odemom.psi_multiply(theta, np.ones(3), eps)
+    # The roundoff of theta minus the middle of the interval moves its eigenvalues.
+    allowed = 1e-14 * len_of_expansion(lowest) + 2.0**-53 * abs(lowest)
+    assert np.abs(computed - np.diag(odemom.psi(theta, eps))).max() < allowed
+
+
+def len_of_expansion(lowest):
+    return 32 + 6 * math.sqrt(-lowest)
+
+
+@pytest.mark.parametrize("eps", [0, 1e-6, 1e-3, 0.1])
+@pytest.mark.parametrize("n", [300, 700])
+def test_insulated_walls_keep_the_energy_of_a_stiff_equation(n, eps):
+    line = np.diag(np.full(n, -2.0)) + np.eye(n, k=1) + np.eye(n, k=-1)
+    line[0, 0] = line[-1, -1] = -1
+    theta = (n - 1) ** 2 * sp.csr_array(line)
+    assert np.abs(odemom.psi_multiply(theta, np.ones(n), eps) - 1).max() < 1e-12
+
+
+@pytest.mark.parametrize("norm", [1e3, 1e6, 1e100])
+def test_a_nilpotent_theta_takes_one_step(norm):
+    computed = odemom.psi_multiply([[0, norm], [0, 0]], [1.0, 1.0], 0)
+    np.testing.assert_array_equal(computed, [1 + norm, 1])
+
+
+# --- operators --------------------------------------------------------------------------------
+
+
+def operator(product, **more):
+    make: Any = LinearOperator
+    return make((3, 3), matvec=product, rmatvec=product, dtype=float, **more)
+
+
+def read_only(v):
+    image = 1.0 * v
+    image.flags.writeable = False
+    return image
+
+
+OF_ITSELF = operator(lambda v: v, matmat=lambda v: v, rmatmat=lambda v: v)
+READ_ONLY = operator(read_only, matmat=read_only)
+INTEGERS = operator(lambda v: v, matmat=lambda v: np.rint(v).astype(np.int64))
+
+
+@pytest.mark.parametrize(
+    ("theta", "interval"),
+    [
+        (OF_ITSELF, None),
+        (OF_ITSELF, (0, 2)),
+        (READ_ONLY, None),
+        (READ_ONLY, (0, 2)),
+        (INTEGERS, (0, 2)),
+    ],
+)
+def test_what_an_operator_returns_is_not_written_to(theta, interval):
+    block = np.array([[1.0, 4], [2, 5], [3, 6]])
+    computed = odemom.psi_multiply(theta, block, 0, interval=interval)
+    np.testing.assert_allclose(computed, math.e * block, rtol=1e-13)
+    np.testing.assert_array_equal(block, [[1, 4], [2, 5], [3, 6]])
+
+
+@pytest.mark.parametrize(
+    ("product", "message"),
+    [(lambda v: 1j * v, "complex128"), (lambda v: np.nan * v, "not finite")],
+)
+def test_operators_that_are_no_real_matrix_are_refused(product, message):
+    with pytest.raises(odemom.InvalidInputError, match=message):
+        odemom.psi_multiply(operator(product), np.ones(3), 0.5)
+
+
+def test_the_global_random_state_is_left_alone():
+    np.random.seed(3)  # noqa: NPY002
+    expected = np.random.rand()  # noqa: NPY002
+    np.random.seed(3)  # noqa: NPY002
+    odemom.psi_multiply(GENERAL, BLOCK, 0.5)
+    assert np.random.rand() == expected  # noqa: NPY002
+
+
+def test_exact_numbers_are_vectors_too():
+    exact = [Fraction(1, 2), 1, 2]
+    computed = odemom.psi_multiply(np.eye(3), exact, 0)
+    np.testing.assert_allclose(computed, math.e * np.array([0.5, 1, 2]), rtol=1e-14)
+    ragged: Any = [[1, 2], [3]]
+    with pytest.raises(odemom.InvalidInputError, match="rectangular"):
+        odemom.psi_multiply(np.eye(2), ragged, 0.5)
+    masked = np.ma.masked_array(np.ones(3), mask=np.array([True, False, False]))
+    with pytest.raises(odemom.InvalidInputError, match="masked"):
+        odemom.psi_multiply(np.eye(3), masked, 0.5)
