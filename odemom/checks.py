@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import numbers
+import re
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from odemom.errors import InvalidInputError, MissingDependencyError
+from odemom.errors import InvalidInputError, MissingDependencyError, OdemomError
 
 __all__ = [
     "all_finite",
@@ -35,6 +36,9 @@ __all__ = [
     "shown",
 ]
 
+EXPONENT = re.compile(r"[eE]([+-]?\d+)\s*$")
+# Of a decimal in text, which is taken exactly.
+LARGEST_EXPONENT = 10_000
 INITIAL_VELOCITIES = ("zero", "field")
 
 
@@ -129,9 +133,19 @@ def as_number(value: Any, name: str, expected: str) -> Fraction | float:
 def _number_from_text(text: str, name: str, expected: str) -> Fraction | float:
     if text.strip().lower() in {"inf", "+inf", "infinity", "+infinity"}:
         return math.inf
+    exponent = EXPONENT.search(text)
     try:
+        fits = exponent is None or abs(int(exponent[1])) <= LARGEST_EXPONENT
+        expect(
+            fits,
+            name,
+            got=f"the text {shown(text)}",
+            expected=f"{expected}, with an exponent of at most {LARGEST_EXPONENT}",
+        )
         return Fraction(text.strip())
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError) as error:
+        if isinstance(error, OdemomError):
+            raise
         raise invalid(name, got=f"the text {shown(text)}", expected=expected) from None
 
 

@@ -160,9 +160,11 @@ def _read_mtx(path: Path, exact: bool | None) -> Any:
         raise _unreadable(path, "a Matrix Market file begins with %%MatrixMarket")
     try:
         matrix = scipy.io.mmread(path)
-    except (ValueError, OverflowError, EOFError, MemoryError) as error:
+        return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+    except MemoryError as error:
+        raise _unreadable(path, f"too large ({shown(str(error), 100)})") from None
+    except (ValueError, OverflowError, EOFError) as error:
         raise _unreadable(path, f"not a complete .mtx file ({shown(str(error), 100)})") from None
-    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 
 
 def _read_json(path: Path, exact: bool | None) -> Any:

@@ -74,12 +74,24 @@ def write_bytes_atomic(path: str | os.PathLike[str], content: bytes) -> Path:
     """Write ``content`` to ``path`` as `write_text_atomic` writes text."""
     target = Path(path)
     expect(not target.is_dir(), "path", got=f"the folder {target}", expected="the path of a file")
+    expect(
+        target.is_file() or not target.exists(),
+        "path",
+        got=f"{target}, a device or pipe",
+        expected="the path of a file",
+    )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise invalid(
             "path",
             got=f"{target}, of which a parent is a file",
+            expected="a path in a folder that exists or can be made",
+        ) from None
+    except OSError as error:
+        raise invalid(
+            "path",
+            got=f"{target}, whose folder cannot be made ({error.strerror})",
             expected="a path in a folder that exists or can be made",
         ) from None
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")

@@ -188,6 +188,15 @@ OTHERS = {
     "boolean masses": lambda: odemom.lambda_eps([True]),
     "ragged masses": lambda: odemom.lambda_eps([[1.0], [1.0, 2.0]]),
     "masses and angles that do not broadcast": lambda: odemom.G([1.0, 2.0, 3.0], [1.0, 2.0]),
+    "a mass too long to expand": lambda: odemom.is_representable(GOOD, "1e999999999"),
+    "more digits than anyone reads": lambda: odemom.lambda_eps(1, dps=10**12),
+    "digits and scaled": lambda: odemom.psi(GOOD, 1, dps=20, scaled=True),
+    "more layers than an int": lambda: odemom.flows.ResNet(10**20),
+    "critical points of 10^9 layers": lambda: odemom.analyze(
+        GOOD, odemom.flows.MomentumResNet(0.9, 10**9)
+    ),
+    "bits beyond any memory": lambda: odemom.analyze([[-1]], 1, max_bits=10**5000),
+    "nearest to a subnormal": lambda: odemom.nearest_representable([[-1e-320]], 0),
     "array of masses with dps": lambda: odemom.lambda_eps([1.0, 2.0], dps=20),
 }
 

@@ -106,6 +106,23 @@ def test_impossible_paths_are_refused(tmp_path):
         write_text_atomic(tmp_path / "file" / "r.txt", "x")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInputError, match="device or pipe"):
+        write_text_atomic(tmp_path / "pipe", "text")
+    assert not (tmp_path / "pipe").is_file()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(InvalidInputError, match="Permission denied"):
+        write_text_atomic(tmp_path / "new" / "a.txt", "text")
+
+
 def test_provenance_says_where_a_result_comes_from():
     found = jsonable(provenance(seed=7))
     assert found["seed"] == 7

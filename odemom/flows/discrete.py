@@ -42,8 +42,13 @@ def _point(value: Any) -> flint.acb:
 
 def as_depth(depth: Any) -> int:
     """A number of layers."""
-    fits = isinstance(depth, int | np.integer) and not isinstance(depth, bool) and depth >= 1
-    expect(fits, "depth", got=shown(depth), expected="a number of layers, an integer >= 1")
+    is_integer = isinstance(depth, int | np.integer) and not isinstance(depth, bool)
+    expect(
+        is_integer and 1 <= depth <= LARGEST_DEPTH,
+        "depth",
+        got=shown(depth),
+        expected=f"a number of layers, an integer from 1 to {LARGEST_DEPTH}",
+    )
     return int(depth)
 
 
@@ -59,6 +64,11 @@ def as_gamma(gamma: Any) -> Fraction | float:
         fix="gamma = 0 is ResNet(depth); with gamma = 1 and v_0 = 0 nothing moves.",
     )
     return value
+
+
+LARGEST_DEPTH = 2**31 - 1
+# Of values whose distance is below this part of their size, the preimages are neighbours too.
+CLOSE = 0.1
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,8 @@ class ResNet(Flow):
 
     def scalar(self, z: Any) -> np.ndarray:
         """(1 + z)^N; see `Flow.scalar`."""
-        return np.asarray((1 + as_points(z)) ** self.depth)
+        with np.errstate(over="ignore"):
+            return np.asarray((1 + as_points(z)) ** self.depth)
 
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """(I + theta)^N by repeated squaring; ``method`` makes no difference."""
@@ -120,13 +131,16 @@ class ResNet(Flow):
         """mu^{1/N} - 1; see `Flow.preimage`.
 
         The root is the principal one, or for odd N on the left half plane minus that of -mu: each
-        is analytic about the real numbers in its half plane.
+        is analytic about the real numbers in its half plane. A ``near`` on the other side of the
+        imaginary axis, but close, keeps its root.
         """
         import flint
 
-        del near
         with flint.ctx.workprec(PRECISION):
             sign = -1 if mu.real < 0 and self.depth % 2 else 1
+            if self.depth % 2 and near is not None and abs(near[0] - mu) < CLOSE * abs(mu):
+                value, z = near
+                sign = min((1, -1), key=lambda s: abs(s * (s * value).root(self.depth) - 1 - z))
             return middle(sign * (sign * mu).root(self.depth) - 1)
 
     def real_preimage(self, mu: flint.arb) -> flint.acb:
@@ -206,9 +220,10 @@ class MomentumResNet(Flow):
         """Psi by the recurrence of the layers; see `Flow.scalar`."""
         points, gamma = as_points(z), float(self.gamma)
         x, v = np.ones_like(points), np.zeros_like(points)
-        for _ in range(self.depth):
-            v = gamma * v + (1 - gamma) * points * x
-            x = x + v
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(self.depth):
+                v = gamma * v + (1 - gamma) * points * x
+                x = x + v
         return x
 
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from odemom.checks import expect
 from odemom.flows.balls import enclose_root
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["MomentumThreshold", "critical_points", "minimiser_ball"]
 
 RESOLVED_ANGLE = math.pi / 2
+LARGEST_DEPTH = 10**6
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,12 @@ class _Balls:
 @lru_cache(maxsize=64)
 def _critical_angles(gamma: Fraction, depth: int) -> tuple[float, ...]:
     """The N - 1 critical angles in double precision, from sign changes on a fine grid."""
+    expect(
+        depth <= LARGEST_DEPTH,
+        "depth",
+        got=f"{depth} layers",
+        expected=f"an odd number, or at most {LARGEST_DEPTH}, whose critical points are found",
+    )
     root, points = math.sqrt(gamma), 16 * depth
     while True:
         grid = np.linspace(0, math.pi, points + 1)[1:-1]

@@ -22,6 +22,8 @@ __all__ = ["evaluate", "propagate"]
 # Larger entries are brought near 1 by a power of two, so that theta^16 does not overflow. Powers of
 # small ones may vanish: they count for nothing then.
 LARGE = 2.0**30
+# The coefficients of powers of theta/unit are powers of this at most: degree 30 is in range.
+MOST_PER_POWER = 2.0**32
 # Powers are used to shrink alpha below ||theta|| where that can save products.
 WORTH_POWERS = 3
 # Below this size a norm costs as much as a product.
@@ -154,7 +156,8 @@ def prepared(
     if norm >= LARGE:
         unit = 2.0 ** min(math.frexp(min(norm, LARGEST))[1], 1000)
     plan = flow.plan(norm)
-    refine = refine and plan.products >= WORTH_POWERS and len(theta) >= WORTH_NORMS
+    worth = len(theta) >= WORTH_NORMS or norm >= LARGE
+    refine = refine and worth and plan.products >= WORTH_POWERS
     powers = POWERS.array(MOST_POWERS if refine else plan.powers, *theta.shape)
     np.divide(theta, unit, out=powers[0])
     known, roots = 1, [norm]
@@ -163,6 +166,9 @@ def prepared(
             extend(powers, known, count)
             roots += [unit * norm1(powers[k]) ** (1 / (k + 1)) for k in range(len(roots), count)]
             plan, known = flow.refined(roots), count
+    if unit > 1 and plan.scale * unit > MOST_PER_POWER:
+        # alpha is far below ||theta||, so that its powers need no unit.
+        known, unit, powers[0] = 1, 1.0, theta
     return plan, powers, known, unit
 
 

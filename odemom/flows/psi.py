@@ -136,7 +136,9 @@ def psi(
         The truncation error of ``"auto"`` is at most u/2 relative to C over the step, and its
         doublings magnify relative errors as psi does those of theta: the error is near
         u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 3 times that on the suite of
-        tests/flows/test_psi_accuracy.py.
+        tests/flows/test_psi_accuracy.py. It is more where psi oscillates and has an extremum at an
+        eigenvalue, so that cond is small: as a rule up to the angle there, |z/eps|^(1/2), and up to
+        its square where the angle is nearly a multiple of a high power of two times pi.
         With B = exp(-a) (cosh ||W||^{1/2} + b sinhc ||W||^{1/2}), ||.|| the 1-norm, b = a or, with
         x'(0) = theta x0, b = a + ||theta||, and m = 1 + ||W||^{1/2}, the error of the series and of
         the closed form is at most 20 d m u B, which is small unless psi(theta) is much smaller than
@@ -191,6 +193,13 @@ def psi(
         raise invalid("method", got=shown(method), expected=names)
     if dps is not None:
         expect(method == "auto", "method", got=shown(method), expected='"auto" beside dps')
+        expect(
+            not scaled,
+            "scaled",
+            got="True beside dps",
+            expected="one of the two",
+            fix="With dps the range of numbers is that of mpmath: there is nothing to scale.",
+        )
         return flow.matrix_mp(_entries(theta), as_digits(dps))
     matrices = as_float_matrices(theta, "theta")
     if scaled:
@@ -242,7 +251,9 @@ def _overflow(
         scaled, shifts = propagate_scaled(*on_unit_interval(flow, theta.reshape(-1, d, d)[bad]))
         sizes = np.log10(np.abs(scaled).sum(axis=-2).max(axis=-1)) + shifts / math.log(10)
     log10_norm = float(sizes.max())
-    if not math.isfinite(log10_norm):
+    # An intermediate result of psi is no larger than psi, save for a theta whose entries are so
+    # unequal that its scaled value is of no use either.
+    if not 300 < log10_norm < math.inf:
         return ResultOverflowError(message)
     return ResultOverflowError(
         f"{message} The 1-norm of psi(theta) is 10^{log10_norm:.6g}; scaled=True gives psi(theta) "
@@ -256,7 +267,7 @@ def _beyond(theta: np.ndarray, flow: Flow, method: str) -> str:
         norm = np.abs(theta).sum(axis=-2).max()
     return (
         f"psi(theta): the {method!r} evaluation exceeds the range of doubles (1-norm of theta "
-        f"{norm:.3g}, {flow.describe()}). Ask for dps=16, whose range is unlimited."
+        f"{norm:.3g}, {flow.describe()}). dps=16 has a wider range."
     )
 
 

@@ -7,9 +7,12 @@ import math
 import numpy as np
 
 from odemom.flows.plans import Plan, schedule
-from odemom.flows.propagator import add_identity, polynomials, prepared
+from odemom.flows.propagator import add_identity, polynomials, prepared, propagate
 
 __all__ = ["propagate_scaled"]
+
+# Where the largest entry of psi is so, it has lost nothing to the range of doubles.
+IN_RANGE = (1e-250, 1e300)
 
 
 def propagate_scaled(theta: np.ndarray, eps: float, field: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -28,8 +31,12 @@ def propagate_scaled(theta: np.ndarray, eps: float, field: bool) -> tuple[np.nda
     shifts : ndarray of float64, shape (...,)
     """
     stack = theta.reshape(-1, *theta.shape[-2:])
-    result, shifts = np.empty_like(stack), np.empty(len(stack))
+    result, shifts = propagate(stack, eps, field), np.empty(len(stack))
     for i, matrix in enumerate(stack):
+        if IN_RANGE[0] <= np.abs(result[i]).max() <= IN_RANGE[1]:
+            (result[i],), exponent = normalised([result[i]], 0)
+            shifts[i] = exponent * math.log(2)
+            continue
         plan, powers, known, unit = prepared(matrix, schedule(eps, field))
         parts = list(polynomials(plan, powers, known, unit))
         finish = slow if plan.mode == "slow" else doubled

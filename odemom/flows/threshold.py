@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["G", "LambdaEps", "as_digits", "lambda_eps"]
 
+LARGEST_DIGITS = 100_000
+
 TAN_FIXED_POINT = 4.493409457909064  # the first positive root of tan(alpha) = alpha
 
 
@@ -140,10 +142,12 @@ def lambda_eps(eps: Any, *, dps: int | None = None) -> Any:
 def as_digits(dps: Any) -> int:
     """A number of decimal digits."""
     expect(
-        isinstance(dps, int | np.integer) and not isinstance(dps, bool) and dps >= 1,
+        isinstance(dps, int | np.integer)
+        and not isinstance(dps, bool)
+        and 1 <= dps <= LARGEST_DIGITS,
         "dps",
         got=shown(dps),
-        expected="a number of decimal digits, an integer >= 1",
+        expected=f"a number of decimal digits, an integer from 1 to {LARGEST_DIGITS}",
     )
     return int(dps)
 

@@ -86,7 +86,12 @@ def as_max_bits(max_bits: Any) -> int:
     if max_bits is None:
         return MAX_BITS
     fits = isinstance(max_bits, int | np.integer) and not isinstance(max_bits, bool)
-    expect(fits and max_bits > 0, "max_bits", got=shown(max_bits), expected="an integer > 0")
+    expect(
+        fits and 0 < max_bits < 2**63,
+        "max_bits",
+        got=shown(max_bits),
+        expected="an integer from 1 to 2^63 - 1",
+    )
     return int(max_bits)
 
 

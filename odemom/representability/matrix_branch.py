@@ -20,6 +20,7 @@ import scipy.linalg
 from odemom.flows.base import Flow
 from odemom.flows.power_series import inverse_branch, middle, series_length
 from odemom.flows.preimages import PRECISION, newton, reach_of
+from odemom.representability.criterion import attainment_at
 
 if TYPE_CHECKING:
     import flint
@@ -271,6 +272,7 @@ def _groups(flow: Flow, mu: np.ndarray, moved: np.ndarray) -> list[_Group]:
     near = np.abs(mu[:, None] - mu) <= np.maximum(moved[:, None], moved)
     _, labels = scipy.sparse.csgraph.connected_components(near, directed=False)
     clusters = [np.flatnonzero(labels == k) for k in range(labels.max() + 1)]
+    clusters = [part for c in clusters for part in _on_one_side(flow, mu, c)]
     centres = np.array([_centre(mu[c]) for c in clusters])
     points = _Points.of(flow, centres)
     spreads = np.array([np.abs(mu[c] - m).max() for c, m in zip(clusters, centres, strict=True)])
@@ -282,6 +284,18 @@ def _groups(flow: Flow, mu: np.ndarray, moved: np.ndarray) -> list[_Group]:
         clusters, centres = kept, np.array([_centre(mu[c]) for c in kept])
         points = _Points.of(flow, centres)
     return [_group(flow, mu, g, points) for g in _merged(mu, clusters, points)] if n else []
+
+
+def _on_one_side(flow: Flow, mu: np.ndarray, cluster: np.ndarray) -> list[np.ndarray]:
+    """The cluster, or its halves where a branch cut lies between: at a real centre not regular."""
+    centre, threshold = _centre(mu[cluster]), flow.real_image.threshold
+    if centre.imag or threshold is None:
+        return [cluster]
+    side = int(np.sign(centre.real - threshold.value))
+    if attainment_at(flow.real_image, side).kind == "regular":
+        return [cluster]
+    upper = np.imag(mu[cluster]) > 0
+    return [half for half in (cluster[upper], cluster[~upper]) if half.size]
 
 
 def _centre(mu: np.ndarray) -> complex:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from odemom.checks import as_float_matrices
+from odemom.checks import as_float_matrices, expect
 from odemom.flows.base import RealImage
 from odemom.flows.psi import flow_of
 from odemom.representability.analyze import is_representable
@@ -29,6 +29,7 @@ __all__ = ["Nearest", "nearest_representable"]
 # How far, relative to ||D||, eigenvalues are moved beyond the edge of the representable set, so
 # that the result is representable for certain and not only on the edge.
 MARGIN = 1e-9
+SMALLEST_NORM = 1e-290
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,12 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
     if is_representable(matrix, flow, tol=tol):
         return Nearest(matrix, 0.0, 0.0, True)
     form = SchurForm.of(in_range(matrix))
+    expect(
+        form.norm == 0 or form.norm >= SMALLEST_NORM,
+        "D",
+        got=f"a matrix of norm {form.norm:.3g}",
+        expected=f"0, or a norm of at least {SMALLEST_NORM:g}, to be moved by 1e-9 of it",
+    )
     image = flow.real_image
     margin = max(MARGIN * form.norm, MARGIN * (form.norm == 0))
     candidates = _candidates(matrix, image, margin)

@@ -9,14 +9,20 @@ arithmetic throughout, and rounded once at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from odemom.checks import expect, nearest_double, require_square, shown
-from odemom.errors import IllConditionedError, NotRepresentableError, ResultOverflowError
+from odemom.errors import (
+    IllConditionedError,
+    NotRepresentableError,
+    OdemomError,
+    ResultOverflowError,
+    UndecidedError,
+)
 from odemom.flows.base import Attainment, Flow
 from odemom.flows.psi import flow_of
 from odemom.representability.criterion import attainment_at
@@ -132,8 +138,11 @@ def represent(
     NotRepresentableError
         If there is none; the error carries the report.
     IllConditionedError
-        If theta, rounded to doubles, misses D by more than 1e-6 ||D||: it exists, but is so large
-        or so sensitive that doubles do not hold it. The error carries the `Witness`.
+        If theta, rounded to doubles, misses D by more than 1e-6 ||D|| (on borderline input: by more
+        than 10 sqrt(d) tol ||D|| too): it exists, but is so large or so sensitive that doubles do
+        not hold it. The error carries the `Witness`.
+    UndecidedError
+        If the parameters of the flow are so extreme that no preimage can be computed.
     ResultOverflowError
         If theta itself exceeds the range of doubles.
     InvalidInputError
@@ -170,12 +179,17 @@ def represent(
     require_square(matrix.shape, "D", stacks=False)
     flow = flow_of(eps)
     tolerance = as_tolerance(tol, D, matrix)
+    allowed = LARGEST_RESIDUAL
     if matrix.dtype != np.float64 or not matrix.any():
         entries = matrix.tolist() if matrix.any() else [[0] * len(matrix)] * len(matrix)
-        witness = _exact_witness(ExactMatrix.from_entries(entries, max_bits), flow)
+        exact_matrix = ExactMatrix.from_entries(entries, max_bits)
+        witness = _in_reach(lambda: _exact_witness(exact_matrix, flow), flow)
     else:
-        witness = _floating_witness(in_range(matrix), flow, tolerance)
-    if witness.residual > LARGEST_RESIDUAL:
+        doubles = in_range(matrix)
+        witness = _in_reach(lambda: _floating_witness(doubles, flow, tolerance), flow)
+        if witness.report.status == "borderline":
+            allowed = max(allowed, 10 * np.sqrt(len(matrix)) * tolerance)
+    if witness.residual > allowed:
         raise IllConditionedError(
             f"D is representable by {flow.describe()}, but theta, rounded to doubles, misses D by "
             f"{witness.residual:.2g} ||D||: the condition number of psi there is "
@@ -184,6 +198,19 @@ def represent(
             witness,
         )
     return witness if full_output else witness.theta
+
+
+def _in_reach(compute: Callable[[], Witness], flow: Flow) -> Witness:
+    """The witness, unless the flow's parameters are beyond what ball arithmetic can hold."""
+    try:
+        return compute()
+    except OdemomError:
+        raise
+    except (ValueError, OverflowError) as error:  # exponents, precisions and sizes of flint
+        raise UndecidedError(
+            f"D is representable by {flow.describe()}, but theta is beyond the reach of the "
+            f"arithmetic ({error}). Use parameters nearer to 1, or scale D."
+        ) from error
 
 
 def _witness(flow: Flow, theta: np.ndarray, d: np.ndarray, report: Representability) -> Witness:
@@ -250,7 +277,9 @@ def _floating_parts(
         with flint.ctx.workprec(START_PRECISION):
             image = image_of_chains(flow, flint.acb(value), attainment, cluster.sizes)
             theta = _doubles(image)
-        yield part.right @ part.left, part.right @ theta @ part.left
+        with np.errstate(all="ignore"):  # a theta beyond the doubles is refused as such
+            pair = part.right @ part.left, part.right @ theta @ part.left
+        yield pair
 
 
 def _assembled(flow: Flow, d: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

@@ -368,3 +368,30 @@ def test_matrices_whose_powers_would_underflow_are_brought_near_1_first():
     for psi, theta in zip(odemom.psi(tiny, 1), tiny, strict=True):
         np.testing.assert_array_equal(np.diag(psi), 1)
         np.testing.assert_allclose(psi[off], math.exp(-1) * theta[off], rtol=1e-14)
+
+
+@pytest.mark.parametrize("eps", [0, 0.5, math.inf])
+@pytest.mark.parametrize("d", [2, 30])
+@pytest.mark.parametrize("corner", [1e8, 2e9, 1e12, 1e50, 1e300])
+def test_a_huge_nilpotent_part_costs_no_digit(corner, d, eps):
+    theta = np.zeros((d, d))
+    theta[0, -1] = corner
+    slope = odemom.psi_frechet([[0.0]], [[1.0]], eps)[0, 0]
+    expected = np.eye(d)
+    expected[0, -1] = corner * slope
+    np.testing.assert_allclose(odemom.psi(theta, eps), expected, rtol=1e-15)
+    if corner < 1e20:
+        # beside a diagonal the powers shrink more slowly; cond is of the size of the corner
+        value = odemom.psi(theta - np.eye(d), eps)[0, -1]
+        beside = corner * odemom.psi_frechet([[-1.0]], [[1.0]], eps)[0, 0]
+        assert value == pytest.approx(beside, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("z", "eps"), [(-20216.690194407733, 0.5), (-404265.6745237425, 10), (-5684.9, math.inf)]
+)
+def test_scaled_has_the_digits_of_psi(z, eps):
+    scaled, shift = odemom.psi([[z]], eps, scaled=True)
+    exact = odemom.psi([[z]], eps, dps=30)[0, 0]
+    error = abs(scaled[0, 0] * mpmath.exp(mpmath.mpf(shift)) / exact - 1)
+    assert error <= abs(odemom.psi([[z]], eps)[0, 0] / exact - 1) + 4 * UNIT * max(1, abs(shift))

@@ -304,6 +304,39 @@ def test_the_witness_of_the_identity_is_zero(flow, number):
     assert not odemom.represent(identity, flow).any()
 
 
+@pytest.mark.parametrize("noise", [0, 1e-12, 1e-9])
+@pytest.mark.parametrize("frequency", [1e-3, 0.03, 1.0])
+@pytest.mark.parametrize(
+    "flow", [FirstOrder(3), SecondOrder("1/2"), ResNet(4), MomentumResNet("1/2", 4)]
+)
+def test_defective_pairs_on_both_sides_of_a_branch_cut(flow, frequency, noise):
+    rotation = np.array([[-3, frequency], [-frequency, -3]])
+    d = np.block([[rotation, np.eye(2)], [np.zeros((2, 2)), rotation]])
+    d = d + noise * np.random.default_rng(1).standard_normal((4, 4))
+    assert odemom.represent(d, flow, full_output=True).residual < 1e-14
+
+
+@pytest.mark.parametrize("depth", [3, 5, 8])
+def test_conjugates_that_rounding_puts_on_both_sides_of_the_imaginary_axis(depth):
+    # eigenvalues ±i, two Jordan blocks of size 2 each, in a basis of condition 1e3
+    rng = np.random.default_rng(2)
+    rotation, still = np.array([[0, 1], [-1, 0]]), np.zeros((2, 2))
+    block = np.block([[rotation, np.eye(2)], [still, rotation]])
+    for _ in range(20):
+        basis = np.triu(rng.integers(-2, 3, (8, 8)), 1) + np.eye(8)
+        d = basis @ np.kron(np.eye(2), block) @ np.linalg.inv(basis)
+        witness = odemom.represent(d, ResNet(depth), full_output=True)
+        assert witness.residual < 1e-14 * max(1, witness.condition)
+
+
+def test_the_residual_of_a_merged_spectrum_is_of_the_order_of_the_tolerance():
+    noise = np.random.default_rng(0).standard_normal((2, 2))
+    d = -np.eye(2) + 1e-4 * noise
+    witness = odemom.represent(d, 0.5, tol=1e-3, full_output=True)
+    assert witness.report.status == "borderline"
+    assert 1e-6 < witness.residual < 1e-3
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 
@@ -345,3 +378,13 @@ def test_a_witness_as_plain_data():
     assert np.allclose(data["theta"], [[0, -math.pi / 2], [math.pi / 2, 0]])
     assert data["report"]["representable"] is True
     assert data["condition"] == pytest.approx(math.pi / 2 * math.sqrt(2) / math.sqrt(2), rel=0.5)
+
+
+@pytest.mark.parametrize(
+    "flow", [SecondOrder(1e-5, "field"), SecondOrder(0.5, "field", 1e300), SecondOrder(1e308)]
+)
+@pytest.mark.parametrize("number", [int, float])
+def test_parameters_out_of_reach_are_an_error_of_ours(flow, number):
+    d = [[number(-1), number(0)], [number(0), number(-1)]]
+    with pytest.raises((odemom.UndecidedError, odemom.ResultOverflowError)):
+        odemom.represent(d, flow)
