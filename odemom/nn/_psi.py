@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from odemom.checks import as_eps, invalid
+from odemom.checks import as_eps, invalid, nearest_double
+from odemom.flows.plans import LARGEST
 from odemom.nn._psi_evaluate import ROUNDOFF, jet
 
 __all__ = ["psi"]
@@ -33,7 +35,8 @@ def psi(theta: Tensor, eps: Any) -> Tensor:
     Returns
     -------
     Tensor, shape (..., d, d), dtype and device of ``theta``
-        Entries that exceed the dtype are inf or nan, as torch has it.
+        Entries that exceed the dtype are inf or nan, as torch has it; so may be all where ||theta||
+        exceeds 1e30.
 
     Raises
     ------
@@ -46,8 +49,8 @@ def psi(theta: Tensor, eps: Any) -> Tensor:
     The evaluation is that of `odemom.psi`, with as many terms as the dtype needs. Backward keeps
     theta and eps only: the gradient in theta is the Fréchet derivative at the transpose, evaluated
     beside psi by the product rule with three products for one; the gradient in eps, where it is
-    asked for, takes three more. Derivatives are of any order in theta and up to order 2 in eps; at
-    eps = 0 and inf that in eps is returned as 0.
+    asked for, takes three more; in forward mode likewise. Derivatives are of any order in theta and
+    up to order 2 in eps; at eps = 0 and inf that in eps is returned as 0.
     Matrices of equal eps and size are evaluated together; each distinct eps is a call of its own.
     ``torch.func.vmap`` folds its axis into the batch, ``torch.compile`` keeps the operator whole.
 
@@ -114,6 +117,19 @@ def in_eps(cotangent: Tensor, log_derivative: Tensor, eps: Tensor) -> Tensor:
     return torch.where(inside, product, 0.0) / torch.where(inside, eps, 1.0)
 
 
+def along_eps(rate: Tensor, log_derivative: Tensor, eps: Tensor) -> Tensor:
+    """The change of a value whose derivative in log eps is given, eps changing at ``rate``."""
+    inside = (eps > 0) & (eps < math.inf)
+    factor = torch.where(inside, rate, 0.0) / torch.where(inside, eps, 1.0)
+    return factor[..., None, None].to(log_derivative.dtype) * log_derivative
+
+
+def beside(theta: Tensor, change: Tensor) -> Tensor:
+    """[[theta, E], [0, theta]], of whose psi the derivative L(theta, E) is a block."""
+    upper = torch.cat([theta, change], -1)
+    return torch.cat([upper, torch.cat([torch.zeros_like(theta), theta], -1)], -2)
+
+
 class PsiJet(torch.autograd.Function):
     """`jet_operator` with its derivatives: the adjoint of L(theta, .) is L(theta^T, .)."""
 
@@ -162,9 +178,8 @@ class PsiFrechet(torch.autograd.Function):
         (cotangent,), (theta, change, eps) = cotangents, ctx.saved_tensors
         d = theta.shape[-1]
         zero = torch.zeros_like(theta)
-        block = torch.cat([torch.cat([theta, change], -1), torch.cat([zero, theta], -1)], -2)
         seed = torch.cat([torch.cat([zero, cotangent], -1), torch.cat([zero, zero], -1)], -2)
-        adjoint = psi_frechet(block.mT, seed, eps, ctx.order)
+        adjoint = psi_frechet(beside(theta, change).mT, seed, eps, ctx.order)
         of_theta = adjoint[..., :d, :d] + adjoint[..., d:, d:]
         of_eps = None
         if ctx.needs_input_grad[2]:
@@ -177,14 +192,60 @@ class PsiFrechet(torch.autograd.Function):
         return folded(psi_frechet, info, in_dims, arguments)
 
 
+class ForwardPsiJet(PsiJet):
+    """The same with forward mode, which torch.compile cannot trace."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        """Store the arguments for both modes."""
+        PsiJet.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:2])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        (theta, eps), (along, rate, _) = ctx.saved_tensors, tangents
+        total = torch.zeros_like(theta)
+        if along is not None:
+            total = total + psi_frechet(theta, along, eps, ctx.order)
+        if rate is not None:
+            total = total + along_eps(rate, psi_jet(theta, eps, _next(ctx.order)), eps)
+        return total
+
+
+class ForwardPsiFrechet(PsiFrechet):
+    """The same with forward mode, which torch.compile cannot trace."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor) -> None:
+        """Store the arguments for both modes."""
+        PsiFrechet.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:3])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        (theta, change, eps), (along, turn, rate, _) = ctx.saved_tensors, tangents
+        total, d = torch.zeros_like(theta), theta.shape[-1]
+        if along is not None or turn is not None:
+            zero = torch.zeros_like(theta)
+            seed = beside(zero if along is None else along, zero if turn is None else turn)
+            whole = psi_frechet(beside(theta, change), seed, eps, ctx.order)
+            total = total + whole[..., :d, d:]
+        if rate is not None:
+            slope = psi_frechet(theta, change, eps, _next(ctx.order))
+            total = total + along_eps(rate, slope, eps)
+        return total
+
+
 def psi_jet(theta: Tensor, eps: Tensor, order: int) -> Tensor:
     """(eps d/deps)^order psi, differentiable."""
-    return PsiJet.apply(theta, eps, order)  # pyright: ignore[reportReturnType]
+    function = PsiJet if torch.compiler.is_compiling() else ForwardPsiJet
+    return function.apply(theta, eps, order)  # pyright: ignore[reportReturnType]
 
 
 def psi_frechet(theta: Tensor, change: Tensor, eps: Tensor, order: int) -> Tensor:
     """The Fréchet derivative of `psi_jet` in the direction ``change``, differentiable."""
-    return PsiFrechet.apply(theta, change, eps, order)  # pyright: ignore[reportReturnType]
+    function = PsiFrechet if torch.compiler.is_compiling() else ForwardPsiFrechet
+    return function.apply(theta, change, eps, order)  # pyright: ignore[reportReturnType]
 
 
 def _next(order: int) -> int:
@@ -210,6 +271,13 @@ def _check_theta(theta: Any) -> None:
     expected = "a tensor (..., d, d) of float32 or float64"
     if not isinstance(theta, Tensor):
         raise invalid("theta", got=type(theta).__name__, expected=expected)
+    if theta.layout is not torch.strided:
+        raise invalid(
+            "theta",
+            got=f"a tensor of layout {theta.layout}",
+            expected=expected,
+            fix="Convert it: theta.to_dense().",
+        )
     if theta.dtype not in ROUNDOFF:
         raise invalid(
             "theta",
@@ -221,12 +289,17 @@ def _check_theta(theta: Any) -> None:
         raise invalid("theta", got=f"shape {tuple(theta.shape)}", expected=expected)
 
 
+def _nearest_mass(eps: Fraction | float) -> float:
+    """The double nearest to it; a finite mass beyond the doubles has the limit of the largest."""
+    return nearest_double(eps) if eps == math.inf else min(nearest_double(eps), LARGEST)
+
+
 def _as_mass(eps: Any, theta: Tensor) -> Tensor:
     """Eps as float64, in which small masses and their logarithms keep their digits."""
     if not isinstance(eps, Tensor):
         # torch.compile traces a plain number, but not the reading of others.
-        plain = type(eps) in (int, float) and eps >= 0
-        number = float(eps if plain else as_eps(eps))
+        plain = type(eps) in (int, float) and (0 <= eps <= LARGEST or eps == math.inf)
+        number = float(eps) if plain else _nearest_mass(as_eps(eps))
         return torch.tensor(number, dtype=torch.float64, device=theta.device)
     if not eps.is_floating_point():
         raise invalid("eps", got=f"a tensor of dtype {eps.dtype}", expected="numbers in [0, inf]")

@@ -25,6 +25,8 @@ ROUNDOFF = {torch.float64: DOUBLE_ROUNDOFF, torch.float32: 2.0**-24}
 Key = tuple[int, int]
 # Series that are differentiated in log eps have larger tails.
 ORDER_FACTOR = 2.0**-3
+# Doublings beyond which jets are computed one after the other: Python's calls nest 1000 deep.
+DEEP = 60
 TINY = {dtype: torch.finfo(dtype).tiny for dtype in ROUNDOFF}
 
 
@@ -67,10 +69,18 @@ class Jet:
 
 
 class Algebra:
-    """Products of jets, and sums with multiples of I, up to an order in delta."""
+    """Products of jets, and sums with multiples of I, up to an order in delta.
 
-    def __init__(self, order: int) -> None:
+    With ``eager`` all parts are computed at once, so that jets made one from another do not nest.
+    """
+
+    def __init__(self, order: int, *, eager: bool = False) -> None:
         self.order = order
+        self.eager = eager
+
+    def made(self, jet: Jet) -> Jet:
+        """The jet, computed if it has to be."""
+        return Jet.of({key: jet[key] for key in jet.parts}) if self.eager else jet
 
     def product(self, left: Jet, right: Jet) -> Jet:
         """Terms beyond delta^order or t are dropped."""
@@ -90,7 +100,7 @@ class Algebra:
                     result += left[a] @ right[b]
             return result
 
-        return Jet({key: partial(total, pairs) for key, pairs in terms.items()})
+        return self.made(Jet({key: partial(total, pairs) for key, pairs in terms.items()}))
 
     def shift(self, jet: Jet, multiples: tuple[float, ...]) -> Jet:
         """``jet``, which nothing else refers to, plus a multiple of I that depends on delta."""
@@ -101,7 +111,7 @@ class Algebra:
                 part.diagonal(dim1=-2, dim2=-1).add_(multiples[key[0]])
             return part
 
-        return Jet({key: partial(shifted, key) for key in jet.parts})
+        return self.made(Jet({key: partial(shifted, key) for key in jet.parts}))
 
 
 class Multiples(tuple[float, ...]):
@@ -221,17 +231,19 @@ def roots_of(powers: list[Jet]) -> list[np.ndarray]:
 
 def evaluate(plan: Plan, powers: list[Jet], mass: float, order: int, unit: float) -> Jet:
     """The recipe of `odemom.flows.propagator.evaluate` on jets."""
-    algebra, powers = Algebra(order), [*powers]
+    algebra, powers = Algebra(order, eager=len(plan.decays) > DEEP), [*powers]
     extend(powers, plan.powers, algebra)
     q, r = plan.powers, plan.chunks
-    scaled = unit ** np.arange(1, q + 1)
-    heads = unit ** (q * (np.arange(len(plan.table)) % r))[:, None]
+    with np.errstate(over="ignore"):  # the result is nan then
+        scaled = unit ** np.arange(1, q + 1)
+        heads = unit ** (q * (np.arange(len(plan.table)) % r))[:, None]
     if order and 0 < mass < math.inf:
         tables, constants, decays = plan_jets(plan, mass)
     else:
         tables, constants, decays = [plan.table], [plan.constants], [plan.decays]
-    tables = [table * scaled * heads for table in tables[: order + 1]]
-    constants = [constant * heads for constant in constants[: order + 1]]
+    with np.errstate(over="ignore", invalid="ignore"):
+        tables = [table * scaled * heads for table in tables[: order + 1]]
+        constants = [constant * heads for constant in constants[: order + 1]]
     stacked = {j: torch.stack([power[0, j] for power in powers[:q]]) for _, j in powers[0].parts}
     parts = chunk(tables, constants, stacked, slice(r - 1, None, r))
     for row in range(r - 2, -1, -1):

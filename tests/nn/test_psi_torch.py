@@ -1,6 +1,7 @@
 """odemom.nn.psi: the values of odemom.psi, and derivatives to second order."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -174,3 +175,67 @@ def test_only_the_arguments_are_kept_for_backward():
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(odemom.InvalidInputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("eps", [0, 0.5, math.inf])
+@pytest.mark.parametrize("norm", [1e9, 1e20, 1e150, 1e300])
+def test_hundreds_of_doublings_do_not_nest(norm, eps):
+    small = torch.tensor([[0.3, 1.0], [-0.5, 0.1]], dtype=torch.float64)
+    stack = torch.stack([small, -norm * torch.eye(2, dtype=torch.float64)]).requires_grad_()
+    value = odemom.nn.psi(stack, eps)
+    (gradient,) = torch.autograd.grad(value.sum(), stack)
+    torch.testing.assert_close(value[0], odemom.nn.psi(small, eps), rtol=1e-14, atol=0)
+    alone = small.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(odemom.nn.psi(alone, eps).sum(), alone)
+    torch.testing.assert_close(gradient[0], expected, rtol=1e-13, atol=1e-14)
+    if norm == 1e9:
+        exact = odemom.psi(-norm * np.eye(2), eps)
+        np.testing.assert_allclose(value[1].detach(), exact, rtol=1e-6, atol=1e-12)
+
+
+def test_masses_beyond_the_doubles_are_those_of_odemom_psi():
+    theta = torch.tensor([[0.3, 1.0], [-0.5, 0.1]], dtype=torch.float64)
+    np.testing.assert_array_equal(odemom.nn.psi(theta, 10**400), odemom.psi(theta.numpy(), 10**400))
+
+
+def test_sparse_tensors_are_refused():
+    with pytest.raises(odemom.InvalidInputError, match="to_dense"):
+        odemom.nn.psi(torch.eye(3).to_sparse(), 0.5)
+
+
+# --- forward mode -----------------------------------------------------------------------------
+
+
+def test_the_tangent_is_the_frechet_derivative():
+    generator = torch.Generator().manual_seed(4)
+    theta, change = torch.randn(2, 3, 4, 4, dtype=torch.float64, generator=generator)
+    for eps in (0, 0.5, math.inf):
+        tangent = torch.func.jvp(partial(odemom.nn.psi, eps=eps), (theta,), (change,))[1]
+        expected = [
+            odemom.psi_frechet(a, b, eps)
+            for a, b in zip(theta.numpy(), change.numpy(), strict=True)
+        ]
+        np.testing.assert_allclose(tangent, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_forward_mode_agrees_with_backward_to_second_order():
+    theta = torch.tensor([[0.3, 1.0], [-0.5, 0.1]], dtype=torch.float64)
+
+    def loss(a):
+        return odemom.nn.psi(a, 0.5).square().sum()
+
+    forward = torch.func.hessian(loss)(theta)
+    backward = torch.func.jacrev(torch.func.jacrev(loss))(theta)
+    torch.testing.assert_close(forward, backward, rtol=1e-12, atol=1e-13)
+
+
+def test_forward_derivatives_of_batches_in_theta_and_eps():
+    generator = torch.Generator().manual_seed(5)
+    theta = torch.randn(2, 3, 3, dtype=torch.float64, generator=generator, requires_grad=True)
+    eps = torch.tensor([0.5, 1.0], dtype=torch.float64, requires_grad=True)
+    checks: Any = torch.autograd.gradcheck
+    assert checks(
+        odemom.nn.psi, (theta, eps), check_forward_ad=True, check_batched_forward_grad=True
+    )
+    checks = torch.autograd.gradgradcheck
+    assert checks(odemom.nn.psi, (theta, eps), check_fwd_over_rev=True)
