@@ -127,11 +127,11 @@ def test_gradients_and_statistics_are_those_of_plain_autograd(name):
         gradients_and_buffers(name, reversible, noise)
         for reversible, noise in ((True, 0.0), (False, 0.0), (False, 2.0**-48))
     )
-    # Batch norms on a small batch make gradients ill conditioned. The fixed point moves the state
-    # by a unit, 2^-48, in each of some 16 layers; how much one such move of the input changes the
-    # plain gradients is measured.
-    assert error(exact[0], plain[0]) <= 16 * error(moved[0], plain[0]) + 1e-12
-    assert error(exact[1], plain[1]) <= 1e-11
+    # Batch norms on a small batch make gradients ill conditioned, and in wide nets their statistics
+    # too. The fixed point moves the state by a unit, 2^-48, in each of some 16 layers; how much one
+    # such move of the input changes the plain results is measured.
+    for part in (0, 1):
+        assert error(exact[part], plain[part]) <= 16 * error(moved[part], plain[part]) + 1e-12
 
 
 def gradients_and_buffers(name, reversible, noise):
