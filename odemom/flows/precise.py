@@ -1,8 +1,9 @@
 """psi of a matrix in mpmath, to any number of digits.
 
 The algorithm is the scaled Taylor series with double angles of `odemom.flows.wave_kernels`. Its
-working precision covers the majorant exp(-a) (cosh + (a + |theta|) sinhc)(||W||^{1/2}) of all
-intermediate results, and is raised until the norm of the result shows that enough digits are left.
+working precision covers the majorant exp(-a) (cosh + (a + |theta|) sinhc)(||W||^{1/2}) of psi, the
+factor by which the doublings magnify roundoff, and is raised until the norm of the result shows
+that enough digits are left.
 """
 
 from __future__ import annotations
@@ -42,31 +43,35 @@ def _matrix(theta: Any) -> Any:
 
 
 def _adaptive(
-    compute: Callable[[], tuple[Any, Any]],
+    compute: Callable[[], tuple[Any, Any, Any]],
     dps: int,
     vanishes: Callable[[], bool] = lambda: False,
 ) -> Any:
     """Raise the precision until ``compute`` keeps ``dps`` digits of its result.
 
-    ``compute`` returns the result and the norm of the largest intermediate result; ``vanishes``
-    tells whether a computed 0 is one, which no precision would.
+    ``compute`` returns the result, a bound of the norm of psi, and the factor by which roundoff,
+    relative to that bound, is magnified; ``vanishes`` tells whether a computed 0 is one, which no
+    precision would.
     """
     with mpmath.workdps(dps):
         target = mpmath.mp.prec + 10
     working = target + 20
     while True:
         with mpmath.workprec(working):
-            result, majorant = compute()
+            result, bound, magnified = compute()
             size = mpmath.mnorm(result, 1)
-            if size == 0 and (majorant == 0 or vanishes()):
+            if size == 0 and (bound == 0 or vanishes()):
                 return result
-            lost = int(mpmath.log(majorant / size, 2)) + 20 if size > 0 else working
+            lost = int(mpmath.log(magnified, 2)) + 20
+            if working - lost >= target:  # with fewer digits the result may be anything
+                smaller = max(bound / size, 1) if size > 0 else mpmath.mpf(2) ** working
+                lost += int(mpmath.log(smaller, 2))
         if working - lost >= target:
             break
         working = target + max(lost, working - target) + 20
         if working > LARGEST_PRECISION:
             raise ResultOverflowError(
-                f"psi(theta): intermediate results as large as {mpmath.nstr(majorant, 3)} need "
+                f"psi(theta): roundoff magnified up to {mpmath.nstr(bound * magnified, 3)} needs "
                 f"{working} bits; the limit is {LARGEST_PRECISION}. Scale theta down."
             )
     with mpmath.workdps(dps):
@@ -97,20 +102,22 @@ def _kernels(w: Any, decay: Any) -> tuple[Any, Any, int]:
 def damped_mp(theta: Any, horizon: Fraction, eps: Fraction, field: bool, dps: int) -> Any:
     """psi(T theta) of the flow with mass ``eps`` on [0, 1], to ``dps`` digits of its norm."""
 
-    def compute() -> tuple[Any, Any]:
+    def compute() -> tuple[Any, Any, Any]:
         scaled = _fraction(horizon) * _matrix(theta)
         mass = _fraction(eps)
         a = 1 / (2 * mass)
         w = scaled / mass + a * a * mpmath.eye(scaled.rows)
         cosh, sinhc, doublings = _kernels(w, a)
         result = cosh + a * sinhc
+        norm = mpmath.mnorm(scaled, 1)
         weight = a
         if field:
             result += scaled * sinhc
-            weight = a + mpmath.mnorm(scaled, 1)
-        root = mpmath.sqrt(mpmath.mnorm(w, 1))
-        growth = mpmath.exp(root - a) * (1 + weight / max(root, 1))
-        return result, growth * mpmath.mpf(2) ** (doublings + 4) * scaled.rows
+            weight = a + norm
+        root = mpmath.sqrt(norm / mass + a * a)  # of the bound of ||W||
+        growth = mpmath.exp(norm / mass / (root + a))  # exp(root - a), no digit cancelled
+        bound = growth * (1 + weight / max(root, 1))
+        return result, bound, mpmath.mpf(2) ** (doublings + 4) * scaled.rows
 
     return _adaptive(compute, dps)
 
@@ -118,11 +125,11 @@ def damped_mp(theta: Any, horizon: Fraction, eps: Fraction, field: bool, dps: in
 def undamped_mp(theta: Any, factor: Fraction, dps: int) -> Any:
     """Cosh sqrt(factor theta) to ``dps`` digits of its norm."""
 
-    def compute() -> tuple[Any, Any]:
+    def compute() -> tuple[Any, Any, Any]:
         w = _fraction(factor) * _matrix(theta)
         cosh, _, doublings = _kernels(w, mpmath.mpf(0))
         root = mpmath.sqrt(mpmath.mnorm(w, 1))
-        return cosh, mpmath.exp(root) * mpmath.mpf(2) ** (doublings + 4) * w.rows
+        return cosh, mpmath.exp(root), mpmath.mpf(2) ** (doublings + 4) * w.rows
 
     return _adaptive(compute, dps)
 
@@ -130,7 +137,7 @@ def undamped_mp(theta: Any, factor: Fraction, dps: int) -> Any:
 def momentum_mp(theta: Any, gamma: Fraction, depth: int, dps: int) -> Any:
     """Psi of a Momentum ResNet (a ResNet for gamma = 0), by its layers, to ``dps`` digits."""
 
-    def compute() -> tuple[Any, Any]:
+    def compute() -> tuple[Any, Any, Any]:
         m, g = _matrix(theta), _fraction(gamma)
         x, v = mpmath.eye(m.rows), mpmath.zeros(m.rows)
         step = mpmath.mnorm(m, 1)
@@ -140,7 +147,7 @@ def momentum_mp(theta: Any, gamma: Fraction, depth: int, dps: int) -> Any:
             x = x + v
             speed = g * speed + (1 - g) * step * size
             size = size + speed
-        return x, size * depth * m.rows
+        return x, size, depth * m.rows
 
     return _adaptive(compute, dps, lambda: _momentum_vanishes(theta, gamma, depth))
 
@@ -167,9 +174,9 @@ def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int) -> bool:
 def exp_mp(theta: Any, horizon: Fraction, dps: int) -> Any:
     """exp(T theta) to ``dps`` digits of its norm."""
 
-    def compute() -> tuple[Any, Any]:
+    def compute() -> tuple[Any, Any, Any]:
         scaled = _fraction(horizon) * _matrix(theta)
         norm = mpmath.mnorm(scaled, 1)
-        return mpmath.expm(scaled), mpmath.exp(norm) * (1 + norm) * 16
+        return mpmath.expm(scaled), mpmath.exp(norm), (1 + norm) * 16
 
     return _adaptive(compute, dps)

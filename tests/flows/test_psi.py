@@ -387,6 +387,17 @@ def test_a_huge_nilpotent_part_costs_no_digit(corner, d, eps):
         assert value == pytest.approx(beside, rel=1e-9)
 
 
+@pytest.mark.parametrize("eps", [5e-324, 1e-310, 1e-100, 1e-41])
+@pytest.mark.parametrize("velocity", VELOCITIES)
+def test_digits_of_the_smallest_masses_are_those_of_the_exponential(eps, velocity):
+    """psi differs from the exponential by a few eps; W = theta/eps + 1/(4 eps²) is huge."""
+    theta = [[2.5, 1.0], [0.0, -3.0]]
+    with mpmath.workdps(60):
+        difference = odemom.psi(theta, eps, dps=40, initial_velocity=velocity)
+        difference -= odemom.psi(theta, 0, dps=50)
+        assert mpmath.mnorm(difference, 1) <= mpmath.mpf(10) ** -38 + 1000 * eps
+
+
 @pytest.mark.parametrize(
     ("z", "eps"), [(-20216.690194407733, 0.5), (-404265.6745237425, 10), (-5684.9, math.inf)]
 )
