@@ -15,7 +15,8 @@ max(||theta^k||^(1/k), ||theta^(k+1)||^(1/(k+1))), k >= 2, k (k - 1) <= m + 1, b
 Al-Mohy and Higham 2009: ||sum_{n>m} c_n theta^n|| <= sum_{n>m} c_n alpha^n. Two bounds make the
 limit:
 
-- that tail is at most 2^-54 c_0 (relative to `roundoff`: half of it);
+- that tail is at most 2^-54 min(c_0, c_1 alpha) (relative to `roundoff`: half of it), so that a
+  small theta keeps the digits of psi(theta) - psi(0);
 - C(alpha) <= g C(0), g = `GROWTH`: the terms add up to at most g C(0) in size, and where psi decays
   to C(0)/g or more, so that little more than a digit is lost to their signs.
 
@@ -34,16 +35,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as made_by
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from odemom.flows.kernel_series import kernel_coefficients
+from odemom.flows.kernel_series import exponential, kernel_coefficients
 
-__all__ = ["DOUBLE_ROUNDOFF", "MOST_POWERS", "Plan", "Schedule", "schedule"]
+__all__ = ["DOUBLE_ROUNDOFF", "EXTENDED_ROUNDOFF", "MOST_POWERS", "Plan", "Schedule", "schedule"]
 
-DOUBLE_ROUNDOFF = 2.0**-53
+DOUBLE_ROUNDOFF, EXTENDED_ROUNDOFF = 2.0**-53, 2.0**-64
 LARGEST = sys.float_info.max
+# Larger entries are brought near 1 by a power of two, so that theta^16 does not overflow. Powers of
+# small ones may vanish: they count for nothing then.
+LARGE = 2.0**30
 # Paterson-Stockmeyer (q powers, r chunks): degree q r by (q - 1) + (r - 1) products, or
 # (q - 1) + 2 (r - 1) for two polynomials.
 ONE_POLYNOMIAL = ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (4, 3), (4, 4), (5, 4))
@@ -69,14 +73,14 @@ class Plan:
     mode : {"direct", "double", "slow"}
     powers, chunks : int
         Of Paterson and Stockmeyer's scheme: q and r, degree q r.
-    coefficients : tuple of lists of float
+    coefficients : tuple of lists of float or numpy.longdouble
         Of each polynomial, in powers of ``scale`` theta: psi, or 2 C and psi; undamped, C.
-    scale : float
-    table : ndarray of float64, shape (polynomials * chunks, powers)
+    scale : float or numpy.longdouble
+    table : ndarray of float64 or longdouble, shape (polynomials * chunks, powers)
         Coefficients of theta, ..., theta^q, chunk by chunk: see `arranged`.
-    constants : ndarray of float64, shape (polynomials * chunks, 1)
+    constants : ndarray of the same, shape (polynomials * chunks, 1)
         Those of I.
-    decays : tuple of float
+    decays : tuple of float or numpy.longdouble
         The multiples of I that the doublings subtract.
     products : int
         Matrix products in all.
@@ -112,17 +116,22 @@ class Plan:
 
 
 def radius(coefficients: list[float], degree: int, roundoff: float) -> float:
-    """The largest alpha whose tail sum_{n > degree} c_n alpha^n is at most u c_0/2.
+    """The largest alpha whose tail sum_{n > degree} c_n alpha^n <= min(c_0, c_1 alpha) u/2.
 
     Quotients of consecutive coefficients decrease, so a geometric series bounds the tail.
     """
-    lead, following = coefficients[degree + 1], coefficients[degree + 2]
+    constant, linear, lead, following = (
+        float(coefficients[n]) for n in (0, 1, degree + 1, degree + 2)
+    )
     if lead <= 0:
         return math.inf
     alpha = 0.0
     for _ in range(3):
-        kept = max(1 - following / lead * alpha, 0.1)
-        alpha = (roundoff / 2 * kept * coefficients[0] / lead) ** (1 / (degree + 1))
+        allowed = roundoff / 2 * max(1 - following / lead * alpha, 0.1)
+        alpha = min(
+            (allowed * constant / lead) ** (1 / (degree + 1)),
+            (allowed * linear / lead) ** (1 / degree),
+        )
     return alpha * 0.999 if following / lead * alpha < 0.9 else 0.9 * lead / following
 
 
@@ -140,7 +149,9 @@ def arranged(
     polynomials: Sequence[list[float]], scale: float, q: int, r: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients in the chunks of Paterson and Stockmeyer: sum_j (X^q)^j (chunk j)(X)."""
-    table, constants = np.zeros((len(polynomials) * r, q)), np.zeros((len(polynomials) * r, 1))
+    real = type(polynomials[0][0])
+    table = np.zeros((len(polynomials) * r, q), dtype=real)
+    constants = np.zeros((len(polynomials) * r, 1), dtype=real)
     for i, coefficients in enumerate(polynomials):
         c = [value * scale**n for n, value in enumerate(coefficients[: q * r + 1])]
         for j in range(r):
@@ -176,7 +187,8 @@ class Schedule:
         inf is the undamped flow x'' = theta x, of which only C = psi is wanted.
     field : bool
     roundoff : float
-        Unit roundoff of the arithmetic.
+        Unit roundoff of the arithmetic. From `EXTENDED_ROUNDOFF` down the plans are in
+        `numpy.longdouble`.
     stacked : bool
         Whether the plans are those of `odemom.flows.small`, whose ``products`` are calls.
     """
@@ -194,6 +206,11 @@ class Schedule:
     def undamped(self) -> bool:
         """Whether the flow is x'' = theta x."""
         return self.eps == math.inf
+
+    @property
+    def real(self) -> type[float] | type[np.longdouble]:
+        """The type of the coefficients."""
+        return float if self.roundoff > EXTENDED_ROUNDOFF else np.longdouble
 
     def plan(self, alpha: float) -> Plan:
         """The cheapest plan that holds for ``alpha``."""
@@ -251,11 +268,12 @@ class Schedule:
 
     def _level(self, s: int) -> list[Plan]:
         """The plans of s doublings."""
+        one = self.real(1)
         if s > 0 and not self.undamped and self._slow_reach(1 / (2.0**s + 1)) > 0:
-            slow = self._plans(s, "slow", 1 / (2.0**s + 1))
+            slow = self._plans(s, "slow", one / (2.0**s + 1))
             if slow:
                 return slow
-        return self._plans(s, "double" if s else "direct", 2.0**-s)
+        return self._plans(s, "double" if s else "direct", one / 2.0**s)
 
     def _slow_reach(self, h: float) -> float:
         """The largest alpha at which E_- is below u/8 of E_+ over a step h.
@@ -268,30 +286,30 @@ class Schedule:
         ratio = (3 - math.log(self.roundoff)) / damping
         return (1 - ratio * ratio) / (4 * self.eps) if ratio < 1 else 0.0
 
-    def _plans(self, s: int, mode: Mode, h: float) -> list[Plan]:
-        a = self._rate(h)
-        count = MOST_TERMS
+    def _plans(self, s: int, mode: Mode, h: Any) -> list[Plan]:
+        count, real = MOST_TERMS, self.real
         if self.undamped:
             # z = h² theta: C alone, cosh sqrt z.
-            cosh = [1 / math.factorial(2 * n) for n in range(count)]
+            cosh = [1 / real(math.factorial(2 * n)) for n in range(count)]
             polynomials, scale, reach = [cosh], h * h, math.acosh(GROWTH) ** 2
         else:
+            a = self._rate(h)
             cosh, rest = kernel_coefficients(a, count, self.field)
             scale = h if a >= 1 else h * (h / self.eps)
-            reach = growth_radius(a)
+            reach = growth_radius(float(a))
             psi = [c + g for c, g in zip(cosh, rest, strict=True)]
             polynomials = [psi] if mode == "direct" else [[2 * c for c in cosh], psi]
             if mode == "slow":
-                reach = min(reach, self._slow_reach(h) * scale)
+                reach = min(reach, self._slow_reach(float(h)) * float(scale))
         return self._arrangements(s, mode, polynomials, scale, reach)
 
-    def _rate(self, h: float) -> float:
+    def _rate(self, h: Any) -> Any:
         """A = h/(2 eps), the rate over one step."""
-        tiny = self.eps == 0 or h / self.eps == math.inf
-        return math.inf if tiny else 0.5 * h / self.eps
+        tiny = self.eps == 0 or float(h) / self.eps == math.inf
+        return self.real(math.inf if tiny else 0.5 * h / self.eps)
 
     def _arrangements(
-        self, s: int, mode: Mode, polynomials: list[list[float]], scale: float, reach: float
+        self, s: int, mode: Mode, polynomials: list[list[Any]], scale: Any, reach: float
     ) -> list[Plan]:
         decays = self._decays(s) if mode == "double" else (0.0,) * s
         count = len(polynomials)
@@ -299,11 +317,11 @@ class Schedule:
         shapes = ONE_POLYNOMIAL if count == 1 else TWO_POLYNOMIALS
         if self.stacked:
             shapes = [(q, 1) for q in STACKED]
-        plans, kept = [], tuple(polynomials)
+        plans, kept, size = [], tuple(polynomials), float(scale)
         for q, r in shapes:
             within = min(radius(c, q * r, self.roundoff) for c in polynomials)
             # A norm that overflows is in no plan's reach.
-            limit = min(min(within, reach) / scale if scale > 0 else math.inf, LARGEST)
+            limit = min(min(within, reach) / size if size > 0 else math.inf, LARGEST)
             products = q - 1 + count * (r - 1) + shared
             if self.stacked:
                 products = q.bit_length() + s
@@ -313,11 +331,11 @@ class Schedule:
                 break
         return plans
 
-    def _decays(self, s: int) -> tuple[float, ...]:
+    def _decays(self, s: int) -> tuple[Any, ...]:
         """exp(-h/eps) for h = 2^-s, ..., 1/2; 1 for the undamped flow."""
         if self.undamped:
-            return (1.0,) * s
-        return tuple(math.exp(-2 * self._rate(2.0**-j)) for j in range(s, 0, -1))
+            return (self.real(1),) * s
+        return tuple(exponential(-2 * self._rate(self.real(2.0**-j))) for j in range(s, 0, -1))
 
 
 @lru_cache(maxsize=256)

@@ -14,14 +14,11 @@ from typing import Any
 import numpy as np
 
 from odemom.flows.norms import norm1, norms1
-from odemom.flows.plans import LARGEST, MOST_POWERS, Plan, Schedule, schedule
+from odemom.flows.plans import LARGE, LARGEST, MOST_POWERS, Plan, Schedule, schedule
 from odemom.flows.small import SMALL_SIZE, evaluate_small
 
 __all__ = ["evaluate", "propagate"]
 
-# Larger entries are brought near 1 by a power of two, so that theta^16 does not overflow. Powers of
-# small ones may vanish: they count for nothing then.
-LARGE = 2.0**30
 # The coefficients of powers of theta/unit are powers of this at most: degree 30 is in range.
 MOST_PER_POWER = 2.0**32
 # Powers are used to shrink alpha below ||theta|| where that can save products.
@@ -218,11 +215,8 @@ def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
         Entries are inf or nan where psi exceeds the doubles.
     """
     if theta.ndim == 2:
-        if len(theta) <= SMALL_SIZE:
-            norm = norm1(theta)
-            if norm < LARGE:
-                return evaluate_small(theta, norm, schedule(eps, field, stacked=True))
-        return single(theta, schedule(eps, field))
+        small = evaluate_small(theta, eps, field) if len(theta) <= SMALL_SIZE else None
+        return single(theta, schedule(eps, field)) if small is None else small
     flow = schedule(eps, field)
     if theta.size == 0:
         return theta.copy()

@@ -135,10 +135,12 @@ def psi(
 
         The truncation error of ``"auto"`` is at most u/2 relative to C over the step, and its
         doublings magnify relative errors as psi does those of theta: the error is near
-        u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 3 times that on the suite of
+        u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 3.2 times that on the suite of
         tests/flows/test_psi_accuracy.py. It is more where psi oscillates and has an extremum at an
         eigenvalue, so that cond is small: as a rule up to the angle there, |z/eps|^(1/2), and up to
-        its square where the angle is nearly a multiple of a high power of two times pi.
+        its square where the angle is nearly a multiple of a high power of two times pi. On x86
+        processors u is 2^-64 instead of 2^-53 until the last rounding, for one matrix of size up to
+        3, or of size up to 16 and far from normal.
         With B = exp(-a) (cosh ||W||^{1/2} + b sinhc ||W||^{1/2}), ||.|| the 1-norm, b = a or, with
         x'(0) = theta x0, b = a + ||theta||, and m = 1 + ||W||^{1/2}, the error of the series and of
         the closed form is at most 20 d m u B, which is small unless psi(theta) is much smaller than

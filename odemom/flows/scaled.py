@@ -31,7 +31,7 @@ def propagate_scaled(theta: np.ndarray, eps: float, field: bool) -> tuple[np.nda
     shifts : ndarray of float64, shape (...,)
     """
     stack = theta.reshape(-1, *theta.shape[-2:])
-    result, shifts = propagate(stack, eps, field), np.empty(len(stack))
+    result, shifts = propagate(theta, eps, field).reshape(stack.shape), np.empty(len(stack))
     for i, matrix in enumerate(stack):
         if IN_RANGE[0] <= np.abs(result[i]).max() <= IN_RANGE[1]:
             (result[i],), exponent = normalised([result[i]], 0)

@@ -3,31 +3,56 @@
 Powers are formed in stacks, (X^(2n); ...; X^(n+1)) = (X^n; ...; X) X^n in one product of a tall
 matrix; the polynomials are one product of their coefficients with all powers, the identity among
 them, small terms first; C and psi, one above the other, are doubled together.
+
+Where `numpy.longdouble` is the extended precision of x86 processors, of roundoff u/2048, it serves
+the smallest matrices, to which it costs little, and those far from normal, where psi is ill
+conditioned. Elsewhere doubles serve all.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 
 import numpy as np
 from numpy import dot
 
 from odemom.flows.norms import norm1
-from odemom.flows.plans import MOST_STACKED, STACKED, Schedule
+from odemom.flows.plans import (
+    EXTENDED_ROUNDOFF,
+    LARGE,
+    MOST_STACKED,
+    STACKED,
+    Plan,
+    Schedule,
+    schedule,
+)
 
 __all__ = ["SMALL_SIZE", "evaluate_small"]
 
 # Up to this size a call costs more than the products that stacks add to Paterson and Stockmeyer's.
 SMALL_SIZE = 24
-# Above this number of doublings, roots of norms of powers, up to the fifth, may save some.
-WORTH_ROOTS, MOST_ROOTS = 1, 5
+# Up to these sizes extended precision is taken for every matrix, and for those far from normal.
+ALWAYS_EXTENDED, MOST_EXTENDED = (3, 16) if np.finfo(np.longdouble).nmant == 63 else (0, 0)
+# Powers of matrices below this, and the fifth as a double, are in range.
+LARGE_EXTENDED = 2.0**200
+# Far from normal: ||theta|| is so many times ||theta^16||^(1/16), near the spectral radius.
+NON_NORMAL = 8
+# Above this number of doublings, roots of norms of powers, up to the fifth, may save some: they
+# cost as much as two doublings do, or four of the smallest matrices.
+WORTH_ROOTS, WORTH_ROOTS_EXTENDED, MOST_ROOTS = 2, 4, 5
 
 
 class Powers:
-    """Memory for X^m, ..., X, I of one size, with the views that the recipe takes of it."""
+    """Memory for X^m, ..., X, I of one size, with the views that the recipe takes of it.
 
-    def __init__(self, d: int) -> None:
-        powers, last = np.empty((MOST_STACKED + 1, d, d)), MOST_STACKED
+    ``radius`` is ||X^16||^(1/16) where that was asked for, or inf.
+    """
+
+    radius = math.inf
+
+    def __init__(self, d: int, real: type) -> None:
+        powers, last = np.empty((MOST_STACKED + 1, d, d), dtype=real), MOST_STACKED
         powers[last] = np.eye(d)
         self.powers = [powers[last - n] for n in range(last + 1)]
         self.identity, self.x = self.powers[:2]
@@ -39,44 +64,71 @@ class Powers:
             stage = (known.reshape(n * d, d), powers[last - n], new.reshape(n * d, d))
             self.stages[2 * n] = [*self.stages[n], stage]
 
+    def root(self, k: int) -> float:
+        """||X^k||^(1/k) in the 1-norm, or inf."""
+        return norm1(self.powers[k].astype(np.float64, copy=False)) ** (1 / k)
+
 
 class Memory(threading.local):
-    """The `Powers` of a thread, by size."""
+    """The `Powers` of a thread, by size and type of the entries."""
 
     def __init__(self) -> None:
-        self.of: dict[int, Powers] = {}
+        self.of: dict[tuple[int, type], Powers] = {}
+
+    def powers(self, d: int, real: type) -> Powers:
+        """Those of one size and type."""
+        memory = self.of.get((d, real))
+        if memory is None:
+            memory = self.of[d, real] = Powers(d, real)
+        return memory
 
 
 MEMORY = Memory()
 
 
-def evaluate_small(theta: np.ndarray, norm: float, flow: Schedule) -> np.ndarray:
+def evaluate_small(theta: np.ndarray, eps: float, field: bool) -> np.ndarray | None:
     """The psi of one matrix, by the recurrences of `odemom.flows.propagator.Doubling`.
 
     Parameters
     ----------
     theta : ndarray of float64, shape (d, d)
-    norm : float
-        Its 1-norm, below 2^30.
-    flow : Schedule
-        A stacked one.
+    eps : float in [0, inf]
+    field : bool
 
     Returns
     -------
-    ndarray of float64, shape (d, d)
+    ndarray of float64, shape (d, d), or None
+        None where powers of ``theta`` may be out of range.
     """
-    d = len(theta)
-    memory = MEMORY.of.get(d)
-    if memory is None:
-        memory = MEMORY.of[d] = Powers(d)
+    d, norm = len(theta), norm1(theta)
+    if d > ALWAYS_EXTENDED and norm < LARGE:
+        plan, memory = prepared(theta, norm, schedule(eps, field, stacked=True))
+        if d > MOST_EXTENDED or norm <= NON_NORMAL * memory.radius:
+            return finished(plan, memory)
+    elif d > MOST_EXTENDED or norm >= LARGE_EXTENDED:
+        return None
+    flow = schedule(eps, field, EXTENDED_ROUNDOFF, stacked=True)
+    return finished(*prepared(theta, norm, flow)).astype(np.float64)
+
+
+def prepared(theta: np.ndarray, norm: float, flow: Schedule) -> tuple[Plan, Powers]:
+    """The plan for a matrix of that 1-norm, and the powers, in the arithmetic of the plans."""
+    memory = MEMORY.powers(len(theta), flow.real)
     memory.x[...] = theta
+    memory.radius = math.inf
     plan = flow.plan(norm)
-    refine = len(plan.decays) > WORTH_ROOTS
+    refine = len(plan.decays) > (WORTH_ROOTS if flow.real is float else WORTH_ROOTS_EXTENDED)
     for left, right, out in memory.stages[MOST_STACKED if refine else plan.powers]:
         dot(left, right, out)
     if refine:
-        roots = [norm1(memory.powers[k]) ** (1 / k) for k in range(2, MOST_ROOTS + 1)]
-        plan = flow.refined([norm, *roots])
+        plan = flow.refined([norm, *(memory.root(k) for k in range(2, MOST_ROOTS + 1))])
+        memory.radius = memory.root(MOST_STACKED)
+    return plan, memory
+
+
+def finished(plan: Plan, memory: Powers) -> np.ndarray:
+    """The psi from the powers of X."""
+    d = len(memory.x)
     parts = dot(plan.stacked_table, memory.flat[plan.powers]).reshape(-1, d)
     if plan.mode == "direct":
         return parts

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odemom
+from odemom.flows import small
 from odemom.flows.jets import kernel_jets
 from odemom.flows.kernel_series import kernel_coefficients
-from odemom.flows.plans import schedule
+from odemom.flows.plans import EXTENDED_ROUNDOFF, schedule
 
 UNIT = 2.0**-53
 RATES = [1e-8, 0.3, 0.99, 1, 3, 20, 100, 499, 501, 2000, 1e6]
@@ -35,6 +36,27 @@ def test_coefficients_agree_with_mpmath(a):
             assert abs(rest[n] / value - 1) <= (n + 4) * UNIT
             if n < 19:
                 assert abs(cosh[n + 1] / (value / unit / (n + 1)) - 1) <= (n + 4) * UNIT
+
+
+@pytest.mark.skipif(not small.MOST_EXTENDED, reason="needs extended precision")
+@pytest.mark.parametrize("a", RATES)
+def test_coefficients_in_extended_precision_agree_with_mpmath(a):
+    # n + 4 rounded factors, and the roundings of the ratios, which the recurrence damps slowly.
+    cosh, rest = kernel_coefficients(np.longdouble(a), 20, False)
+    with mpmath.workdps(60):
+        unit = 1 if a >= 1 else 2 * mpmath.mpf(a)
+        for n in range(20):
+            value = exact_rest(a, n) / unit**n
+            assert abs(exactly(rest[n]) / value - 1) <= (n + 8) * EXTENDED_ROUNDOFF
+            if n < 19:
+                exact = value / unit / (n + 1)
+                assert abs(exactly(cosh[n + 1]) / exact - 1) <= (n + 8) * EXTENDED_ROUNDOFF
+
+
+def exactly(x):
+    """A long double as an mpmath number: two doubles hold it."""
+    high = float(x)
+    return mpmath.mpf(high) + mpmath.mpf(float(x - np.longdouble(high)))
 
 
 @pytest.mark.parametrize("a", [0.5, 2.0, 9.0, 11.0, 60.0])
