@@ -236,7 +236,7 @@ def _size(theta: Any, matrix: Any) -> float:
     expect(
         not math.isnan(norm),
         "theta",
-        got="a LinearOperator with products that are not finite",
+        got="products with vectors that are not finite",
         expected="finite products with vectors of entries near 1",
     )
     root = max((MARGIN * _estimate(operator**p)) ** (1 / p) for p in (2, 3))

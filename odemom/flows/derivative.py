@@ -229,8 +229,15 @@ def psi_cond(
             value, growth = _power_method(scaled, mass, field)
         cond = np.divide(growth, frobenius(value)) * size
     if not np.isfinite(cond):
+        if not value.any():
+            raise ResultOverflowError(
+                f"psi_cond: psi(theta) vanishes in doubles, for theta of norm {size:.3g} and "
+                f"{model.describe()}, so that it has no relative error. psi(theta, eps, "
+                "scaled=True) gives its magnitude."
+            )
         raise ResultOverflowError(
-            "psi_cond: psi(theta) or its derivative exceeds the doubles, or psi vanishes there."
+            f"psi_cond: psi(theta) or its derivative exceeds the doubles, for theta of norm "
+            f"{size:.3g} and {model.describe()}. Scale theta down."
         )
     return float(cond)
 

@@ -45,6 +45,8 @@ __all__ = ["DOUBLE_ROUNDOFF", "EXTENDED_ROUNDOFF", "MOST_POWERS", "Plan", "Sched
 
 DOUBLE_ROUNDOFF, EXTENDED_ROUNDOFF = 2.0**-53, 2.0**-64
 LARGEST = sys.float_info.max
+# The largest mass: a little less, so that no coefficient overflows.
+LARGEST_UNIT = 1.79e308
 # Larger entries are brought near 1 by a power of two, so that theta^16 does not overflow. Powers of
 # small ones may vanish: they count for nothing then.
 LARGE = 2.0**30

@@ -140,7 +140,7 @@ def psi(
         eigenvalue, so that cond is small: as a rule up to the angle there, |z/eps|^(1/2), and up to
         its square where the angle is nearly a multiple of a high power of two times pi. On x86
         processors u is 2^-64 instead of 2^-53 until the last rounding, for one matrix of size up to
-        3, or of size up to 16 and far from normal.
+        3, or of size up to 12, large, and far from normal.
         With B = exp(-a) (cosh ||W||^{1/2} + b sinhc ||W||^{1/2}), ||.|| the 1-norm, b = a or, with
         x'(0) = theta x0, b = a + ||theta||, and m = 1 + ||W||^{1/2}, the error of the series and of
         the closed form is at most 20 d m u B, which is small unless psi(theta) is much smaller than
@@ -193,6 +193,9 @@ def psi(
     if not (isinstance(method, str) and method in METHODS):
         names = ", ".join(f'"{name}"' for name in METHODS)
         raise invalid("method", got=shown(method), expected=names)
+    expect(
+        isinstance(scaled, bool | np.bool_), "scaled", got=shown(scaled), expected="True or False"
+    )
     if dps is not None:
         expect(method == "auto", "method", got=shown(method), expected='"auto" beside dps')
         expect(

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from odemom.checks import as_eps, as_horizon, as_initial_velocity, invalid, shown
+from odemom.checks import (
+    as_eps,
+    as_horizon,
+    as_initial_velocity,
+    invalid,
+    nearest_double,
+    shown,
+)
 from odemom.flows.base import (
     CRITICAL,
     PAIRS,
@@ -25,6 +32,7 @@ from odemom.flows.base import (
 )
 from odemom.flows.companion import companion_exponential
 from odemom.flows.damped import damped_closed, damped_series
+from odemom.flows.plans import LARGEST_UNIT
 from odemom.flows.power_series import ball, middle, variable, wave_kernel_series
 from odemom.flows.preimages import PRECISION, follow
 from odemom.flows.propagator import propagate
@@ -106,11 +114,8 @@ class SecondOrder(Flow):
     def unit(self) -> float:
         """`unit_eps` in double precision."""
         # A quotient beyond the doubles is out of the scalar formulas' reach but not out of psi's
-        # domain: it saturates at the largest and smallest double, where psi has its limits.
-        try:
-            return max(float(self.unit_eps), 5e-324)
-        except OverflowError:
-            return np.finfo(float).max
+        # domain: it saturates near the largest and smallest double, where psi has its limits.
+        return min(max(nearest_double(self.unit_eps), 5e-324), LARGEST_UNIT)
 
     def scalar(self, z: Any) -> np.ndarray:
         """Psi of real or complex points; see `Flow.scalar`."""

@@ -33,11 +33,12 @@ __all__ = ["SMALL_SIZE", "evaluate_small"]
 # Up to this size a call costs more than the products that stacks add to Paterson and Stockmeyer's.
 SMALL_SIZE = 24
 # Up to these sizes extended precision is taken for every matrix, and for those far from normal.
-ALWAYS_EXTENDED, MOST_EXTENDED = (3, 16) if np.finfo(np.longdouble).nmant == 63 else (0, 0)
+ALWAYS_EXTENDED, MOST_EXTENDED = (3, 12) if np.finfo(np.longdouble).nmant == 63 else (0, 0)
 # Powers of matrices below this, and the fifth as a double, are in range.
 LARGE_EXTENDED = 2.0**200
-# Far from normal: ||theta|| is so many times ||theta^16||^(1/16), near the spectral radius.
-NON_NORMAL = 8
+# Far from normal: ||theta|| asks for more doublings than this, and is more than so many times
+# ||theta^16||^(1/16), which is near the spectral radius.
+WORTH_EXTENDED, NON_NORMAL = 6, 8
 # Above this number of doublings, roots of norms of powers, up to the fifth, may save some: they
 # cost as much as two doublings do, or four of the smallest matrices.
 WORTH_ROOTS, WORTH_ROOTS_EXTENDED, MOST_ROOTS = 2, 4, 5
@@ -46,7 +47,7 @@ WORTH_ROOTS, WORTH_ROOTS_EXTENDED, MOST_ROOTS = 2, 4, 5
 class Powers:
     """Memory for X^m, ..., X, I of one size, with the views that the recipe takes of it.
 
-    ``radius`` is ||X^16||^(1/16) where that was asked for, or inf.
+    ``radius`` is ||X^16||^(1/16) where ||X|| is large, or inf.
     """
 
     radius = math.inf
@@ -65,8 +66,12 @@ class Powers:
             self.stages[2 * n] = [*self.stages[n], stage]
 
     def root(self, k: int) -> float:
-        """||X^k||^(1/k) in the 1-norm, or inf."""
-        return norm1(self.powers[k].astype(np.float64, copy=False)) ** (1 / k)
+        """||X^k||^(1/k) in the 1-norm, or inf where ||X^k|| exceeds the doubles."""
+        power = self.powers[k]
+        if power.dtype != np.float64:
+            with np.errstate(over="ignore"):
+                power = power.astype(np.float64)
+        return norm1(power) ** (1 / k)
 
 
 class Memory(threading.local):
@@ -117,12 +122,14 @@ def prepared(theta: np.ndarray, norm: float, flow: Schedule) -> tuple[Plan, Powe
     memory.x[...] = theta
     memory.radius = math.inf
     plan = flow.plan(norm)
-    refine = len(plan.decays) > (WORTH_ROOTS if flow.real is float else WORTH_ROOTS_EXTENDED)
+    doublings = len(plan.decays)
+    refine = doublings > (WORTH_ROOTS if flow.real is float else WORTH_ROOTS_EXTENDED)
     for left, right, out in memory.stages[MOST_STACKED if refine else plan.powers]:
         dot(left, right, out)
     if refine:
+        if doublings > WORTH_EXTENDED:
+            memory.radius = memory.root(MOST_STACKED)
         plan = flow.refined([norm, *(memory.root(k) for k in range(2, MOST_ROOTS + 1))])
-        memory.radius = memory.root(MOST_STACKED)
     return plan, memory
 
 

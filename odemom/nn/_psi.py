@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from odemom.checks import as_eps, invalid, nearest_double
-from odemom.flows.plans import LARGEST
+from odemom.flows.plans import LARGEST_UNIT
 from odemom.nn._psi_evaluate import ROUNDOFF, jet
 
 __all__ = ["psi"]
@@ -291,14 +291,14 @@ def _check_theta(theta: Any) -> None:
 
 def _nearest_mass(eps: Fraction | float) -> float:
     """The double nearest to it; a finite mass beyond the doubles has the limit of the largest."""
-    return nearest_double(eps) if eps == math.inf else min(nearest_double(eps), LARGEST)
+    return nearest_double(eps) if eps == math.inf else min(nearest_double(eps), LARGEST_UNIT)
 
 
 def _as_mass(eps: Any, theta: Tensor) -> Tensor:
     """Eps as float64, in which small masses and their logarithms keep their digits."""
     if not isinstance(eps, Tensor):
         # torch.compile traces a plain number, but not the reading of others.
-        plain = type(eps) in (int, float) and (0 <= eps <= LARGEST or eps == math.inf)
+        plain = type(eps) in (int, float) and (0 <= eps <= LARGEST_UNIT or eps == math.inf)
         number = float(eps) if plain else _nearest_mass(as_eps(eps))
         return torch.tensor(number, dtype=torch.float64, device=theta.device)
     if not eps.is_floating_point():

@@ -387,6 +387,26 @@ def test_a_huge_nilpotent_part_costs_no_digit(corner, d, eps):
         assert value == pytest.approx(beside, rel=1e-9)
 
 
+@pytest.mark.parametrize("d", [1, 3, 4, 30])
+def test_with_field_a_mass_beyond_the_doubles_moves_along_theta(d):
+    for theta in (0.3 * np.eye(d), np.broadcast_to(0.3 * np.eye(d), (2, d, d))):
+        value = odemom.psi(theta, "1e400", initial_velocity="field")
+        assert np.allclose(value, np.eye(d) + theta, rtol=1e-15)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("z", [-1e20, -1e50])
+def test_a_flow_evaluates_huge_matrices_without_a_warning(z):
+    for d in (1, 3, 12):
+        assert np.isfinite(SecondOrder(0.5).matrix(z * np.eye(d))).all()
+
+
+def test_scaled_is_a_flag():
+    flag: Any = "yes"
+    with pytest.raises(odemom.InvalidInputError, match="True or False"):
+        odemom.psi([[1.0]], 0.5, scaled=flag)
+
+
 @pytest.mark.parametrize("eps", [5e-324, 1e-310, 1e-100, 1e-41])
 @pytest.mark.parametrize("velocity", VELOCITIES)
 def test_digits_of_the_smallest_masses_are_those_of_the_exponential(eps, velocity):
