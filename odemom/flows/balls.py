@@ -1,14 +1,29 @@
-"""Rigorous enclosures of simple roots, in ball arithmetic."""
+"""Rigorous enclosures of simple roots, in ball arithmetic, and balls in words."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["enclose_root"]
+__all__ = ["ball_text", "enclose_root"]
+
+
+def ball_text(ball: flint.arb) -> str:
+    """The middle of a ball to six digits, also where that is beyond the doubles."""
+    import mpmath
+
+    value = float(ball.mid())
+    if value != 0 and math.isfinite(value):
+        return f"{value:.6g}"
+    mantissa, exponent = (int(part) for part in ball.mid().man_exp())
+    if abs(exponent) < 1 << 40:
+        return str(mpmath.nstr(mpmath.ldexp(mpmath.mpf(mantissa), exponent), 6))
+    size = mpmath.nstr(exponent * mpmath.log10(2), 6)
+    return f"{'-' if mantissa < 0 else ''}10^({size})"
 
 
 def enclose_root(

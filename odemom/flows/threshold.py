@@ -29,7 +29,7 @@ from odemom.checks import (
     nearest_double,
     shown,
 )
-from odemom.flows.balls import enclose_root
+from odemom.flows.balls import ball_text, enclose_root
 from odemom.flows.base import exact
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class LambdaEps:
 
     def describe(self) -> str:
         """Name and value, for a sentence."""
-        return f"lambda_eps = {self.value:.6g}"
+        return f"lambda_eps = {ball_text(self.enclosure(80))}"
 
 
 @lru_cache(maxsize=256)

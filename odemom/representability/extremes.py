@@ -18,7 +18,7 @@ import numpy as np
 
 from odemom.checks import nearest_double, require_square
 from odemom.errors import UndecidedError
-from odemom.flows.base import CRITICAL, PAIRS, RationalThreshold, RealImage
+from odemom.flows.base import CRITICAL, PAIRS, RationalThreshold, RealImage, number_text
 from odemom.flows.psi import flow_of
 from odemom.flows.threshold import LambdaEps
 from odemom.representability.algebraic import Eigenvalue
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 __all__ = ["Extreme", "maximal_scale", "minimal_eps"]
 
 PRECISION = 128
+SMALLEST_BITS = 1 << 16  # of a threshold nearer to 0 than 2 to minus this no more is said
 BISECTIONS = 64  # the interval's relative width is about 2^-64 on exact input
 
 
 @dataclass(frozen=True)
 class Extreme:
     """An infimum or supremum, with whether it is attained. ``float(extreme)`` is its value.
+
+    Printed, exact numbers are rounded to six digits where they are long.
 
     Attributes
     ----------
@@ -60,6 +63,16 @@ class Extreme:
 
     def __float__(self) -> float:
         return self.value
+
+    def __repr__(self) -> str:
+        low, high = (number_text(end) for end in self.interval)
+        decides = self.eigenvalue
+        if isinstance(decides, Fraction):
+            decides = number_text(decides)
+        return (
+            f"Extreme(value={self.value!r}, attained={self.attained}, interval=({low}, {high}), "
+            f"eigenvalue={decides})"
+        )
 
 
 @dataclass(frozen=True)
@@ -176,6 +189,8 @@ def maximal_scale(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = Non
     >>> odemom.maximal_scale([[0, -1], [1, 0]], 0).value
     inf
     """
+    import flint
+
     image = flow_of(eps).real_image
     limits = [e for e in _real_spectrum(D, tol, exact) if _limits(e, image)]
     if not limits:
@@ -186,11 +201,20 @@ def maximal_scale(D: Any, eps: Any, *, tol: Any = None, exact: bool | None = Non
     if threshold.rational == 0:
         return Extreme(0.0, False, (0.0, 0.0), least.value)
     least_mu, most_mu = _ends(least.ball(PRECISION))
-    low_t, high_t = _ends(threshold.enclosure(PRECISION))
+    ball = threshold.enclosure(PRECISION)
+    if abs(ball) < flint.arb(2) ** -SMALLEST_BITS:
+        high = Fraction(1, 1 << SMALLEST_BITS) / -most_mu if most_mu < 0 else math.inf
+        interval = (Fraction(0), high)
+        return Extreme(0.0, _attained(least, image), interval, least.value)
+    low_t, high_t = _ends(ball)
     interval = (high_t / least_mu, low_t / most_mu if most_mu < 0 else math.inf)
     value = (low_t + high_t) / (least_mu + most_mu)
-    attained = unmet_condition(image.at, least.sizes) is None
-    return Extreme(nearest_double(value), attained, interval, least.value)
+    return Extreme(nearest_double(value), _attained(least, image), interval, least.value)
+
+
+def _attained(e: RealEigenvalue, image: RealImage) -> bool:
+    """Whether the blocks of the eigenvalue will do at the threshold."""
+    return unmet_condition(image.at, e.sizes) is None
 
 
 def _limits(e: RealEigenvalue, image: RealImage) -> bool:

@@ -240,9 +240,10 @@ class Representability:
             elif least.attained:
                 ways.append("for eps = inf")
         scale = maximal_scale(self.matrix, self.flow, **tol)
-        if 0 < scale.value < math.inf:
+        if scale.value < math.inf and scale.interval[0] > 0:
             bound = "at most" if scale.attained else "less than"
-            ways.append(f"when scaled by {bound} {scale.value:.6g}")
+            most = f"{scale.value:.6g}" if scale.value > 0 else number_text(scale.interval[0])
+            ways.append(f"when scaled by {bound} {most}")
         return [f"It is representable {', or '.join(ways)}."] if ways else []
 
     def _certainty(self) -> str:

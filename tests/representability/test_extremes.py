@@ -163,5 +163,24 @@ def test_floating_input_gives_an_interval_around_the_exact_answer():
     assert odemom.maximal_scale(np.zeros((2, 2)), 1).value == math.inf
 
 
+@pytest.mark.parametrize("eps", [1e-4, 1e-5, 1e-10, 1e-100, 5e-324, "1e-9999"])
+def test_scales_below_the_doubles_are_enclosed_and_printed(eps):
+    matrix = [[-2, 1], [0, -2]]
+    largest = odemom.maximal_scale(matrix, eps)
+    low, high = largest.interval
+    assert largest.value == 0
+    assert 0 <= low < high < Fraction(1, 10**1000)
+    if eps == 1e-4:  # lambda_eps to 60 digits
+        sign, mantissa, exponent, _ = odemom.lambda_eps(eps, dps=60)._mpf_
+        scale = Fraction(int(mantissa)) * Fraction(2) ** exponent / 2
+        assert sign == 1
+        assert low <= scale <= high
+    assert "Extreme(value=0.0, attained=False, interval=(" in repr(largest)
+    assert len(repr(largest)) < 150
+    sentence = odemom.analyze(matrix, eps).explain()
+    assert "lies below lambda_eps = -" in sentence
+    assert "= -0 " not in sentence
+
+
 def test_an_extreme_is_a_number():
     assert float(odemom.maximal_scale([[-2]], "inf")) == 0.5
