@@ -17,13 +17,12 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from odemom.checks import expect
-from odemom.flows.balls import enclose_root
+from odemom.flows.balls import ball_text, enclose_root
 
 if TYPE_CHECKING:
     import flint
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MomentumThreshold", "critical_points", "minimiser_ball"]
 
 RESOLVED_ANGLE = math.pi / 2
+UNIT_ROUNDOFF = 2.0**-53
 LARGEST_DEPTH = 10**6
 
 
@@ -91,7 +91,7 @@ class MomentumThreshold:
         return float(self._first().mid())
 
     def _first(self) -> flint.arb:
-        start = _critical_angles(self.gamma, self.depth)[0]
+        start = float(_critical_angles(self.gamma, self.depth)[0])
         return _enclose(self.gamma, self.depth, start, 128)
 
     def enclosure(self, precision: int) -> flint.arb:
@@ -129,7 +129,8 @@ class MomentumThreshold:
 
     def describe(self) -> str:
         """Name, value and minimiser, for a sentence."""
-        text = f"lambda = {self.value:.6g} (the least value of psi, at z = {self.minimiser:.4g}"
+        least = ball_text(self.enclosure(80))
+        text = f"lambda = {least} (the least value of psi, at z = {self.minimiser:.4g}"
         if self.is_artefact:
             text += ", a discretisation artefact: the layers turn too fast to resemble the ODE"
         return text + ")"
@@ -181,9 +182,13 @@ class _Balls:
         return x.sin()
 
 
-@lru_cache(maxsize=64)
-def _critical_angles(gamma: Fraction, depth: int) -> tuple[float, ...]:
-    """The N - 1 critical angles in double precision, from sign changes on a fine grid."""
+@lru_cache(maxsize=8)
+def _isolated(gamma: Fraction, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of N - 1 disjoint intervals, each of which holds one critical angle.
+
+    The slope, evaluated in doubles on a fine grid, has N - 1 changes of sign between points where
+    it exceeds what roundoff can do; there are no more critical angles than that.
+    """
     expect(
         depth <= LARGEST_DEPTH,
         "depth",
@@ -194,29 +199,45 @@ def _critical_angles(gamma: Fraction, depth: int) -> tuple[float, ...]:
     while True:
         grid = np.linspace(0, math.pi, points + 1)[1:-1]
         slope = _slope(grid, root, depth, np)
-        change = np.flatnonzero(np.sign(slope[1:]) != np.sign(slope[:-1]))
+        # (N + 1) phi is rounded by up to (N + 1) pi u, and the terms are of the size of N.
+        certain = np.abs(slope) > 64 * depth * (depth + 1) * UNIT_ROUNDOFF
+        grid, sign = grid[certain], np.sign(slope[certain])
+        change = np.flatnonzero(sign[1:] != sign[:-1])
         if len(change) == depth - 1:
-            break
+            return grid[change], grid[change + 1]
         points *= 4
-    low, high = grid[change], grid[change + 1]
+
+
+@lru_cache(maxsize=8)
+def _critical_angles(gamma: Fraction, depth: int) -> np.ndarray:
+    """The N - 1 critical angles in double precision, by bisection."""
+    low, high = _isolated(gamma, depth)
+    root = math.sqrt(gamma)
     sign = np.sign(_slope(low, root, depth, np))
     for _ in range(60):
         middle = (low + high) / 2
         same = np.sign(_slope(middle, root, depth, np)) == sign
         low, high = np.where(same, middle, low), np.where(same, high, middle)
-    return tuple(((low + high) / 2).tolist())
+    return (low + high) / 2
 
 
 @lru_cache(maxsize=256)
 def _minimisers(gamma: Fraction, depth: int, precision: int) -> tuple[flint.arb, ...]:
     """Balls around the critical angles, one or more, of which one is the minimiser.
 
-    All N - 1 critical points are enclosed at 64 bits, in disjoint balls, so that none is missed;
-    those whose value cannot be the least are dropped before the rest are refined.
+    |psi| <= gamma^{N/2} (1 + sqrt(gamma))/sin(phi): the intervals in which that is less than -psi
+    at the last critical point, a minimum, are left out. The balls lie in the intervals that are
+    kept, so that no critical point of those is missed.
     """
-    coarse = [_enclose(gamma, depth, start, 64) for start in _critical_angles(gamma, depth)]
-    assert all(a < b for a, b in pairwise(coarse))
-    values = [_psi(phi, gamma, depth, 64) for phi in coarse]
+    low, high = _isolated(gamma, depth)
+    angles = _critical_angles(gamma, depth)
+    root, last = math.sqrt(gamma), float(angles[-1])
+    least = (math.sin((depth + 1) * last) - root * math.sin(depth * last)) / math.sin(last)
+    largest = (1 + root) / np.minimum(np.sin(low), np.sin(high))
+    near = np.flatnonzero(largest >= -least * (1 - 1e-3))
+    coarse = [_enclose(gamma, depth, float(angles[i]), 64) for i in near]
+    assert all(low[i] < ball < high[i] for i, ball in zip(near, coarse, strict=True))
+    values = [_undamped(phi, gamma, depth, 64) for phi in coarse]
     best = min(range(len(values)), key=lambda i: float(values[i].mid()))
     kept = [i for i in range(len(values)) if not values[i] > values[best]]
     kept.sort(key=lambda i: i != best)
@@ -245,8 +266,16 @@ def _psi(phi: flint.arb, gamma: Fraction, depth: int, precision: int) -> flint.a
 
     with flint.ctx.workprec(precision):
         g = flint.arb(flint.fmpq(gamma.numerator, gamma.denominator))
-        height = ((depth + 1) * phi).sin() - g.sqrt() * (depth * phi).sin()
-        return g ** (depth // 2) * height / phi.sin()
+        return g ** (depth // 2) * _undamped(phi, gamma, depth, precision)
+
+
+def _undamped(phi: flint.arb, gamma: Fraction, depth: int, precision: int) -> flint.arb:
+    """Psi without the factor gamma^{N/2}, which leaves the range of doubles."""
+    import flint
+
+    with flint.ctx.workprec(precision):
+        root = flint.arb(flint.fmpq(gamma.numerator, gamma.denominator)).sqrt()
+        return (((depth + 1) * phi).sin() - root * (depth * phi).sin()) / phi.sin()
 
 
 def _z_of(phi: flint.arb, gamma: Fraction) -> flint.arb:

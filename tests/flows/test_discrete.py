@@ -89,6 +89,16 @@ def test_the_known_threshold_far_below_the_ode():
     assert threshold.value < odemom.lambda_eps(Fraction(10, 20)) - 2
 
 
+@pytest.mark.parametrize("depth", [10, 1_000, 20_000, 200_000])
+def test_the_minimiser_of_a_deep_net_is_the_last_critical_point(depth):
+    """Also where gamma^(N/2) is no double; phi = pi - 4.4934/N there, as tan x = x at 4.4934."""
+    threshold = MomentumThreshold(Fraction(9, 10), depth)
+    assert threshold.is_artefact
+    assert math.pi - threshold.angle == pytest.approx(
+        4.493409457909064 / depth, rel=1 / depth + 1e-9
+    )
+
+
 def test_enclosures_are_nested_and_contain_the_value():
     threshold = MomentumThreshold(Fraction(9, 10), 20)
     fine = threshold.enclosure(400)
