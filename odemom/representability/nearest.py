@@ -14,6 +14,7 @@ import numpy as np
 import scipy.linalg
 
 from odemom.checks import as_float_matrices, expect
+from odemom.errors import UndecidedError
 from odemom.flows.base import RealImage
 from odemom.flows.psi import flow_of
 from odemom.representability.analyze import is_representable
@@ -27,8 +28,8 @@ from odemom.representability.floating import (
 __all__ = ["Nearest", "nearest_representable"]
 
 # How far, relative to ||D||, eigenvalues are moved beyond the edge of the representable set, so
-# that the result is representable for certain and not only on the edge.
-MARGIN = 1e-9
+# that the result is representable for certain and not only on the edge; or so many tolerances.
+MARGIN, TOLERANCES = 1e-9, 4
 SMALLEST_NORM = 1e-290
 
 
@@ -69,13 +70,15 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
     -------
     Nearest
         D itself, at distance 0, if it is representable. Otherwise the matrix lies 1e-9 ||D|| inside
-        the representable set.
+        the representable set, or 4 tol ||D|| if that is more.
 
     Raises
     ------
     InvalidInputError
         If D is not one finite, real, square, non-empty matrix, or an argument is outside its
         domain.
+    UndecidedError
+        If ``tol`` is so large that no matrix near D can be told from one that is not representable.
 
     Examples
     --------
@@ -99,12 +102,18 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
         expected=f"0, or a norm of at least {SMALLEST_NORM:g}, to be moved by 1e-9 of it",
     )
     image = flow.real_image
-    margin = max(MARGIN * form.norm, MARGIN * (form.norm == 0))
+    tolerance = as_tolerance(tol, D, matrix)
+    margin = max(MARGIN, TOLERANCES * tolerance) * (form.norm or 1.0)
     candidates = _candidates(matrix, image, margin)
     valid = [x for x in candidates if is_representable(x, flow, tol=tol)]
+    if not valid:
+        raise UndecidedError(
+            f"nearest_representable: tol = {tolerance:.3g} is too large to tell a matrix near D "
+            f"that {flow.describe()} represents from one that it does not; give a smaller tol."
+        )
     best = min(valid, key=lambda x: float(np.linalg.norm(x - matrix, 2)))
     distance = float(np.linalg.norm(best - matrix, 2))
-    bound = _lower_bound(form, image, distance, as_tolerance(tol, D, matrix) * form.norm)
+    bound = _lower_bound(form, image, distance, tolerance * form.norm)
     return Nearest(best, distance, bound, distance - bound <= 1e-6 * max(form.norm, distance))
 
 

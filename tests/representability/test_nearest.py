@@ -76,6 +76,23 @@ def test_cases_by_hand(matrix, flow, distance):
     assert near.distance == pytest.approx(distance, abs=1e-8)
 
 
+@pytest.mark.parametrize("tol", [1e-12, 2e-9, 1e-6, 1e-4])
+@pytest.mark.parametrize(
+    ("matrix", "flow"), [([[-1.0, 0.5], [0, -1]], 0.5), ([[-2.0, 1], [0, -2]], "inf")]
+)
+def test_the_margin_exceeds_the_tolerance(matrix, flow, tol):
+    near = odemom.nearest_representable(matrix, flow, tol=tol)
+    assert odemom.is_representable(near.matrix, flow, tol=tol)
+    assert near.distance <= 1.01 * max(4 * tol, 1e-9) * np.linalg.norm(matrix)
+
+
+def test_a_tolerance_too_large_for_an_answer_is_refused():
+    matrix = [[2, -3, -3, -2, 2], [-2, -3, 2, 2, 1], [0, -1, -3, -1, 2], [-1, -1, 1, -2, -1]]
+    matrix = np.array([*matrix, [-2, -2, 0, 1, -1]], dtype=float)
+    with pytest.raises(odemom.UndecidedError, match="smaller tol"):
+        odemom.nearest_representable(matrix, ResNet(2), tol=0.28347182251056435)
+
+
 def test_an_odd_spectrum_needs_a_lift():
     near = odemom.nearest_representable(-np.eye(3), 0.5)
     assert near.distance == pytest.approx(1 + LAMBDA, abs=1e-8)
