@@ -6,6 +6,7 @@ Heavy modules are imported inside the commands, so that ``odemom --help`` answer
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -168,9 +169,10 @@ def represent(
     elif out is None:
         print(matrix_text(witness.theta), end="")
     if not as_json:
+        known = math.isfinite(witness.condition)
         _note(
-            f"||psi(theta) - D|| = {witness.residual:.2g} ||D||; "
-            f"the condition number of psi at theta is {witness.condition:.2g}"
+            f"||psi(theta) - D|| = {witness.residual:.2g} ||D||; the condition number of psi at "
+            f"theta {f'is {witness.condition:.2g}' if known else 'is beyond the doubles'}"
         )
 
 
@@ -198,8 +200,8 @@ def _flow(
         )
     if depth is not None:
         return ResNet(depth) if gamma is None else MomentumResNet(gamma, depth)
-    velocity: Any = initial_velocity or "zero"
-    return flow_of(eps, horizon=horizon or "1", initial_velocity=velocity)
+    velocity: Any = "zero" if initial_velocity is None else initial_velocity
+    return flow_of(eps, horizon="1" if horizon is None else horizon, initial_velocity=velocity)
 
 
 @app.command("lambda")
@@ -211,10 +213,13 @@ def lambda_(
     """Print lambda_eps, the smallest real value of psi (Theorem 1)."""
     import mpmath
 
+    from odemom.checks import as_eps
     from odemom.flows.threshold import lambda_eps
 
     value = lambda_eps(eps) if dps is None else lambda_eps(eps, dps=dps)
     text = repr(value) if dps is None else mpmath.nstr(value, dps)
+    if value == 0 and as_eps(eps) > 0:
+        _note("lambda_eps is negative, and below the range of doubles: add --dps 6, or so")
     if as_json:
         _print_json({"eps": eps, "lambda_eps": value if dps is None else text, "dps": dps})
     else:
@@ -318,7 +323,7 @@ def _listed(values: list[str] | None) -> list[str] | None:
     """The entries of an option that may be repeated, and may hold several between commas."""
     if values is None:
         return None
-    return [entry.strip() for value in values for entry in value.split(",") if entry.strip()]
+    return [entry.strip() for value in values for entry in value.split(",")]
 
 
 def _integer(text: str) -> int | str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from odemom.checks import shown
+from odemom.checks import expect, shown
 from odemom.errors import MatrixFileError
 from odemom.records import write_bytes_atomic, write_json, write_text_atomic
 
@@ -26,6 +26,12 @@ __all__ = ["matrix_text", "read_matrix", "write_matrix"]
 
 INTEGER = re.compile(r"[+-]?\d+")
 RATIONAL = re.compile(r"[+-]?\d+/\d+")
+LONG = re.compile(r"\d{4301}")
+TOO_LONG = (
+    "got an integer of more than 4300 digits, which Python does not read; expected shorter "
+    "numbers, or decimals with an exponent."
+)
+BINARY = {".npz", ".mat", ".h5", ".hdf5", ".pkl", ".xlsx"}
 SUFFIXES = ".npy, .csv, .json, .mtx, or text with white space (.txt, .dat, none)"
 
 
@@ -95,9 +101,12 @@ def write_matrix(path: str | Path, matrix: np.ndarray) -> Path:
     Raises
     ------
     InvalidInputError
-        If ``path`` is a folder, or in a folder that cannot be made.
+        If ``path`` is a folder, cannot be written, or has the suffix of another binary format.
     """
     suffix = Path(path).suffix.lower()
+    expect(
+        suffix not in BINARY, "path", got=str(path), expected=f"the suffix of a matrix: {SUFFIXES}"
+    )
     if suffix == ".json":
         return write_json(path, matrix.tolist())
     buffer = io.BytesIO()
@@ -173,8 +182,12 @@ def _read_json(path: Path, exact: bool | None) -> Any:
         data = json.loads(_text(path), parse_float=_Decimal, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise _unreadable(path, f"not valid JSON ({error})") from None
-    except (_NotFiniteError, ValueError) as error:
+    except _NotFiniteError as error:
         raise MatrixFileError(f"{path}: got {error}; expected finite numbers.") from None
+    except MatrixFileError:
+        raise
+    except ValueError:  # of Python's int()
+        raise MatrixFileError(f"{path}: {TOO_LONG}") from None
     except RecursionError:
         raise _unreadable(path, "it is nested too deeply for a matrix") from None
     if isinstance(data, dict):
@@ -262,6 +275,8 @@ def _exact_number(path: Path, i: int, j: int, token: str) -> int | Fraction:
             raise ValueError("exponent")
         return Fraction(token)
     except (ValueError, ZeroDivisionError):
+        if LONG.search(token):
+            raise MatrixFileError(f"{path}, row {i}, column {j}: {TOO_LONG}") from None
         raise _bad_entry(path, i, j, token, "an integer, a rational p/q or a decimal") from None
 
 

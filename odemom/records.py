@@ -14,7 +14,7 @@ import os
 import platform
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -58,7 +58,7 @@ def write_text_atomic(path: str | os.PathLike[str], text: str) -> Path:
     Raises
     ------
     InvalidInputError
-        If ``path`` is a folder, or one of its parents is a file.
+        If ``path`` is a folder, or cannot be written.
 
     Examples
     --------
@@ -73,38 +73,47 @@ def write_text_atomic(path: str | os.PathLike[str], text: str) -> Path:
 def write_bytes_atomic(path: str | os.PathLike[str], content: bytes) -> Path:
     """Write ``content`` to ``path`` as `write_text_atomic` writes text."""
     target = Path(path)
-    expect(not target.is_dir(), "path", got=f"the folder {target}", expected="the path of a file")
-    expect(
-        target.is_file() or not target.exists(),
-        "path",
-        got=f"{target}, a device or pipe",
-        expected="the path of a file",
-    )
-    try:
+    with _writable(target):
+        folder = os.fspath(path).endswith(("/", os.sep)) or target.is_dir()
+        expect(not folder, "path", got=f"the folder {target}", expected="the path of a file")
+        expect(
+            target.is_file() or not target.exists(),
+            "path",
+            got=f"{target}, a device or pipe",
+            expected="the path of a file",
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            with open(beside, "xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(beside, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
+    return target
+
+
+@contextlib.contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of an output file into the error for bad input."""
+    try:
+        yield
     except (FileExistsError, NotADirectoryError):
         raise invalid(
             "path",
-            got=f"{target}, of which a parent is a file",
+            got=f"{path}, of which a parent is a file",
             expected="a path in a folder that exists or can be made",
         ) from None
     except OSError as error:
         raise invalid(
             "path",
-            got=f"{target}, whose folder cannot be made ({error.strerror})",
-            expected="a path in a folder that exists or can be made",
+            got=f"{shown(str(path), 200)}, which cannot be written ({error.strerror})",
+            expected="a file in a folder that exists, or can be made, and that you may write to",
         ) from None
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(beside, "xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    return target
 
 
 def write_json(path: str | os.PathLike[str], payload: object) -> Path:
@@ -178,7 +187,10 @@ def jsonable(value: Any, name: str = "payload") -> Any:
         number = float(value)
         return number if math.isfinite(number) else str(number)
     if isinstance(value, Fraction | os.PathLike):
-        return str(value)
+        try:
+            return str(value)
+        except ValueError:  # Python neither spells nor reads ints of more than 4300 digits
+            raise invalid(name, got=shown(value), expected="at most 4300 digits") from None
     if isinstance(value, np.bool_ | np.integer | np.ndarray):
         return jsonable(value.tolist(), name)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

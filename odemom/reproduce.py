@@ -110,7 +110,7 @@ def write_figure(
     folder = as_folder(out_dir)
     payload = {"figure": name, "data": jsonable(data, "data"), "provenance": provenance(seed)}
     numbers = write_json(folder / f"{name}.json", payload)
-    return {"json": numbers, **_draw(_entry(name), data, folder, name)}
+    return {"json": numbers, **_saved(_figure(_entry(name), data), folder, name)}
 
 
 def redraw(path: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> dict[str, Path]:
@@ -137,12 +137,13 @@ def redraw(path: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> dic
         name = payload["figure"]
         entry = _entry(name)
         data = getattr(_experiment(entry), entry.data).from_dict(payload["data"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        figure = _figure(entry, data)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidInputError(
             f"{path}: got no numbers of a figure ({shown(str(error), 100)}); expected a .json file "
             "that odemom reproduce or odemom survey wrote."
         ) from None
-    return _draw(entry, data, as_folder(out_dir), name)
+    return _saved(figure, as_folder(out_dir), name)
 
 
 def as_folder(out_dir: str | os.PathLike[str]) -> Path:
@@ -172,8 +173,11 @@ def _experiment(entry: FigureEntry) -> Any:
     return importlib.import_module(f"odemom.experiments.{entry.module}")
 
 
-def _draw(entry: FigureEntry, data: Any, folder: Path, name: str) -> dict[str, Path]:
+def _figure(entry: FigureEntry, data: Any) -> Any:
+    return importlib.import_module(f"odemom.plots.{entry.module}").draw(data)
+
+
+def _saved(figure: Any, folder: Path, name: str) -> dict[str, Path]:
     from odemom.plots.style import save_figure
 
-    figure = importlib.import_module(f"odemom.plots.{entry.module}").draw(data)
     return {path.suffix[1:]: path for path in save_figure(figure, folder, name)}

@@ -176,6 +176,26 @@ def test_lambda_prints_doubles_and_any_number_of_digits(run):
     assert json.loads(run("lambda", "2", "--json")[1])["lambda_eps"] == -0.781147139975695511017
 
 
+def test_lambda_below_the_doubles_says_so(run):
+    code, _, err = run("lambda", "1e-4")
+    assert code == 0
+    assert "--dps" in err
+    assert run("lambda", "0") == (0, "0.0\n", "")
+
+
+@pytest.mark.parametrize("eps", ["1e-4", "1e-10", "1e-100", "1e-9999"])
+def test_check_answers_at_once_for_the_smallest_masses(run, matrix, eps):
+    code, out, _ = run("check", matrix, "--eps", eps)
+    assert code == 1
+    assert "lies below lambda_eps = -" in out
+    assert "= -0 " not in out
+
+
+@pytest.mark.parametrize("option", ["--horizon", "--initial-velocity"])
+def test_an_empty_option_is_not_the_default(run, matrix, option):
+    assert run("check", matrix, "--eps", "1", option, "")[0] == 2
+
+
 def test_train_writes_its_files_and_prints_json(run, tmp_path):
     code, out, _ = run(
         "train", "--epochs", "1", "--batch-size", "256", "--out", str(tmp_path / "t"), "--json"

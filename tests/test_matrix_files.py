@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from odemom import MatrixFileError
+from odemom import InvalidInputError, MatrixFileError
 from odemom.matrix_files import read_matrix, write_matrix
 
 
@@ -158,3 +158,25 @@ def test_what_is_written_is_read(tmp_path, name):
     path = write_matrix(tmp_path / "new" / name, matrix)
     assert np.array_equal(np.asarray(read_matrix(path), dtype=np.float64), matrix)
     assert [p.name for p in path.parent.iterdir()] == [name]
+
+
+def test_a_message_holds_no_other_message(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(MatrixFileError, match="not text") as caught:
+        read_matrix(tmp_path / "a.json")
+    assert "finite" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.json", "[[%s]]"), ("a.txt", "%s"), ("b.txt", "1/%s")]
+)
+def test_integers_beyond_the_reach_of_python_are_named(tmp_path, name, text):
+    (tmp_path / name).write_text(text % ("9" * 5000))
+    with pytest.raises(MatrixFileError, match="4300 digits"):
+        read_matrix(tmp_path / name)
+
+
+def test_a_matrix_is_not_written_as_text_under_a_binary_suffix(tmp_path):
+    with pytest.raises(InvalidInputError, match="npz"):
+        write_matrix(tmp_path / "a.npz", np.eye(2))
+    assert list(tmp_path.iterdir()) == []

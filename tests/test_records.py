@@ -104,6 +104,25 @@ def test_impossible_paths_are_refused(tmp_path):
         write_text_atomic(tmp_path, "x")
     with pytest.raises(InvalidInputError, match="of which a parent is a file"):
         write_text_atomic(tmp_path / "file" / "r.txt", "x")
+    with pytest.raises(InvalidInputError, match="which cannot be written"):
+        write_text_atomic(tmp_path / ("x" * 300), "x")
+    with pytest.raises(InvalidInputError, match="got the folder"):
+        write_text_atomic(f"{tmp_path}/file/", "x")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(InvalidInputError, match="Permission denied"):
+        write_text_atomic(tmp_path / "r.txt", "x")
+
+
+def test_numbers_too_long_for_text_are_refused():
+    with pytest.raises(InvalidInputError, match="4300 digits"):
+        jsonable({"eps": Fraction(1, 10**5000)})
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")

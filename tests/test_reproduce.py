@@ -63,8 +63,8 @@ def test_reproduce_writes_numbers_and_pictures_and_redraw_draws_the_same(tmp_pat
 def test_an_interrupted_drawing_leaves_no_half_file(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
-    def interrupted(self, path, **options):
-        path.write_bytes(b"half")
+    def interrupted(self, file, **options):
+        file.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Figure, "savefig", interrupted)
@@ -75,8 +75,26 @@ def test_an_interrupted_drawing_leaves_no_half_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+SURVEY = '{"figure": "survey", "data": {"config": {"ensembles": ["ginibre"], "dimensions": [1], \
+"eps": [1]}, "cells": [%s]}}'
+CELL = '{"ensemble": "ginibre", "dimension": 1, "samples": 9, "counts": [1], "probability": %s, \
+"low": [0], "high": [1], "borderline": [0], "seconds": 1}'
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{}", '{"figure": "fig4"}', '{"figure": "x", "data": 1}', "[]"]
+    "text",
+    [
+        "",
+        "{}",
+        '{"figure": "fig4"}',
+        '{"figure": "x", "data": 1}',
+        "[]",
+        "[" * 100_000,
+        SURVEY % "",
+        SURVEY % "1",
+        SURVEY % CELL % '["x"]',
+        SURVEY % CELL % "[]",
+    ],
 )
 def test_redraw_refuses_what_reproduce_did_not_write(tmp_path, text):
     (tmp_path / "a.json").write_text(text)

@@ -262,7 +262,7 @@ def discard_parts(config: SurveyConfig, out: Path | str) -> None:
 
 
 def _store(config: SurveyConfig, out: Path) -> ChunkStore:
-    return ChunkStore.of(out, [__version__, config.seed, jsonable(config.eps)])
+    return ChunkStore.of(out, [__version__, config.seed, jsonable(config.eps, "eps")])
 
 
 def _chunks(config: SurveyConfig) -> Iterator[ChunkKey]:

@@ -71,7 +71,9 @@ def follow(
                 z = middle(z + step / c1 - c2 * step**2 / c1**3)
             else:
                 raise UndecidedError(
-                    f"no preimage of {complex(target):.6g} was reached in {LARGEST_COUNT} steps."
+                    f"no preimage of {complex(target):.6g} was reached in {LARGEST_COUNT} steps of "
+                    "the continuation: it is too close to a critical value of psi. Where eps is "
+                    "huge, take eps = inf."
                 )
         return newton(series, z, flint.acb(path[-1]))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
-import secrets
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+
+from odemom.records import write_bytes_atomic
 
 __all__ = ["COLORS", "new_figure", "save_figure", "shared_style"]
 
@@ -64,21 +66,18 @@ def save_figure(figure: Figure, folder: str | os.PathLike[str], name: str) -> li
     -------
     list of Path
         The two files.
+
+    Raises
+    ------
+    InvalidInputError
+        If they cannot be written.
     """
-    directory = Path(folder)
-    directory.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix in ("png", "pdf"):
-        target = directory / f"{name}.{suffix}"
-        beside = directory / f".{name}.{secrets.token_hex(4)}.{suffix}"
         # Without dates, equal numbers give equal files.
         metadata = {"CreationDate": None} if suffix == "pdf" else {}
-        try:
-            with shared_style():
-                figure.savefig(beside, metadata=metadata)
-            os.replace(beside, target)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-        written.append(target)
+        buffer = io.BytesIO()
+        with shared_style():
+            figure.savefig(buffer, format=suffix, metadata=metadata)
+        written.append(write_bytes_atomic(Path(folder) / f"{name}.{suffix}", buffer.getvalue()))
     return written

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from odemom.checks import expect
 from odemom.experiments.ensembles import ENSEMBLES
 from odemom.experiments.survey import Survey
 from odemom.plots.style import COLORS, new_figure, shared_style
@@ -34,12 +35,18 @@ def draw(data: Survey) -> Figure:
     matplotlib.figure.Figure
         7.2 inches wide, two panels a row.
 
+    Raises
+    ------
+    InvalidInputError
+        If ``data`` has no cells.
+
     Examples
     --------
     >>> from odemom.experiments.survey import SurveyConfig, compute
     >>> len(draw(compute(SurveyConfig(["ginibre"], [1, 2], [0, 1], samples=10))).axes)
     1
     """
+    expect(bool(data.cells), "data", got="a survey without cells", expected="at least one cell")
     config = data.config
     columns = min(2, len(config.ensembles))
     rows = math.ceil(len(config.ensembles) / columns)

@@ -311,10 +311,10 @@ def _merged(
 ) -> list[tuple[np.ndarray, list[int]]]:
     """Clusters merged, nearest first, where they are on one branch and close for its reach."""
     gap = np.abs(points.mu[:, None] - points.mu)
-    rise = np.abs(points.z[:, None] - points.z)
     reach = np.minimum(points.reach[:, None], points.reach)
     slope = np.minimum(np.abs(points.slope)[:, None], np.abs(points.slope))
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # of points beyond the doubles
+        rise = np.abs(points.z[:, None] - points.z)
         linked = (gap <= SPREAD * reach) & (rise * slope <= 2 * gap)
     rows, columns = np.nonzero(np.triu(linked, 1))
     owner = list(range(len(clusters)))
