@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["MomentumThreshold", "critical_points", "minimiser_ball"]
 
 RESOLVED_ANGLE = math.pi / 2
-UNIT_ROUNDOFF = 2.0**-53
 LARGEST_DEPTH = 10**6
 
 
@@ -183,11 +182,11 @@ class _Balls:
 
 
 @lru_cache(maxsize=8)
-def _isolated(gamma: Fraction, depth: int) -> tuple[np.ndarray, np.ndarray]:
-    """The ends of N - 1 disjoint intervals, each of which holds one critical angle.
+def _separators(gamma: Fraction, depth: int) -> np.ndarray:
+    """N angles in increasing order, between two of which lies one critical angle, proven.
 
-    The slope, evaluated in doubles on a fine grid, has N - 1 changes of sign between points where
-    it exceeds what roundoff can do; there are no more critical angles than that.
+    They are found in doubles, on a fine grid; that the slope changes its sign from each to the next
+    is proven in balls. There are no more than N - 1 critical angles, hence no others.
     """
     expect(
         depth <= LARGEST_DEPTH,
@@ -198,21 +197,38 @@ def _isolated(gamma: Fraction, depth: int) -> tuple[np.ndarray, np.ndarray]:
     root, points = math.sqrt(gamma), 16 * depth
     while True:
         grid = np.linspace(0, math.pi, points + 1)[1:-1]
-        slope = _slope(grid, root, depth, np)
-        # (N + 1) phi is rounded by up to (N + 1) pi u, and the terms are of the size of N.
-        certain = np.abs(slope) > 64 * depth * (depth + 1) * UNIT_ROUNDOFF
-        grid, sign = grid[certain], np.sign(slope[certain])
+        sign = np.sign(_slope(grid, root, depth, np))
         change = np.flatnonzero(sign[1:] != sign[:-1])
         if len(change) == depth - 1:
-            return grid[change], grid[change + 1]
+            # Half-way, and half-way to the ends 0 and pi: a change may be at a point of the grid.
+            places = np.concatenate([[0], change, [len(grid) - 1]])
+            separators = grid[(places[:-1] + places[1:] + 1) // 2]
+            if _signs_alternate(separators, gamma, depth):
+                return separators
         points *= 4
+
+
+def _signs_alternate(angles: np.ndarray, gamma: Fraction, depth: int) -> bool:
+    """Whether the slope provably changes its sign from each of the angles to the next."""
+    import flint
+
+    with flint.ctx.workprec(64 + 2 * depth.bit_length()):
+        root = flint.arb(flint.fmpq(gamma.numerator, gamma.denominator)).sqrt()
+        before = None
+        for angle in angles.tolist():
+            slope = _slope(flint.arb(angle), root, depth, _Balls)
+            rises = slope > 0
+            if not (rises or slope < 0) or rises == before:
+                return False
+            before = rises
+    return True
 
 
 @lru_cache(maxsize=8)
 def _critical_angles(gamma: Fraction, depth: int) -> np.ndarray:
     """The N - 1 critical angles in double precision, by bisection."""
-    low, high = _isolated(gamma, depth)
-    root = math.sqrt(gamma)
+    separators, root = _separators(gamma, depth), math.sqrt(gamma)
+    low, high = separators[:-1], separators[1:]
     sign = np.sign(_slope(low, root, depth, np))
     for _ in range(60):
         middle = (low + high) / 2
@@ -225,16 +241,16 @@ def _critical_angles(gamma: Fraction, depth: int) -> np.ndarray:
 def _minimisers(gamma: Fraction, depth: int, precision: int) -> tuple[flint.arb, ...]:
     """Balls around the critical angles, one or more, of which one is the minimiser.
 
-    |psi| <= gamma^{N/2} (1 + sqrt(gamma))/sin(phi): the intervals in which that is less than -psi
-    at the last critical point, a minimum, are left out. The balls lie in the intervals that are
-    kept, so that no critical point of those is missed.
+    |psi| <= gamma^{N/2} (1 + sqrt(gamma))/sin(phi): the intervals between `_separators` in which
+    that is less, by a thousandth, than |psi| at the last critical point, a minimum, are left out.
+    The ball of any other lies in its interval, so that it holds the critical point there.
     """
-    low, high = _isolated(gamma, depth)
-    angles = _critical_angles(gamma, depth)
-    root, last = math.sqrt(gamma), float(angles[-1])
-    least = (math.sin((depth + 1) * last) - root * math.sin(depth * last)) / math.sin(last)
-    largest = (1 + root) / np.minimum(np.sin(low), np.sin(high))
-    near = np.flatnonzero(largest >= -least * (1 - 1e-3))
+    separators, angles = _separators(gamma, depth), _critical_angles(gamma, depth)
+    low, high = separators[:-1], separators[1:]
+    last = _undamped(_enclose(gamma, depth, float(angles[-1]), 64), gamma, depth, 64)
+    assert last < 0
+    largest = (1 + math.sqrt(gamma)) / np.minimum(np.sin(low), np.sin(high))
+    near = np.flatnonzero(largest >= (1 - 1e-3) * float(-last.upper()))
     coarse = [_enclose(gamma, depth, float(angles[i]), 64) for i in near]
     assert all(low[i] < ball < high[i] for i, ball in zip(near, coarse, strict=True))
     values = [_undamped(phi, gamma, depth, 64) for phi in coarse]
