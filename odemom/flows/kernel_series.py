@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["Real", "kernel_coefficients"]
+__all__ = ["exponential", "kernel_coefficients"]
 
 Real = TypeVar("Real", float, np.longdouble)
 

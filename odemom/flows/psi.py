@@ -135,7 +135,7 @@ def psi(
 
         The truncation error of ``"auto"`` is at most u/2 relative to C over the step, and its
         doublings magnify relative errors as psi does those of theta: the error is near
-        u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 3.2 times that on the suite of
+        u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 2.2 times that on the suite of
         tests/flows/test_psi_accuracy.py. It is more where psi oscillates and has an extremum at an
         eigenvalue, so that cond is small: as a rule up to the angle there, |z/eps|^(1/2), and up to
         its square where the angle is nearly a multiple of a high power of two times pi. On x86

@@ -41,7 +41,7 @@ LARGE_EXTENDED = 2.0**200
 WORTH_EXTENDED, NON_NORMAL = 6, 8
 # Above this number of doublings, roots of norms of powers, up to the fifth, may save some: they
 # cost as much as two doublings do, or four of the smallest matrices.
-WORTH_ROOTS, WORTH_ROOTS_EXTENDED, MOST_ROOTS = 2, 4, 5
+WORTH_ROOTS, WORTH_ROOTS_EXTENDED, MOST_ROOTS = 1, 4, 5
 
 
 class Powers:
