@@ -19,9 +19,14 @@ from typing import Any
 import flint
 import mpmath
 import numpy as np
+import pytest
 import sympy
 
 UNIT = 2.0**-53
+
+needs_extended = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant != 63, reason="needs the extended precision of x86 processors"
+)
 
 
 def real(value: Any) -> Any:

@@ -191,6 +191,13 @@ def test_check_answers_at_once_for_the_smallest_masses(run, matrix, eps):
     assert "= -0 " not in out
 
 
+def test_an_unknown_condition_number_is_no_nan(run, tmp_path):
+    (tmp_path / "D.txt").write_text("0.5 0\n0 0.25\n")
+    code, _, err = run("represent", str(tmp_path / "D.txt"), "--eps", "1e300")
+    assert code == 0
+    assert "is beyond the doubles" in err
+
+
 @pytest.mark.parametrize("option", ["--horizon", "--initial-velocity"])
 def test_an_empty_option_is_not_the_default(run, matrix, option):
     assert run("check", matrix, "--eps", "1", option, "")[0] == 2

@@ -58,11 +58,13 @@ def interrupted(tmp_path, monkeypatch):
     monkeypatch.setattr(Classifier, "training_step", training_step)
     # A shell starts background jobs with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with pytest.raises(KeyboardInterrupt, match=r"resume from .*last\.ckpt"):
-        train(SMALL, out_dir=tmp_path, progress=False)
-    monkeypatch.undo()
-    yield tmp_path
-    signal.signal(signal.SIGINT, before)
+    try:
+        with pytest.raises(KeyboardInterrupt, match=r"resume from .*last\.ckpt"):
+            train(SMALL, out_dir=tmp_path, progress=False)
+        monkeypatch.undo()
+        yield tmp_path
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_it_learns(whole):

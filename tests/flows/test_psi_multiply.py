@@ -225,3 +225,8 @@ def test_exact_numbers_are_vectors_too():
     masked = np.ma.masked_array(np.ones(3), mask=np.array([True, False, False]))
     with pytest.raises(odemom.InvalidInputError, match="masked"):
         odemom.psi_multiply(np.eye(3), masked, 0.5)
+
+
+def test_products_beyond_the_doubles_are_refused():
+    with pytest.raises(odemom.InvalidInputError, match="products"):
+        odemom.psi_multiply(np.full((2, 2), 1e308), np.ones(2), 0)

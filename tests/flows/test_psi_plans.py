@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odemom
-from odemom.flows import small
 from odemom.flows.jets import kernel_jets
 from odemom.flows.kernel_series import kernel_coefficients
 from odemom.flows.plans import EXTENDED_ROUNDOFF, schedule
+from tests.oracles import needs_extended
 
 UNIT = 2.0**-53
 RATES = [1e-8, 0.3, 0.99, 1, 3, 20, 100, 499, 501, 2000, 1e6]
@@ -38,7 +38,7 @@ def test_coefficients_agree_with_mpmath(a):
                 assert abs(cosh[n + 1] / (value / unit / (n + 1)) - 1) <= (n + 4) * UNIT
 
 
-@pytest.mark.skipif(not small.MOST_EXTENDED, reason="needs extended precision")
+@needs_extended
 @pytest.mark.parametrize("a", RATES)
 def test_coefficients_in_extended_precision_agree_with_mpmath(a):
     # n + 4 rounded factors, and the roundings of the ratios, which the recurrence damps slowly.

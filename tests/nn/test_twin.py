@@ -94,6 +94,7 @@ SMALL = [
     "timm ViT",
 ]
 SLOW = [name for name in MODELS if name not in SMALL]
+WIDE = ["resnext50", "wide_resnet50"]
 ALL = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS]
 
 
@@ -130,8 +131,9 @@ def test_gradients_and_statistics_are_those_of_plain_autograd(name):
     # Batch norms on a small batch make gradients ill conditioned, and in wide nets their statistics
     # too. The fixed point moves the state by a unit, 2^-48, in each of some 16 layers; how much one
     # such move of the input changes the plain results is measured.
-    for part in (0, 1):
-        assert error(exact[part], plain[part]) <= 16 * error(moved[part], plain[part]) + 1e-12
+    assert error(exact[0], plain[0]) <= 16 * error(moved[0], plain[0]) + 1e-12
+    sensitive = 16 * error(moved[1], plain[1]) + 1e-12
+    assert error(exact[1], plain[1]) <= (sensitive if name in WIDE else 1e-11)
 
 
 def gradients_and_buffers(name, reversible, noise):

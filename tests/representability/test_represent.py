@@ -388,3 +388,9 @@ def test_parameters_out_of_reach_are_an_error_of_ours(flow, number):
     d = [[number(-1), number(0)], [number(0), number(-1)]]
     with pytest.raises((odemom.UndecidedError, odemom.ResultOverflowError)):
         odemom.represent(d, flow)
+
+
+def test_a_value_too_close_to_a_critical_one_is_undecided():
+    """lambda_eps + 1 is about 1e-100 there."""
+    with pytest.raises(odemom.UndecidedError, match="critical value"):
+        odemom.represent([[-1, 0], [0, -1]], 1e100)
