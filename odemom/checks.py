@@ -13,10 +13,12 @@ import re
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
+from math import isfinite
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy import vdot
 
 from odemom.errors import InvalidInputError, MissingDependencyError, OdemomError
 
@@ -314,7 +316,11 @@ def require_square(shape: Sequence[int], name: str, *, stacks: bool) -> None:
 
 
 def all_finite(array: np.ndarray) -> bool:
-    """Whether every entry is finite; counting takes half the time that ``all`` does."""
+    """Whether every entry is finite."""
+    # A sum of squares, which the largest entries overflow, takes half the time of counting, and
+    # counting half that of ``all``.
+    if array.flags.c_contiguous and isfinite(vdot(array, array)):
+        return True
     return int(np.count_nonzero(np.isfinite(array))) == array.size
 
 

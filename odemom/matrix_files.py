@@ -11,6 +11,7 @@ import io
 import json
 import math
 import re
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -168,7 +169,10 @@ def _read_mtx(path: Path, exact: bool | None) -> Any:
     if not _text(path).startswith("%%MatrixMarket"):
         raise _unreadable(path, "a Matrix Market file begins with %%MatrixMarket")
     try:
-        matrix = scipy.io.mmread(path)
+        with warnings.catch_warnings():
+            # Which kind of sparse matrix is to be made: either becomes an ndarray here.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            matrix = scipy.io.mmread(path)
         return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
     except MemoryError as error:
         raise _unreadable(path, f"too large ({shown(str(error), 100)})") from None

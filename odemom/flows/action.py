@@ -239,8 +239,10 @@ def _size(theta: Any, matrix: Any) -> float:
         got="products with vectors that are not finite",
         expected="finite products with vectors of entries near 1",
     )
-    root = max((MARGIN * _estimate(operator**p)) ** (1 / p) for p in (2, 3))
-    return min(norm, root if math.isfinite(root) else math.inf)  # nan where a power overflows
+    if not 1 / LARGEST < norm < math.inf:
+        return norm
+    near_one = operator * (1 / norm)  # whose powers are in range
+    return norm * min(1.0, max((MARGIN * _estimate(near_one**p)) ** (1 / p) for p in (2, 3)))
 
 
 def _with_transpose(theta: Any) -> Any:
@@ -289,19 +291,17 @@ def chebyshev_coefficients(model: Flow, low: float, high: float) -> np.ndarray:
     Where psi oscillates, with phases up to (||theta||/eps)^(1/2), its values are only as good as u
     times the phase.
     """
-    factor, eps, _ = on_unit_interval(model, np.ones((1, 1)))
-    speed = float(factor[0, 0]) * max(abs(low), abs(high))
+    (speed, width), eps, _ = on_unit_interval(model, np.array([max(-low, high), high - low]))
     phase = 0.0
     if eps > 1e-3:  # below, exp(-1/(2 eps)) leaves nothing of the oscillation
         phase = math.sqrt(speed if eps == math.inf else speed / eps) * math.exp(-0.5 / eps)
     noise = UNIT * (1 + 16 * phase)
     # psi grows no faster than exp(T theta): so many nodes see it at the upper end, where it may be
     # all that is left of it.
-    width = float(factor[0, 0]) * (high - low)
-    count = 2 ** max(5, math.ceil(math.log2(2 * math.sqrt(width) + 1)))
+    count = 2 ** max(5, math.ceil(math.log2(2 * math.sqrt(min(width, LARGEST)) + 1)))
     while True:
         expect(
-            count <= LARGEST_EXPANSION,
+            count <= LARGEST_EXPANSION and noise < 1,
             "theta",
             got=f"a spectrum in [{low:.3g}, {high:.3g}], where psi varies beyond reach",
             expected=f"one where a polynomial of degree {LARGEST_EXPANSION} follows it",
@@ -366,22 +366,21 @@ def taylor(
 
     At eps = 0 ``apply`` may be the product with theta - ``center`` I.
     """
-    factor, eps, field = on_unit_interval(model, np.ones((1, 1)))
-    unit = float(factor[0, 0])
+    (size, mean), eps, field = on_unit_interval(model, np.array([alpha, center]))
     if eps < 1 / LARGEST:  # to roundoff the flow of eps = 0
         eps, field = 0.0, False
 
     def scaled(vectors: np.ndarray) -> np.ndarray:
-        return unit * apply(vectors)
+        return on_unit_interval(model, apply(vectors))[0]
 
-    steps, power, cosh, sinh = step_coefficients(eps, unit * alpha)
+    steps, power, cosh, sinh = step_coefficients(eps, float(size))
     x: np.ndarray = block
     v = scaled(block) if field else None
     for step in range(steps):
         even, odd = partial_sums(scaled, x, power, cosh, sinh)
         last = step == steps - 1
         if eps == 0:
-            x = (2 * np.exp(unit * center / steps)) * even
+            x = (2 * np.exp(mean / steps)) * even
             continue
         # x(h) = (C + Q/2) x + eps Q v; S = eps Q is what `sinh` stands for, Q/2 = S/(2 eps).
         half_rate = 0.0 if eps == math.inf else 0.5 / eps

@@ -157,6 +157,7 @@ class Flow(ABC):
         Returns
         -------
         ndarray of float64, shape (..., d, d)
+            Entries are inf or nan, without a warning, where psi exceeds the doubles.
         """
 
     @abstractmethod

@@ -20,7 +20,7 @@ __all__ = ["damped_closed", "damped_series"]
 
 def shifted(theta: np.ndarray, eps: float) -> np.ndarray:
     """W = theta/eps + I/(4 eps²)."""
-    return theta / eps + np.eye(theta.shape[-1]) / (4 * eps**2)
+    return theta / eps + np.eye(theta.shape[-1]) / (4 * (eps * eps))
 
 
 def damped_closed(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:

@@ -153,9 +153,8 @@ def psi_frechet(
         expected=f"shape (..., {len(matrix)}, {len(matrix)}), as theta",
     )
     scaled, mass, field = on_unit_interval(model, matrix)
-    factor = float(on_unit_interval(model, np.ones((1, 1)))[0][0, 0])  # T or T²
+    stack = on_unit_interval(model, direction.reshape(-1, *matrix.shape))[0]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        stack = factor * direction.reshape(-1, *matrix.shape)
         result = derivatives(scaled, stack, mass, field)[1].reshape(direction.shape)
     if not np.isfinite(result).all():
         raise ResultOverflowError(
@@ -214,8 +213,9 @@ def psi_cond(
     model = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
     matrix = as_float_matrices(theta, "theta", stacks=False)
     scaled, mass, field = on_unit_interval(model, matrix)
-    size, d = frobenius(scaled), len(matrix)
+    d = len(matrix)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        size = frobenius(scaled)
         if d <= EXACT_UP_TO:
             units = np.eye(d * d).reshape(-1, d, d)
             value, changes = derivatives(scaled, units, mass, field)

@@ -106,6 +106,7 @@ class ResNet(Flow):
         with np.errstate(over="ignore"):
             return np.asarray((1 + as_points(z)) ** self.depth)
 
+    @np.errstate(all="ignore")
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """(I + theta)^N by repeated squaring; ``method`` makes no difference."""
         del method
@@ -226,6 +227,7 @@ class MomentumResNet(Flow):
                 x = x + v
         return x
 
+    @np.errstate(all="ignore")
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Psi of a matrix by the recurrence of the layers; ``method`` makes no difference."""
         del method

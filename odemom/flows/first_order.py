@@ -24,7 +24,7 @@ from odemom.flows.base import (
 )
 from odemom.flows.power_series import ball, middle, series_length, variable
 from odemom.flows.preimages import PRECISION
-from odemom.flows.propagator import propagate
+from odemom.flows.propagator import propagate, stretched
 
 if TYPE_CHECKING:
     import flint
@@ -67,8 +67,12 @@ class FirstOrder(Flow):
         triangular ones with huge entries, on which ``"auto"`` keeps its bound: see the suite of
         tests/flows/test_psi_accuracy.py.
         """
-        theta = float(self.horizon) * theta
-        return propagate(theta, 0.0, False) if method == "auto" else scipy.linalg.expm(theta)
+        if self.horizon != 1:
+            theta = stretched(theta, float(self.horizon))
+        if method == "auto":
+            return propagate(theta, 0.0, False)
+        with np.errstate(all="ignore"):
+            return scipy.linalg.expm(theta)
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """Exp(T theta) in mpmath; see `Flow.matrix_mp`."""

@@ -12,8 +12,10 @@ where a plan takes it. At eps = 0 it is the exponential, C = G = exp(h theta)/2.
 
 A plan of degree m holds for every theta with alpha(theta) <= ``limit``, alpha any of ||theta|| and
 max(||theta^k||^(1/k), ||theta^(k+1)||^(1/(k+1))), k >= 2, k (k - 1) <= m + 1, by Theorem 4.2 of
-Al-Mohy and Higham 2009: ||sum_{n>m} c_n theta^n|| <= sum_{n>m} c_n alpha^n. Two bounds make the
-limit:
+Al-Mohy and Higham 2009: ||sum_{n>m} c_n theta^n|| <= sum_{n>m} c_n alpha^n. Where all powers up to
+the m-th are at hand, so is max((||theta^m|| ||theta^j||)^(1/(m+j)), 0 <= j <= m), which stays near
+the spectral radius of what is far from normal: every n > m is a m + j with m < j <= 2 m, so that
+||theta^n|| <= ||theta^m||^(a+1) ||theta^(j-m)||. Two bounds make the limit:
 
 - that tail is at most 2^-54 min(c_0, c_1 alpha) (relative to `roundoff`: half of it), so that a
   small theta keeps the digits of psi(theta) - psi(0);
@@ -45,6 +47,8 @@ __all__ = ["DOUBLE_ROUNDOFF", "EXTENDED_ROUNDOFF", "MOST_POWERS", "Plan", "Sched
 
 DOUBLE_ROUNDOFF, EXTENDED_ROUNDOFF = 2.0**-53, 2.0**-64
 LARGEST = sys.float_info.max
+# Rates below are met for an alpha beyond the doubles only.
+SMALLEST_RATE = 5e-324
 # The largest mass: a little less, so that no coefficient overflows.
 LARGEST_UNIT = 1.79e308
 # Larger entries are brought near 1 by a power of two, so that theta^16 does not overflow. Powers of
@@ -219,16 +223,18 @@ class Schedule:
         limits, plans = self._up_to(alpha)
         return plans[bisect_left(limits, alpha)]
 
-    def refined(self, roots: Sequence[float]) -> Plan:
+    def refined(self, roots: Sequence[float], tail: float = math.inf) -> Plan:
         """The cheapest plan for a theta with ||theta^k||^(1/k) = ``roots[k - 1]``, k = 1, 2, ...
 
-        The alpha of the roots k, k + 1 is for degrees >= k (k - 1) - 1 only.
+        The alpha of the roots k, k + 1 is for degrees >= k (k - 1) - 1 only, ``tail`` is one for
+        degrees >= `MOST_STACKED`.
         """
         limits, plans = self._up_to(roots[0])
         best = bisect_left(limits, roots[0])
-        for k in range(2, len(roots)):
-            place = bisect_left(limits, max(roots[k - 1], roots[k]))
-            while place < best and plans[place].degree < k * (k - 1) - 1:
+        alphas = [(k * (k - 1) - 1, max(roots[k - 1], roots[k])) for k in range(2, len(roots))]
+        for degree, alpha in [*alphas, (MOST_STACKED, tail)]:
+            place = bisect_left(limits, alpha)
+            while place < best and plans[place].degree < degree:
                 place += 1
             best = min(best, place)
         return plans[best]
@@ -284,7 +290,7 @@ class Schedule:
         """
         if self.eps == 0:
             return math.inf
-        damping = h / self.eps if self.eps > h / 1e300 else 1e300
+        damping = max(h / self.eps, SMALLEST_RATE) if self.eps > h / 1e300 else 1e300
         ratio = (3 - math.log(self.roundoff)) / damping
         return (1 - ratio * ratio) / (4 * self.eps) if ratio < 1 else 0.0
 
@@ -308,7 +314,7 @@ class Schedule:
     def _rate(self, h: Any) -> Any:
         """A = h/(2 eps), the rate over one step."""
         tiny = self.eps == 0 or float(h) / self.eps == math.inf
-        return self.real(math.inf if tiny else 0.5 * h / self.eps)
+        return self.real(math.inf) if tiny else max(self.real(0.5 * h / self.eps), SMALLEST_RATE)
 
     def _arrangements(
         self, s: int, mode: Mode, polynomials: list[list[Any]], scale: Any, reach: float

@@ -17,7 +17,7 @@ from odemom.flows.norms import norm1, norms1
 from odemom.flows.plans import LARGE, LARGEST, MOST_POWERS, Plan, Schedule, schedule
 from odemom.flows.small import SMALL_SIZE, evaluate_small
 
-__all__ = ["evaluate", "propagate"]
+__all__ = ["evaluate", "propagate", "stretched"]
 
 # The coefficients of powers of theta/unit are powers of this at most: degree 30 is in range.
 MOST_PER_POWER = 2.0**32
@@ -33,7 +33,7 @@ KEPT = 2**21
 # Below this many, memory is not given back to the operating system.
 NOT_CLEARED = 2**14
 # Stacks are evaluated in blocks of so many entries, whose powers fit the cache.
-BLOCK = 2**16
+BLOCK = 2**15
 
 
 class Workspace(threading.local):
@@ -212,16 +212,26 @@ def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (..., d, d)
-        Entries are inf or nan where psi exceeds the doubles.
+        Entries are inf or nan, without a warning, where psi exceeds the doubles.
     """
-    if theta.ndim == 2:
-        small = evaluate_small(theta, eps, field) if len(theta) <= SMALL_SIZE else None
-        return single(theta, schedule(eps, field)) if small is None else small
+    if theta.ndim == 2 and len(theta) <= SMALL_SIZE:
+        small = evaluate_small(theta, eps, field)
+        if small is not None:
+            return small
     flow = schedule(eps, field)
-    if theta.size == 0:
-        return theta.copy()
-    stack = theta.reshape(-1, *theta.shape[-2:])
-    result, count = np.empty_like(stack), max(1, BLOCK // stack[0].size)
-    for first in range(0, len(stack), count):
-        result[first : first + count] = grouped(stack[first : first + count], flow)
-    return result.reshape(theta.shape)
+    with np.errstate(all="ignore"):
+        if theta.ndim == 2:
+            return single(theta, flow)
+        if theta.size == 0:
+            return theta.copy()
+        stack = theta.reshape(-1, *theta.shape[-2:])
+        result, count = np.empty_like(stack), max(1, BLOCK // stack[0].size)
+        for first in range(0, len(stack), count):
+            result[first : first + count] = grouped(stack[first : first + count], flow)
+        return result.reshape(theta.shape)
+
+
+def stretched(theta: np.ndarray, factor: float) -> np.ndarray:
+    """``factor theta``, inf where that exceeds the doubles."""
+    with np.errstate(all="ignore"):
+        return factor * theta

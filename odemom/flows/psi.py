@@ -23,6 +23,7 @@ from odemom.checks import (
 from odemom.errors import ResultOverflowError
 from odemom.flows.base import METHODS, Flow, Method
 from odemom.flows.first_order import FirstOrder
+from odemom.flows.propagator import stretched
 from odemom.flows.scaled import propagate_scaled
 from odemom.flows.second_order import SecondOrder
 from odemom.flows.threshold import as_digits
@@ -193,9 +194,8 @@ def psi(
     if not (isinstance(method, str) and method in METHODS):
         names = ", ".join(f'"{name}"' for name in METHODS)
         raise invalid("method", got=shown(method), expected=names)
-    expect(
-        isinstance(scaled, bool | np.bool_), "scaled", got=shown(scaled), expected="True or False"
-    )
+    if not isinstance(scaled, bool | np.bool_):
+        raise invalid("scaled", got=shown(scaled), expected="True or False")
     if dps is not None:
         expect(method == "auto", "method", got=shown(method), expected='"auto" beside dps')
         expect(
@@ -214,8 +214,7 @@ def psi(
         if not np.isfinite(psi_scaled).all():
             raise ResultOverflowError(_beyond(matrices, flow, method))
         return psi_scaled, (float(shifts) if shifts.ndim == 0 else shifts)
-    with np.errstate(all="ignore"):  # what overflows is reported below
-        result = flow.matrix(matrices, method)
+    result = flow.matrix(matrices, method)
     if not all_finite(result):
         raise _overflow(result, matrices, flow, method)
     return result
@@ -229,12 +228,14 @@ def on_unit_interval(flow: Flow, theta: np.ndarray) -> tuple[np.ndarray, float, 
     InvalidInputError
         If the flow is not that of an ODE.
     """
-    if isinstance(flow, SecondOrder):
-        return float(flow.horizon) * theta, flow.unit, flow.field
-    if isinstance(flow, FirstOrder):
-        return float(flow.horizon) * theta, 0.0, False
-    if isinstance(flow, Undamped):
-        return float(flow.horizon) ** 2 * theta, math.inf, False
+    if isinstance(flow, SecondOrder | FirstOrder | Undamped):
+        horizon = float(flow.horizon)
+        on_unit = stretched(theta, horizon)
+        if isinstance(flow, Undamped):
+            return stretched(on_unit, horizon), math.inf, False
+        if isinstance(flow, FirstOrder):
+            return on_unit, 0.0, False
+        return on_unit, flow.unit, flow.field
     raise invalid(
         "eps",
         got=shown(flow),

@@ -35,7 +35,7 @@ from odemom.flows.damped import damped_closed, damped_series
 from odemom.flows.plans import LARGEST_UNIT
 from odemom.flows.power_series import ball, middle, variable, wave_kernel_series
 from odemom.flows.preimages import PRECISION, follow
-from odemom.flows.propagator import propagate
+from odemom.flows.propagator import propagate, stretched
 from odemom.flows.threshold import LambdaEps
 
 if TYPE_CHECKING:
@@ -128,13 +128,17 @@ class SecondOrder(Flow):
 
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Psi of a matrix; see `Flow.matrix`."""
-        eps = self.unit
         if self.horizon != 1:
-            theta = float(self.horizon) * theta
+            theta = stretched(theta, float(self.horizon))
+        if method == "auto":
+            return propagate(theta, self.unit, self.field)
+        return self._matrix_by(method, theta)
+
+    @np.errstate(all="ignore")
+    def _matrix_by(self, method: Method, theta: np.ndarray) -> np.ndarray:
+        eps = self.unit
         if method == "companion":
             return companion_exponential(theta / eps, 1 / eps, theta if self.field else None)
-        if method == "auto":
-            return propagate(theta, eps, self.field)
         evaluate = {"closed": damped_closed, "series": damped_series}[method]
         return evaluate(theta, eps, self.field)
 

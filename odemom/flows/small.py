@@ -19,6 +19,7 @@ from numpy import dot
 
 from odemom.flows.norms import norm1
 from odemom.flows.plans import (
+    DOUBLE_ROUNDOFF,
     EXTENDED_ROUNDOFF,
     LARGE,
     MOST_STACKED,
@@ -36,25 +37,23 @@ SMALL_SIZE = 24
 ALWAYS_EXTENDED, MOST_EXTENDED = (3, 12) if np.finfo(np.longdouble).nmant == 63 else (0, 0)
 # Powers of matrices below this, and the fifth as a double, are in range.
 LARGE_EXTENDED = 2.0**200
+# Up to this norm nothing overflows, psi being at most its exponential, and double precision serves.
+TAME = 16.0
 # Far from normal: ||theta|| asks for more doublings than this, and is more than so many times
-# ||theta^16||^(1/16), which is near the spectral radius.
-WORTH_EXTENDED, NON_NORMAL = 6, 8
+# ||theta^16||^(1/16), which is near the spectral radius. The norms of all powers then save many.
+WORTH_TAIL, NON_NORMAL = 4, 8
 # Above this number of doublings, roots of norms of powers, up to the fifth, may save some: they
 # cost as much as two doublings do, or four of the smallest matrices.
 WORTH_ROOTS, WORTH_ROOTS_EXTENDED, MOST_ROOTS = 1, 4, 5
 
 
 class Powers:
-    """Memory for X^m, ..., X, I of one size, with the views that the recipe takes of it.
-
-    ``radius`` is ||X^16||^(1/16) where ||X|| is large, or inf.
-    """
-
-    radius = math.inf
+    """Memory for X^m, ..., X, I of one size, with the views that the recipe takes of it."""
 
     def __init__(self, d: int, real: type) -> None:
         powers, last = np.empty((MOST_STACKED + 1, d, d), dtype=real), MOST_STACKED
         powers[last] = np.eye(d)
+        self.all = powers[:last]
         self.powers = [powers[last - n] for n in range(last + 1)]
         self.identity, self.x = self.powers[:2]
         self.doubled = np.vstack([2 * self.identity, self.identity])
@@ -69,9 +68,18 @@ class Powers:
         """||X^k||^(1/k) in the 1-norm, or inf where ||X^k|| exceeds the doubles."""
         power = self.powers[k]
         if power.dtype != np.float64:
-            with np.errstate(over="ignore"):
-                power = power.astype(np.float64)
+            power = power.astype(np.float64)
         return norm1(power) ** (1 / k)
+
+    def tail_root(self) -> float:
+        """The alpha of `odemom.flows.plans` for degrees >= m = `MOST_STACKED`.
+
+        With n = a m + j, m < j <= 2 m: ||X^n|| <= ||X^m||^(a + 1) ||X^(j - m)|| <= alpha^n.
+        """
+        norms = np.abs(self.all).sum(axis=1).max(axis=1)[::-1]
+        m, last = MOST_STACKED, norms[-1]
+        roots = (last * norms) ** (1 / np.arange(m + 1, 2 * m + 1, dtype=norms.dtype))
+        return float(max(last ** (norms.dtype.type(1) / m), roots.max()))
 
 
 class Memory(threading.local):
@@ -103,33 +111,45 @@ def evaluate_small(theta: np.ndarray, eps: float, field: bool) -> np.ndarray | N
     Returns
     -------
     ndarray of float64, shape (d, d), or None
-        None where powers of ``theta`` may be out of range.
+        Without warnings. None where powers of ``theta`` may be out of range.
     """
     d, norm = len(theta), norm1(theta)
-    if d > ALWAYS_EXTENDED and norm < LARGE:
-        plan, memory = prepared(theta, norm, schedule(eps, field, stacked=True))
-        if d > MOST_EXTENDED or norm <= NON_NORMAL * memory.radius:
-            return finished(plan, memory)
-    elif d > MOST_EXTENDED or norm >= LARGE_EXTENDED:
-        return None
-    flow = schedule(eps, field, EXTENDED_ROUNDOFF, stacked=True)
-    return finished(*prepared(theta, norm, flow)).astype(np.float64)
+    if d > ALWAYS_EXTENDED and norm <= TAME:
+        try:
+            return finished(*prepared(theta, norm, schedule(eps, field, stacked=True)))
+        except FloatingPointError:  # tiny entries, when NumPy is told to raise at an underflow
+            pass
+    roundoff = DOUBLE_ROUNDOFF
+    if d <= ALWAYS_EXTENDED or norm >= LARGE:
+        if d > MOST_EXTENDED or norm >= LARGE_EXTENDED:
+            return None
+        roundoff = EXTENDED_ROUNDOFF
+    with np.errstate(all="ignore"):
+        flow = schedule(eps, field, roundoff, stacked=True)
+        return finished(*prepared(theta, norm, flow)).astype(np.float64, copy=False)
 
 
 def prepared(theta: np.ndarray, norm: float, flow: Schedule) -> tuple[Plan, Powers]:
-    """The plan for a matrix of that 1-norm, and the powers, in the arithmetic of the plans."""
+    """The plan for a matrix of that 1-norm, and its powers, in the arithmetic of the plan.
+
+    That is the one of ``flow``, or extended precision for what is far from normal.
+    """
     memory = MEMORY.powers(len(theta), flow.real)
     memory.x[...] = theta
-    memory.radius = math.inf
     plan = flow.plan(norm)
     doublings = len(plan.decays)
     refine = doublings > (WORTH_ROOTS if flow.real is float else WORTH_ROOTS_EXTENDED)
     for left, right, out in memory.stages[MOST_STACKED if refine else plan.powers]:
         dot(left, right, out)
     if refine:
-        if doublings > WORTH_EXTENDED:
-            memory.radius = memory.root(MOST_STACKED)
-        plan = flow.refined([norm, *(memory.root(k) for k in range(2, MOST_ROOTS + 1))])
+        tail = math.inf
+        if doublings > WORTH_TAIL and norm > NON_NORMAL * memory.root(MOST_STACKED):
+            if flow.real is float and len(theta) <= MOST_EXTENDED:
+                extended = schedule(flow.eps, flow.field, EXTENDED_ROUNDOFF, stacked=True)
+                return prepared(theta, norm, extended)
+            tail = memory.tail_root()
+        roots = [norm, *(memory.root(k) for k in range(2, MOST_ROOTS + 1))]
+        plan = flow.refined(roots, tail)
     return plan, memory
 
 

@@ -25,7 +25,7 @@ from odemom.flows.base import (
 from odemom.flows.companion import companion_exponential
 from odemom.flows.power_series import ball, middle, series_length, variable, wave_kernel_series
 from odemom.flows.preimages import PRECISION
-from odemom.flows.propagator import propagate
+from odemom.flows.propagator import propagate, stretched
 from odemom.flows.wave_kernels import cosh_root, cosh_series
 
 if TYPE_CHECKING:
@@ -67,14 +67,15 @@ class Undamped(Flow):
 
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Cosh sqrt(T² theta); see `Flow.matrix`."""
-        horizon = float(self.horizon)
-        if method == "series":
-            return cosh_series(horizon**2 * theta)
-        if method == "companion":
-            return companion_exponential(horizon**2 * theta, damping=0.0)
-        if method == "closed":
-            return cosh_root(horizon**2 * theta)
-        return propagate(horizon**2 * theta, math.inf, False)
+        if self.horizon != 1:
+            horizon = float(self.horizon)
+            theta = stretched(stretched(theta, horizon), horizon)
+        if method == "auto":
+            return propagate(theta, math.inf, False)
+        with np.errstate(all="ignore"):
+            if method == "companion":
+                return companion_exponential(theta, damping=0.0)
+            return {"closed": cosh_root, "series": cosh_series}[method](theta)
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """Cosh sqrt(T² theta) in mpmath; see `Flow.matrix_mp`."""

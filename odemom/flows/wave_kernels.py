@@ -86,7 +86,7 @@ def damped_wave_kernels(w: np.ndarray, a: float, doublings: int) -> tuple[np.nda
     -------
     tuple of two ndarrays of float64, shape (..., d, d)
     """
-    x = w / 4.0**doublings
+    x = np.ldexp(w, -2 * doublings)
     identity = np.broadcast_to(np.eye(w.shape[-1]), w.shape)
     square = x @ x
     powers = [identity, x, square, square @ x]

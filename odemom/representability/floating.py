@@ -144,9 +144,10 @@ class SchurForm:
         shifted = self.t - x * np.eye(self.dimension)
         return float(np.linalg.svd(shifted, compute_uv=False)[-1])
 
-    def staircase(self, mu: complex, delta: float) -> list[int]:
-        """How many Jordan blocks of mu have size >= 1, >= 2, ...: see `staircase`."""
-        return staircase(self.t - mu * np.eye(self.dimension), delta)
+    def block_sizes(self, mu: complex, m: int, delta: float) -> tuple[int, ...] | None:
+        """Jordan block sizes of the m-fold eigenvalue mu of a matrix near D; None if not m-fold."""
+        at_least = staircase(self.t - mu * np.eye(self.dimension), delta, limit=m)
+        return sizes_from_weyr(at_least) if sum(at_least) == m else None
 
 
 # --- what is certain ---------------------------------------------------------------------------
@@ -300,13 +301,13 @@ def _real_cluster(
         return Cluster(mean, members, (1,)) if m == 1 else None
     small = delta / np.sqrt(form.dimension)
     if threshold is not None and abs(mean - threshold) <= radius:
-        sizes = sizes_from_weyr(form.staircase(threshold, small))
-        if sum(sizes) == m:
+        sizes = form.block_sizes(threshold, m, small)
+        if sizes is not None:
             return Cluster(threshold, members, sizes, at_threshold=True)
     if m == 1:
         return Cluster(mean, members, (1,))
-    sizes = sizes_from_weyr(form.staircase(mean, small))
-    return Cluster(mean, members, sizes) if sum(sizes) == m else None
+    sizes = form.block_sizes(mean, m, small)
+    return None if sizes is None else Cluster(mean, members, sizes)
 
 
 def _complex_cluster(form: SchurForm, points: np.ndarray, tol: float) -> Cluster | None:
@@ -315,8 +316,8 @@ def _complex_cluster(form: SchurForm, points: np.ndarray, tol: float) -> Cluster
     radius = 10 * form.norm * tol ** (1 / m)
     if m == 1 or np.abs(points - mean).max() > radius or np.imag(points).min() == 0:
         return None
-    sizes = sizes_from_weyr(form.staircase(mean, tol * form.norm / np.sqrt(form.dimension)))
-    return Cluster(mean, tuple(map(complex, points)), sizes) if sum(sizes) == m else None
+    sizes = form.block_sizes(mean, m, tol * form.norm / np.sqrt(form.dimension))
+    return None if sizes is None else Cluster(mean, tuple(map(complex, points)), sizes)
 
 
 def _split(points: np.ndarray, nodes: np.ndarray) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ STEPS = 3
 GAP = 100.0
 
 
-def staircase(n: np.ndarray, delta: float) -> list[int]:
+def staircase(n: np.ndarray, delta: float, limit: int | None = None) -> list[int]:
     """How many nilpotent Jordan blocks of ``n`` have size >= 1, >= 2, ...
 
     Each step splits off the null space, singular values up to ``delta`` being 0, and goes on with
@@ -26,6 +26,8 @@ def staircase(n: np.ndarray, delta: float) -> list[int]:
     ----------
     n : ndarray of float64 or complex128, shape (d, d)
     delta : float
+    limit : int, optional
+        Stop as soon as the blocks found hold more eigenvalues than that.
 
     Returns
     -------
@@ -33,7 +35,8 @@ def staircase(n: np.ndarray, delta: float) -> list[int]:
         The Weyr characteristic of the eigenvalue 0 of a matrix near ``n``.
     """
     at_least = []
-    while len(n):
+    most = len(n) if limit is None else limit
+    while len(n) and sum(at_least) <= most:
         null = null_space(n, delta)
         if not null.shape[1]:
             break

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from hypothesis import strategies as st
 
 import odemom
 from odemom.errors import ResultOverflowError
-from odemom.flows import FirstOrder, SecondOrder, Undamped, flow_of
+from odemom.flows import FirstOrder, ResNet, SecondOrder, Undamped, flow_of
 from tests.oracles import UNIT, error1, norm1, psi_matrix, to_floats
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "vectors.json").read_text())["psi"]
-METHODS = ["auto", "closed", "series", "companion"]
+METHODS: list[Any] = ["auto", "closed", "series", "companion"]
 VELOCITIES = ["zero", "field"]
 
 
@@ -290,6 +291,52 @@ def test_overflow_is_an_error_and_never_a_number(theta, eps, method):
 def test_norms_beyond_the_doubles_overflow_as_documented(theta, eps, horizon, method):
     with pytest.raises(ResultOverflowError):
         odemom.psi(theta, eps, horizon=horizon, method=method)
+
+
+@pytest.mark.parametrize("flow", [0, 1e-5, 0.5, 1e155, 1.7e308, math.inf, ResNet(9)])
+@pytest.mark.parametrize("size", [0, 1e-320, 1e-200, 1.0, 15.0, 1e3, 1e100, 1e250, 1e306])
+@pytest.mark.parametrize("d", [1, 3, 8, 40])
+def test_whatever_is_in_range_gives_psi_or_our_error_and_no_other(d, size, flow):
+    with np.errstate(all="ignore"):
+        theta = size * np.random.default_rng(d).standard_normal((d, d))
+        directed = np.triu(theta)
+    for matrices in (theta, directed, directed.T, np.stack([theta, directed])):
+        for method in METHODS:
+            for strict in (np.errstate(), np.errstate(all="raise")):
+                with warnings.catch_warnings(), strict:
+                    warnings.simplefilter("error")
+                    try:
+                        value = odemom.psi(matrices, flow, method=method)
+                    except ResultOverflowError:
+                        continue
+                assert np.isfinite(value).all()
+
+
+@pytest.mark.parametrize("eps", [1e155, 1.7e308])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_huge_mass_hardly_moves_whatever_the_method(method, eps):
+    theta = np.array([[0.3, -1.0], [0.4, -0.2]])
+    np.testing.assert_allclose(odemom.psi(theta, eps, method=method), np.eye(2), atol=4 * UNIT)
+
+
+@pytest.mark.parametrize("d", [1, 3, 8, 40])
+def test_the_horizon_may_be_huge_where_theta_is_tiny(d):
+    theta = np.random.default_rng(d).integers(-8, 9, (d, d)) / 8.0
+    # 2^513 squared is no double; the products here are exact.
+    cases = [
+        (Undamped(2.0**513), 2.0**-1022, 16 * theta, Undamped()),
+        (FirstOrder(2.0**660), 2.0**-660, theta, FirstOrder()),
+        (SecondOrder(2.0**659, "zero", 2.0**660), 2.0**-660, theta, SecondOrder(0.5)),
+    ]
+    for long, factor, same, unit in cases:
+        tiny, x = factor * theta, np.ones(d)
+        np.testing.assert_array_equal(odemom.psi(tiny, long), odemom.psi(same, unit))
+        np.testing.assert_allclose(
+            odemom.psi_multiply(tiny, x, long), odemom.psi(same, unit) @ x, rtol=1e-10, atol=1e-9
+        )
+        assert odemom.psi_cond(tiny, long) == odemom.psi_cond(same, unit)
+        derivative = odemom.psi_frechet(tiny, tiny, long)
+        np.testing.assert_array_equal(derivative, odemom.psi_frechet(same, same, unit))
 
 
 @pytest.mark.parametrize("method", ["closed", "companion"])

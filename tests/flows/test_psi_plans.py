@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import odemom
 from odemom.flows.jets import kernel_jets
 from odemom.flows.kernel_series import kernel_coefficients
-from odemom.flows.plans import EXTENDED_ROUNDOFF, schedule
+from odemom.flows.plans import EXTENDED_ROUNDOFF, MOST_STACKED, schedule
+from odemom.flows.small import Powers
 from tests.oracles import needs_extended
 
 UNIT = 2.0**-53
@@ -51,6 +52,34 @@ def test_coefficients_in_extended_precision_agree_with_mpmath(a):
             if n < 19:
                 exact = value / unit / (n + 1)
                 assert abs(exactly(cosh[n + 1]) / exact - 1) <= (n + 8) * EXTENDED_ROUNDOFF
+
+
+@settings(max_examples=60)
+@given(
+    d=st.integers(1, 8),
+    scale=st.sampled_from([1.0, 1e3, 1e6]),
+    diagonal=st.sampled_from([0.0, 1e-3, 1.0, 30.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@pytest.mark.parametrize("real", [np.float64, np.longdouble])
+def test_the_tail_of_what_is_far_from_normal(real, d, scale, diagonal, seed):
+    rng = np.random.default_rng(seed)
+    entries = rng.integers(-9, 10, (d, d))
+    theta = scale * np.triu(entries, 1) + diagonal * np.diag(entries.diagonal())
+    powers = Powers(d, real)
+    for k in range(1, MOST_STACKED + 1):
+        powers.powers[k][...] = np.linalg.matrix_power(theta, k)
+    alpha = powers.tail_root()
+    with mpmath.workdps(40):
+        exact = mpmath.matrix(theta.tolist())
+        power = exact**MOST_STACKED
+        for n in range(MOST_STACKED + 1, 4 * MOST_STACKED):
+            power = power * exact
+            assert mpmath.mnorm(power, 1) <= mpmath.mpf(alpha) ** n * (1 + 1e-13 * n)
+        # It is one of the products of norms that bound those of the powers.
+        assert alpha <= float(mpmath.mnorm(exact, 1)) * (1 + 1e-13)
+    if not diagonal:
+        assert alpha == 0
 
 
 def exactly(x):

@@ -45,6 +45,12 @@ def test_block_sizes_are_found(sizes, d, complex_entries, seed):
     assert staircase(n, 1e-12 * d) == weyr(sizes)
 
 
+@pytest.mark.parametrize(("limit", "found"), [(0, [4]), (3, [4]), (4, [4, 3]), (7, [4, 3, 1])])
+def test_it_stops_beyond_the_limit(limit, found):
+    n = nilpotent_part([3, 2, 2, 1], 20, np.random.default_rng(0), complex_entries=False)
+    assert staircase(n, 1e-11, limit=limit) == found
+
+
 @pytest.mark.parametrize("n", [np.zeros((LARGE, LARGE)), np.eye(LARGE, k=1)])
 def test_exactly_singular_matrices(n):
     assert staircase(n, 1e-14) == ([LARGE] if not n.any() else [1] * LARGE)
