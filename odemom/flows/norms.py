@@ -10,6 +10,8 @@ from scipy.linalg import get_lapack_funcs
 
 __all__ = ["norm1", "norms1"]
 
+# Up to this size the columns of a whole stack are summed by one product.
+SHORT = 6
 LANGE: Any = get_lapack_funcs("lange", dtype=np.float64)
 
 
@@ -19,7 +21,13 @@ def norm1(matrix: np.ndarray) -> float:
 
 
 def norms1(matrices: np.ndarray) -> np.ndarray:
-    """The 1-norms of a stack of matrices (..., d, d), shape (...)."""
-    # NumPy reduces short axes slowly: one product, and d maxima of long columns, take a fifth.
-    sums = np.ones(matrices.shape[-1]) @ np.abs(matrices)
+    """The 1-norms of a stack (..., d, d), shape (...); inf or nan where an entry is."""
+    # NumPy reduces short axes slowly, and multiplies many small matrices slowly too.
+    d = matrices.shape[-1]
+    if 0 < d <= SHORT:
+        entries = np.abs(matrices).reshape(-1, d * d)
+        sums = np.tile(np.eye(d), d) @ entries.T
+        sums[np.isnan(sums)] = np.inf  # 0 times inf
+        return sums.max(axis=0).reshape(matrices.shape[:-2])
+    sums = np.ones(d) @ np.abs(matrices)
     return reduce(np.maximum, np.moveaxis(sums, -1, 0))

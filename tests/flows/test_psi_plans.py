@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import odemom
 from odemom.flows.jets import kernel_jets
 from odemom.flows.kernel_series import kernel_coefficients
+from odemom.flows.norms import norms1
 from odemom.flows.plans import EXTENDED_ROUNDOFF, MOST_STACKED, schedule
 from odemom.flows.small import Powers
 from tests.oracles import needs_extended
@@ -52,6 +53,22 @@ def test_coefficients_in_extended_precision_agree_with_mpmath(a):
             if n < 19:
                 exact = value / unit / (n + 1)
                 assert abs(exactly(cosh[n + 1]) / exact - 1) <= (n + 8) * EXTENDED_ROUNDOFF
+
+
+@pytest.mark.parametrize("d", range(1, 10))
+@pytest.mark.parametrize("shape", [(), (5,), (3, 4)])
+def test_norms_of_stacks(d, shape):
+    stack = np.random.default_rng(d).standard_normal((*shape, d, d))
+    norms = norms1(stack)
+    assert norms.shape == shape
+    expected = np.array([np.linalg.norm(m, 1) for m in stack.reshape(-1, d, d)]).reshape(shape)
+    np.testing.assert_allclose(norms, expected, rtol=d * UNIT)
+    for bad in (math.inf, math.nan):
+        spoilt = stack.copy()
+        spoilt[(-1,) * (len(shape) + 2)] = bad
+        with np.errstate(invalid="ignore"):
+            finite = np.isfinite(norms1(spoilt))
+        assert finite.sum() == finite.size - 1
 
 
 @settings(max_examples=60)
