@@ -187,6 +187,7 @@ def backward() -> list[Ratio]:
         generator = torch.Generator().manual_seed(0)
         theta = torch.randn(*shape, dtype=torch.float64, generator=generator) / shape[-1] ** 0.5
         leaf, seed = theta.clone().requires_grad_(), torch.ones_like(theta)
+        mass = torch.tensor(EPS, dtype=torch.float64, requires_grad=True)
 
         def forward(theta: torch.Tensor = theta) -> object:
             return odemom.nn.psi(theta, EPS)
@@ -194,8 +195,14 @@ def backward() -> list[Ratio]:
         def both(leaf: torch.Tensor = leaf, seed: torch.Tensor = seed) -> object:
             return torch.autograd.grad(odemom.nn.psi(leaf, EPS), leaf, seed)
 
-        name = f"nn.psi forward, {shape}"
-        ratios.append(compare(name, forward, "its forward and backward", both, rounds=15))
+        def both_in_eps(
+            leaf: torch.Tensor = leaf, mass: torch.Tensor = mass, seed: torch.Tensor = seed
+        ) -> object:
+            return torch.autograd.grad(odemom.nn.psi(leaf, mass), (leaf, mass), seed)
+
+        name, peer = f"nn.psi forward, {shape}", "its forward and backward"
+        ratios.append(compare(name, forward, peer, both, rounds=15))
+        ratios.append(compare(name, forward, f"{peer}, in eps too", both_in_eps, rounds=15))
     return ratios
 
 

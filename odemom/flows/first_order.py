@@ -63,9 +63,9 @@ class FirstOrder(Flow):
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Exp(T theta); all methods but ``"auto"`` are SciPy's expm here.
 
-        The expm of SciPy 1.17 loses 4 digits on some symmetric matrices and all of them on some
-        triangular ones with huge entries, on which ``"auto"`` keeps its bound: see the suite of
-        tests/flows/test_psi_accuracy.py.
+        The expm of SciPy 1.17 and 1.18 loses up to 4 digits on some symmetric matrices, that of
+        1.17 all of them on some triangular ones with huge entries, on which ``"auto"`` keeps its
+        bound: see the suite of tests/flows/test_psi_accuracy.py.
         """
         if self.horizon != 1:
             theta = stretched(theta, float(self.horizon))
