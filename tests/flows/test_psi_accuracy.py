@@ -241,7 +241,7 @@ def test_a_scalar_keeps_its_digits_at_an_extremum(z, eps):
 
 @needs_extended
 def test_luck_hardly_ever_makes_the_companion_exponential_three_times_better():
-    """Never with the BLAS this was measured on; another one has other luck."""
+    """Never with SciPy 1.17, once with 1.18; another one has other luck."""
     cases = list(itertools.product(SUITE, MASSES))
     better = [case for case in cases if measured(*case)[0] > 3 * measured(*case)[1]]
     print(f"the companion exponential is three times better in {len(better)} of {len(cases)} cases")
