@@ -112,7 +112,7 @@ def psi_multiply(
     model = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
     apply, d, matrix = _operator(theta)
     block, flat = _block(X, d)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         if interval is None and matrix is not None and _is_symmetric(matrix):
             # The expansion is as good as psi is on the whole interval, which may reach far beyond
             # the spectrum: it costs two digits at most, or is not taken.
@@ -241,8 +241,17 @@ def _size(theta: Any, matrix: Any) -> float:
     )
     if not 1 / LARGEST < norm < math.inf:
         return norm
-    near_one = operator * (1 / norm)  # whose powers are in range
-    return norm * min(1.0, max((MARGIN * _estimate(near_one**p)) ** (1 / p) for p in (2, 3)))
+    return min(norm, max(_root(operator, norm, p) for p in (2, 3)))
+
+
+def _root(operator: Any, norm: float, p: int) -> float:
+    """||theta^p||^(1/p), by powers of theta/||theta||, which do not overflow."""
+    near_one = MARGIN * _estimate((operator * (1 / norm)) ** p)
+    if near_one > 0:
+        return norm * near_one ** (1 / p)
+    # Of theta^p = 0, or of entries that vanish beside the largest.
+    plain = MARGIN * _estimate(operator**p)
+    return plain ** (1 / p) if math.isfinite(plain) else math.inf
 
 
 def _with_transpose(theta: Any) -> Any:

@@ -154,7 +154,7 @@ def psi_frechet(
     )
     scaled, mass, field = on_unit_interval(model, matrix)
     stack = on_unit_interval(model, direction.reshape(-1, *matrix.shape))[0]
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         result = derivatives(scaled, stack, mass, field)[1].reshape(direction.shape)
     if not np.isfinite(result).all():
         raise ResultOverflowError(
@@ -214,7 +214,7 @@ def psi_cond(
     matrix = as_float_matrices(theta, "theta", stacks=False)
     scaled, mass, field = on_unit_interval(model, matrix)
     d = len(matrix)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         size = frobenius(scaled)
         if d <= EXACT_UP_TO:
             units = np.eye(d * d).reshape(-1, d, d)

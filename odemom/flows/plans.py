@@ -13,9 +13,9 @@ where a plan takes it. At eps = 0 it is the exponential, C = G = exp(h theta)/2.
 A plan of degree m holds for every theta with alpha(theta) <= ``limit``, alpha any of ||theta|| and
 max(||theta^k||^(1/k), ||theta^(k+1)||^(1/(k+1))), k >= 2, k (k - 1) <= m + 1, by Theorem 4.2 of
 Al-Mohy and Higham 2009: ||sum_{n>m} c_n theta^n|| <= sum_{n>m} c_n alpha^n. Where all powers up to
-the m-th are at hand, so is max((||theta^m|| ||theta^j||)^(1/(m+j)), 0 <= j <= m), which stays near
-the spectral radius of what is far from normal: every n > m is a m + j with m < j <= 2 m, so that
-||theta^n|| <= ||theta^m||^(a+1) ||theta^(j-m)||. Two bounds make the limit:
+the m-th are at hand, so is max((p_m p_j)^(1/(m+j)), 0 <= j <= m), p_j the norm of |theta|^j, which
+stays near the spectral radius of what is far from normal by its structure: every n > m is a m + j
+with m < j <= 2 m, so that ||theta^n|| <= p_m^(a+1) p_(j-m). Two bounds make the limit:
 
 - that tail is at most 2^-54 min(c_0, c_1 alpha) (relative to `roundoff`: half of it), so that a
   small theta keeps the digits of psi(theta) - psi(0);

@@ -53,7 +53,6 @@ class Powers:
     def __init__(self, d: int, real: type) -> None:
         powers, last = np.empty((MOST_STACKED + 1, d, d), dtype=real), MOST_STACKED
         powers[last] = np.eye(d)
-        self.all = powers[:last]
         self.powers = [powers[last - n] for n in range(last + 1)]
         self.identity, self.x = self.powers[:2]
         self.doubled = np.vstack([2 * self.identity, self.identity])
@@ -74,12 +73,17 @@ class Powers:
     def tail_root(self) -> float:
         """The alpha of `odemom.flows.plans` for degrees >= m = `MOST_STACKED`.
 
-        With n = a m + j, m < j <= 2 m: ||X^n|| <= ||X^m||^(a + 1) ||X^(j - m)|| <= alpha^n.
+        Of |X|: what is small in X^m only because terms cancel has lost its digits, and fewer
+        doublings would leave the errors of the powers as large as they are.
         """
-        norms = np.abs(self.all).sum(axis=1).max(axis=1)[::-1]
-        m, last = MOST_STACKED, norms[-1]
-        roots = (last * norms) ** (1 / np.arange(m + 1, 2 * m + 1, dtype=norms.dtype))
-        return float(max(last ** (norms.dtype.type(1) / m), roots.max()))
+        size, sums, m = np.abs(self.x), [], MOST_STACKED
+        row = np.ones(len(size), dtype=size.dtype)
+        for _ in range(m):
+            row = dot(row, size)
+            sums.append(row.max())
+        norms = np.array(sums)
+        roots = (norms[-1] * norms) ** (1 / np.arange(m + 1, 2 * m + 1, dtype=norms.dtype))
+        return float(max(norms[-1] ** (norms.dtype.type(1) / m), roots.max()))
 
 
 class Memory(threading.local):
@@ -111,7 +115,8 @@ def evaluate_small(theta: np.ndarray, eps: float, field: bool) -> np.ndarray | N
     Returns
     -------
     ndarray of float64, shape (d, d), or None
-        Without warnings. None where powers of ``theta`` may be out of range.
+        Without warnings, save of an underflow if NumPy is told to warn of those. None where powers
+        of ``theta`` may be out of range.
     """
     d, norm = len(theta), norm1(theta)
     if d > ALWAYS_EXTENDED and norm <= TAME:

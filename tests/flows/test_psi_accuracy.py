@@ -292,6 +292,19 @@ def test_powers_that_vanish_ask_for_no_doublings(corner, eps, d, monkeypatch):
         assert relative_error(odemom.psi(theta, eps), exact) <= 2 * d * UNIT
 
 
+@pytest.mark.parametrize("eps", [0, 0.01, 0.5])
+@pytest.mark.parametrize("size", [30.0, 100.0])
+@pytest.mark.parametrize("d", [12, 22])
+def test_powers_that_vanish_by_cancellation_keep_their_doublings(d, size, eps):
+    """Their norms, which are roundoff, must not be taken for those of small terms."""
+    w = np.arange(1.0, d + 1)
+    mirror = np.eye(d) - 2 * np.outer(w, w) / (w @ w)
+    blocks = size * np.diag((np.arange(d - 1) % 6 != 5).astype(float), 1)  # nilpotent, index 6
+    theta = mirror @ blocks @ mirror
+    exact, cond = reference(theta, eps), odemom.psi_cond(theta, eps)
+    assert relative_error(odemom.psi(theta, eps), exact) <= 50 * UNIT * cond
+
+
 @pytest.mark.parametrize("eps", [5e-324, 1e-310, 1e-300])
 def test_subnormal_and_tiny_masses_are_the_first_order_flow(eps):
     for theta in (SUITE["random d=5 x1"], SUITE["tiny"], SUITE["grcar d=12 x1"]):

@@ -227,6 +227,13 @@ def test_exact_numbers_are_vectors_too():
         odemom.psi_multiply(np.eye(3), masked, 0.5)
 
 
+@pytest.mark.parametrize("corner", [1e100, 1e155, 1e162, 1e200])
+def test_what_vanishes_beside_a_huge_corner_is_not_forgotten(corner):
+    theta = np.array([[0, corner, 0], [0, 0, 0], [0, 0, 1.0]])
+    value = odemom.psi_multiply(aslinearoperator(theta), [0.0, 0.0, 1.0], 0)
+    np.testing.assert_allclose(value, [0, 0, math.e], rtol=1e-12)
+
+
 def test_products_beyond_the_doubles_are_refused():
     with pytest.raises(odemom.InvalidInputError, match="products"):
         odemom.psi_multiply(np.full((2, 2), 1e308), np.ones(2), 0)
