@@ -171,9 +171,12 @@ def test_non_square_is_refused_by_shape(run, tmp_path):
 
 
 def test_lambda_prints_doubles_and_any_number_of_digits(run):
-    assert run("lambda", "1/2")[1] == f"{odemom.lambda_eps(0.5)!r}\n"
+    printed = run("lambda", "1/2")[1]
+    assert printed == f"{odemom.lambda_eps(0.5)!r}\n"
+    assert float(printed) == pytest.approx(-0.3833216002643256166714, rel=4.5e-16, abs=0)
     assert run("lambda", "1/2", "--dps", "28")[1] == "-0.3833216002643256166714011248\n"
-    assert json.loads(run("lambda", "2", "--json")[1])["lambda_eps"] == odemom.lambda_eps(2)
+    value = json.loads(run("lambda", "2", "--json")[1])["lambda_eps"]
+    assert value == pytest.approx(-0.781147139975695511017, rel=4.5e-16, abs=0)
 
 
 def test_lambda_below_the_doubles_says_so(run):
