@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 import torch
 
+from odemom.data.digits import DigitsData
 from odemom.errors import InvalidInputError
-from odemom.experiments._training import Classifier, cpu_threads
-from odemom.experiments.digits import DigitsData, ODENet, TrainingConfig, train
+from odemom.models.ode_net import ODENet
+from odemom.training import TrainingConfig
+from odemom.training.lightning import Classifier, cpu_threads
+from odemom.training.run import train
 
 SMALL = TrainingConfig(
     width=8,
@@ -150,7 +153,7 @@ def test_every_kind_of_block_trains_without_a_warning(changes, tmp_path):
 def test_without_progress_nothing_is_printed(tmp_path):
     # In a process of its own: under pytest, Lightning's log does not reach the terminal.
     code = (
-        "from odemom.experiments.digits import TrainingConfig, train;"
+        "from odemom.training import TrainingConfig, train;"
         f"train(TrainingConfig(width=8, epochs=1, batch_size=512, accelerator='cpu'),"
         f"out_dir={str(tmp_path)!r}, progress=False)"
     )
