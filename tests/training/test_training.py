@@ -200,7 +200,7 @@ BAD_CONFIGS = [
     ({"order": True}, "order: got True"),
     ({"eps": -1}, "eps: got -1"),
     ({"initial_velocity": "one"}, "initial_velocity: got 'one'"),
-    ({"epochs": 0}, "epochs: got 0; expected an int >= 1"),
+    ({"epochs": 0}, "epochs: got 0; expected an integer >= 1"),
     ({"epochs": 1.5}, "epochs: got 1.5"),
     ({"batch_size": 0}, "batch_size: got 0"),
     ({"width": 12}, "width: got 12; expected a multiple of 8"),
@@ -235,7 +235,7 @@ def test_what_cannot_be_trained_is_refused(changes, message, tmp_path):
 def test_a_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(InvalidInputError, match="out_dir: got"):
+        with pytest.raises(InvalidInputError, match="out: got"):
             train(SMALL, out_dir=path, progress=False)
 
 
