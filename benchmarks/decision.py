@@ -73,7 +73,8 @@ def structured(*, paired: bool) -> list[list[int]]:
     )
     assert len(form) == 200
     integers: Any = [[int(x) for x in row] for row in form]  # ten times as fast as Fractions
-    return conjugated(integers, np.random.default_rng(1), steps=10 * len(form))
+    rows: Any = conjugated(integers, np.random.default_rng(1), steps=10 * len(form))
+    return rows
 
 
 def _blocks_of(coefficients: list[int], sizes: list[int]) -> list[list[Fraction]]:
