@@ -33,7 +33,7 @@ def small_networks(monkeypatch):
     """Networks of width 8 in large batches: the page is the same, but for its numbers."""
 
     def configs(epochs):
-        from odemom.experiments.digits import TrainingConfig
+        from odemom.training import TrainingConfig
 
         return [
             TrainingConfig(order=order, epochs=epochs, width=8, batch_size=512, method="rk4")
