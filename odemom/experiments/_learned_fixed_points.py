@@ -14,7 +14,7 @@ from odemom.experiments._lista import ATOMS, Nets, Shrinkage
 
 __all__ = ["FixedPoints", "fixed_points"]
 
-DAMPING, SEARCH, NEWTON, FOUND = 0.1, 1000, 30, 1e-10
+ROUNDS, DAMPED, DAMPING, FOUND = 60, 50, 0.5, 1e-10
 FOLLOWED, SETTLED = 3000, 1e-6
 MARGIN = 0.005  # of a spectral radius from 1: over so many layers it settles to 3e-7, or not
 
@@ -26,8 +26,8 @@ class FixedPoints:
     Attributes
     ----------
     probes, found : int
-        Signals tried, and fixed points that Newton's method found, which does not ask whether they
-        attract; it starts where the damped iteration x + f(x, y)/10 came to.
+        Signals tried, and fixed points found, by damped steps and Newton's method: they need not
+        attract the net.
     attracting : int
         Those at which the layer has a spectral radius less than 1.
     settled : int
@@ -100,11 +100,17 @@ def fixed_points(nets: Nets, y: Tensor, least: Tensor) -> FixedPoints | None:
 
 
 def _fixed_point(function: Shrinkage, y: Tensor) -> Tensor:
+    """Damped steps x + f(x, y)/2, and after every 50 of them one of Newton, where it helps.
+
+    f is linear between its kinks: one step of Newton ends it where none is crossed.
+    """
     x = torch.zeros(*y.shape[:-1], ATOMS, dtype=y.dtype, device=y.device)
-    for _ in range(SEARCH):
-        x = x + DAMPING * function(x, y)
-    for _ in range(NEWTON):  # f is linear between its kinks: one step ends it where none is crossed
-        x = x - torch.linalg.solve(_jacobian(function, x, y), function(x, y)[..., None])[..., 0]
+    for _ in range(ROUNDS):
+        for _ in range(DAMPED):
+            x = x + DAMPING * function(x, y)
+        change = torch.linalg.solve(_jacobian(function, x, y), function(x, y)[..., None])[..., 0]
+        helps = function(x - change, y).norm(dim=-1) < function(x, y).norm(dim=-1)
+        x = torch.where(helps[..., None], x - change, x)
     return x
 
 

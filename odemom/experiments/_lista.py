@@ -32,7 +32,7 @@ TOL = 1e-10
 
 def soft_threshold(z: Tensor, level: Tensor) -> Tensor:
     """ST(z, level): z moved towards 0 by ``level``, and 0 where it is no larger."""
-    return z - torch.minimum(torch.maximum(z, -level), level)
+    return torch.relu(z - level) - torch.relu(-z - level)
 
 
 class Shrinkage(nn.Module):
