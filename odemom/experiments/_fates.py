@@ -95,7 +95,7 @@ def inside(kappa: np.ndarray, gamma: float) -> np.ndarray:
     lam -> lam + gamma/lam maps the circle |lam| = 1 to an ellipse.
     """
     a = half_axis(gamma)
-    return (kappa.real / a + 1) ** 2 + kappa.imag**2 < 1
+    return (np.real(kappa) / a + 1) ** 2 + np.imag(kappa) ** 2 < 1
 
 
 def fates(task: FatesTask) -> Fates:

@@ -180,7 +180,7 @@ class Nets:
         x = torch.zeros(*y.shape[:-1], ATOMS, dtype=y.dtype, device=y.device)
         if self.kind == "RevNet LISTA":
             halves = RevNet(functions, reversible=False, dim=-1)(torch.cat([x, x], dim=-1), y)
-            return sum(halves.chunk(2, dim=-1)) / 2
+            return torch.stack(halves.chunk(2, dim=-1)).mean(0)
         if self.kind == "momentum LISTA":
             return MomentumNet(functions, self.gamma, reversible=False)(x, y)
         return ResidualNet(functions)(x, y)

@@ -25,11 +25,14 @@ class Setting:
         (1 - gamma) eta, in units of 1/|D|².
     score : float
         The mean of log10 of the validation gap.
+    gaps : tuple of float
+        The geometric means of the validation gap, depth by depth.
     """
 
     gamma: float
     step: float
     score: float
+    gaps: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Fig10:
     Attributes
     ----------
     updates, batch, tuning_seeds : int
+    tuning_depths : tuple of int
         The effort: see the config.
     curves : tuple of Curve
     """
@@ -88,6 +92,7 @@ class Fig10:
     updates: int
     batch: int
     tuning_seeds: int
+    tuning_depths: tuple[int, ...]
     curves: tuple[Curve, ...]
 
     def curve(self, method: str, *, tied: bool = False) -> Curve:

@@ -6,9 +6,9 @@ L(x) - L* on 1,000 test signals per dictionary (`odemom.experiments._lista`).
 Effort, the same for each learned method, tied and untied: nine settings are tried on dictionaries
 that are not used again, for depths 4, 8 and 16; the one whose validation gap has the least
 geometric mean is trained on the test dictionaries. LISTA and RevNet try nine steps eta, momentum
-LISTA three gammas times three steps. Steps are compared by (1 - gamma) eta, by which momentum moves
-in the long run: at equal eta it takes shorter steps. Every depth goes on from the one before, with
-the same number of updates on fresh signals. A RevNet of depth n has 2 n residual functions.
+LISTA three gammas times three steps. Steps are given as (1 - gamma) eta, by which momentum moves in
+the long run: at equal eta it takes shorter steps. Every depth goes on from the one before, with the
+same number of updates on fresh signals. A RevNet of depth n has 2 n residual functions.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _curve(task: Task) -> Curve:
     if task.method in CLASSICAL:
         losses = classical(problems, y, task.depths, fast=task.method == "FISTA")
         gaps = [(loss - least).mean(1) for loss in losses]
-        return _recorded(task, gaps, certified, (), Setting(0.0, 1.0, 0.0), None)
+        return _recorded(task, gaps, certified, (), Setting(0.0, 1.0, 0.0, ()), None)
     tried = tuple(_tried(task))
     best = min(tried, key=lambda setting: setting.score)
     nets = Nets(task.method, problems, [best.step], best.gamma, tied=task.tied)
@@ -160,10 +160,12 @@ def _tried(task: Task) -> list[Setting]:
             config.tuning_depths, config.updates, config.batch, RATE, TUNING_SEED + 1
         )
         gaps = [(nets.losses(depth, y) - least[:, None]).mean(2) for depth in training]
-        scores = torch.stack(gaps).log10().mean(dim=(0, 1))
+        logs = torch.stack(gaps).log10().mean(dim=1)  # by depth and step
         # A net that left the doubles is not chosen.
-        scores = torch.nan_to_num(scores, nan=float("inf"))
-        scored += [Setting(gamma, c, float(s)) for c, s in zip(steps, scores, strict=True)]
+        logs = torch.nan_to_num(logs, nan=float("inf"))
+        for step, log in zip(steps, logs.T, strict=True):
+            means = tuple(float(f"{10**x:.4g}") for x in log.tolist())
+            scored.append(Setting(gamma, step, float(log.mean()), means))
     return scored
 
 
@@ -189,7 +191,9 @@ def _recorded(
 
 def gather(config: Config, curves: Sequence[Curve]) -> Fig10:
     """All methods together."""
-    return Fig10(config.updates, config.batch, config.tuning_seeds, tuple(curves))
+    return Fig10(
+        config.updates, config.batch, config.tuning_seeds, config.tuning_depths, tuple(curves)
+    )
 
 
 EXPERIMENT = Experiment(

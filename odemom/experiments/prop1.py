@@ -250,7 +250,7 @@ def _formula_claim(result: Prop1) -> Claim:
         f"from d = {FASTER_FROM} on",
         "beyond the paper",
         f"largest difference {error:.1e}, d up to {max(ratios)}; RevNet and Momentum ResNet, the "
-        f"smaller ratio, medians: {speed}",
+        f"smaller ratio of processor time: {speed}",
         error < EXACT_TO and all(ratio > 1 for ratio in large.values()) if large else None,
     )
 

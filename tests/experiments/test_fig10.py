@@ -86,9 +86,9 @@ def test_untrained_fixed_points_solve_the_lasso_and_repel_revnets():
 
 
 def _result(*gaps: tuple[str, tuple[tuple[float, ...], ...]]) -> Fig10:
-    setting = Setting(0.0, 1.0, 0.0)
+    setting = Setting(0.0, 1.0, 0.0, ())
     return Fig10(
-        1, 1, 1, tuple(Curve(m, False, (1, 2, 3), g, setting, (), 0.0, None) for m, g in gaps)
+        1, 1, 1, (), tuple(Curve(m, False, (1, 2, 3), g, setting, (), 0.0, None) for m, g in gaps)
     )
 
 
