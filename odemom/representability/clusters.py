@@ -42,16 +42,21 @@ class Cluster:
 
 
 def structured_clusters(
-    form: SchurForm, image: RealImage, tol: float, *, everywhere: bool = False
+    form: SchurForm,
+    image: RealImage,
+    tol: float,
+    alone: np.ndarray,
+    *,
+    everywhere: bool = False,
 ) -> list[Cluster]:
     """The spectrum of the nearest structured matrix, as far as the threshold makes it matter.
 
-    A cluster off the real line stands for its conjugate too. Those are merged only ``everywhere``.
+    Which eigenvalues are `isolated` within tol ||D|| is ``alone``, for any threshold. A cluster off the real line stands for its conjugate too. Those are merged only ``everywhere``.
     """
     # A conjugate pair is one point of the upper half plane, so that clusters are closed under
     # conjugation.
     upper = np.imag(form.eigenvalues) >= 0
-    points, alone = form.eigenvalues[upper], isolated(form, tol * form.norm)[upper]
+    points, alone = form.eigenvalues[upper], alone[upper]
     clusters: list[Cluster] = []
     pending = [np.array([i]) for i in np.flatnonzero(alone)]
     if not alone.all():
@@ -93,14 +98,16 @@ def _real_cluster(
     form: SchurForm, points: np.ndarray, image: RealImage, tol: float
 ) -> Cluster | None:
     """These eigenvalues as one real eigenvalue, if a matrix within delta has them so."""
-    members = _with_conjugates(points)
-    m, delta = len(members), tol * form.norm
+    chosen = points.tolist()  # mostly one or two: NumPy's overhead would be most of the time
+    reals = [z.real for z in chosen]
+    m, delta = sum(1 if z.imag == 0 else 2 for z in chosen), tol * form.norm
     # An m-fold eigenvalue moves by about (delta/||D||)^{1/m} ||D||; the factor allows for
     # ill-conditioned ones. Beyond, no staircase need be tried.
     radius = 10 * form.norm * tol ** (1 / m)
-    if np.abs(np.imag(points)).max() > radius or np.ptp(np.real(points)) > 2 * radius:
+    if max(z.imag for z in chosen) > radius or max(reals) - min(reals) > 2 * radius:
         return None
-    mean = float(np.mean([z.real for z in members]))
+    members = _with_conjugates(points)
+    mean = float(np.mean([z.real for z in members])) if m > 1 else reals[0]
     threshold = None if image.threshold is None else image.threshold.value
     if threshold is not None and mean - radius > threshold:
         return Cluster(mean, members, (1,)) if m == 1 else None

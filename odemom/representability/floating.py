@@ -17,7 +17,7 @@ from odemom.flows.base import Flow, RealImage
 from odemom.representability.algebraic import Eigenvalue
 from odemom.representability.base import RealEigenvalue, Spectrum
 from odemom.representability.certainty import certain_verdict
-from odemom.representability.clusters import Cluster, structured_clusters
+from odemom.representability.clusters import Cluster, isolated, structured_clusters
 from odemom.representability.criterion import attainment_at, unmet_condition
 from odemom.representability.report import (
     POSITIONS,
@@ -93,6 +93,10 @@ class FloatingSpectrum(Spectrum):
         """The real Schur form."""
         return SchurForm.of(self._matrix)
 
+    @cached_property
+    def _alone(self) -> np.ndarray:
+        return isolated(self.form, self.tol * self.form.norm)
+
     def _decide(self, flow: Flow) -> Representability:
         return self.judged(flow)[0]
 
@@ -102,7 +106,7 @@ class FloatingSpectrum(Spectrum):
         # What is asked is about D, what is computed about its Schur form, within roundoff of it.
         roundoff = form.dimension * np.finfo(float).eps * form.norm
         certain = certain_verdict(form, image, self.tol * form.norm + roundoff)
-        clusters = structured_clusters(form, image, self.tol)
+        clusters = structured_clusters(form, image, self.tol, self._alone)
         decisions = [entry for cluster in clusters for entry in _decide(cluster, image)]
         if certain is not None and certain == any(o is not None for _, o in decisions):
             # The merged matrix lies beyond delta after all: judge the spectrum as it was computed.
@@ -132,7 +136,9 @@ class FloatingSpectrum(Spectrum):
         return report, clusters
 
     def _jordan_structure(self) -> dict[Eigenvalue, tuple[int, ...]]:
-        clusters = structured_clusters(self.form, EVERY_REAL, self.tol, everywhere=True)
+        clusters = structured_clusters(
+            self.form, EVERY_REAL, self.tol, self._alone, everywhere=True
+        )
         structure: dict[Eigenvalue, tuple[int, ...]] = {}
         for c in sorted(clusters, key=lambda c: (c.value.imag != 0, c.value.real, c.value.imag)):
             structure[c.value] = c.sizes
@@ -143,7 +149,7 @@ class FloatingSpectrum(Spectrum):
     def _candidates(self) -> list[RealEigenvalue]:
         form, radius = self.form, self.tol * self.form.norm
         found: list[RealEigenvalue] = []
-        for cluster in structured_clusters(form, EVERY_REAL, self.tol):
+        for cluster in structured_clusters(form, EVERY_REAL, self.tol, self._alone):
             if cluster.value.imag == 0:
                 distance = np.abs(form.eigenvalues - cluster.members[0])
                 spread = max(abs(z - cluster.value) for z in cluster.members)

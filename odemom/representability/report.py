@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from odemom.flows.base import Attainment, Flow, number_text
@@ -346,10 +346,16 @@ def _value_json(value: Eigenvalue) -> Any:
         z = complex(value)
         parts = [x if math.isfinite(x) else str(x) for x in (z.real, z.imag)]
         return {
-            "minimal_polynomial": [integer_text(c) for c in value.polynomial],
+            "minimal_polynomial": list(_polynomial_json(value.polynomial)),
             "approximation": parts[0] if value.is_real else parts,
         }
     return [value.real, value.imag] if isinstance(value, complex) else value
+
+
+@lru_cache(maxsize=16)
+def _polynomial_json(coefficients: tuple[int, ...]) -> tuple[str, ...]:
+    """The coefficients as text: once for all the roots of one polynomial."""
+    return tuple(integer_text(c) for c in coefficients)
 
 
 def integer_text(n: int) -> str:
