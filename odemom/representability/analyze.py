@@ -167,7 +167,7 @@ def _verdicts(
     """The verdicts, shape (number of flows, ...)."""
     if isinstance(D, Spectrum):
         found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
-        return np.array([found.decide(flow).representable for flow in flows])
+        return np.array(_asked(found, flows))
     matrices = read_matrices(D, exact)
     require_square(matrices.shape, "D", stacks=True)
     tolerance = as_tolerance(tol, D, matrices)
@@ -176,9 +176,17 @@ def _verdicts(
         left = [k for k in range(len(flows)) if not decided[(k, *where)]]
         if left:
             found = spectrum_of(matrix, tolerance, max_bits)
-            for k in left:
-                verdicts[(k, *where)] = found.decide(flows[k]).representable
+            asked = _asked(found, [flows[k] for k in left])
+            for k, verdict in zip(left, asked, strict=True):
+                verdicts[(k, *where)] = verdict
     return verdicts
+
+
+def _asked(found: Spectrum, flows: list[Flow]) -> list[bool]:
+    """The verdicts: of one flow by the decision, of many by what is cheapest."""
+    if len(flows) == 1:
+        return [found.decide(flows[0]).representable]
+    return [found.represents(flow) for flow in flows]
 
 
 def _decide_together(

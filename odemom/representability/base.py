@@ -107,6 +107,25 @@ class Spectrum(ABC):
         """
         return self._decide(flow_of(eps))
 
+    def represents(self, eps: Any) -> bool:
+        """Whether a flow represents the matrix: the verdict of `decide`, alone.
+
+        Where the least eps is known between proven ends it need not be decided again, for the
+        representable sets grow with eps.
+
+        Parameters
+        ----------
+        eps : number or str in [0, inf], or Flow
+
+        Examples
+        --------
+        >>> import odemom
+        >>> spectrum = odemom.spectrum([[-1, 2], [0, -3]])
+        >>> [spectrum.represents(eps) for eps in ("1/2", 2, "inf")]
+        [False, False, False]
+        """
+        return self.decide(eps).representable
+
     def real_eigenvalues(self) -> tuple[Eigenvalue, ...]:
         """The real eigenvalues in increasing order, each once.
 

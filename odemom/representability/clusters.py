@@ -51,7 +51,8 @@ def structured_clusters(
 ) -> list[Cluster]:
     """The spectrum of the nearest structured matrix, as far as the threshold makes it matter.
 
-    Which eigenvalues are `isolated` within tol ||D|| is ``alone``, for any threshold. A cluster off the real line stands for its conjugate too. Those are merged only ``everywhere``.
+    ``alone`` says which eigenvalues are `isolated` within tol ||D||. A cluster off the real line
+    stands for its conjugate too. Those are merged only ``everywhere``.
     """
     # A conjugate pair is one point of the upper half plane, so that clusters are closed under
     # conjugation.

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from odemom.checks import nearest_double
 from odemom.errors import UndecidedError
 from odemom.flows.base import Flow, RationalThreshold, RealImage, Threshold
+from odemom.flows.psi import flow_of
+from odemom.flows.threshold import LambdaEps
 from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
 from odemom.representability.base import RealEigenvalue, Spectrum
 from odemom.representability.criterion import attainment_at, unmet_condition
@@ -298,10 +300,28 @@ class ExactSpectrum(Spectrum):
         roots = [(factor, i) for factor in self.factors for i in range(factor.degree)]
         return sorted(roots, key=_order)
 
+    @cached_property
+    def _unobstructed(self) -> list[EigenvalueReport]:
+        """The report of every eigenvalue as long as it is not real, or lies above the threshold."""
+        return [
+            EigenvalueReport(
+                factor.eigenvalues[i],
+                factor.multiplicity,
+                "above" if factor.approximate_roots[i].imag == 0 else "non-real",
+            )
+            for factor, i in self._roots
+        ]
+
     def _decide(self, flow: Flow) -> Representability:
         image = flow.real_image
         positions = {id(factor): positions_of(factor, image) for factor in self.factors}
-        reports = [_judged(factor, i, positions[id(factor)][i], image) for factor, i in self._roots]
+        reports: list[tuple[EigenvalueReport, Obstruction | None]] = []
+        for (factor, i), unobstructed in zip(self._roots, self._unobstructed, strict=True):
+            position = positions[id(factor)][i]
+            if position is None or position > 0:
+                reports.append((unobstructed, None))
+            else:
+                reports.append(_judged(factor, i, position, image))
         obstructions = tuple(o for _, o in reports if o is not None)
         return Representability(
             representable=not obstructions,
@@ -315,6 +335,16 @@ class ExactSpectrum(Spectrum):
             matrix=self.matrix,
             spectrum=self if obstructions else None,
         )
+
+    def represents(self, eps: Any) -> bool:
+        """Whether a flow represents the matrix: the verdict of `decide`, alone."""
+        flow = flow_of(eps)
+        threshold = flow.real_image.threshold
+        if isinstance(threshold, LambdaEps):
+            low, high = self.minimal_eps().interval
+            if threshold.eps <= low or threshold.eps >= high:
+                return threshold.eps >= high
+        return self._decide(flow).representable
 
     def _jordan_structure(self) -> dict[Eigenvalue, tuple[int, ...]]:
         return {factor.eigenvalues[i]: factor.block_sizes for factor, i in self._roots}
@@ -339,11 +369,9 @@ class ZeroSpectrum(ExactSpectrum):
 
 
 def _judged(
-    factor: Factor, index: int, position: int | None, image: RealImage
+    factor: Factor, index: int, position: int, image: RealImage
 ) -> tuple[EigenvalueReport, Obstruction | None]:
     value, multiplicity = factor.eigenvalues[index], factor.multiplicity
-    if position is None:
-        return EigenvalueReport(value, multiplicity, "non-real"), None
     attainment = attainment_at(image, position)
     if attainment.kind == "regular":
         return EigenvalueReport(value, multiplicity, POSITIONS[position]), None
