@@ -65,7 +65,7 @@ class Factor:
         """The degree of the polynomial: the number of its eigenvalues."""
         return self.polynomial.degree()
 
-    @property
+    @cached_property
     def rational(self) -> Fraction | None:
         """The eigenvalue, when there is just one."""
         if self.degree > 1:
