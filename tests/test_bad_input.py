@@ -198,8 +198,8 @@ OTHERS = {
     "blocks of a list": lambda: odemom.spectrum([[2]]).block_sizes([2]),
     "a stack to spectrum": lambda: odemom.spectrum([GOOD, GOOD]),
     "max_bits of floats": lambda: odemom.analyze(GOOD, 1, max_bits=0),
-    "exact": lambda: odemom.analyze(GOOD, 1, exact="yes"),  # pyright: ignore[reportArgumentType]
-    "exact number": lambda: odemom.analyze(GOOD, 1, exact=1),  # pyright: ignore[reportArgumentType]
+    "exact": lambda: odemom.analyze(GOOD, 1, exact="yes"),  # pyright: ignore[reportArgumentType, reportCallIssue]
+    "exact number": lambda: odemom.analyze(GOOD, 1, exact=1),  # pyright: ignore[reportArgumentType, reportCallIssue]
     "a stack to analyze": lambda: odemom.analyze([GOOD, GOOD], 1),
     "exact too large for exact=False": lambda: odemom.analyze([[10**400]], 1, exact=False),
     "exact too large for doubles": lambda: odemom.psi([[10**400]], 1),

@@ -71,7 +71,7 @@ def is_representable(
 
 
 @overload
-def analyze(
+def analyze(  # pyright: ignore[reportOverlappingOverload]  # one eps may be any kind of number
     D: Any,
     eps: list[Any] | tuple[Any, ...] | np.ndarray,
     *,

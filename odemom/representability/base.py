@@ -64,12 +64,14 @@ class Spectrum(ABC):
     ----------
     exact : bool
         Whether exact arithmetic decides.
-    tol : float or None
-        The relative tolerance; None on exact input.
     """
 
     exact: bool
-    tol: float | None
+
+    @property
+    @abstractmethod
+    def tol(self) -> float | None:
+        """The relative tolerance; None on exact input."""
 
     @property
     @abstractmethod

@@ -63,7 +63,7 @@ def _verdict_by_level_set(form: SchurForm, real: np.ndarray, t: float, delta: fl
     An end is a real eigenvalue of the pencil, but a defective one is computed with an imaginary
     part; so every eigenvalue of it, and of D, counts as a place where S may be met.
     """
-    z = np.concatenate([_level_set(form, delta), form.eigenvalues])
+    z = np.concatenate([form.level_set(delta), form.eigenvalues])
     near = np.abs(np.imag(z)) <= (np.inf if form.dimension <= 64 else 1e-3 * form.norm)
     places = np.unique(np.real(z)[near & (np.real(z) <= t)])
     if not real.size:
@@ -71,10 +71,3 @@ def _verdict_by_level_set(form: SchurForm, real: np.ndarray, t: float, delta: fl
         return True if clear else None
     separators = [y for y in (places[1:] + places[:-1]) / 2 if (real < y).sum() % 2]
     return False if any(form.smallest_singular_value(y) > delta for y in separators) else None
-
-
-def _level_set(form: SchurForm, delta: float) -> np.ndarray:
-    """The numbers at which some singular value of D - x I equals delta, where they are real."""
-    coupling = -delta * np.eye(form.dimension)
-    pencil = np.block([[form.t, coupling], [coupling, form.t.T]])
-    return np.linalg.eigvals(pencil)

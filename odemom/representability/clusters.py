@@ -8,7 +8,7 @@ the block sizes, for which the theorem is then evaluated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse.csgraph
@@ -16,7 +16,7 @@ import scipy.sparse.csgraph
 from odemom.flows.base import RealImage
 from odemom.representability.schur import SchurForm
 
-__all__ = ["ISOLATED", "Cluster", "isolated", "structured_clusters"]
+__all__ = ["ISOLATED", "Cluster", "Tree", "isolated", "structured_clusters"]
 
 ISOLATED = 100.0  # how many times it may move away an eigenvalue counts as alone: to spare
 
@@ -41,23 +41,46 @@ class Cluster:
     at_threshold: bool = False
 
 
+@dataclass(frozen=True)
+class Tree:
+    """The eigenvalues in the upper half plane, and how they part; for any threshold the same.
+
+    A conjugate pair is one point of the upper half plane, so that clusters are closed under
+    conjugation.
+
+    Attributes
+    ----------
+    points : ndarray of complex128
+    alone : ndarray of bool
+        Which are `isolated` within the tolerance.
+    """
+
+    points: np.ndarray
+    alone: np.ndarray
+    _parts: dict[bytes, list[np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, form: SchurForm, tol: float) -> Tree:
+        """The tree of a Schur form, with the relative tolerance ``tol``."""
+        upper = np.imag(form.eigenvalues) >= 0
+        return cls(form.eigenvalues[upper], isolated(form, tol * form.norm)[upper])
+
+    def parts(self, nodes: np.ndarray) -> list[np.ndarray]:
+        """What the points of these numbers part into when their longest links are cut."""
+        key = nodes.tobytes()
+        if key not in self._parts:
+            self._parts[key] = _split(self.points, nodes)
+        return self._parts[key]
+
+
 def structured_clusters(
-    form: SchurForm,
-    image: RealImage,
-    tol: float,
-    alone: np.ndarray,
-    *,
-    everywhere: bool = False,
+    form: SchurForm, tree: Tree, image: RealImage, tol: float, *, everywhere: bool = False
 ) -> list[Cluster]:
     """The spectrum of the nearest structured matrix, as far as the threshold makes it matter.
 
-    ``alone`` says which eigenvalues are `isolated` within tol ||D||. A cluster off the real line
-    stands for its conjugate too. Those are merged only ``everywhere``.
+    A cluster off the real line stands for its conjugate too. Those are merged only ``everywhere``.
     """
-    # A conjugate pair is one point of the upper half plane, so that clusters are closed under
-    # conjugation.
-    upper = np.imag(form.eigenvalues) >= 0
-    points, alone = form.eigenvalues[upper], alone[upper]
+    points, alone = tree.points, tree.alone
     clusters: list[Cluster] = []
     pending = [np.array([i]) for i in np.flatnonzero(alone)]
     if not alone.all():
@@ -73,7 +96,7 @@ def structured_clusters(
             members = _with_conjugates(points[nodes])
             clusters.append(Cluster(members[0], members, (1,)))
         else:
-            pending.extend(_split(points, nodes))
+            pending.extend(tree.parts(nodes))
     return clusters
 
 

@@ -267,7 +267,6 @@ class ExactSpectrum(Spectrum):
     """
 
     exact = True
-    tol = None
 
     def __init__(self, numbers: ExactMatrix) -> None:
         self.numbers = numbers
@@ -280,13 +279,22 @@ class ExactSpectrum(Spectrum):
         return f"<spectrum of an exact {d} x {d} matrix>"
 
     @property
+    def tol(self) -> None:
+        """None: there is nothing to tolerate."""
+        return None
+
+    @property
     def dimension(self) -> int:
         """The number of rows."""
         return self.numbers.dimension
 
-    @cached_property
+    @property
     def matrix(self) -> tuple[tuple[Fraction, ...], ...]:
         """The entries."""
+        return self._rows
+
+    @cached_property
+    def _rows(self) -> tuple[tuple[Fraction, ...], ...]:
         return tuple(map(tuple, self.numbers.rows()))
 
     @cached_property

@@ -17,7 +17,7 @@ from odemom.flows.base import Flow, RealImage
 from odemom.representability.algebraic import Eigenvalue
 from odemom.representability.base import RealEigenvalue, Spectrum
 from odemom.representability.certainty import certain_verdict
-from odemom.representability.clusters import Cluster, isolated, structured_clusters
+from odemom.representability.clusters import Cluster, Tree, structured_clusters
 from odemom.representability.criterion import attainment_at, unmet_condition
 from odemom.representability.report import (
     POSITIONS,
@@ -40,7 +40,8 @@ class FloatingEigenvalue(RealEigenvalue):
     """A real eigenvalue of the nearest structured matrix, known within a radius."""
 
     def __init__(self, value: float, sizes: tuple[int, ...], radius: float) -> None:
-        self.value, self._sizes, self.radius = value, sizes, radius
+        self.value = self.middle = value
+        self._sizes, self.radius = sizes, radius
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -52,31 +53,29 @@ class FloatingEigenvalue(RealEigenvalue):
         import flint
 
         del precision
-        return flint.arb(self.value, self.radius)
+        return flint.arb(self.middle, self.radius)
 
 
 class FloatingSpectrum(Spectrum):
-    """The spectrum of a floating matrix, not zero, and of those within a tolerance of it.
-
-    Attributes
-    ----------
-    tol : float
-        The relative tolerance.
-    """
+    """The spectrum of a floating matrix, not zero, and of those within a tolerance of it."""
 
     exact = False
-    tol: float
 
     def __init__(self, matrix: np.ndarray, tol: float) -> None:
-        self._matrix, self.tol = np.array(in_range(matrix)), tol
+        self._matrix, self._tol = np.array(in_range(matrix)), tol
         self._matrix.flags.writeable = False
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_matrix": self._matrix, "tol": self.tol}
+        return {"_matrix": self._matrix, "_tol": self._tol}
 
     def __repr__(self) -> str:
         d = self.dimension
         return f"<spectrum of a floating {d} x {d} matrix, tol = {self.tol:.3g}>"
+
+    @property
+    def tol(self) -> float:
+        """The relative tolerance."""
+        return self._tol
 
     @property
     def dimension(self) -> int:
@@ -94,8 +93,8 @@ class FloatingSpectrum(Spectrum):
         return SchurForm.of(self._matrix)
 
     @cached_property
-    def _alone(self) -> np.ndarray:
-        return isolated(self.form, self.tol * self.form.norm)
+    def _tree(self) -> Tree:
+        return Tree.of(self.form, self.tol)
 
     def _decide(self, flow: Flow) -> Representability:
         return self.judged(flow)[0]
@@ -106,7 +105,7 @@ class FloatingSpectrum(Spectrum):
         # What is asked is about D, what is computed about its Schur form, within roundoff of it.
         roundoff = form.dimension * np.finfo(float).eps * form.norm
         certain = certain_verdict(form, image, self.tol * form.norm + roundoff)
-        clusters = structured_clusters(form, image, self.tol, self._alone)
+        clusters = structured_clusters(form, self._tree, image, self.tol)
         decisions = [entry for cluster in clusters for entry in _decide(cluster, image)]
         if certain is not None and certain == any(o is not None for _, o in decisions):
             # The merged matrix lies beyond delta after all: judge the spectrum as it was computed.
@@ -136,9 +135,7 @@ class FloatingSpectrum(Spectrum):
         return report, clusters
 
     def _jordan_structure(self) -> dict[Eigenvalue, tuple[int, ...]]:
-        clusters = structured_clusters(
-            self.form, EVERY_REAL, self.tol, self._alone, everywhere=True
-        )
+        clusters = structured_clusters(self.form, self._tree, EVERY_REAL, self.tol, everywhere=True)
         structure: dict[Eigenvalue, tuple[int, ...]] = {}
         for c in sorted(clusters, key=lambda c: (c.value.imag != 0, c.value.real, c.value.imag)):
             structure[c.value] = c.sizes
@@ -149,7 +146,7 @@ class FloatingSpectrum(Spectrum):
     def _candidates(self) -> list[RealEigenvalue]:
         form, radius = self.form, self.tol * self.form.norm
         found: list[RealEigenvalue] = []
-        for cluster in structured_clusters(form, EVERY_REAL, self.tol, self._alone):
+        for cluster in structured_clusters(form, self._tree, EVERY_REAL, self.tol):
             if cluster.value.imag == 0:
                 distance = np.abs(form.eigenvalues - cluster.members[0])
                 spread = max(abs(z - cluster.value) for z in cluster.members)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,8 @@ class SchurForm:
         Condition number of the matrix of unit eigenvectors, in the Frobenius norm.
     norm : float
         The spectral norm.
+
+    What is asked of it is kept: one flow asks what another did.
     """
 
     t: np.ndarray
@@ -85,6 +87,11 @@ class SchurForm:
     conditions: np.ndarray
     basis_condition: float
     norm: float
+    _distances: dict[float, float] = field(default_factory=dict, repr=False, compare=False)
+    _level_sets: dict[float, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    _sizes: dict[tuple[complex, int, float], tuple[int, ...] | None] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, d: np.ndarray) -> SchurForm:
@@ -111,10 +118,23 @@ class SchurForm:
 
     def smallest_singular_value(self, x: float) -> float:
         """The distance from D to the real matrices that have the real eigenvalue x."""
-        shifted = self.t - x * np.eye(self.dimension)
-        return float(np.linalg.svd(shifted, compute_uv=False)[-1])
+        if x not in self._distances:
+            shifted = self.t - x * np.eye(self.dimension)
+            self._distances[x] = float(np.linalg.svd(shifted, compute_uv=False)[-1])
+        return self._distances[x]
+
+    def level_set(self, delta: float) -> np.ndarray:
+        """The numbers at which some singular value of D - x I equals delta, where they are real."""
+        if delta not in self._level_sets:
+            coupling = -delta * np.eye(self.dimension)
+            pencil = np.block([[self.t, coupling], [coupling, self.t.T]])
+            self._level_sets[delta] = np.linalg.eigvals(pencil)
+        return self._level_sets[delta]
 
     def block_sizes(self, mu: complex, m: int, delta: float) -> tuple[int, ...] | None:
         """Jordan block sizes of the m-fold eigenvalue mu of a matrix near D; None if not m-fold."""
-        at_least = staircase(self.t - mu * np.eye(self.dimension), delta, limit=m)
-        return sizes_from_weyr(at_least) if sum(at_least) == m else None
+        key = (mu, m, delta)
+        if key not in self._sizes:
+            at_least = staircase(self.t - mu * np.eye(self.dimension), delta, limit=m)
+            self._sizes[key] = sizes_from_weyr(at_least) if sum(at_least) == m else None
+        return self._sizes[key]

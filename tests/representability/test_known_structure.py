@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -77,6 +78,7 @@ def random_spectrum(rng):
     return spectrum, rotations
 
 
+@cache  # for the tests of this file, which all begin with the same
 def random_case(seed):
     """(spectrum, matrix, the unimodular V that takes the Jordan form to it)."""
     rng = np.random.default_rng(seed)
