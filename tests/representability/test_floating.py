@@ -28,6 +28,7 @@ def analyze(matrix, eps, **options):
     assert report.dimension == len(matrix)
     assert bool(report) == report.representable == (not report.obstructions)
     assert report.reason == "" or report.status == "borderline"
+    assert sum(e.multiplicity for e in report.eigenvalues) == report.dimension
     return report
 
 
@@ -179,7 +180,8 @@ def test_a_tol_below_roundoff_makes_no_certainty(seed, tol, sizes):
     # is representable, and into what is not
     rng = np.random.default_rng(seed)
     rows = conjugated(block_matrix({Fraction(-1): sizes, Fraction(3): [1]}), rng)
-    assert analyze(floats(rows), 0.5, tol=tol).status == "borderline"
+    report = analyze(floats(rows), 0.5, tol=tol)
+    assert (report.status, report.tol) == ("borderline", 4 * len(rows) * 2.0**-52)
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e150, 1e300])

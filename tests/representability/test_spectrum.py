@@ -225,6 +225,11 @@ def test_a_spectrum_keeps_its_matrix_whatever_becomes_of_the_array():
         found.matrix[0, 0] = 5.0
 
 
+def test_the_eigenvalue_of_a_zero_matrix_of_floats_is_a_float():
+    assert repr(odemom.spectrum(np.zeros((2, 2))).jordan_structure()) == "{0.0: (1, 1)}"
+    assert repr(odemom.spectrum([[0]]).jordan_structure()) == "{Fraction(0, 1): (1,)}"
+
+
 @pytest.mark.parametrize(
     ("matrix", "options", "kind"),
     [
