@@ -172,10 +172,11 @@ def _verdicts(
     require_square(matrices.shape, "D", stacks=True)
     tolerance = as_tolerance(tol, D, matrices)
     verdicts, decided = _decide_together(matrices, flows, tolerance)
+    settled = decided.all(axis=0)
     for where, matrix in matrices_of(matrices):
-        left = [k for k in range(len(flows)) if not decided[(k, *where)]]
-        if left:
+        if not settled[where]:
             found = spectrum_of(matrix, tolerance, max_bits)
+            left = [k for k in range(len(flows)) if not decided[(k, *where)]]
             asked = _asked(found, [flows[k] for k in left])
             for k, verdict in zip(left, asked, strict=True):
                 verdicts[(k, *where)] = verdict
