@@ -172,7 +172,7 @@ def _verdicts(
     require_square(matrices.shape, "D", stacks=True)
     tolerance = as_tolerance(tol, D, matrices)
     verdicts, decided = _decide_together(matrices, flows, tolerance)
-    settled = decided.all(axis=0)
+    settled = np.asarray(decided.all(axis=0))
     for where, matrix in matrices_of(matrices):
         if not settled[where]:
             found = spectrum_of(matrix, tolerance, max_bits)
