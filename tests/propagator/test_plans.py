@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odemom
-from odemom.flows.jets import kernel_jets
-from odemom.flows.kernel_series import kernel_coefficients
-from odemom.flows.norms import norms1
-from odemom.flows.plans import EXTENDED_ROUNDOFF, MOST_STACKED, schedule
-from odemom.flows.small import Powers
+from odemom.propagator.coefficients import kernel_coefficients
+from odemom.propagator.eps_derivatives import kernel_jets
+from odemom.propagator.norms import norms1
+from odemom.propagator.plans import EXTENDED_ROUNDOFF, MOST_STACKED, schedule
+from odemom.propagator.small import Powers
 from tests.oracles import needs_extended
 
 UNIT = 2.0**-53

@@ -11,7 +11,7 @@ import pytest
 import scipy.linalg
 
 import odemom
-from odemom.flows import small
+from odemom.propagator import small
 from tests.oracles import needs_extended
 
 UNIT = 2.0**-53

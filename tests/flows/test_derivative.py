@@ -8,7 +8,7 @@ import pytest
 import scipy.linalg
 
 import odemom
-from odemom.flows import derivative
+from odemom.flows import condition
 
 UNIT = 2.0**-53
 MASSES = [0, 1e-8, 1e-3, 0.03, 0.5, 20, math.inf]
@@ -83,7 +83,7 @@ def test_cond_of_a_scalar_is_the_logarithmic_derivative(eps, z):
 def test_the_power_method_comes_close_from_below(monkeypatch):
     theta = np.random.default_rng(1).standard_normal((12, 12))
     exact = odemom.psi_cond(theta, 0.2)
-    monkeypatch.setattr(derivative, "EXACT_UP_TO", 1)
+    monkeypatch.setattr(condition, "EXACT_UP_TO", 1)
     estimate = odemom.psi_cond(theta, 0.2)
     assert 0.95 * exact <= estimate <= exact * (1 + 1e-12)
 
