@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from odemom import errors as errors
+from odemom.errors import BackendError as BackendError
 from odemom.errors import DoubleBackwardError as DoubleBackwardError
 from odemom.errors import FixedPointRangeError as FixedPointRangeError
 from odemom.errors import IllConditionedError as IllConditionedError

@@ -19,10 +19,10 @@ def test_survey_writes_numbers_and_pictures_and_prints_both(run, tmp_path):
     names = sorted(p.name for p in (tmp_path / "s").iterdir())
     assert names == ["survey.json", "survey.pdf", "survey.png"]  # and no parts
     written = json.loads((tmp_path / "s" / "survey.json").read_text())
-    assert written["data"] == printed["data"]
+    assert written["result"] == printed["result"]
     assert written["provenance"]["seed"] == 3
-    assert written["data"]["config"]["eps"] == ["0", "1/2", "inf"]
-    assert [(c["ensemble"], c["dimension"]) for c in printed["data"]["cells"]] == [
+    assert written["config"]["eps"] == ["0", "1/2", "inf"]
+    assert [(c["ensemble"], c["dimension"]) for c in printed["result"]["cells"]] == [
         (e, d) for e in ("ginibre", "symmetric") for d in (1, 2, 3)
     ]
 
@@ -44,23 +44,25 @@ def test_survey_draws_again_from_its_numbers(run, tmp_path):
 
 
 def test_an_interrupted_survey_says_so_and_goes_on(run, tmp_path, monkeypatch):
-    chunk = survey._chunk
+    sample = survey.SimpleSpectra.of
+    drawn = []
 
-    def interrupted(seed, eps, key):
-        if key[:2] == ("symmetric", 2):
+    def interrupted(stack, tol):
+        drawn.append(stack)
+        if len(drawn) == 5:
             raise KeyboardInterrupt
-        return chunk(seed, eps, key)
+        return sample(stack, tol)
 
     with monkeypatch.context() as patch:
-        patch.setattr(survey, "_chunk", interrupted)
+        patch.setattr(survey.SimpleSpectra, "of", interrupted)
         code, _, err = run(*ARGUMENTS, "--out", str(tmp_path), "--json")
     assert (code, "the same command goes on" in err) == (130, True)
     (parts,) = tmp_path.iterdir()
-    assert len(parts.read_text().splitlines()) == 4
+    assert len(parts.read_text().splitlines()) == 1 + 4
     code, out, _ = run(*ARGUMENTS, "--out", str(tmp_path), "--json")
     assert code == 0
     assert not parts.exists()
-    assert len(json.loads(out)["data"]["cells"]) == 6
+    assert len(json.loads(out)["result"]["cells"]) == 6
 
 
 @pytest.mark.parametrize(

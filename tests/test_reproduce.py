@@ -1,63 +1,174 @@
-"""Figure 4: its numbers against the theorem, its files, and the way back from them."""
+"""Reproducing experiments: files, resuming, refusing to mix, redrawing, the summary page."""
 
 from __future__ import annotations
 
 import json
-import math
 
-import mpmath
-import numpy as np
 import pytest
 
 from odemom import InvalidInputError
-from odemom.experiments.fig4 import Figure4, compute
-from odemom.reproduce import redraw, reproduce
+from odemom.experiments import fig4
+from odemom.experiments.frame import load
+from odemom.reproduce import configured, redraw, reproduce, write_summary
+
+TINY = fig4.Config(points=5, per_unit=1)
 
 
 @pytest.fixture(scope="module")
-def figure() -> Figure4:
-    return compute(points=9, per_unit=3, extent=2)
+def finished(tmp_path_factory):
+    """The files of a finished run."""
+    return reproduce("fig4", tmp_path_factory.mktemp("finished"), config=TINY)
 
 
-def test_the_curve_is_lambda_eps(figure):
-    for eps, value in zip(figure.eps, figure.lambda_eps, strict=True):
-        a = 1 / (2 * mpmath.mpf(eps))
-        angles = mpmath.linspace(mpmath.pi, 4.4935, 4001)
-        g = min(mpmath.exp(-a) * (mpmath.cos(x) + a * mpmath.sin(x) / x) for x in angles)
-        # the grid misses the minimum by less than h² G''/2, h = 3.4e-4 and |G''| <= 2 |G|
-        assert abs(g - value) <= 2e-7 * abs(value)
+def test_reproduce_writes_numbers_with_where_they_come_from(finished):
+    payload = json.loads(finished["json"].read_text())
+    assert payload["experiment"] == "fig4"
+    assert payload["config"] == {"points": 5, "per_unit": 1, "extent": 2}
+    assert payload["provenance"]["versions"]["odemom"] == payload["version"]
+    assert [claim["verdict"] for claim in payload["claims"]] == ["holds", "holds"]
+    assert finished["png"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert finished["pdf"].read_bytes()[:5] == b"%PDF-"
+    names = sorted(path.name for path in finished["json"].parent.iterdir())
+    assert names == ["fig4.json", "fig4.pdf", "fig4.png"]  # and no parts
 
 
-def test_the_plane_is_what_theorem_1_says(figure):
-    mu = np.array(figure.axis)
-    for plane in figure.planes:
-        above = mu >= plane.threshold if plane.threshold_included else mu > plane.threshold
-        paired = np.eye(mu.size, dtype=bool) & (mu < plane.threshold)
-        expected = above[:, None] & above[None, :] | paired
-        np.testing.assert_array_equal(np.array(plane.representable), expected)
+def test_a_finished_run_is_not_computed_again(finished, monkeypatch):
+    monkeypatch.setattr(fig4, "is_representable", None)
+    before = finished["json"].read_bytes()
+    again = reproduce("fig4", finished["json"].parent, config=TINY)
+    assert again["json"].read_bytes() == before
 
 
-def test_the_planes_are_nested(figure):
-    smallest, middle, largest = (np.array(p.representable) for p in figure.planes)
-    assert [p.eps for p in figure.planes] == [0.0, 0.5, math.inf]
-    assert (smallest <= middle).all()
-    assert (middle <= largest).all()
+def test_results_of_another_configuration_are_not_mixed_in(finished):
+    with pytest.raises(InvalidInputError, match="points 5, not 6"):
+        reproduce("fig4", finished["json"].parent, config=fig4.Config(points=6, per_unit=1))
+    assert json.loads(finished["json"].read_text())["config"]["points"] == 5
 
 
-def test_reproduce_writes_numbers_and_pictures_and_redraw_draws_the_same(tmp_path):
-    files = reproduce("fig4", tmp_path / "a")
+def test_results_of_another_version_are_not_mixed_in_and_can_be_overwritten(tmp_path):
+    files = reproduce("fig4", tmp_path, config=TINY)
     payload = json.loads(files["json"].read_text())
-    assert payload["figure"] == "fig4"
-    assert payload["provenance"]["versions"]["odemom"]
-    assert files["png"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert files["pdf"].read_bytes()[:5] == b"%PDF-"
-    again = redraw(files["json"], tmp_path / "b")
-    assert again["pdf"].read_bytes() == files["pdf"].read_bytes()
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
-        "fig4.json",
-        "fig4.pdf",
-        "fig4.png",
-    ]
+    files["json"].write_text(json.dumps({**payload, "version": "0.0.1"}))
+    with pytest.raises(InvalidInputError, match=r"version '0\.0\.1', not"):
+        reproduce("fig4", tmp_path, config=TINY)
+    reproduce("fig4", tmp_path, config=TINY, overwrite=True)
+    assert json.loads(files["json"].read_text())["version"] == payload["version"]
+
+
+def test_a_file_that_is_no_result_is_not_replaced(tmp_path):
+    (tmp_path / "fig4.json").write_text("mine")
+    with pytest.raises(InvalidInputError, match="no numbers of an experiment"):
+        reproduce("fig4", tmp_path, config=TINY)
+    assert (tmp_path / "fig4.json").read_text() == "mine"
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
+    def interrupt(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("fig4", tmp_path, config=TINY, progress=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["fig4.parts.jsonl"]
+    seen = []
+    reproduce("fig4", tmp_path, config=TINY, progress=lambda done, total: seen.append(done))
+    assert seen == [2, 3]
+    assert not (tmp_path / "fig4.parts.jsonl").exists()
+
+
+def test_tasks_of_another_version_are_not_taken_up(tmp_path):
+    parts = tmp_path / "fig4.parts.jsonl"
+    parts.write_text(json.dumps({**fig4.EXPERIMENT.identity, "version": "0.0.1"}) + "\n")
+    with pytest.raises(InvalidInputError, match=r"version '0\.0\.1', not"):
+        reproduce("fig4", tmp_path, config=TINY)
+    assert "0.0.1" in parts.read_text()
+
+
+def test_when_the_disk_is_full_the_old_files_stand_as_they_were(finished, monkeypatch):
+    import os
+
+    before = {path: path.read_bytes() for path in finished.values()}
+    written = []
+
+    def full(descriptor):
+        written.append(descriptor)
+        if len(written) == 3 + 2:  # three tasks, the first file, and then
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InvalidInputError, match="No space left"):
+        reproduce("fig4", finished["json"].parent, config=TINY, overwrite=True)
+    assert {path: path.read_bytes() for path in finished.values()} == before
+    parts = finished["json"].parent / "fig4.parts.jsonl"
+    assert set(finished["json"].parent.iterdir()) == {*finished.values(), parts}
+    parts.unlink()
+
+
+# --- the configuration from text ---------------------------------------------------------------
+
+
+def test_settings_change_fields_of_the_full_or_the_quick_configuration():
+    experiment = load("survey")
+    config = configured(
+        experiment, quick=True, settings=["samples=50", "eps=0, 1/2,inf", "ensembles=ginibre"]
+    )
+    assert (config.samples, config.ensembles, len(config.eps)) == (50, ("ginibre",), 3)
+    assert config.dimensions == experiment.quick.dimensions
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("point=5", "Did you mean points"),
+        ("points=many", "expected an integer"),
+        ("points=1", "points: got 1"),
+        ("points", "expected key=value"),
+        ("nothing=1", r"points \(an integer\), per_unit"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_refused_by_name(setting, message):
+    with pytest.raises(InvalidInputError, match=message):
+        configured(fig4.EXPERIMENT, settings=[setting])
+
+
+@pytest.mark.parametrize("option", [{"seeds": 3}, {"device": "cpu"}])
+def test_an_experiment_without_seeds_or_device_says_so(option):
+    with pytest.raises(InvalidInputError, match="the experiment fig4 has none"):
+        configured(fig4.EXPERIMENT, **option)
+
+
+def test_an_unknown_experiment_suggests_the_nearest():
+    with pytest.raises(InvalidInputError, match="Did you mean fig4"):
+        load("fig5x4")
+
+
+# --- the summary -------------------------------------------------------------------------------
+
+
+def test_the_summary_has_a_row_per_claim_and_every_picture(finished):
+    folder = finished["json"].parent
+    pages = write_summary(folder)
+    text, page = pages["md"].read_text(), pages["html"].read_text()
+    for part in ("holds", "Theorem 1", "fig4.png", "odemom reproduce fig4"):
+        assert part in text
+        assert part in page
+    assert page.count("<tr>") == 1 + 2
+    assert "2 claims of 1 experiments: 2 hold, 0 do not hold, 0 were not run" in text
+    for path in pages.values():
+        path.unlink()
+
+
+def test_a_folder_without_results_has_no_summary(tmp_path):
+    with pytest.raises(InvalidInputError, match="no numbers of an experiment"):
+        write_summary(tmp_path)
+
+
+# --- drawing again -----------------------------------------------------------------------------
+
+
+def test_redraw_draws_the_same(finished, tmp_path):
+    again = redraw(finished["json"], tmp_path)
+    assert {k: again[k].read_bytes() for k in again} == {k: finished[k].read_bytes() for k in again}
 
 
 def test_an_interrupted_drawing_leaves_no_half_file(tmp_path, monkeypatch):
@@ -75,8 +186,10 @@ def test_an_interrupted_drawing_leaves_no_half_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-SURVEY = '{"figure": "survey", "data": {"config": {"ensembles": ["ginibre"], "dimensions": [1], \
+SURVEY = (
+    '{"experiment": "survey", "result": {"config": {"ensembles": ["ginibre"], "dimensions": [1], \
 "eps": [1]}, "cells": [%s]}}'
+)
 CELL = '{"ensemble": "ginibre", "dimension": 1, "samples": 9, "counts": [1], "probability": %s, \
 "low": [0], "high": [1], "borderline": [0], "seconds": 1}'
 
@@ -86,8 +199,8 @@ CELL = '{"ensemble": "ginibre", "dimension": 1, "samples": 9, "counts": [1], "pr
     [
         "",
         "{}",
-        '{"figure": "fig4"}',
-        '{"figure": "x", "data": 1}',
+        '{"experiment": "fig4"}',
+        '{"experiment": "x", "result": 1}',
         "[]",
         "[" * 100_000,
         SURVEY % "",
@@ -105,11 +218,5 @@ def test_redraw_refuses_what_reproduce_did_not_write(tmp_path, text):
 
 def test_a_file_in_the_way_of_the_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InvalidInputError, match="cannot be a folder"):
+    with pytest.raises(InvalidInputError, match="which is a file"):
         reproduce("fig4", tmp_path / "file")
-
-
-@pytest.mark.parametrize("options", [{"points": 1}, {"per_unit": 0}, {"extent": 1.5}])
-def test_compute_refuses_what_is_no_grid(options):
-    with pytest.raises(InvalidInputError):
-        compute(**options)

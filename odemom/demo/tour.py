@@ -13,9 +13,9 @@ from rich.table import Table
 from odemom.checks import optional_import
 from odemom.demo.matrices import EPS, Example, examples, write_matrix_file
 from odemom.demo.page import Decided, Page, write_page
-from odemom.records import jsonable, write_json
+from odemom.records import as_folder, jsonable, write_json
 from odemom.representability.analyze import analyze
-from odemom.reproduce import as_folder, reproduce
+from odemom.reproduce import reproduce
 
 __all__ = ["tour"]
 
@@ -98,14 +98,14 @@ def _explain(example: Example, report: Any, console: Console) -> None:
 
 def _configs(epochs: int | None) -> list[Any]:
     """The two trainings; made first, so that a bad number of epochs leaves nothing behind."""
-    from odemom.experiments.digits import TrainingConfig
+    from odemom.training import TrainingConfig
 
     limits: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
     return [TrainingConfig(order=order, **limits) for order in (1, 2)]
 
 
 def _train(folder: Path, configs: list[Any], console: Console) -> dict[int, Any]:
-    from odemom.experiments.digits import train
+    from odemom.training.run import train
 
     results = {}
     for config in configs:
@@ -127,8 +127,8 @@ def _train(folder: Path, configs: list[Any], console: Console) -> dict[int, Any]
 
 
 def _draw_training(results: dict[int, Any], folder: Path) -> Path:
+    from odemom.plots.digits import draw_histories
     from odemom.plots.style import save_figure
-    from odemom.plots.training import draw
 
-    histories = {f"order {order}": list(result.history) for order, result in results.items()}
-    return save_figure(draw(histories), folder, "training")[0]
+    histories = {f"order {order}": [list(result.history)] for order, result in results.items()}
+    return save_figure(draw_histories(histories), folder, "training")[0]

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from odemom.checks import as_number, expect, shown
+from odemom.checks import as_eps, as_integer, as_number, expect, shown
+from odemom.experiments.frame import Claim, Experiment
+from odemom.records import check_fields
 from odemom.representability.analyze import analyze
 
-__all__ = ["NoiseRow", "NoiseTable", "compute"]
+__all__ = ["EXPERIMENT", "Config", "NoiseRow", "NoiseTable"]
 
 NOISES = (0.0, 1e-16, 1e-15, 3e-15, 1e-14, 1e-13, 1e-12, 1e-8, 1e-4)
 HEADS = (
@@ -68,14 +71,14 @@ class NoiseTable:
 
     Attributes
     ----------
-    eps : number or Flow
+    eps : number
     tol : float
         The default tolerance for doubles, d = 2.
     samples, seed : int
     rows : tuple of NoiseRow
     """
 
-    eps: Any
+    eps: Fraction | float
     tol: float
     samples: int
     seed: int
@@ -95,58 +98,87 @@ class NoiseTable:
         return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def compute(
-    noises: Sequence[float] = NOISES, *, eps: Any = 0.5, samples: int = 1000, seed: int = 0
-) -> NoiseTable:
-    """Decide -I_2 with noise of every size.
+@dataclass(frozen=True)
+class Config:
+    """What is decided.
 
     Parameters
     ----------
     noises : sequence of float
         In [0, 1).
-    eps : number in [0, inf], str, or Flow
+    eps : number in [0, inf] or str
         As in `odemom.analyze`. At eps = inf, -1 is the threshold itself.
     samples : int
         Random matrices for every noise; the same directions for all.
     seed : int
 
-    Returns
-    -------
-    NoiseTable
-
     Raises
     ------
     InvalidInputError
         If a parameter is outside its domain.
-
-    Examples
-    --------
-    >>> table = compute([1e-16, 1e-4], samples=10)
-    >>> [(row.certain, row.borderline) for row in table.rows]
-    [(0, 10), (10, 0)]
-    >>> [(row.split, row.turned) for row in table.rows]
-    [('borderline, yes', 'borderline, yes'), ('certain, no', 'certain, yes')]
     """
-    for noise in noises:
+
+    noises: tuple[float, ...] = NOISES
+    eps: Fraction | float | str = 0.5
+    samples: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
         expected = "numbers in [0, 1)"
-        expect(
-            0 <= as_number(noise, "noises", expected) < 1,
-            "noises",
-            got=shown(noise),
-            expected=expected,
-        )
-    for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
-        expect(
-            isinstance(value, int) and value >= least,
-            name,
-            got=shown(value),
-            expected=f"an integer >= {least}",
-        )
-    directions = np.random.default_rng(seed).standard_normal((samples, 2, 2))
+        for noise in self.noises:
+            number = as_number(noise, "noises", expected)
+            expect(0 <= number < 1, "noises", got=shown(noise), expected=expected)
+        object.__setattr__(self, "eps", as_eps(self.eps))
+        as_integer(self.samples, "samples", 1)
+        as_integer(self.seed, "seed", 0)
+
+
+@dataclass(frozen=True)
+class NoiseTask:
+    """The decisions at one size of noise."""
+
+    noise: float
+    eps: Fraction | float
+    samples: int
+    seed: int
+
+
+def tasks(config: Config) -> list[NoiseTask]:
+    """One task per size of noise."""
+    eps = as_eps(config.eps)
+    return [NoiseTask(float(n), eps, config.samples, config.seed) for n in config.noises]
+
+
+def run(task: NoiseTask) -> NoiseRow:
+    """Decide the matrices of one size of noise."""
+    directions = np.random.default_rng(task.seed).standard_normal((task.samples, 2, 2))
+    return _row(task.noise, directions, task.eps)
+
+
+def gather(config: Config, rows: Sequence[NoiseRow]) -> NoiseTable:
+    """The table from its rows."""
+    eps = as_eps(config.eps)
     tol = analyze(-np.eye(2), eps).tol
     assert tol is not None  # floating input has one
-    rows = tuple(_row(float(noise), directions, eps) for noise in noises)
-    return NoiseTable(eps, tol, samples, seed, rows)
+    return NoiseTable(eps, tol, config.samples, config.seed, tuple(rows))
+
+
+def claims(table: NoiseTable) -> list[Claim]:
+    """Where certainty begins."""
+    small = [row for row in table.rows if row.noise < table.tol / 4]
+    large = [row for row in table.rows if row.noise > 100 * table.tol]
+    return [
+        Claim.judged(
+            "noise far below the tolerance leaves every decision on -I_2 borderline, noise far "
+            "above it none",
+            "beyond the paper",
+            f"tolerance {table.tol:.2g}: borderline {sum(r.borderline for r in small)} of "
+            f"{table.samples * len(small)} below, {sum(r.borderline for r in large)} of "
+            f"{table.samples * len(large)} above",
+            all(r.certain == 0 for r in small) and all(r.borderline == 0 for r in large),
+        )
+    ]
 
 
 def _row(noise: float, directions: np.ndarray, eps: Any) -> NoiseRow:
@@ -167,3 +199,13 @@ def _row(noise: float, directions: np.ndarray, eps: Any) -> NoiseRow:
 def _said(matrix: np.ndarray, eps: Any) -> str:
     report = analyze(matrix, eps)
     return f"{report.status}, {'yes' if report else 'no'}"
+
+
+EXPERIMENT = Experiment(
+    config=Config,
+    quick=Config(noises=(0.0, 1e-16, 1e-14, 1e-4), samples=20),
+    tasks=tasks,
+    run=run,
+    gather=gather,
+    claims=claims,
+)

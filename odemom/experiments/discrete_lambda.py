@@ -13,25 +13,29 @@ none the less. Nets of odd depth have no least value.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from odemom.checks import expect, shown
+from odemom.checks import as_integer, expect, shown
+from odemom.experiments.frame import Claim, Experiment
 from odemom.flows.discrete import MomentumResNet
 from odemom.flows.momentum_threshold import MomentumThreshold
 from odemom.flows.second_order import SecondOrder
 from odemom.flows.threshold import lambda_eps
+from odemom.records import check_fields
 
-__all__ = ["DiscreteLambda", "NetGraph", "NetThresholds", "compute"]
+__all__ = ["EXPERIMENT", "Config", "DiscreteLambda", "NetGraph", "NetThresholds"]
 
 GAMMAS = ("1/2", "9/10", "99/100")
 DEPTHS = (2, 4, 6, 8, 10, 12, 16, 20, 26, 32, 40, 50, 64, 80, 100, 126, 160, 200)
 EXAMPLE = ("9/10", 20)
+REFINED = (50, 100, 200)
+ORDER_ERROR = 0.05  # the second-order term is a few per cent of the first at these depths
 
 
 @dataclass(frozen=True)
@@ -99,27 +103,19 @@ class DiscreteLambda:
         One for every momentum.
     example : NetGraph
         Where the minima of one net lie.
+    gaps : tuple of float
+        The distance of the first minimum from lambda_{eps/N} at (1 - gamma) N = 2, where the ODE's
+        is lambda_{1/2}, for the depths `REFINED`.
     """
 
     curves: tuple[NetThresholds, ...]
     example: NetGraph
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> DiscreteLambda:
-        """From the parsed JSON of a figure on disk."""
-        curves = tuple(NetThresholds(**_parsed(curve)) for curve in data["curves"])
-        return cls(curves, NetGraph(**_parsed(data["example"])))
+    gaps: tuple[float, ...]
 
 
-def _parsed(data: Mapping[str, Any]) -> dict[str, Any]:
-    found = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    return {**found, "gamma": Fraction(data["gamma"])}
-
-
-def compute(
-    *, gammas: Sequence[Any] = GAMMAS, depths: Sequence[int] = DEPTHS, points: int = 801
-) -> DiscreteLambda:
-    """Compute the numbers of the figure.
+@dataclass(frozen=True)
+class Config:
+    """What is computed.
 
     Parameters
     ----------
@@ -130,45 +126,84 @@ def compute(
     points : int
         Of the graph of psi, at least 2.
 
-    Returns
-    -------
-    DiscreteLambda
-
     Raises
     ------
     InvalidInputError
         If a list is empty or a parameter is outside its domain.
-
-    Examples
-    --------
-    >>> curve = compute(gammas=["9/10"], depths=[2, 20], points=2).curves[0]
-    >>> [round(value, 3) for value in curve.net], curve.artefact
-    ([-1.103, -3.034], (False, True))
-    >>> [round(value, 3) for value in curve.ode]     # lambda_5 and lambda_{1/2}
-    [-0.905, -0.383]
     """
-    for name, values in (("gammas", gammas), ("depths", depths)):
-        listed = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
-        expect(listed, name, got=shown(values), expected="a list, not empty")
-    expect(
-        isinstance(points, int) and points >= 2,
-        "points",
-        got=shown(points),
-        expected="an integer >= 2",
-    )
-    for depth in depths:
-        expect(
-            MomentumResNet("1/2", depth).real_image.threshold is not None,
-            "depths",
-            got=shown(depth),
-            expected="even numbers of layers",
-            fix="A net of odd depth takes every real value: it has no threshold.",
-        )
-    curves = tuple(_curve(gamma, tuple(map(int, depths))) for gamma in gammas)
-    return DiscreteLambda(curves, _graph(*EXAMPLE, points))
+
+    gammas: tuple[Fraction | float | str, ...] = GAMMAS
+    depths: tuple[int, ...] = DEPTHS
+    points: int = 801
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for name in ("gammas", "depths"):
+            expect(len(getattr(self, name)) > 0, name, got="none", expected="a list, not empty")
+        as_integer(self.points, "points", 2)
+        for depth in self.depths:
+            expect(
+                MomentumResNet("1/2", depth).real_image.threshold is not None,
+                "depths",
+                got=shown(depth),
+                expected="even numbers of layers",
+                fix="A net of odd depth takes every real value: it has no threshold.",
+            )
+        nets = [MomentumResNet(gamma, 2) for gamma in self.gammas]
+        object.__setattr__(self, "gammas", tuple(Fraction(net.gamma) for net in nets))
 
 
-def _curve(gamma: Any, depths: tuple[int, ...]) -> NetThresholds:
+@dataclass(frozen=True)
+class CurveTask:
+    """The thresholds of the nets of one momentum."""
+
+    gamma: Fraction
+    depths: tuple[int, ...]
+
+
+def tasks(config: Config) -> list[CurveTask]:
+    """One task per momentum."""
+    return [CurveTask(Fraction(gamma), config.depths) for gamma in config.gammas]
+
+
+def run(task: CurveTask) -> NetThresholds:
+    """The thresholds of one momentum."""
+    return _curve(task.gamma, task.depths)
+
+
+def gather(config: Config, curves: Sequence[NetThresholds]) -> DiscreteLambda:
+    """The figure from its curves."""
+    refined = [_curve(1 - Fraction(2, depth), (depth,)) for depth in REFINED]
+    gaps = tuple(abs(curve.first_minimum[0] - curve.ode[0]) for curve in refined)
+    return DiscreteLambda(tuple(curves), _graph(*EXAMPLE, config.points), gaps)
+
+
+def claims(figure: DiscreteLambda) -> list[Claim]:
+    """How far a net of even depth reaches, beside its ODE."""
+    nets = [pair for curve in figure.curves for pair in zip(curve.net, curve.ode, strict=True)]
+    deeper = sum(net < ode for net, ode in nets)
+    orders = [math.log2(a / b) for a, b in itertools.pairwise(figure.gaps)]
+    return [
+        Claim.judged(
+            "a Momentum ResNet of even depth represents more than its ODE",
+            "beyond the paper",
+            f"{deeper} of {len(nets)} nets have a lower threshold, at large negative z, where the "
+            "step is too long for the ODE",
+            deeper == len(nets),
+        ),
+        Claim.judged(
+            "the first minimum of psi tends to lambda_eps of the ODE, with the first order of the "
+            "step",
+            "beyond the paper",
+            f"distances {', '.join(f'{gap:.2g}' for gap in figure.gaps)} at depths "
+            f"{', '.join(map(str, REFINED))}, (1 - gamma) N = 2: orders "
+            f"{', '.join(f'{order:.2f}' for order in orders)}",
+            all(abs(order - 1) < ORDER_ERROR for order in orders),
+        ),
+    ]
+
+
+def _curve(gamma: Fraction, depths: tuple[int, ...]) -> NetThresholds:
     nets = [MomentumResNet(gamma, depth) for depth in depths]
     thresholds = [MomentumThreshold(Fraction(net.gamma), net.depth) for net in nets]
     return NetThresholds(
@@ -196,3 +231,13 @@ def _graph(gamma: str, depth: int, points: int) -> NetGraph:
         (threshold.angle, threshold.value),
         (threshold.first_angle, threshold.first_minimum),
     )
+
+
+EXPERIMENT = Experiment(
+    config=Config,
+    quick=Config(gammas=("1/2", "9/10"), depths=(2, 4, 10, 20), points=101),
+    tasks=tasks,
+    run=run,
+    gather=gather,
+    claims=claims,
+)

@@ -7,19 +7,19 @@ diag(mu_1, mu_2) of a rational grid goes through `odemom.is_representable` in ex
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from odemom.checks import expect, shown
+from odemom.checks import as_integer
+from odemom.experiments.frame import Claim, Experiment
 from odemom.flows.psi import flow_of
 from odemom.flows.threshold import lambda_eps
 from odemom.representability.analyze import is_representable
 
-__all__ = ["Figure4", "Plane", "compute"]
+__all__ = ["EXPERIMENT", "Config", "Figure4", "Plane"]
 
 PLANE_EPS = (0.0, 0.5, math.inf)
 
@@ -64,72 +64,111 @@ class Figure4:
     axis: tuple[float, ...]
     planes: tuple[Plane, ...]
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Figure4:
-        """From the parsed JSON of a figure on disk."""
-        planes = tuple(
-            Plane(
-                float(plane["eps"]),
-                float(plane["threshold"]),
-                plane["threshold_included"],
-                tuple(tuple(row) for row in plane["representable"]),
-            )
-            for plane in data["planes"]
-        )
-        return cls(tuple(data["eps"]), tuple(data["lambda_eps"]), tuple(data["axis"]), planes)
 
-
-def compute(*, points: int = 401, per_unit: int = 8, extent: int = 2) -> Figure4:
-    """Compute the numbers of Figure 4.
+@dataclass(frozen=True)
+class Config:
+    """What is computed.
 
     Parameters
     ----------
     points : int
-        Points of the curve, spaced evenly in log eps on [1e-2, 1e2].
+        Points of the curve, spaced evenly in log eps on [1e-2, 1e2]; at least 2.
     per_unit, extent : int
         The plane is decided at the multiples of 1/per_unit in [-extent, extent], exactly.
-
-    Returns
-    -------
-    Figure4
 
     Raises
     ------
     InvalidInputError
         If a parameter is not a positive integer, or ``points`` is less than 2.
-
-    Examples
-    --------
-    >>> figure = compute(points=3, per_unit=1, extent=1)
-    >>> figure.planes[0].representable     # eps = 0: both positive, or equal and negative
-    ((True, False, False), (False, False, False), (False, False, True))
     """
-    for name, value, least in (
-        ("points", points, 2),
-        ("per_unit", per_unit, 1),
-        ("extent", extent, 1),
-    ):
-        expect(
-            isinstance(value, int) and value >= least,
-            name,
-            got=shown(value),
-            expected=f"an integer >= {least}",
-        )
-    eps = np.logspace(-2, 2, points)
-    reach = extent * per_unit
-    axis = [Fraction(k, per_unit) for k in range(-reach, reach + 1)]
+
+    points: int = 401
+    per_unit: int = 8
+    extent: int = 2
+
+    def __post_init__(self) -> None:
+        for name, least in (("points", 2), ("per_unit", 1), ("extent", 1)):
+            as_integer(getattr(self, name), name, least)
+
+
+@dataclass(frozen=True)
+class PlaneTask:
+    """One plane: all diag(mu_1, mu_2) of the grid, at one eps."""
+
+    eps: float
+    per_unit: int
+    extent: int
+
+    @property
+    def axis(self) -> list[Fraction]:
+        """The values of mu_1 and of mu_2."""
+        reach = self.extent * self.per_unit
+        return [Fraction(k, self.per_unit) for k in range(-reach, reach + 1)]
+
+
+def tasks(config: Config) -> list[PlaneTask]:
+    """One task per plane."""
+    return [PlaneTask(eps, config.per_unit, config.extent) for eps in PLANE_EPS]
+
+
+def run(task: PlaneTask) -> Plane:
+    """Decide a plane."""
+    image = flow_of(task.eps).real_image
+    assert image.threshold is not None  # the flows of PLANE_EPS have one
+    decided = tuple(
+        tuple(bool(is_representable([[mu1, 0], [0, mu2]], task.eps)) for mu1 in task.axis)
+        for mu2 in task.axis
+    )
+    return Plane(task.eps, image.threshold.value, image.at.kind != "never", decided)
+
+
+def gather(config: Config, planes: Sequence[Plane]) -> Figure4:
+    """The figure from its planes."""
+    eps = np.logspace(-2, 2, config.points)
+    axis = tasks(config)[0].axis
     return Figure4(
         tuple(eps.tolist()),
         tuple(lambda_eps(eps).tolist()),
         tuple(float(mu) for mu in axis),
-        tuple(_plane(value, axis) for value in PLANE_EPS),
+        tuple(planes),
     )
 
 
-def _plane(eps: float, axis: list[Fraction]) -> Plane:
-    image = flow_of(eps).real_image
-    assert image.threshold is not None  # the flows of PLANE_EPS have one
-    decided = tuple(
-        tuple(bool(is_representable([[mu1, 0], [0, mu2]], eps)) for mu1 in axis) for mu2 in axis
-    )
-    return Plane(eps, image.threshold.value, image.at.kind != "never", decided)
+def claims(figure: Figure4) -> list[Claim]:
+    """What the figure shows of Theorem 1."""
+    falls = np.diff(figure.lambda_eps)
+    wrong = sum(_disagreements(plane, np.array(figure.axis)) for plane in figure.planes)
+    cells = len(figure.planes) * len(figure.axis) ** 2
+    return [
+        Claim.judged(
+            "lambda_eps decreases from 0 to -1 as eps grows",
+            "Section 4.2, Figure 4, left",
+            f"{figure.lambda_eps[0]:.2g} at eps = {figure.eps[0]:g}, "
+            f"{figure.lambda_eps[-1]:.4f} at {figure.eps[-1]:g}, "
+            f"{int((falls < 0).sum())} of {len(falls)} steps fall",
+            bool((falls < 0).all()),
+        ),
+        Claim.judged(
+            "diag(l1, l2) is representable where both are above lambda_eps, or equal",
+            "Theorem 1, Figure 4, right",
+            f"{cells - wrong} of {cells} exact decisions agree",
+            wrong == 0,
+        ),
+    ]
+
+
+def _disagreements(plane: Plane, mu: np.ndarray) -> int:
+    above = mu >= plane.threshold if plane.threshold_included else mu > plane.threshold
+    paired = np.eye(mu.size, dtype=bool) & (mu < plane.threshold)
+    expected = above[:, None] & above[None, :] | paired
+    return int((np.array(plane.representable) != expected).sum())
+
+
+EXPERIMENT = Experiment(
+    config=Config,
+    quick=Config(points=41, per_unit=3),
+    tasks=tasks,
+    run=run,
+    gather=gather,
+    claims=claims,
+)

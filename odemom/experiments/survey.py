@@ -15,29 +15,25 @@ repeated in exact arithmetic.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from odemom import __version__
-from odemom.checks import as_eps, expect, invalid, shown
+from odemom.checks import as_eps, as_integer, expect, invalid, shown
+from odemom.data.ensembles import ENSEMBLES
 from odemom.errors import OdemomError
-from odemom.experiments._chunk_store import ChunkKey, ChunkStore
-from odemom.experiments._spread import Backend
-from odemom.experiments.ensembles import ENSEMBLES
+from odemom.experiments.frame import Claim, Experiment
 from odemom.flows.psi import flow_of
-from odemom.records import jsonable
 from odemom.representability.analyze import analyze
 from odemom.representability.batch import SimpleSpectra
 from odemom.representability.floating import default_tol
 
-__all__ = ["Survey", "SurveyCell", "SurveyConfig", "compute", "discard_parts"]
+__all__ = ["EXPERIMENT", "Survey", "SurveyCell", "SurveyConfig"]
 
 LEVEL = 0.95
 EXACT_UP_TO = 3  # the dimension to which all integer matrices are decided exactly: 0.1 ms each
@@ -54,13 +50,13 @@ class SurveyConfig:
     Parameters
     ----------
     ensembles : sequence of str
-        Of `odemom.experiments.ensembles.ENSEMBLES`: ginibre, orthogonal, symmetric, integer.
+        Of `odemom.data.ensembles.ENSEMBLES`: ginibre, orthogonal, symmetric, integer.
     dimensions : sequence of int
         In [1, 1000].
     eps : sequence of numbers or str in [0, inf]
         Taken as by `odemom.is_representable`; put into increasing order.
     samples : int
-        Matrices an ensemble and dimension; all eps see the same ones.
+        Matrices per ensemble and dimension; all eps see the same ones.
     seed : int
         Not negative.
     chunk : int
@@ -73,9 +69,9 @@ class SurveyConfig:
         If a parameter is outside its domain, or a list is empty or names something twice.
     """
 
-    ensembles: Sequence[str] = tuple(ENSEMBLES)
-    dimensions: Sequence[int] = (1, 2, 3, 5, 10)
-    eps: Sequence[Any] = EPS
+    ensembles: tuple[str, ...] = tuple(ENSEMBLES)
+    dimensions: tuple[int, ...] = (1, 2, 3, 5, 10)
+    eps: tuple[Fraction | float | str, ...] = EPS
     samples: int = 10_000
     seed: int = 0
     chunk: int = 1000
@@ -98,11 +94,7 @@ class SurveyConfig:
             self, "eps", tuple(sorted(_distinct(tuple(as_eps(value) for value in eps), "eps")))
         )
         for name, least in (("samples", 1), ("seed", 0), ("chunk", 1)):
-            value = getattr(self, name)
-            expect(
-                _is_integer(value, least), name, got=shown(value), expected=f"an integer >= {least}"
-            )
-            object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, as_integer(getattr(self, name), name, least))
 
 
 def _is_integer(value: Any, least: int) -> bool:
@@ -174,124 +166,60 @@ class Survey:
     config: SurveyConfig
     cells: tuple[SurveyCell, ...]
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Survey:
-        """From the parsed JSON of a survey on disk."""
-        cells: list[dict[str, Any]] = [
-            {k: tuple(v) if isinstance(v, list) else v for k, v in cell.items()}
-            for cell in data["cells"]
-        ]
-        config = SurveyConfig(**data["config"])
-        return cls(config, tuple(SurveyCell(**cell) for cell in cells))
+
+@dataclass(frozen=True)
+class ChunkTask:
+    """Matrices that are drawn and decided together; ``index`` counts the chunks of a cell."""
+
+    ensemble: str
+    dimension: int
+    index: int
+    samples: int
+    seed: int
+    eps: tuple[Fraction | float, ...]
 
 
-def compute(
-    config: SurveyConfig | None = None,
-    *,
-    backend: str = "serial",
-    workers: int | None = None,
-    scheduler: str | None = None,
-    out: Path | str | None = None,
-    progress: Callable[[int, int], object] | None = None,
-) -> Survey:
-    """Carry a survey out.
+@dataclass(frozen=True)
+class ChunkCounts:
+    """What a chunk adds to its cell; the tuples follow ``eps``."""
 
-    Parameters
-    ----------
-    config : SurveyConfig, optional
-        By default all four ensembles up to d = 10.
-    backend : {"serial", "joblib", "dask"}
-        This process, processes on this machine, or a Dask cluster, through joblib. The result is
-        the same.
-    workers : int, optional
-        Processes of ``"joblib"``, or of the cluster that ``"dask"`` starts when no ``scheduler`` is
-        given; by default one a core.
-    scheduler : str, optional
-        The address of a Dask scheduler. Its workers need the same odemom.
-    out : path-like, optional
-        A folder in which finished chunks are kept: the same call goes on after an interruption. Who
-        has written the survey down may remove them with `discard_parts`.
-    progress : callable, optional
-        Called with (samples done, samples in all) after every chunk.
-
-    Returns
-    -------
-    Survey
-
-    Raises
-    ------
-    InvalidInputError
-        If a parameter is outside its domain, or no scheduler answers at the address.
-    MissingDependencyError
-        If joblib or dask.distributed is needed and not installed.
-
-    Examples
-    --------
-    >>> config = SurveyConfig(["orthogonal"], [2], [0, 1, "inf"], samples=200)
-    >>> found = compute(config).cells[0].counts    # with determinant -1, -1 is an eigenvalue
-    >>> found[0] == found[1] < found[2] == 200
-    True
-    """
-    config = SurveyConfig() if config is None else config
-    place = Backend(backend, workers, scheduler)
-    store = None if out is None else _store(config, Path(out))
-    keys = list(_chunks(config))
-    found = {} if store is None else store.load()
-    results = {key: found[key] for key in keys if key in found}
-    total = sum(key[3] for key in keys)
-    done = sum(key[3] for key in results)
-    if progress is not None:
-        progress(done, total)
-    waiting = [key for key in keys if key not in results]
-    if waiting:
-        with place.running() as each:
-            for key, result in each(partial(_chunk, config.seed, config.eps), waiting):
-                results[key] = result
-                if store is not None:
-                    store.append(key, result)
-                done += key[3]
-                if progress is not None:
-                    progress(done, total)
-    cells = (_cell(config, e, d, results) for e in config.ensembles for d in config.dimensions)
-    return Survey(config, tuple(cells))
+    ensemble: str
+    dimension: int
+    counts: tuple[int, ...]
+    borderline: tuple[int, ...]
+    seconds: float
 
 
-def discard_parts(config: SurveyConfig, out: Path | str) -> None:
-    """Remove the finished chunks that `compute` kept in ``out``."""
-    _store(config, Path(out)).discard()
-
-
-def _store(config: SurveyConfig, out: Path) -> ChunkStore:
-    return ChunkStore.of(out, [__version__, config.seed, jsonable(config.eps, "eps")])
-
-
-def _chunks(config: SurveyConfig) -> Iterator[ChunkKey]:
+def tasks(config: SurveyConfig) -> list[ChunkTask]:
+    """The chunks, ensemble by ensemble, dimension by dimension."""
+    chunks = []
     for ensemble in config.ensembles:
         for d in config.dimensions:
             chunk = min(config.chunk, max(1, CHUNK_ENTRIES // d**2))
             for index, start in enumerate(range(0, config.samples, chunk)):
-                yield ensemble, d, index, min(chunk, config.samples - start)
+                samples, eps = min(chunk, config.samples - start), tuple(map(as_eps, config.eps))
+                chunks.append(ChunkTask(ensemble, d, index, samples, config.seed, eps))
+    return chunks
 
 
 # --- one chunk ---------------------------------------------------------------------------------
 
 
-def _chunk(
-    seed: int, eps: Sequence[Fraction | float], key: ChunkKey
-) -> tuple[ChunkKey, dict[str, Any]]:
+def run(task: ChunkTask) -> ChunkCounts:
     """Draw and decide the matrices of a chunk; runs on any machine."""
     start = time.perf_counter()
-    name, d, index, n = key
-    ensemble = ENSEMBLES[name]
-    stream = np.random.SeedSequence(seed, spawn_key=(ensemble.key, d, index))
-    matrices = ensemble.sample(np.random.default_rng(stream), n, d)
+    d, ensemble = task.dimension, ENSEMBLES[task.ensemble]
+    stream = np.random.SeedSequence(task.seed, spawn_key=(ensemble.key, d, task.index))
+    matrices = ensemble.sample(np.random.default_rng(stream), task.samples, d)
     spectra = SimpleSpectra.of(matrices.astype(np.float64), _tol(d))
-    tallies = [_tally(matrices, spectra, value) for value in eps]
-    return key, {
-        "counts": [count for count, _ in tallies],
-        "borderline": [borderline for _, borderline in tallies],
-        "seconds": time.perf_counter() - start,
-    }
+    tallies = [_tally(matrices, spectra, value) for value in task.eps]
+    return ChunkCounts(
+        task.ensemble,
+        d,
+        tuple(count for count, _ in tallies),
+        tuple(borderline for _, borderline in tallies),
+        time.perf_counter() - start,
+    )
 
 
 def _tol(d: int) -> float:
@@ -325,13 +253,20 @@ def _audit(matrix: np.ndarray, flow: Any, verdict: bool) -> None:
         )
 
 
-def _cell(
-    config: SurveyConfig, ensemble: str, d: int, results: Mapping[ChunkKey, Mapping[str, Any]]
-) -> SurveyCell:
+def gather(config: SurveyConfig, chunks: Sequence[ChunkCounts]) -> Survey:
+    """The survey from its chunks."""
+    cells = (
+        _cell(config, e, d, [c for c in chunks if (c.ensemble, c.dimension) == (e, d)])
+        for e in config.ensembles
+        for d in config.dimensions
+    )
+    return Survey(config, tuple(cells))
+
+
+def _cell(config: SurveyConfig, ensemble: str, d: int, mine: Sequence[ChunkCounts]) -> SurveyCell:
     from scipy.stats import binomtest
 
-    mine = [result for key, result in results.items() if key[:2] == (ensemble, d)]
-    counts = tuple(np.sum([result["counts"] for result in mine], axis=0).tolist())
+    counts = tuple(np.sum([chunk.counts for chunk in mine], axis=0).tolist())
     ci = [binomtest(k, config.samples).proportion_ci(LEVEL, "exact") for k in counts]
     return SurveyCell(
         ensemble=ensemble,
@@ -341,6 +276,32 @@ def _cell(
         probability=tuple(k / config.samples for k in counts),
         low=tuple(float(interval.low) for interval in ci),
         high=tuple(float(interval.high) for interval in ci),
-        borderline=tuple(np.sum([result["borderline"] for result in mine], axis=0).tolist()),
-        seconds=float(sum(result["seconds"] for result in mine)),
+        borderline=tuple(np.sum([chunk.borderline for chunk in mine], axis=0).tolist()),
+        seconds=float(sum(chunk.seconds for chunk in mine)),
     )
+
+
+def claims(survey: Survey) -> list[Claim]:
+    """What the survey shows of Theorem 1."""
+    steps = [step for cell in survey.cells for step in np.diff(cell.counts)]
+    rarest = min(survey.cells, key=lambda cell: cell.probability[-1])
+    return [
+        Claim.judged(
+            "the larger eps, the more matrices are representable",
+            "Section 4.2, after Theorem 1",
+            f"of {len(steps)} steps in eps {sum(step < 0 for step in steps)} fall; at the largest "
+            f"eps the rarest are {rarest.ensemble}, d = {rarest.dimension}: "
+            f"{rarest.probability[-1]:.3f} [{rarest.low[-1]:.3f}, {rarest.high[-1]:.3f}]",
+            None if not steps else all(step >= 0 for step in steps),
+        )
+    ]
+
+
+EXPERIMENT = Experiment(
+    config=SurveyConfig,
+    quick=SurveyConfig(dimensions=(1, 2, 3), eps=(0, Fraction(1, 2), 2, math.inf), samples=200),
+    tasks=tasks,
+    run=run,
+    gather=gather,
+    claims=claims,
+)

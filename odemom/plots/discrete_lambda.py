@@ -25,8 +25,6 @@ def draw(data: DiscreteLambda) -> Figure:
     Parameters
     ----------
     data : DiscreteLambda
-        From `odemom.experiments.discrete_lambda.compute`, or from a discrete-lambda.json by
-        ``DiscreteLambda.from_dict``.
 
     Returns
     -------
@@ -35,8 +33,8 @@ def draw(data: DiscreteLambda) -> Figure:
 
     Examples
     --------
-    >>> from odemom.experiments.discrete_lambda import compute
-    >>> len(draw(compute(gammas=["1/2"], depths=[2, 4], points=50)).axes)
+    >>> from odemom.experiments.discrete_lambda import EXPERIMENT
+    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)
     2
     """
     with shared_style():
@@ -125,7 +123,7 @@ def _draw_graph(axes: Axes, graph: NetGraph) -> None:
         xlim=(0, math.pi),
         ylim=(1.2 * low, -low),
         title=rf"Why: $\psi$ at $\gamma = {float(graph.gamma):g}$, $N = {graph.depth}$",
-        xlabel=rf"turn of the state a layer, for $\theta$ {ends}",
+        xlabel=rf"turn of the state per layer, for $\theta$ {ends}",
         ylabel=r"$\psi(\theta)$: net, and its ODE (dashed)",
     )
     axes.set_xticks(

@@ -27,7 +27,6 @@ def draw(data: Figure4) -> Figure:
     Parameters
     ----------
     data : Figure4
-        From `odemom.experiments.fig4.compute`, or from a fig4.json by ``Figure4.from_dict``.
 
     Returns
     -------
@@ -36,8 +35,8 @@ def draw(data: Figure4) -> Figure:
 
     Examples
     --------
-    >>> from odemom.experiments.fig4 import compute
-    >>> len(draw(compute(points=5, per_unit=1, extent=1)).axes)
+    >>> from odemom.experiments.fig4 import EXPERIMENT, Config
+    >>> len(draw(EXPERIMENT.compute(Config(points=5, per_unit=1, extent=1))).axes)
     2
     """
     with shared_style():

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.animation import Animation, PillowWriter
 from matplotlib.figure import Figure
 
-from odemom.records import write_bytes_atomic
+from odemom.records import write_all_atomic
 
-__all__ = ["COLORS", "new_figure", "save_figure", "shared_style"]
+__all__ = [
+    "COLORS",
+    "new_figure",
+    "rendered",
+    "rendered_animation",
+    "save_figure",
+    "shared_style",
+]
 
 # Okabe and Ito's palette: told apart by readers with any colour vision, and in grey.
 COLORS = {
@@ -72,12 +81,27 @@ def save_figure(figure: Figure, folder: str | os.PathLike[str], name: str) -> li
     InvalidInputError
         If they cannot be written.
     """
-    written = []
+    contents = {Path(folder) / file: data for file, data in rendered(figure, name).items()}
+    return write_all_atomic(contents)
+
+
+def rendered(figure: Figure, name: str) -> dict[str, bytes]:
+    """The contents of ``name.png`` and ``name.pdf``; equal figures give equal bytes."""
+    files = {}
     for suffix in ("png", "pdf"):
         # Without dates, equal numbers give equal files.
         metadata = {"CreationDate": None} if suffix == "pdf" else {}
         buffer = io.BytesIO()
         with shared_style():
             figure.savefig(buffer, format=suffix, metadata=metadata)
-        written.append(write_bytes_atomic(Path(folder) / f"{name}.{suffix}", buffer.getvalue()))
-    return written
+        files[f"{name}.{suffix}"] = buffer.getvalue()
+    return files
+
+
+def rendered_animation(animation: Animation, name: str, *, fps: int = 12) -> dict[str, bytes]:
+    """The content of ``name.gif``, 100 dots per inch."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.gif"
+        with shared_style():
+            animation.save(path, writer=PillowWriter(fps=fps), dpi=100)
+        return {path.name: path.read_bytes()}

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from odemom.checks import expect
-from odemom.experiments.ensembles import ENSEMBLES
+from odemom.data.ensembles import ENSEMBLES
 from odemom.experiments.survey import Survey
 from odemom.plots.style import COLORS, new_figure, shared_style
 
@@ -21,19 +21,18 @@ STYLES = ("-", "--", ":", "-.")
 
 
 def draw(data: Survey) -> Figure:
-    """One panel an ensemble, one line a dimension, with its 95 % confidence band.
+    """One panel per ensemble, one line per dimension, with its 95 % confidence band.
 
     The axis of eps is logarithmic; 0 and inf, where they were asked for, stand apart at its ends.
 
     Parameters
     ----------
     data : Survey
-        From `odemom.experiments.survey.compute`, or from a survey.json by ``Survey.from_dict``.
 
     Returns
     -------
     matplotlib.figure.Figure
-        7.2 inches wide, two panels a row.
+        7.2 inches wide, two panels per row.
 
     Raises
     ------
@@ -42,8 +41,9 @@ def draw(data: Survey) -> Figure:
 
     Examples
     --------
-    >>> from odemom.experiments.survey import SurveyConfig, compute
-    >>> len(draw(compute(SurveyConfig(["ginibre"], [1, 2], [0, 1], samples=10))).axes)
+    >>> from odemom.experiments.survey import EXPERIMENT, SurveyConfig
+    >>> config = SurveyConfig(("ginibre",), (1, 2), (0, 1), samples=10)
+    >>> len(draw(EXPERIMENT.compute(config)).axes)
     1
     """
     expect(bool(data.cells), "data", got="a survey without cells", expected="at least one cell")

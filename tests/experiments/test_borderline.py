@@ -10,14 +10,14 @@ import pytest
 
 import odemom
 from odemom import InvalidInputError
-from odemom.experiments.borderline import NOISES, compute
+from odemom.experiments.borderline import EXPERIMENT, NOISES, Config
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
 def table():
-    return compute()
+    return EXPERIMENT.compute()
 
 
 def representable_2x2(matrix):
@@ -79,7 +79,7 @@ def test_the_documented_table_is_the_computed_one(table):
 
 
 def test_a_notebook_shows_the_table():
-    table = compute([0.0, 1e-4], samples=2)
+    table = EXPERIMENT.compute(Config((0.0, 1e-4), samples=2))
     html = table._repr_html_()
     assert html.count("<tr>") == 3
     assert "<td>0.0001</td>" in html
@@ -90,4 +90,4 @@ def test_a_notebook_shows_the_table():
 )
 def test_bad_parameters_are_refused(options):
     with pytest.raises(InvalidInputError):
-        compute(**options)
+        Config(**options)

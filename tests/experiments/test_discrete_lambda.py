@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from fractions import Fraction
 
@@ -12,9 +11,12 @@ import pytest
 from numpy.polynomial import Polynomial
 
 from odemom import InvalidInputError
-from odemom.experiments.discrete_lambda import DiscreteLambda, compute
-from odemom.reproduce import redraw, reproduce
+from odemom.experiments.discrete_lambda import EXPERIMENT, Config, DiscreteLambda
 from tests.oracles import lambda_reference
+
+
+def compute(**options) -> DiscreteLambda:
+    return EXPERIMENT.compute(Config(**options))
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +88,6 @@ def test_the_graph_passes_through_its_minima(figure):
     # below 15 degrees a layer the net is its ODE, to the first order of Euler's scheme
     slow = np.array(graph.angle) < math.pi / 12
     assert np.abs(np.subtract(graph.net, graph.ode))[slow].max() < 0.2
-
-
-def test_reproduce_writes_the_figure_and_redraw_draws_the_same(tmp_path):
-    files = reproduce("discrete-lambda", tmp_path / "a")
-    payload = json.loads(files["json"].read_text())
-    assert payload["provenance"]["versions"]["odemom"]
-    assert [curve["gamma"] for curve in payload["data"]["curves"]] == ["1/2", "9/10", "99/100"]
-    again = redraw(files["json"], tmp_path / "b")
-    assert again["pdf"].read_bytes() == files["pdf"].read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from odemom.checks import as_eps, as_initial_velocity, as_number, expect, shown
+from odemom.checks import as_eps, as_initial_velocity, as_integer, as_number, expect, shown
 from odemom.records import jsonable
 
 __all__ = ["TrainingConfig", "TrainingResult"]
@@ -34,7 +34,7 @@ class TrainingConfig:
     width : int, default 24
         Channels of the first stage, a multiple of 8.
     epochs, batch_size : int
-        Passes through the training images, and images a step.
+        Passes through the training images, and images per step.
     learning_rate : float
         The peak of the one-cycle schedule, which spans all epochs.
     weight_decay : float
@@ -84,7 +84,7 @@ class TrainingConfig:
         as_initial_velocity(self.initial_velocity)
         at_least = {"epochs": 1, "batch_size": 1, "width": 8, "seed": 0, "threads": 1}
         for name, least in at_least.items():
-            _whole_number(name, getattr(self, name), least)
+            as_integer(getattr(self, name), name, least)
         expect(self.width % 8 == 0, "width", got=str(self.width), expected="a multiple of 8")
         for name in ("learning_rate", "rtol", "atol"):
             _number(name, getattr(self, name), "a finite number > 0", least=math.ulp(0.0))
@@ -123,7 +123,7 @@ class TrainingResult:
     seconds : float
         Wall-clock time of the epochs, including those before an interruption.
     history : tuple of dict
-        A row an epoch: ``epoch`` (from 1), ``step``, ``train_loss``, ``validation_loss``,
+        A row per epoch: ``epoch`` (from 1), ``step``, ``train_loss``, ``validation_loss``,
         ``validation_accuracy``, ``nfe``, ``learning_rate``, ``seconds``.
     provenance : dict
         See `odemom.records.provenance`.
@@ -157,11 +157,6 @@ class TrainingResult:
 def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
     fits = not isinstance(value, bool) and isinstance(value, str | int) and value in known
     expect(fits, name, got=shown(value), expected="one of " + ", ".join(map(repr, known)))
-
-
-def _whole_number(name: str, value: Any, least: int) -> None:
-    fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    expect(fits, name, got=shown(value), expected=f"an int >= {least}")
 
 
 def _number(name: str, value: Any, expected: str, *, least: float) -> None:

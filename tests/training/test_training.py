@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 import torch
 
+from odemom.data.digits import DigitsData
 from odemom.errors import InvalidInputError
-from odemom.experiments._training import Classifier, cpu_threads
-from odemom.experiments.digits import DigitsData, ODENet, TrainingConfig, train
+from odemom.models.ode_net import ODENet
+from odemom.training import TrainingConfig
+from odemom.training.lightning import Classifier, cpu_threads
+from odemom.training.run import train
 
 SMALL = TrainingConfig(
     width=8,
@@ -150,7 +153,7 @@ def test_every_kind_of_block_trains_without_a_warning(changes, tmp_path):
 def test_without_progress_nothing_is_printed(tmp_path):
     # In a process of its own: under pytest, Lightning's log does not reach the terminal.
     code = (
-        "from odemom.experiments.digits import TrainingConfig, train;"
+        "from odemom.training import TrainingConfig, train;"
         f"train(TrainingConfig(width=8, epochs=1, batch_size=512, accelerator='cpu'),"
         f"out_dir={str(tmp_path)!r}, progress=False)"
     )
@@ -197,7 +200,7 @@ BAD_CONFIGS = [
     ({"order": True}, "order: got True"),
     ({"eps": -1}, "eps: got -1"),
     ({"initial_velocity": "one"}, "initial_velocity: got 'one'"),
-    ({"epochs": 0}, "epochs: got 0; expected an int >= 1"),
+    ({"epochs": 0}, "epochs: got 0; expected an integer >= 1"),
     ({"epochs": 1.5}, "epochs: got 1.5"),
     ({"batch_size": 0}, "batch_size: got 0"),
     ({"width": 12}, "width: got 12; expected a multiple of 8"),
@@ -232,7 +235,7 @@ def test_what_cannot_be_trained_is_refused(changes, message, tmp_path):
 def test_a_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(InvalidInputError, match="out_dir: got"):
+        with pytest.raises(InvalidInputError, match="out: got"):
             train(SMALL, out_dir=path, progress=False)
 
 

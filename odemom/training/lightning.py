@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from odemom.checks import invalid, optional_import
-from odemom.experiments._config import TrainingConfig
-from odemom.experiments._networks import ODENet
+from odemom.models.ode_net import ODENet
+from odemom.training.config import TrainingConfig
 
 lightning = optional_import("lightning.pytorch", "train")
 

@@ -1,204 +1,28 @@
-"""Validation at the public edge, and the form of every message: got, expected, what to do.
-
-Functions behind the public edge trust their arguments. This module imports NumPy only, so that
-`odemom.nn` and `odemom.experiments` can use it without the exact-arithmetic packages.
-"""
+"""Arrays at the public edge: real, finite, square, and what NumPy would disguise refused."""
 
 from __future__ import annotations
 
-import importlib
 import math
-import numbers
-import re
 import sys
 from collections.abc import Sequence
-from fractions import Fraction
 from math import isfinite
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy import vdot
 
-from odemom.errors import InvalidInputError, MissingDependencyError, OdemomError
+from odemom.checks.messages import expect, invalid, shown
+from odemom.checks.numbers import as_fraction, is_exact_number, nearest_double
 
 __all__ = [
     "all_finite",
-    "as_eps",
+    "as_array",
+    "as_float_array",
     "as_float_matrices",
-    "as_horizon",
-    "as_initial_velocity",
-    "as_number",
-    "expect",
-    "invalid",
-    "is_exact_number",
-    "nearest_double",
-    "optional_import",
+    "refuse_all_but_numbers",
+    "require_finite",
     "require_square",
-    "shown",
 ]
-
-EXPONENT = re.compile(r"[eE]([+-]?\d+)\s*$")
-# Of a decimal in text, which is taken exactly.
-LARGEST_EXPONENT = 10_000
-INITIAL_VELOCITIES = ("zero", "field")
-
-
-def shown(value: object, limit: int = 60) -> str:
-    """One-line form of ``value`` for a message, cut to ``limit`` characters."""
-    try:
-        text = " ".join(repr(value).split())
-    except ValueError:  # Python refuses to spell ints of more than 4300 digits
-        text = f"a number of type {type(value).__name__}, too long to print,"
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def invalid(name: str, *, got: str, expected: str, fix: str = "") -> InvalidInputError:
-    """The error for the argument ``name``, in the one form that every message has."""
-    message = f"{name}: got {got}; expected {expected}."
-    return InvalidInputError(f"{message} {fix}" if fix else message)
-
-
-def expect(
-    condition: bool | np.bool_, name: str, *, got: str, expected: str, fix: str = ""
-) -> None:
-    """Raise the error of `invalid` unless ``condition`` holds."""
-    if not condition:
-        raise invalid(name, got=got, expected=expected, fix=fix)
-
-
-def optional_import(module: str, extra: str) -> ModuleType:
-    """Import ``module``, or say which extra of odemom brings it.
-
-    Raises
-    ------
-    MissingDependencyError
-        If the module is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
-            raise
-        raise MissingDependencyError(
-            f"{module} is not installed; this part of odemom needs it. "
-            f"Install it with: pip install 'odemom[{extra}]'"
-        ) from error
-
-
-# --- numbers -----------------------------------------------------------------------------------
-
-
-def is_exact_number(value: object) -> bool:
-    """Whether ``value`` is a rational number: an int, a Fraction, a NumPy, SymPy or GMP one."""
-    if isinstance(value, numbers.Rational):
-        return True
-    # python-flint does not register its types with `numbers`.
-    return type(value).__module__.startswith("flint") and type(value).__name__ in {"fmpz", "fmpq"}
-
-
-def as_fraction(value: Any) -> Fraction:
-    """The exact value of a number for which `is_exact_number` holds, or of a finite float."""
-    if isinstance(value, numbers.Rational):
-        return Fraction(int(value.numerator), int(value.denominator))
-    if isinstance(value, float | np.floating):
-        return Fraction(*value.as_integer_ratio())
-    return Fraction(int(value.p), int(value.q)) if hasattr(value, "q") else Fraction(int(value))
-
-
-def nearest_double(value: Fraction | float) -> float:
-    """The value rounded to double precision; infinite where it exceeds the doubles."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def as_number(value: Any, name: str, expected: str) -> Fraction | float:
-    """A real number: exact ones as `Fraction` (or int-valued), floats as they are.
-
-    A string is read as the decimal or rational that it spells, exactly: ``"0.1"`` is 1/10.
-    """
-    if isinstance(value, str):
-        return _number_from_text(value, name, expected)
-    if isinstance(value, bool | np.bool_):
-        raise invalid(name, got=f"the boolean {value}", expected=expected)
-    if is_exact_number(value):
-        return as_fraction(value)
-    if isinstance(value, float | np.floating):
-        return float(value)
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        return as_number(value.item(), name, expected)
-    raise invalid(name, got=f"{shown(value)} of type {type(value).__name__}", expected=expected)
-
-
-def _number_from_text(text: str, name: str, expected: str) -> Fraction | float:
-    if text.strip().lower() in {"inf", "+inf", "infinity", "+infinity"}:
-        return math.inf
-    exponent = EXPONENT.search(text)
-    try:
-        fits = exponent is None or abs(int(exponent[1])) <= LARGEST_EXPONENT
-        expect(
-            fits,
-            name,
-            got=f"the text {shown(text)}",
-            expected=f"{expected}, with an exponent of at most {LARGEST_EXPONENT}",
-        )
-        return Fraction(text.strip())
-    except (ValueError, ZeroDivisionError) as error:
-        if isinstance(error, OdemomError):
-            raise
-        raise invalid(name, got=f"the text {shown(text)}", expected=expected) from None
-
-
-def as_eps(eps: Any, name: str = "eps") -> Fraction | float:
-    """A damping parameter in [0, inf].
-
-    Returns
-    -------
-    Fraction or float
-        Exact numbers and text as `Fraction`; floats as they are, ``inf`` included.
-
-    Raises
-    ------
-    InvalidInputError
-        If ``eps`` is not a real number, is nan or is negative.
-    """
-    expected = "a number in [0, inf]"
-    value = as_number(eps, name, expected)
-    if value != value:  # math.isnan would round a Fraction to a double
-        raise invalid(name, got="nan", expected=expected)
-    expect(
-        value >= 0,
-        name,
-        got=shown(eps),
-        expected=expected,
-        fix="A negative mass has no meaning here; the sign of theta is free.",
-    )
-    return value
-
-
-def as_horizon(horizon: Any, name: str = "horizon") -> Fraction | float:
-    """A final time T > 0 in the range of doubles."""
-    expected = "a finite number > 0 that fits a double"
-    value = as_number(horizon, name, expected)
-    tiny, huge = math.ulp(0.0), sys.float_info.max
-    expect(tiny <= value <= huge, name, got=shown(horizon), expected=expected)
-    return value
-
-
-def as_initial_velocity(value: Any, name: str = "initial_velocity") -> str:
-    """One of ``"zero"`` and ``"field"``."""
-    expect(
-        isinstance(value, str) and value in INITIAL_VELOCITIES,
-        name,
-        got=shown(value),
-        expected='"zero" (x\'(0) = 0) or "field" (x\'(0) = theta x0)',
-    )
-    return value
-
-
-# --- matrices ----------------------------------------------------------------------------------
 
 
 def _refuse_disguised_arrays(value: Any, name: str) -> None:

@@ -1,0 +1,26 @@
+"""Validation at the public edge, and the form of every message: got, expected, what to do.
+
+Functions behind the public edge trust their arguments. This room imports NumPy only, so that
+`odemom.nn` and `odemom.experiments` can use it without the exact-arithmetic packages.
+"""
+
+from odemom.checks.arrays import all_finite as all_finite
+from odemom.checks.arrays import as_array as as_array
+from odemom.checks.arrays import as_float_array as as_float_array
+from odemom.checks.arrays import as_float_matrices as as_float_matrices
+from odemom.checks.arrays import refuse_all_but_numbers as refuse_all_but_numbers
+from odemom.checks.arrays import require_finite as require_finite
+from odemom.checks.arrays import require_square as require_square
+from odemom.checks.messages import expect as expect
+from odemom.checks.messages import invalid as invalid
+from odemom.checks.messages import optional_import as optional_import
+from odemom.checks.messages import shown as shown
+from odemom.checks.numbers import as_eps as as_eps
+from odemom.checks.numbers import as_fraction as as_fraction
+from odemom.checks.numbers import as_horizon as as_horizon
+from odemom.checks.numbers import as_initial_velocity as as_initial_velocity
+from odemom.checks.numbers import as_integer as as_integer
+from odemom.checks.numbers import as_number as as_number
+from odemom.checks.numbers import as_positive as as_positive
+from odemom.checks.numbers import is_exact_number as is_exact_number
+from odemom.checks.numbers import nearest_double as nearest_double

@@ -1,0 +1,54 @@
+"""The form of every message: what was given, what was expected, what to do."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import numpy as np
+
+from odemom.errors import InvalidInputError, MissingDependencyError
+
+__all__ = ["expect", "invalid", "optional_import", "shown"]
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """One-line form of ``value`` for a message, cut to ``limit`` characters."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python refuses to spell ints of more than 4300 digits
+        text = f"a number of type {type(value).__name__}, too long to print,"
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def invalid(name: str, *, got: str, expected: str, fix: str = "") -> InvalidInputError:
+    """The error for the argument ``name``, in the one form that every message has."""
+    message = f"{name}: got {got}; expected {expected}."
+    return InvalidInputError(f"{message} {fix}" if fix else message)
+
+
+def expect(
+    condition: bool | np.bool_, name: str, *, got: str, expected: str, fix: str = ""
+) -> None:
+    """Raise the error of `invalid` unless ``condition`` holds."""
+    if not condition:
+        raise invalid(name, got=got, expected=expected, fix=fix)
+
+
+def optional_import(module: str, extra: str) -> ModuleType:
+    """Import ``module``, or say which extra of odemom brings it.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise MissingDependencyError(
+            f"{module} is not installed; this part of odemom needs it. "
+            f"Install it with: pip install 'odemom[{extra}]'"
+        ) from error

@@ -1,0 +1,224 @@
+"""``odemom reproduce`` and ``survey``: experiments, their numbers, pictures and verdicts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from odemom.cli.shared import AsJson, Out, integer, listed, note, print_json, progress_bar, say
+
+__all__ = ["register"]
+
+Backend = Annotated[
+    str, typer.Option(help="Where tasks run: serial, joblib (the cores) or dask (a cluster).")
+]
+Workers = Annotated[int | None, typer.Option(help="Processes of joblib or dask.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="The address of a Dask scheduler: tcp://10.0.0.1:8786.")
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace results of another configuration or version."),
+]
+Redraw = Annotated[
+    Path | None, typer.Option(help="Draw again from this .json instead of computing.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(reproduce)
+    app.command()(survey)
+
+
+def reproduce(
+    name: Annotated[
+        str | None, typer.Argument(help="An experiment (see --list), or all of them: all.")
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Print the experiments, one per line, and leave.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A small run, in seconds.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change the configuration: key=value; lists between commas."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many seeds are run.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where tensors live: cpu, cuda.")] = None,
+    backend: Backend = "serial",
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    out: Out = Path("results"),
+    redraw: Redraw = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compute an experiment: its numbers as JSON, pictures drawn from them, and what holds.
+
+    An interrupted run goes on where it was when the same command is given again. Example: odemom
+    reproduce fig4 --quick --set points=101
+    """
+    from odemom import reproduce as figures
+    from odemom.checks import invalid
+    from odemom.experiments import frame
+
+    if list_:
+        _print_list(as_json)
+        return
+    if redraw is not None:
+        _print_files(figures.redraw(redraw, out), as_json)
+        return
+    if name is None:
+        raise invalid(
+            "experiment", got="no name", expected="a name of odemom reproduce --list, or all"
+        )
+    asked: dict[str, Any] = {"quick": quick, "seeds": seeds, "device": device}
+    place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
+    if name == "all":
+        if set_:
+            raise invalid("--set", got="it beside all", expected="it with one experiment")
+        with _interruptible(out):
+            _reproduce_all(out, asked, place, overwrite, as_json)
+        return
+    experiment = frame.load(name)
+    config = figures.configured(experiment, settings=set_ or (), **asked)
+    with _interruptible(out), progress_bar("tasks", shown=not as_json) as progress:
+        files = figures.reproduce(
+            name, out, config=config, overwrite=overwrite, progress=progress, **place
+        )
+    if not as_json:
+        _print_claims(files["json"])
+    _print_files(files, as_json)
+
+
+def _print_list(as_json: bool) -> None:
+    from odemom.experiments import frame
+
+    summaries = {name: frame.summary_of(name) for name in frame.names()}
+    if as_json:
+        print_json(summaries)
+        return
+    width = max(map(len, summaries))
+    for name, summary in summaries.items():
+        say(f"{name:<{width}}  {summary}")
+
+
+def _print_files(files: dict[str, Path], as_json: bool) -> None:
+    if as_json:
+        print_json(files)
+    else:
+        for path in files.values():
+            print(path)
+
+
+def _print_claims(path: Path) -> None:
+    from odemom.reproduce.run import read_payload
+
+    for claim in read_payload(path)["claims"]:
+        say(f"{claim['verdict']}: {claim['words']} ({claim['where']}): {claim['measured']}")
+
+
+def _reproduce_all(
+    out: Path, asked: dict[str, Any], place: dict[str, Any], overwrite: bool, as_json: bool
+) -> None:
+    """Every experiment, then the summary page; those that fail are named, the others go on."""
+    from odemom.errors import OdemomError
+    from odemom.experiments import frame
+    from odemom.reproduce import configured, write_summary
+    from odemom.reproduce import reproduce as reproduce_one
+
+    failed: dict[str, str] = {}
+    for name in frame.names():
+        try:
+            experiment = frame.load(name)
+            fields = experiment.config.__dataclass_fields__
+            mine = {k: v for k, v in asked.items() if k == "quick" or k in fields}
+            config = configured(experiment, **mine)
+            with progress_bar(name, shown=not as_json) as progress:
+                files = reproduce_one(
+                    name, out, config=config, overwrite=overwrite, progress=progress, **place
+                )
+        except OdemomError as error:
+            failed[name] = str(error)
+            note(f"{name}: not run: {error}")
+        else:
+            if not as_json:
+                say(f"{name}: {files['json']}")
+    pages = write_summary(out)
+    if as_json:
+        print_json({"files": pages, "failed": failed})
+    else:
+        say(f"{pages['html']}\n{pages['md']}")
+    if failed:
+        raise typer.Exit(2)
+
+
+@contextmanager
+def _interruptible(out: Path) -> Iterator[None]:
+    """Say on Ctrl-C how to go on, and leave with the status of an interrupted program."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\ninterrupted: the same command goes on from what {out} holds", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def survey(
+    ensemble: Annotated[
+        list[str] | None, typer.Option(help="ginibre, orthogonal, symmetric, integer; by default.")
+    ] = None,
+    dim: Annotated[list[str] | None, typer.Option(help="Dimensions: 2,3,5.")] = None,
+    eps: Annotated[list[str] | None, typer.Option(help="Masses in [0, inf]: 0,1/2,2,inf.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Matrices per ensemble and dimension.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the matrices.")] = 0,
+    out: Out = Path("results/survey"),
+    backend: Backend = "serial",
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    redraw: Redraw = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate how likely a random matrix is representable. Lists: --dim 2,3 or --dim 2 --dim 3.
+
+    An interrupted survey goes on where it was when the same command is given again.
+    """
+    from odemom import reproduce as figures
+    from odemom.experiments.survey import Survey, SurveyConfig
+    from odemom.records import from_json
+    from odemom.reproduce.run import read_payload
+
+    if redraw is not None:
+        _print_files(figures.redraw(redraw, out), as_json)
+        return
+    asked = {
+        "ensembles": listed(ensemble),
+        "dimensions": None if dim is None else [integer(d) for d in listed(dim) or ()],
+        "eps": listed(eps),
+        "samples": samples,
+    }
+    given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
+    config = SurveyConfig(**given, seed=seed)
+    place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
+    with _interruptible(out), progress_bar("chunks", shown=not as_json) as progress:
+        files = figures.reproduce(
+            "survey", out, config=config, overwrite=overwrite, progress=progress, **place
+        )
+    result = from_json(Survey, read_payload(files["json"])["result"], "result")
+    if as_json:
+        print_json({"files": files, "result": result})
+        return
+    for cell in result.cells:
+        say(f"{cell.ensemble}, d = {cell.dimension}, {cell.samples} matrices:")
+        for mass, p, low, high in zip(
+            result.config.eps, cell.probability, cell.low, cell.high, strict=True
+        ):
+            say(f"  eps = {mass!s:<6} {p:.4f}   [{low:.4f}, {high:.4f}]")
+    _print_files(files, as_json)

@@ -1,0 +1,1 @@
+"""Data for experiments: random matrices, and images in batches."""

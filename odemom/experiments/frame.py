@@ -1,0 +1,321 @@
+"""What an experiment is: a configuration, independent tasks, a result, and the claims it checks.
+
+An experiment is one module of this folder, which holds one `Experiment` under the name
+``EXPERIMENT``, and one module of the same name in `odemom.plots`, which draws its result. The
+folder is the registry: the module's name is the name on the command line (``_`` becomes ``-``), and
+the first line of its docstring says what it shows. Modules whose names begin with ``_`` are shared
+by experiments and are none.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+import time
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from odemom import __version__
+from odemom.checks import expect, invalid, optional_import, shown
+from odemom.records import from_json, jsonable
+from odemom.sweep import Backend, TaskStore, task_key
+
+__all__ = ["Claim", "Experiment", "Finished", "Verdict", "load", "names", "summary_of"]
+
+Verdict = Literal["holds", "does not hold", "not run"]
+Progress = Callable[[int, int], object]
+
+ConfigT = TypeVar("ConfigT")
+TaskT = TypeVar("TaskT")
+OutcomeT = TypeVar("OutcomeT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement with what was measured of it.
+
+    Attributes
+    ----------
+    words : str
+        The statement, in brief.
+    where : str
+        Where it stands: a place in the paper, or "beyond the paper".
+    measured : str
+        The figures, in words.
+    verdict : {"holds", "does not hold", "not run"}
+    """
+
+    words: str
+    where: str
+    measured: str
+    verdict: Verdict
+
+    @classmethod
+    def judged(cls, words: str, where: str, measured: str, holds: bool | None) -> Claim:
+        """The claim with its verdict; None is "not run".
+
+        Examples
+        --------
+        >>> Claim.judged("psi(R) = [lambda_eps, inf)", "Theorem 1", "error 1e-16", True).verdict
+        'holds'
+        """
+        verdicts: dict[bool | None, Verdict] = {
+            True: "holds",
+            False: "does not hold",
+            None: "not run",
+        }
+        return cls(words, where, measured, verdicts[None if holds is None else bool(holds)])
+
+
+@dataclass(frozen=True)
+class Finished(Generic[ResultT]):
+    """A result, and the seconds that its tasks took, summed over the workers."""
+
+    result: ResultT
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Experiment(Generic[ConfigT, TaskT, OutcomeT, ResultT]):
+    """A configuration, the tasks it asks for, and what is made of their outcomes.
+
+    Tasks run anywhere and in any order. A task holds all that its outcome depends on, its seed
+    included, so that its outcome can be kept and found again. Outcomes and results go through JSON
+    (`odemom.records.jsonable`, `odemom.records.from_json`), whose types are read from the return
+    annotations of ``run`` and ``gather``.
+
+    Parameters
+    ----------
+    config : type
+        A frozen dataclass; ``config()`` is the full run. It refuses what is outside its domain.
+    quick : config
+        A run that takes seconds.
+    tasks : callable
+        config -> sequence of tasks: frozen dataclasses, tuples or numbers, which can be pickled.
+    run : callable
+        task -> outcome, on any machine: a function at the top of its module.
+    gather : callable
+        (config, outcomes in the order of the tasks) -> result, a frozen dataclass.
+    claims : callable
+        result -> sequence of `Claim`.
+
+    Examples
+    --------
+    >>> from odemom.experiments import fig4
+    >>> fig4.EXPERIMENT.name
+    'fig4'
+    """
+
+    config: type[ConfigT]
+    quick: ConfigT
+    tasks: Callable[[ConfigT], Sequence[TaskT]]
+    run: Callable[[TaskT], OutcomeT]
+    gather: Callable[[ConfigT, Sequence[OutcomeT]], ResultT]
+    claims: Callable[[ResultT], Sequence[Claim]]
+
+    @property
+    def module(self) -> str:
+        """The full name of the module that holds the experiment."""
+        return self.run.__module__
+
+    @property
+    def name(self) -> str:
+        """The name on the command line."""
+        return self.module.rpartition(".")[2].replace("_", "-")
+
+    @property
+    def result_type(self) -> Any:
+        """The class of the result."""
+        return typing.get_type_hints(self.gather)["return"]
+
+    @property
+    def outcome_type(self) -> Any:
+        """The annotation of an outcome."""
+        return typing.get_type_hints(self.run)["return"]
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Who makes the results: the experiment, the version of odemom, the code of the module."""
+        source = sys.modules[self.module].__file__ or ""
+        digest = hashlib.sha256(Path(source).read_bytes()).hexdigest()[:12]
+        return {"experiment": self.name, "version": __version__, "code": digest}
+
+    def store_in(self, folder: Path) -> TaskStore:
+        """The store of the finished tasks of this experiment in a folder."""
+        return TaskStore(folder / f"{self.name}.parts.jsonl", self.identity)
+
+    def compute(self, config: ConfigT | None = None, **where: Any) -> ResultT:
+        """The result of a configuration, by default of the full run.
+
+        Parameters
+        ----------
+        config : optional
+        **where
+            As in `carry_out`.
+
+        Returns
+        -------
+        The result.
+        """
+        return self.carry_out(self.config() if config is None else config, **where).result
+
+    def carry_out(
+        self,
+        config: ConfigT,
+        *,
+        backend: str = "serial",
+        workers: int | None = None,
+        scheduler: str | None = None,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Finished[ResultT]:
+        """Run the tasks of a configuration and gather the result.
+
+        Parameters
+        ----------
+        config
+        backend, workers, scheduler
+            Where tasks run: see `odemom.sweep.Backend`. The result is the same.
+        folder : path, optional
+            Finished tasks are kept there: the same call goes on after an interruption. Who has
+            written the result down may remove them: ``store_in(folder).discard()``.
+        progress : callable, optional
+            Called with (tasks done, tasks in all) at the start and after every task.
+
+        Returns
+        -------
+        Finished
+
+        Raises
+        ------
+        InvalidInputError
+            If a parameter is outside its domain, or the folder holds tasks of another version.
+        MissingDependencyError
+            If a package is needed that is not installed.
+        """
+        expect(
+            isinstance(config, self.config),
+            "config",
+            got=shown(config),
+            expected=f"a {self.config.__name__} of {self.module}",
+        )
+        place = Backend(backend, workers, scheduler)
+        store = None if folder is None else self.store_in(folder)
+        tasks = list(self.tasks(config))
+        keys = [task_key(task) for task in tasks]
+        found = {} if store is None else store.load()
+        known = {k: (found[k].outcome, found[k].seconds) for k in keys if k in found}
+        waiting = {k: task for k, task in zip(keys, tasks, strict=True) if k not in known}
+        total = len(known) + len(waiting)
+        if progress is not None:
+            progress(len(known), total)
+        if waiting:
+            with place.running() as each:
+                for key, outcome, seconds in each(_Run(self.run), list(waiting.items())):
+                    known[key] = outcome, seconds
+                    if store is not None:
+                        store.append(key, outcome, seconds)
+                    if progress is not None:
+                        progress(len(known), total)
+        outcomes = [from_json(self.outcome_type, known[key][0], "outcome") for key in keys]
+        seconds = sum(known[key][1] for key in dict.fromkeys(keys))
+        return Finished(self.gather(config, outcomes), seconds)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The function that workers call: it times a task and says whose outcome it brings."""
+
+    run: Callable[[Any], Any]
+
+    def __call__(self, item: tuple[str, Any]) -> tuple[str, Any, float]:
+        key, task = item
+        start = time.perf_counter()
+        outcome = jsonable(self.run(task), "outcome")
+        return key, outcome, time.perf_counter() - start
+
+
+# --- the registry ------------------------------------------------------------------------------
+
+
+@cache
+def _modules() -> dict[str, str]:
+    """Command-line name -> module name."""
+    folder = str(Path(__file__).parent)
+    found = [m.name for m in pkgutil.iter_modules([folder]) if not m.name.startswith("_")]
+    return {
+        name.replace("_", "-"): f"odemom.experiments.{name}"
+        for name in sorted(found)
+        if name != "frame"
+    }
+
+
+def names() -> list[str]:
+    """The experiments, by their names on the command line.
+
+    Examples
+    --------
+    >>> "fig4" in names()
+    True
+    """
+    return list(_modules())
+
+
+def summary_of(name: str) -> str:
+    """The line that says what an experiment shows; nothing is imported for it.
+
+    Examples
+    --------
+    >>> summary_of("fig4").startswith("Figure 4")
+    True
+    """
+    module = importlib.util.find_spec(_module_of(name))
+    assert module is not None  # it was found in the folder
+    assert module.origin is not None
+    docstring = ast.get_docstring(ast.parse(Path(module.origin).read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0].rstrip(".")
+
+
+def load(name: str) -> Experiment[Any, Any, Any, Any]:
+    """The experiment of a name.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none of that name; the nearest one is suggested.
+    MissingDependencyError
+        If it needs a package that is not installed.
+    """
+    path = _module_of(name)
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("odemom"):
+            raise
+        optional_import(error.name.partition(".")[0], "train")
+        raise
+    return module.EXPERIMENT
+
+
+def _module_of(name: str) -> str:
+    modules = _modules()
+    spelled = name.replace("_", "-") if isinstance(name, str) else name
+    if spelled in modules:
+        return modules[spelled]
+    near = difflib.get_close_matches(str(name), modules, n=1)
+    raise invalid(
+        "experiment",
+        got=shown(name),
+        expected=f"one of {', '.join(modules)}",
+        fix=f"Did you mean {near[0]}?" if near else "",
+    )

@@ -1,0 +1,231 @@
+"""Run an experiment, write its numbers and pictures, and draw it again from its numbers."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from odemom.checks import expect, invalid, shown
+from odemom.errors import InvalidInputError
+from odemom.experiments.frame import Experiment, Finished, Progress, load, summary_of
+from odemom.records import (
+    as_folder,
+    from_json,
+    json_text,
+    jsonable,
+    provenance,
+    write_all_atomic,
+)
+
+__all__ = ["drawn", "payload_of", "read_payload", "redraw", "reproduce"]
+
+AnyExperiment = Experiment[Any, Any, Any, Any]
+
+
+def reproduce(
+    name: str,
+    out_dir: str | os.PathLike[str],
+    *,
+    config: Any = None,
+    backend: str = "serial",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Path]:
+    """Compute an experiment and write its numbers and pictures.
+
+    An interrupted run goes on where it was when it is asked for again. A run that is finished, of
+    the same configuration and version, is only drawn again.
+
+    Parameters
+    ----------
+    name : str
+        One of `odemom.experiments.frame.names`.
+    out_dir : path-like
+        A folder; it is made if it is missing.
+    config : optional
+        A configuration of the experiment, by default the full run.
+    backend, workers, scheduler
+        Where the tasks run: see `odemom.sweep.Backend`.
+    overwrite : bool, default False
+        Whether to replace the results of another configuration or version in the folder.
+    progress : callable, optional
+        Called with (tasks done, tasks in all).
+
+    Returns
+    -------
+    dict
+        ``json``, ``png``, ``pdf``, and what else was drawn: the files written.
+
+    Raises
+    ------
+    InvalidInputError
+        If the experiment is unknown, ``out_dir`` cannot be a folder, or holds results of another
+        configuration or version.
+    MissingDependencyError
+        If the experiment needs a package that is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from odemom.experiments import fig4
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     reproduce("fig4", folder, config=fig4.EXPERIMENT.quick)["png"].name
+    'fig4.png'
+    """
+    experiment = load(name)
+    config = experiment.config() if config is None else config
+    folder = Path(out_dir)
+    numbers = folder / f"{experiment.name}.json"
+    payload = None if overwrite else _finished(experiment, config, numbers)
+    if payload is not None:
+        result = from_json(experiment.result_type, payload["result"], "result")
+        return {"json": numbers, **_written(experiment, folder, drawn(experiment, result))}
+    finished = experiment.carry_out(
+        config,
+        backend=backend,
+        workers=workers,
+        scheduler=scheduler,
+        folder=folder,
+        progress=progress,
+    )
+    text = json_text(payload_of(experiment, config, finished))
+    files = {numbers.name: text.encode(), **drawn(experiment, finished.result)}
+    written = _written(experiment, as_folder(folder), files)
+    experiment.store_in(folder).discard()
+    return written
+
+
+def payload_of(experiment: AnyExperiment, config: Any, finished: Finished[Any]) -> dict[str, Any]:
+    """What stands in ``NAME.json``."""
+    return {
+        **experiment.identity,
+        "summary": summary_of(experiment.name),
+        "config": jsonable(config, "config"),
+        "claims": jsonable(experiment.claims(finished.result), "claims"),
+        "seconds": finished.seconds,
+        "provenance": provenance(getattr(config, "seed", None)),
+        "result": jsonable(finished.result, "result"),
+    }
+
+
+def _finished(experiment: AnyExperiment, config: Any, path: Path) -> dict[str, Any] | None:
+    """What an earlier run of the same configuration and version left; None if there is nothing."""
+    if not path.exists():
+        return None
+    payload = read_payload(path)
+    asked = {**experiment.identity, **_flat(jsonable(config, "config"))}
+    found = {**{k: payload.get(k) for k in experiment.identity}, **_flat(payload.get("config"))}
+    differ = [
+        f"{key} {shown(found.get(key))}, not {shown(asked.get(key))}"
+        for key in dict.fromkeys([*asked, *found])
+        if asked.get(key) != found.get(key)
+    ]
+    if differ:
+        raise invalid(
+            "out",
+            got=f"{path.parent}, which holds results of {experiment.name} with {'; '.join(differ)}",
+            expected="a folder without them",
+            fix="Name another folder, or overwrite them: --overwrite.",
+        )
+    return payload
+
+
+def _flat(config: Any) -> dict[str, Any]:
+    return dict(config) if isinstance(config, dict) else {"config": config}
+
+
+def read_payload(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The parsed ``NAME.json`` of an experiment.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is missing or is not such a file.
+    """
+    try:
+        payload = json.loads(Path(path).read_text(encoding="utf-8"))
+        name = payload["experiment"]
+        expect(
+            isinstance(name, str) and "result" in payload,
+            "file",
+            got=shown(name),
+            expected="an experiment and its result",
+        )
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        RecursionError,
+        InvalidInputError,
+    ) as error:
+        raise _not_numbers(path, error) from None
+    return payload
+
+
+def redraw(path: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> dict[str, Path]:
+    """Draw an experiment again from the numbers on disk.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``NAME.json`` that `reproduce` wrote.
+    out_dir : path-like
+
+    Returns
+    -------
+    dict
+        ``png``, ``pdf``, and what else was drawn.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is missing or is not such a file.
+    """
+    payload = read_payload(path)
+    try:
+        experiment = load(payload["experiment"])
+        result = from_json(experiment.result_type, payload["result"], "result")
+        files = drawn(experiment, result)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise _not_numbers(path, error) from None
+    return _written(experiment, as_folder(out_dir), files)
+
+
+def _not_numbers(path: str | os.PathLike[str], error: Exception) -> InvalidInputError:
+    return InvalidInputError(
+        f"{path}: got no numbers of an experiment ({shown(str(error), 100)}); expected a .json "
+        "file that odemom reproduce wrote."
+    )
+
+
+def drawn(experiment: AnyExperiment, result: Any) -> dict[str, bytes]:
+    """The pictures of a result, file name -> content."""
+    from odemom.plots.style import rendered, rendered_animation
+
+    plots = importlib.import_module(f"odemom.plots.{experiment.module.rpartition('.')[2]}")
+    figures = plots.draw(result)
+    files: dict[str, bytes] = {}
+    for suffix, figure in (figures if isinstance(figures, dict) else {"": figures}).items():
+        name = f"{experiment.name}-{suffix}" if suffix else experiment.name
+        files |= rendered(figure, name)
+    if hasattr(plots, "animate"):
+        files |= rendered_animation(plots.animate(result), experiment.name)
+    return files
+
+
+def _written(experiment: AnyExperiment, folder: Path, files: dict[str, bytes]) -> dict[str, Path]:
+    """Write the files together; ``json``, ``png``, ... -> path, ``zoom-png`` for NAME-zoom.png."""
+    paths = write_all_atomic({folder / name: content for name, content in files.items()})
+    return {_kind(experiment.name, path.name): path for path in paths}
+
+
+def _kind(experiment: str, file: str) -> str:
+    stem, _, suffix = file.rpartition(".")
+    more = stem[len(experiment) + 1 :]
+    return f"{more}-{suffix}" if more else suffix

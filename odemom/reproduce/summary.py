@@ -1,0 +1,200 @@
+"""The summary page: every claim of the experiments in a folder, with its verdict."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from odemom.checks import invalid
+from odemom.errors import InvalidInputError
+from odemom.experiments.frame import Claim, names
+from odemom.records import from_json, write_all_atomic
+from odemom.reproduce.run import read_payload
+
+__all__ = ["Entry", "entries_in", "write_summary"]
+
+MARKS = {"holds": "✓", "does not hold": "✗", "not run": "–"}
+CSS = {"holds": "yes", "does not hold": "no", "not run": "open"}
+STYLE = """
+:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; margin: 1rem 0; width: 100% }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid #8884; text-align: left;
+  vertical-align: top }
+.yes { color: #007a55; font-weight: 600 } .no { color: #c0392b; font-weight: 600 }
+.open { color: #888 } td:last-child { white-space: nowrap }
+img { max-width: min(100%, 44rem); background: white; border-radius: 4px }
+code { background: #8882; padding: .1rem .3rem; border-radius: 4px } footer, small { color: #888 }
+@media (max-width: 40rem) { table, tbody, tr, td { display: block } thead, th { display: none }
+  td { border: 0; padding: .1rem 0 } tr { border-bottom: 1px solid #8884; padding: .4rem 0 } }
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One experiment of the page.
+
+    Attributes
+    ----------
+    name, summary : str
+    claims : tuple of Claim
+    seconds : float
+        Of its tasks, summed over the workers.
+    pictures : tuple of str
+        File names in the folder: the main picture first.
+    provenance : dict
+    """
+
+    name: str
+    summary: str
+    claims: tuple[Claim, ...]
+    seconds: float
+    pictures: tuple[str, ...]
+    provenance: dict[str, Any]
+
+
+def entries_in(folder: str | os.PathLike[str]) -> list[Entry]:
+    """The experiments whose numbers lie in a folder, in the order of their names."""
+    return list(_entries(Path(folder)))
+
+
+def _entries(folder: Path) -> Iterator[Entry]:
+    for name in names():
+        path = folder / f"{name}.json"
+        if not path.exists():
+            continue
+        payload = read_payload(path)
+        files = [f"{name}.gif", f"{name}.png"]
+        files += sorted(p.name for p in folder.glob(f"{name}-*.png") if _owner(p.stem) == name)
+        yield Entry(
+            name,
+            str(payload["summary"]),
+            from_json(tuple[Claim, ...], payload["claims"], "claims"),
+            float(payload["seconds"]),
+            tuple(file for file in files if (folder / file).exists()),
+            payload["provenance"],
+        )
+
+
+def _owner(stem: str) -> str:
+    """The experiment that a picture belongs to: the longest name that begins its stem."""
+    return max((n for n in names() if stem == n or stem.startswith(f"{n}-")), key=len, default="")
+
+
+def write_summary(folder: str | os.PathLike[str]) -> dict[str, Path]:
+    """Write ``summary.html`` and ``summary.md``: one row per claim, and every picture.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where `odemom.reproduce.reproduce` has left its numbers.
+
+    Returns
+    -------
+    dict
+        ``html`` and ``md``.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are no numbers of an experiment in the folder, or they cannot be read.
+    """
+    try:
+        entries = entries_in(folder)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        raise invalid(
+            "out",
+            got=f"{folder} with numbers that cannot be read ({error})",
+            expected="what odemom reproduce wrote",
+        ) from None
+    if not entries:
+        raise invalid(
+            "out",
+            got=f"{folder}, which holds no numbers of an experiment",
+            expected="a folder that odemom reproduce wrote to",
+        )
+    page, text = Path(folder) / "summary.html", Path(folder) / "summary.md"
+    write_all_atomic({page: _html(entries).encode(), text: _markdown(entries).encode()})
+    return {"html": page, "md": text}
+
+
+def _counts(entries: list[Entry]) -> str:
+    verdicts = [claim.verdict for entry in entries for claim in entry.claims]
+    holds, fails, left = (verdicts.count(v) for v in MARKS)
+    return (
+        f"{len(verdicts)} claims of {len(entries)} experiments: {holds} hold, {fails} do not hold, "
+        f"{left} were not run."
+    )
+
+
+def _made(entry: Entry) -> str:
+    versions = entry.provenance["versions"]
+    named = ", ".join(f"{k} {v}" for k, v in versions.items() if k in ("odemom", "numpy", "torch"))
+    return f"{entry.seconds:.3g} s on {entry.provenance['cpu']}; {named}"
+
+
+def _html(entries: list[Entry]) -> str:
+    rows = "".join(_row(entry, claim) for entry in entries for claim in entry.claims)
+    sections = "".join(_section(entry) for entry in entries)
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>odemom: claims and verdicts</title>\n<style>{STYLE}</style>\n"
+        f"<h1>Claims and verdicts</h1>\n<p>{_counts(entries)} Places in the paper refer to Sander, "
+        "Ablin, Blondel, Peyré, <i>Momentum Residual Neural Networks</i>, ICML 2021.</p>\n"
+        "<table><thead><tr><th>claim</th><th>where</th><th>measured</th><th>experiment</th>"
+        f"<th>verdict</th></tr></thead>\n<tbody>{rows}</tbody></table>\n{sections}</html>\n"
+    )
+
+
+def _row(entry: Entry, claim: Claim) -> str:
+    cells = (claim.words, claim.where, claim.measured)
+    name = html.escape(entry.name)
+    return (
+        "<tr>"
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        + f'<td><a href="#{name}">{name}</a></td>'
+        f'<td class="{CSS[claim.verdict]}">{MARKS[claim.verdict]} {claim.verdict}</td></tr>\n'
+    )
+
+
+def _section(entry: Entry) -> str:
+    name, summary = html.escape(entry.name), html.escape(entry.summary)
+    pictures = "".join(
+        f'<p><a href="{p}"><img src="{p}" alt="{summary}" loading="lazy"></a></p>\n'
+        for p in map(html.escape, entry.pictures)
+    )
+    return (
+        f'<h2 id="{name}">{name}</h2>\n<p>{summary}.</p>\n{pictures}'
+        f'<p><small>{html.escape(_made(entry))}. <a href="{name}.json">Numbers</a>; again by '
+        f"<code>odemom reproduce {name}</code>.</small></p>\n"
+    )
+
+
+def _markdown(entries: list[Entry]) -> str:
+    lines = [
+        "# Claims and verdicts",
+        "",
+        _counts(entries),
+        "",
+        "| claim | where | measured | experiment | verdict |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for entry in entries:
+        for c in entry.claims:
+            cells = (c.words, c.where, c.measured, f"[{entry.name}](#{entry.name})", c.verdict)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    for entry in entries:
+        lines += ["", f"## {entry.name}", "", f"{entry.summary}.", ""]
+        lines += [f"![{entry.summary}]({picture})" for picture in entry.pictures]
+        lines += [
+            "",
+            f"{_made(entry)}. `odemom reproduce {entry.name}`; [numbers]({entry.name}.json).",
+        ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,92 @@
+"""Every experiment: a quick run, there and back through JSON, the picture again, bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+
+import pytest
+
+from odemom import InvalidInputError, MissingDependencyError
+from odemom.experiments import frame
+from odemom.records import from_json, jsonable
+from odemom.reproduce import configured, redraw, reproduce
+from odemom.reproduce.run import read_payload
+
+NAMES = frame.names()
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def quick(request, tmp_path_factory):
+    """An experiment and the files of its quick run."""
+    try:
+        experiment = frame.load(request.param)
+    except MissingDependencyError as missing:
+        pytest.skip(str(missing))
+    folder = tmp_path_factory.mktemp(request.param)
+    return experiment, reproduce(request.param, folder, config=experiment.quick)
+
+
+def test_the_quick_run_gives_numbers_with_provenance_and_verdicts(quick):
+    experiment, files = quick
+    payload = read_payload(files["json"])
+    assert payload["experiment"] == experiment.name
+    assert payload["summary"] == frame.summary_of(experiment.name)
+    assert 20 < len(payload["summary"]) < 110
+    assert payload["config"] == jsonable(experiment.quick)
+    assert payload["provenance"]["versions"]["numpy"]
+    assert payload["claims"]
+    for claim in payload["claims"]:
+        assert claim["verdict"] in ("holds", "does not hold", "not run")
+        assert claim["words"]
+        assert claim["where"]
+        assert claim["measured"]
+
+
+def test_the_result_comes_back_from_json_and_is_judged_the_same(quick):
+    experiment, files = quick
+    payload = read_payload(files["json"])
+    result = from_json(experiment.result_type, payload["result"])
+    assert json.loads(json.dumps(jsonable(result))) == payload["result"]
+    assert jsonable(experiment.claims(result)) == payload["claims"]
+
+
+def test_the_pictures_are_drawn_again_byte_for_byte(quick, tmp_path):
+    _, files = quick
+    again = redraw(files["json"], tmp_path)
+    assert {"png", "pdf"} <= again.keys()
+    for kind, path in again.items():
+        assert path.read_bytes() == files[kind].read_bytes()
+
+
+def test_configurations_and_tasks_can_be_sent_and_are_told_apart(quick):
+    experiment, _ = quick
+    assert from_json(experiment.config, jsonable(experiment.quick)) == experiment.quick
+    tasks = experiment.tasks(experiment.quick)
+    assert pickle.loads(pickle.dumps(tasks)) == tasks
+    assert pickle.loads(pickle.dumps(experiment.run)) is experiment.run
+    keys = {frame.task_key(task) for task in tasks}
+    assert len(keys) == len(tasks)
+
+
+def test_a_bad_configuration_is_refused(quick):
+    experiment, _ = quick
+    with pytest.raises(InvalidInputError, match="nonsense"):
+        configured(experiment, settings=["nonsense=1"])
+    for field in dataclasses.fields(experiment.config):
+        with pytest.raises(InvalidInputError):
+            dataclasses.replace(experiment.quick, **{field.name: object()})
+
+
+def test_a_config_of_another_experiment_is_refused():
+    with pytest.raises(InvalidInputError, match="config"):
+        frame.load("fig4").carry_out(frame.load("borderline").quick)
+
+
+def test_a_name_with_an_underscore_is_the_same_experiment():
+    assert frame.load("discrete_lambda") is frame.load("discrete-lambda")
+
+
+def test_the_claim_says_when_it_was_not_run():
+    assert frame.Claim.judged("a", "b", "c", None).verdict == "not run"
