@@ -275,7 +275,7 @@ Number = Fraction | float | str
 
 def exact(value: Number) -> Fraction:
     """The value as a fraction: a double is the dyadic rational that it is."""
-    return Fraction(value)
+    return value if isinstance(value, Fraction) else Fraction(value)
 
 
 def number_text(value: Number) -> str:

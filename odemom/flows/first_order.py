@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from odemom.checks import as_horizon
@@ -52,7 +53,7 @@ class FirstOrder(ODEFlow):
     def __post_init__(self) -> None:
         object.__setattr__(self, "horizon", as_horizon(self.horizon))
 
-    @property
+    @cached_property
     def unit_eps(self) -> Fraction:
         """The mass 0."""
         return Fraction(0)

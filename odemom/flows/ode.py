@@ -47,7 +47,7 @@ class ODEFlow(Flow):
 
     horizon: Number
 
-    @property
+    @cached_property
     @abstractmethod
     def unit_eps(self) -> Fraction | float:
         """The mass of the same flow on [0, 1], exactly: a Fraction, or inf."""
@@ -114,4 +114,5 @@ class ODEFlow(Flow):
 
     def points_series(self, z: flint.acb, length: int) -> flint.acb_series:
         """The point on [0, 1] of z + t, to O(t^length)."""
-        return variable(z, length) * ball(self.factor)
+        points = variable(z, length)
+        return points if self.horizon == 1 else points * ball(self.factor)

@@ -98,10 +98,15 @@ class SecondOrder(ODEFlow):
         """Whether x'(0) = theta x0."""
         return self.initial_velocity == "field"
 
-    @property
+    @cached_property
     def unit_eps(self) -> Fraction:
         """The quotient eps/T, exactly."""
         return exact(self.eps) / exact(self.horizon)
+
+    @cached_property
+    def _half_rate(self) -> Fraction:
+        """The a = 1/(2 eps) of the flow on [0, 1]."""
+        return 1 / (2 * self.unit_eps)
 
     @property
     def unit_flow(self) -> SecondOrder:
@@ -119,10 +124,10 @@ class SecondOrder(ODEFlow):
         """Psi(z + t); see `Flow.series`."""
         import flint
 
-        eps = self.unit_eps
-        bits = max(0, (1 / eps).__ceil__().bit_length())
+        eps, half_rate = self.unit_eps, self._half_rate
+        bits = math.ceil(2 * half_rate).bit_length()
         with flint.ctx.workprec(flint.ctx.prec + 2 * bits):
-            a = ball(1 / (2 * eps))
+            a = ball(half_rate)
             points = self.points_series(z, length)
             cosh, sinhc = wave_kernel_series(points / ball(eps) + a * a, a)
             return cosh + sinhc * (points + a if self.field else a)
@@ -163,7 +168,7 @@ class SecondOrder(ODEFlow):
         """
         import flint
 
-        a = ball(1 / (2 * self.unit_eps))
+        a = ball(self._half_rate)
         alpha = flint.arb.pi() * (1 + a) / (2 + a)
         for _ in range(60):
             sine, cosine = alpha.sin(), alpha.cos()
@@ -181,7 +186,7 @@ class SecondOrder(ODEFlow):
         import flint
 
         eps = self.unit_eps
-        a, mass = ball(1 / (2 * eps)), ball(eps)
+        a, mass = ball(self._half_rate), ball(eps)
         least = ((abs(mu) * a.exp() + 2) * 3 / (2 * mass) + 3 * a).mid()
         # Around a whole turn psi falls with alpha, through all values below the amplitude.
         alpha = (2 * flint.arb.pi() * (least / (2 * flint.arb.pi())).ceil()).mid()

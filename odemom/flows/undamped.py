@@ -53,7 +53,7 @@ class Undamped(ODEFlow):
     def __post_init__(self) -> None:
         object.__setattr__(self, "horizon", as_horizon(self.horizon))
 
-    @property
+    @cached_property
     def unit_eps(self) -> float:
         """The limit mass inf."""
         return math.inf
