@@ -21,14 +21,14 @@ VANISHES = -2200
 
 @dataclass(frozen=True)
 class Multiple:
-    """A matrix times 2^exponent, its largest entry in [1/2, 1) or 0."""
+    """A matrix times 2^exponent."""
 
     matrix: np.ndarray
     exponent: int
 
     @classmethod
     def of(cls, matrix: np.ndarray, exponent: int = 0) -> Multiple:
-        """The multiple of a matrix of any size."""
+        """The same multiple, the largest entry of the matrix in [1/2, 1) or 0."""
         shift = math.frexp(float(np.abs(matrix).max()))[1]
         return cls(np.ldexp(matrix, -shift), exponent + shift)
 
@@ -63,9 +63,11 @@ def product(left: Multiple, right: Multiple) -> Multiple:
 
 def shift(multiple: Multiple, decay: Decay) -> Multiple:
     """``multiple`` plus ``decay`` times I, in units of the larger of the two."""
-    unit = max(multiple.exponent, decay.exponent)
-    matrix = np.ldexp(multiple.matrix, max(multiple.exponent - unit, VANISHES))
-    return Multiple.of(add_identity(matrix, decay.over(unit)), unit)
+    matrix, unit = multiple.matrix, max(multiple.exponent, decay.exponent)
+    if unit > multiple.exponent:
+        matrix = np.ldexp(matrix, max(multiple.exponent - unit, VANISHES))
+    # In range as it is: the next product is brought near 1 again.
+    return Multiple(add_identity(matrix, decay.over(unit)), unit)
 
 
 DOUBLING = Doubling(product, shift)
@@ -104,5 +106,6 @@ def propagate_scaled(theta: np.ndarray, eps: float, field: bool) -> tuple[np.nda
         plan, powers, known, unit = prepared(matrix, schedule(eps, field))
         parts = [Multiple.of(part) for part in polynomials(plan, powers, known, unit)]
         psi = DOUBLING.finish(plan, parts, decays_of(plan, eps))
+        psi = Multiple.of(psi.matrix, psi.exponent)
         result[i], shifts[i] = psi.matrix, psi.exponent * math.log(2)
     return result.reshape(theta.shape), shifts.reshape(theta.shape[:-2])

@@ -207,15 +207,20 @@ def test_scaled_output_of_a_matrix_of_unequal_parts(eps, d):
     assert math.log(nilpotent[0, 1]) + size == pytest.approx(math.log(slope) + math.log(1e308))
 
 
+def added(multiple, decay):
+    total = shift(multiple, decay)
+    return Multiple.of(total.matrix, total.exponent)
+
+
 def test_decays_and_multiples_of_very_different_size_add_up():
     tiny = Multiple.of(np.eye(2), -3000)
-    total = shift(tiny, -1 * Decay(1.0, 0.0))
+    total = added(tiny, -1 * Decay(1.0, 0.0))
     assert np.array_equal(total.matrix, -0.5 * np.eye(2))
     assert total.exponent == 1
-    total = shift(Multiple.of(np.eye(2), 5), Decay(1.0, 1e6))
+    total = added(Multiple.of(np.eye(2), 5), Decay(1.0, 1e6))
     assert np.array_equal(total.matrix, 0.5 * np.eye(2))
     assert total.exponent == 6
-    half = shift(Multiple.of(np.eye(2), -2000), Decay(1.0, 2000 * math.log(2)))
+    half = added(Multiple.of(np.eye(2), -2000), Decay(1.0, 2000 * math.log(2)))
     assert np.allclose(half.matrix, 0.5 * np.eye(2))
     assert half.exponent == -1998
 
