@@ -34,7 +34,7 @@ BEGIN, END = "<!-- table of rooms: begin -->", "<!-- table of rooms: end -->"
 COLORS = ("#e8eef7", "#f7efe2")
 LINE = "#44546a"
 SLOTS = (-3.2, -2.4, -1.6, -0.8, 0.0, 0.8, 1.6, 2.4, 3.2)
-HALF_WIDTH = 4.2
+HALF_WIDTH = 4.45
 BOX = (1.5, 0.54)
 STEPS = 16000
 # Names for sets of packages in the table.
