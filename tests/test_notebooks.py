@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("nbclient")
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-import notebooks  # noqa: E402  # pyright: ignore[reportMissingImports]
+import notebooks  # pyright: ignore[reportMissingImports]
 
 PATHS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 pytestmark = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from odemom.checks import as_eps, invalid, nearest_double
-from odemom.flows.plans import LARGEST_UNIT
 from odemom.nn._psi_evaluate import ROUNDOFF, jet
+from odemom.propagator.plans import LARGEST_UNIT
 
 __all__ = ["psi"]
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from odemom.checks import invalid
-from odemom.flows.jets import plan_jets
-from odemom.flows.plans import DOUBLE_ROUNDOFF, LARGEST, Plan, Schedule, schedule
-from odemom.flows.propagator import WORTH_NORMS, WORTH_POWERS, Doubling
+from odemom.propagator.double import WORTH_NORMS, WORTH_POWERS
+from odemom.propagator.doubling import Doubling
+from odemom.propagator.eps_derivatives import plan_jets
+from odemom.propagator.plans import DOUBLE_ROUNDOFF, LARGEST, Plan, Schedule, schedule
 
 __all__ = ["jet"]
 
@@ -230,7 +231,7 @@ def roots_of(powers: list[Jet]) -> list[np.ndarray]:
 
 
 def evaluate(plan: Plan, powers: list[Jet], mass: float, order: int, unit: float) -> Jet:
-    """The recipe of `odemom.flows.propagator.evaluate` on jets."""
+    """The recipe of `odemom.propagator.double.evaluate` on jets."""
     algebra, powers = Algebra(order, eager=len(plan.decays) > DEEP), [*powers]
     extend(powers, plan.powers, algebra)
     q, r = plan.powers, plan.chunks
@@ -260,7 +261,7 @@ def evaluate(plan: Plan, powers: list[Jet], mass: float, order: int, unit: float
 def chunk(
     tables: list[np.ndarray], constants: list[np.ndarray], stacked: dict[int, Tensor], rows: slice
 ) -> Jet:
-    """The polynomials of the given rows, one of each part: see `odemom.flows.plans.arranged`."""
+    """The polynomials of the given rows, one of each part; see `propagator.plans.arranged`."""
     found = {}
     for j, powers in stacked.items():
         for k, (table, constant) in enumerate(zip(tables, constants, strict=True)):

@@ -1,21 +1,20 @@
-"""psi(theta) in double precision by the plans of `odemom.flows.plans`.
+"""psi(theta) in double precision, of one matrix or of a stack.
 
-`evaluate` forms the polynomials of a plan by Paterson and Stockmeyer's scheme; `Doubling`, which
-takes them to psi, is written for any algebra of matrices.
+`polynomials` forms the polynomials of a plan by Paterson and Stockmeyer's scheme; `Doubling` takes
+them to psi.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from odemom.flows.norms import norm1, norms1
-from odemom.flows.plans import LARGE, LARGEST, MOST_POWERS, Plan, Schedule, schedule
-from odemom.flows.small import SMALL_SIZE, evaluate_small
+from odemom.propagator.doubling import Doubling
+from odemom.propagator.norms import norm1, norms1
+from odemom.propagator.plans import LARGE, LARGEST, MOST_POWERS, Plan, Schedule, schedule
+from odemom.propagator.small import SMALL_SIZE, evaluate_small
 
 __all__ = ["evaluate", "propagate", "stretched"]
 
@@ -52,36 +51,6 @@ class Workspace(threading.local):
 
 
 POWERS, CHOSEN = Workspace(), Workspace()
-
-
-class Doubling:
-    """The last step of every evaluation: from the two polynomials to psi."""
-
-    def __init__(self, product: Callable[[Any, Any], Any], shift: Callable[[Any, Any], Any]):
-        self.product = product
-        self.shift = shift
-
-    def finish(self, plan: Plan, parts: Any, decays: tuple[Any, ...] | None = None) -> Any:
-        """The psi from the polynomials that the plan names; ``decays`` replace the plan's."""
-        decays = plan.decays if decays is None else decays
-        if len(parts) == 1:
-            c = parts[0]
-            for decay in decays:
-                c = self.shift(2 * self.product(c, c), -1 * decay)
-            return c
-        return (self._double if plan.mode == "double" else self._slow)(decays, *parts)
-
-    def _double(self, decays: tuple[Any, ...], c2: Any, psi: Any) -> Any:
-        # psi = C + G: its recurrence is psi(2h) = 2 C psi - exp(-h/eps) I. c2 is 2 C.
-        for decay in decays[:-1]:
-            psi = self.shift(self.product(c2, psi), -1 * decay)
-            c2 = self.shift(self.product(c2, c2), -2 * decay)
-        return self.shift(self.product(c2, psi), -1 * decays[-1])
-
-    def _slow(self, decays: tuple[Any, ...], rising: Any, psi: Any) -> Any:
-        for _ in decays:
-            rising = self.product(rising, rising)
-        return self.product(rising, psi)
 
 
 def add_identity(matrices: np.ndarray, multiple: float) -> np.ndarray:

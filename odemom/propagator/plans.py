@@ -1,6 +1,6 @@
 """How to evaluate psi(theta) for a given size of theta: degree, step and doublings.
 
-Over a step h the flow is two polynomials in theta (`kernel_series`); the step is then doubled::
+Over a step h the flow is two polynomials in theta (`coefficients`); the step is then doubled::
 
     direct   psi = (C + G)(theta)                                      h = 1
     double   C(2h) = 2 C(h)² - exp(-h/eps) I,  G(2h) = 2 C(h) G(h)     h = 2^-s
@@ -29,19 +29,19 @@ W = theta/eps + I/(4 eps²) need log2(1/eps) steps for any theta and lose as man
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import threading
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from dataclasses import field as made_by
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
-from odemom.flows.kernel_series import exponential, kernel_coefficients
+from odemom.propagator.coefficients import exponential, kernel_coefficients
 
 __all__ = ["DOUBLE_ROUNDOFF", "EXTENDED_ROUNDOFF", "MOST_POWERS", "Plan", "Schedule", "schedule"]
 
@@ -58,7 +58,7 @@ LARGE = 2.0**30
 # (q - 1) + 2 (r - 1) for two polynomials.
 ONE_POLYNOMIAL = ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (4, 3), (4, 4), (5, 4))
 TWO_POLYNOMIALS = ((1, 1), (2, 1), (3, 1), (2, 2), (3, 2), (4, 2), (5, 2), (4, 3), (5, 3), (6, 3))
-# The degrees to which stacks of powers grow, for small matrices: see `odemom.flows.small`.
+# The degrees to which stacks of powers grow, for small matrices: see `odemom.propagator.small`.
 STACKED = (1, 2, 4, 8, 16)
 MOST_STACKED = STACKED[-1]
 MOST_TERMS = 23
@@ -196,7 +196,7 @@ class Schedule:
         Unit roundoff of the arithmetic. From `EXTENDED_ROUNDOFF` down the plans are in
         `numpy.longdouble`.
     stacked : bool
-        Whether the plans are those of `odemom.flows.small`, whose ``products`` are calls.
+        Whether the plans are those of `odemom.propagator.small`, whose ``products`` are calls.
     """
 
     eps: float
@@ -206,7 +206,7 @@ class Schedule:
     # Limits and plans, replaced as one: another thread may be reading them.
     made: tuple[list[float], list[Plan]] = ([], [])
     levels: int = 0
-    lock: threading.Lock = made_by(default_factory=threading.Lock)
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     @property
     def undamped(self) -> bool:

@@ -6,9 +6,11 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.sparse.linalg
 
 import odemom
-from odemom.flows import derivative
+from odemom.flows import FirstOrder, MomentumResNet, ResNet, SecondOrder, condition
+from odemom.flows.condition import condition_number
 
 UNIT = 2.0**-53
 MASSES = [0, 1e-8, 1e-3, 0.03, 0.5, 20, math.inf]
@@ -83,9 +85,41 @@ def test_cond_of_a_scalar_is_the_logarithmic_derivative(eps, z):
 def test_the_power_method_comes_close_from_below(monkeypatch):
     theta = np.random.default_rng(1).standard_normal((12, 12))
     exact = odemom.psi_cond(theta, 0.2)
-    monkeypatch.setattr(derivative, "EXACT_UP_TO", 1)
+    monkeypatch.setattr(condition, "EXACT_UP_TO", 1)
     estimate = odemom.psi_cond(theta, 0.2)
     assert 0.95 * exact <= estimate <= exact * (1 + 1e-12)
+
+
+NETS = [ResNet(4), MomentumResNet("9/10", 7), MomentumResNet("1/2", 30)]
+
+
+@pytest.mark.parametrize("net", NETS, ids=str)
+def test_nets_have_derivatives_and_condition_numbers_too(net):
+    h = 1e-6
+    slope = (net.matrix(0.1 * THETA + h * E) - net.matrix(0.1 * THETA - h * E)) / (2 * h)
+    assert error(odemom.psi_frechet(0.1 * THETA, E, net), slope) <= 1e-7  # h² and u/h
+    for z in (-0.4, 0.3):
+        steps = net.scalar([z - h, z + h])
+        exact = abs(z * (steps[1] - steps[0]) / (2 * h) / net.scalar(z))
+        assert odemom.psi_cond([[z]], net) == pytest.approx(exact, rel=1e-7)
+
+
+@pytest.mark.parametrize("flow", [*NETS, SecondOrder(0.2), SecondOrder(0.2, "field", 3)], ids=str)
+@pytest.mark.parametrize("d", [5, 14, 34])  # all directions; blocks of psi; the derivative itself
+def test_the_condition_number_is_the_norm_of_the_derivative(flow, d):
+    theta = np.random.default_rng(d).standard_normal((d, d)) / d
+    computed = condition_number(flow, theta)
+    assert computed == odemom.psi_cond(theta, flow)
+    columns = flow.derivatives(theta, np.eye(d * d).reshape(-1, d, d))[1].reshape(d * d, -1)
+    top = scipy.sparse.linalg.svds(columns, k=1, return_singular_vectors=False)[0]
+    exact = top * np.linalg.norm(theta) / np.linalg.norm(flow.matrix(theta))
+    assert 0.95 * exact <= computed <= exact * (1 + 1e-10)
+
+
+def test_what_has_no_condition_number_has_an_infinite_one_or_none():
+    assert not np.isfinite(condition_number(FirstOrder(), np.array([[-1e6]])))
+    assert not np.isfinite(condition_number(FirstOrder(), np.array([[1e6]])))
+    assert condition_number(SecondOrder(1), np.zeros((20, 20))) == 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 
+import flint
 import mpmath
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odemom
-from odemom.flows.jets import kernel_jets
-from odemom.flows.kernel_series import kernel_coefficients
-from odemom.flows.norms import norms1
-from odemom.flows.plans import EXTENDED_ROUNDOFF, MOST_STACKED, schedule
-from odemom.flows.small import Powers
+from odemom.propagator.coefficients import kernel_coefficients
+from odemom.propagator.eps_derivatives import kernel_jets
+from odemom.propagator.norms import norms1
+from odemom.propagator.plans import EXTENDED_ROUNDOFF, MOST_STACKED, schedule
+from odemom.propagator.scaled import Decay, Multiple, shift
+from odemom.propagator.small import Powers
 from tests.oracles import needs_extended
 
 UNIT = 2.0**-53
@@ -86,16 +88,23 @@ def test_the_tail_of_what_is_far_from_normal(real, d, scale, diagonal, seed):
     powers = Powers(d, real)
     powers.x[...] = theta
     alpha = powers.tail_root()
-    with mpmath.workdps(40):
-        exact = mpmath.matrix(theta.tolist())
-        power = exact**MOST_STACKED
+    with flint.ctx.workprec(160):
+        exact = flint.arb_mat(theta.tolist())
+        power, bound = exact**MOST_STACKED, flint.arb(alpha)
         for n in range(MOST_STACKED + 1, 4 * MOST_STACKED):
             power = power * exact
-            assert mpmath.mnorm(power, 1) <= mpmath.mpf(alpha) ** n * (1 + 1e-13 * n)
+            assert norm_of_balls(power) <= bound**n * (1 + 1e-13 * n)
         # It is one of the products of norms that bound those of the powers.
-        assert alpha <= float(mpmath.mnorm(exact, 1)) * (1 + 1e-13)
+        assert bound <= norm_of_balls(exact) * (1 + 1e-13)
     if not diagonal:
         assert alpha == 0
+
+
+def norm_of_balls(matrix):
+    """The 1-norm, of the middles."""
+    columns = zip(*matrix.tolist(), strict=True)
+    sums = [sum((abs(x).mid() for x in column), flint.arb(0)).mid() for column in columns]
+    return max(sums)
 
 
 def exactly(x):
@@ -169,16 +178,51 @@ def scalar_psi(z, eps):
 @pytest.mark.parametrize("eps", [0, 1e-300, 1e-6, 0.01, 0.5, 30, math.inf])
 @pytest.mark.parametrize("z", [-1e6, -300.0, -1.0, 0.0, 2.0, 500.0, 1e6, 1e9])
 def test_scaled_output_is_psi_where_that_is_in_range_and_beyond(eps, z):
-    matrix, shift = odemom.psi(np.array([[z]]), eps, scaled=True)
+    matrix, size = odemom.psi(np.array([[z]]), eps, scaled=True)
     with mpmath.workdps(60):
         exact, log_cond = scalar_psi(mpmath.mpf(z), eps)
-        computed = mpmath.mpf(matrix[0, 0]) * mpmath.exp(mpmath.mpf(shift))
+        computed = mpmath.mpf(matrix[0, 0]) * mpmath.exp(mpmath.mpf(size))
         # A zero of psi may be near: relative to the envelope of the oscillation.
         envelope = abs(exact)
         if z < 0 < eps:
             envelope = max(envelope, mpmath.exp(-0.5 / mpmath.mpf(eps)))
         assert abs(computed - exact) <= 50 * UNIT * max(1, log_cond) * envelope
     assert 0.5 <= abs(matrix[0, 0]) < 1
+
+
+@pytest.mark.parametrize("eps", [0.5, math.inf])
+@pytest.mark.parametrize("d", [2, 30])
+def test_scaled_output_of_a_matrix_of_unequal_parts(eps, d):
+    """Entries below the largest by more than the range of doubles are 0; others keep digits."""
+    z = np.full(d, 4e5)
+    z[1] = 3.9e5
+    matrix, size = odemom.psi(np.diag(z), eps, scaled=True)
+    for i in (0, 1):
+        with mpmath.workdps(30):
+            exact = scalar_psi(mpmath.mpf(z[i]), eps)[0]
+            computed = mpmath.mpf(matrix[i, i]) * mpmath.exp(mpmath.mpf(size))
+            assert abs(computed / exact - 1) <= 100 * UNIT * math.sqrt(2 * z[i] + 1)
+    nilpotent, size = odemom.psi(np.array([[0.0, 1e308], [0.0, 0.0]]), eps, scaled=True)
+    slope = odemom.psi_frechet([[0.0]], [[1.0]], eps)[0, 0]
+    assert math.log(nilpotent[0, 1]) + size == pytest.approx(math.log(slope) + math.log(1e308))
+
+
+def added(multiple, decay):
+    total = shift(multiple, decay)
+    return Multiple.of(total.matrix, total.exponent)
+
+
+def test_decays_and_multiples_of_very_different_size_add_up():
+    tiny = Multiple.of(np.eye(2), -3000)
+    total = added(tiny, -1 * Decay(1.0, 0.0))
+    assert np.array_equal(total.matrix, -0.5 * np.eye(2))
+    assert total.exponent == 1
+    total = added(Multiple.of(np.eye(2), 5), Decay(1.0, 1e6))
+    assert np.array_equal(total.matrix, 0.5 * np.eye(2))
+    assert total.exponent == 6
+    half = added(Multiple.of(np.eye(2), -2000), Decay(1.0, 2000 * math.log(2)))
+    assert np.allclose(half.matrix, 0.5 * np.eye(2))
+    assert half.exponent == -1998
 
 
 def test_overflow_names_the_magnitude_and_a_way_out():
@@ -205,13 +249,14 @@ entries = st.floats(-8, 8, allow_nan=False)
     st.lists(entries, min_size=9, max_size=9),
     st.sampled_from([0, 1e-6, 0.02, 0.5, 20, math.inf]),
 )
-def test_psi_commutes_with_transposition_and_with_theta(values, eps):
+def test_psi_commutes_with_transposition_and_theta_and_is_at_most_psi_of_the_norm(values, eps):
     theta = np.reshape(values, (3, 3))
     value = odemom.psi(theta, eps)
-    size, norm = np.abs(value).max(), np.abs(theta).sum(0).max()
+    size, norm = np.abs(value).sum(0).max(), np.abs(theta).sum(0).max()
     # each side by a backward error of a few units; cond is at most a multiple of the norm's power
     majorant = float(odemom.psi([[norm]], eps)[0, 0])
     allowed = 200 * UNIT * (1 + norm) * majorant
     assert np.abs(odemom.psi(theta.T, eps).T - value).max() <= allowed
     assert np.abs(value @ theta - theta @ value).max() <= allowed * (1 + norm)
-    assert np.isfinite(size)
+    # the Taylor coefficients of psi are positive
+    assert size <= majorant + allowed

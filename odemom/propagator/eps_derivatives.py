@@ -1,6 +1,6 @@
-"""Derivatives in log eps of the coefficients of a plan, for gradients in eps.
+"""Derivatives in log eps of the coefficients of a plan, from which gradients in eps are made.
 
-With L = eps d/deps the coefficients of `kernel_series` obey, over a step h with e = eps/h,
+With L = eps d/deps the coefficients of `coefficients` obey, over a step h with e = eps/h,
 a = 1/(2 e), g_n as there and E = exp(-1/e)::
 
     (n + 1) g_{n+1} = 2 f_n - 2 (2n + 1) e g_n           upwards, stable for a >= 10
@@ -15,12 +15,12 @@ import math
 
 import numpy as np
 
-from odemom.flows.kernel_series import bessel_coefficients
-from odemom.flows.plans import Plan, arranged
+from odemom.propagator.coefficients import bessel_coefficients
+from odemom.propagator.plans import Plan, arranged
 
 __all__ = ["plan_jets"]
 
-UPWARD_FROM = 10.0
+STABLE_FROM = 10.0
 ORDERS = 3
 
 
@@ -53,16 +53,19 @@ def plan_jets(
 
 
 def exponential_jet(rate: float) -> tuple[float, float, float]:
-    """exp(-rate) for a rate proportional to 1/eps, with L and L² of it."""
+    """The value exp(-rate), rate proportional to 1/eps, and its two derivatives in log eps."""
     value = math.exp(-rate)
     return value, (value * rate if value else 0.0), (value * rate * (rate - 1) if value else 0.0)
 
 
 def kernel_jets(h: float, eps: float, count: int) -> list[tuple[list[float], list[float]]]:
-    """L^k of the two lists of `kernel_coefficients`, k = 0, 1, 2, in the variable of that one."""
+    """The coefficients of C and of G, and their first two derivatives in log eps.
+
+    Those of `kernel_coefficients` for x'(0) = 0 and a = ``h``/(2 ``eps``), in the same variable.
+    """
     a = 0.5 * h / eps if h / eps < math.inf else math.inf
     decay = exponential_jet(2 * a) if a < math.inf else (0.0, 0.0, 0.0)
-    if a >= UPWARD_FROM:
+    if a >= STABLE_FROM:
         return _upwards(1 / (2 * a), decay, count)
     unit, g = bessel_coefficients(a, count + 2)
     first = [(a - n - 1) * g[n] - (n + 1) * a * unit * g[n + 1] for n in range(count + 1)]
