@@ -12,7 +12,7 @@ from torch import Tensor
 
 from odemom.checks import as_eps, invalid, nearest_double
 from odemom.flows.plans import LARGEST_UNIT
-from odemom.nn._psi_evaluate import ROUNDOFF, jet
+from odemom.nn.psi.evaluate import ROUNDOFF, jet
 
 __all__ = ["psi"]
 

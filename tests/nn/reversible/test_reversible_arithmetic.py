@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import subprocess
@@ -22,6 +23,7 @@ from odemom.nn.reversible import (
     kernels,
     native,
     rational_gamma,
+    triton_kernels,
 )
 from odemom.nn.reversible.buffer import radices, spilled_words
 from odemom.nn.reversible.eager import LayerConstants
@@ -280,6 +282,22 @@ def test_triton_kernels_have_the_bits_of_the_eager_path():
         [sys.executable, "-c", TRITON], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_kernels_can_be_read_without_triton(monkeypatch):
+    path = kernels.__file__.replace("kernels.py", "triton_kernels.py")
+    spec = importlib.util.spec_from_file_location("read_without_triton", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "triton", None)  # its import fails, as if not installed
+    spec.loader.exec_module(module)
+    assert not module.available()
+
+
+def test_without_triton_cuda_has_no_fused_path(monkeypatch):
+    monkeypatch.setattr(triton_kernels, "triton", None)
+    assert kernels._fused.__wrapped__("cuda") is None
 
 
 # --- choice of path ----------------------------------------------------------------------------

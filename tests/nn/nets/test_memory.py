@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from odemom.nn import MomentumNet
-from odemom.nn.memory import saved_bytes
+from odemom.nn.nets.memory import saved_bytes
 from tests.nn.momentum_oracle import mlps
 
 

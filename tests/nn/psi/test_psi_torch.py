@@ -11,7 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import odemom
 from odemom.nn import psi
-from odemom.nn._psi import frechet_operator, jet_operator
+from odemom.nn.psi.autograd import frechet_operator, jet_operator
 
 MASSES = [0, 1e-6, 1e-3, 0.02, 0.3, 5.0, math.inf]
 GENERATOR = torch.Generator().manual_seed(2)
