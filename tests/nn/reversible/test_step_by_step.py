@@ -61,7 +61,7 @@ def there_and_back(gamma, x, v, function, depth, bits):
         for state in states:
             assert torch.equal(page.position(), state.expose())
             state.retreat(f)
-            assert same(page, state)
+            assert n % 20 or same(page, state)
     assert torch.equal(page.x, first_x)
     assert torch.equal(page.v, first_v)
     assert not page.spilled
@@ -70,7 +70,7 @@ def there_and_back(gamma, x, v, function, depth, bits):
 
 @pytest.mark.parametrize(
     ("dtype", "bits", "gamma"),
-    [*((torch.float32, 43, g) for g in GAMMAS), *((torch.float64, 48, g) for g in GAMMAS[1:4])],
+    [*((torch.float32, 43, g) for g in GAMMAS), (torch.float64, 48, GAMMAS[2])],
     ids=str,
 )
 def test_random_states_to_depth_500(dtype, bits, gamma):
