@@ -55,6 +55,12 @@ def test_gamma_takes_denominators_up_to_two_to_the_24():
     assert rational_gamma(Fraction(1, 2**24 + 1), reversible=False) == Fraction(1, 2**24 + 1)
 
 
+def test_gamma_is_a_simple_fraction_if_it_is_that_up_to_its_rounding():
+    step = 2.0**-21  # half of 2^-20, the tolerance, for gamma is a half
+    assert rational_gamma(0.5 + 0.75 * step) == Fraction(1, 2)
+    assert rational_gamma(0.5 + 1.25 * step) != Fraction(1, 2)
+
+
 @given(st.fractions(Fraction(1, 50), 5, max_denominator=60), st.fractions(0, 1, max_denominator=60))
 def test_the_simplest_fraction_of_an_interval(low, width):
     found = simplest_between(low, low + width)
