@@ -287,37 +287,6 @@ def test_functions_compiled_by_inductor_recompute_their_bits():
     assert error([x.grad, *(p.grad for p in functions.parameters())], truth) <= 1e-6
 
 
-# --- exact inverses ----------------------------------------------------------------------------
-
-
-# The state alone is taken to depth 2000 for every gamma in test_reversible_arithmetic.
-@pytest.mark.parametrize(
-    ("gamma", "dtype", "depth"),
-    [
-        *((gamma, dtype, 50) for gamma in GAMMAS for dtype in (torch.float32, torch.float64)),
-        (0.9, torch.float32, 2000),
-        (0.1, torch.float64, 2000),
-    ],
-)
-def test_inverse_recovers_input_and_velocity_bit_for_bit(gamma, dtype, depth):
-    net = momentum_net([mlp(seed=n) for n in range(5)] * (depth // 5), gamma)
-    net.initial_velocity = mlp(seed=99)
-    net, x = net.to(dtype), batch(rows=4, dtype=dtype)
-    x[0, :4] = torch.tensor([0.0, 1e-12, -3e-9, 1e-3], dtype=dtype)
-    final = net.final_state(x)
-    for _ in range(2 if depth == 50 else 1):  # the final state is not used up
-        x_0, v_0 = net.inverse(final)
-        assert torch.equal(x_0, x)
-        assert torch.equal(v_0, net.initial_velocity(x))
-    assert torch.equal(final.x, net(x))
-
-
-def test_inverse_of_a_rounded_output_is_refused():
-    net = momentum_net(mlps(2), 0.9)
-    with pytest.raises(ValueError, match=r"final: got an object of type Tensor.*final_state"):
-        net.inverse(net(batch()))  # type: ignore[arg-type]
-
-
 # --- an ordinary module ------------------------------------------------------------------------
 
 
