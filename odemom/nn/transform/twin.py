@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from odemom.checks import expect, invalid, shown
-from odemom.nn.momentum_net import MomentumNet
+from odemom.nn.nets.momentum_net import MomentumNet
 from odemom.nn.reversible.gamma import rational_gamma
 
 __all__ = ["MomentumList", "MomentumSequential", "ResidualOf", "restore", "transform"]

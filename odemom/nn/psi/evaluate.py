@@ -32,7 +32,7 @@ TINY = {dtype: torch.finfo(dtype).tiny for dtype in ROUNDOFF}
 
 
 class Jet:
-    """See the module; parts are computed when first asked for, so that none is in vain."""
+    """The coefficients of an expansion; each is computed when it is first asked for."""
 
     def __init__(self, parts: dict[Key, Callable[[], Tensor]]) -> None:
         self.parts = parts

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from odemom.checks import expect, invalid, shown
-from odemom.nn.calls import Extras
-from odemom.nn.layered import Carry, LayeredNet, check_input
-from odemom.nn.link import Link
-from odemom.nn.reversible.fixed_point import carrier_dtype, check_resolution
+from odemom.nn.nets.layered import Carry, check_input
+from odemom.nn.nets.reversible_net import ReversibleNet
+from odemom.nn.recompute.calls import Extras
+from odemom.nn.recompute.trajectory import Trajectory
+from odemom.nn.reversible.fixed_point import carrier_dtype
 from odemom.nn.reversible.gamma import rational_gamma
-from odemom.nn.reversible.state import MomentumState
-from odemom.nn.trajectory import Trajectory
+from odemom.nn.reversible.momentum import MomentumState
 
 if TYPE_CHECKING:
-    from odemom.nn.memory import MemoryReport
+    from odemom.nn.nets.memory import MemoryReport
 
 __all__ = ["FinalState", "MomentumNet"]
 
@@ -35,22 +35,22 @@ class FinalState:
         Bytes of the state and its buffer.
     """
 
-    def __init__(self, run: Trajectory, remainders: tuple[Tensor, Tensor | None]) -> None:
+    def __init__(
+        self, run: Trajectory, state: MomentumState, remainders: tuple[Tensor, Tensor | None]
+    ) -> None:
         self._run = run
         self._remainders = remainders
-        state = run.state
-        assert isinstance(state, MomentumState)
-        self.x, self.v = state.shown().to(run.dtype), state.velocity().to(run.dtype)
+        self.x, self.v = state.shown().to(run.dtype), state.companion().to(run.dtype)
         self.nbytes = state.nbytes
 
 
-class MomentumNet(LayeredNet):
+class MomentumNet(ReversibleNet[MomentumState]):
     r"""Momentum ResNet: v <- gamma v + (1 - gamma) f_n(x), x <- x + v.
 
     With ``reversible=True`` a training step keeps no activations: the backward pass moves the state
     back layer by layer, bit for bit, and recomputes each function on the input it had
-    (`odemom.nn.reversible`). Memory is that of one layer plus 24 bytes an element of x, and 4 more
-    for each 32 bits that gamma forgets, log2(1/gamma) a layer.
+    (`odemom.nn.reversible`). Memory is that of one layer plus 24 bytes per element of x, and 4
+    bytes more per 32 bits that gamma forgets, log2(1/gamma) bits per layer.
 
     Parameters
     ----------
@@ -124,18 +124,15 @@ class MomentumNet(LayeredNet):
         initial_velocity: nn.Module | None = None,
         resolution: int | None = None,
     ) -> None:
-        super().__init__(functions)
+        super().__init__(functions, reversible=reversible, resolution=resolution)
         expect(
             initial_velocity is None or isinstance(initial_velocity, nn.Module),
             "initial_velocity",
             got=shown(initial_velocity),
             expected="None or a torch.nn.Module that maps x_0 to v_0",
         )
-        check_resolution(resolution)
         self.rational_gamma = rational_gamma(gamma, reversible=reversible)
-        self.reversible = reversible
         self.initial_velocity = initial_velocity
-        self.resolution = resolution
 
     @property
     def gamma(self) -> float:
@@ -145,8 +142,6 @@ class MomentumNet(LayeredNet):
     def extra_repr(self) -> str:
         """The options, for repr."""
         return f"gamma={self.rational_gamma}, reversible={self.reversible}"
-
-    # --- plain -------------------------------------------------------------------------------
 
     def begin(self, x: Tensor) -> Carry:
         """x_0 and v_0, if there is one, in the carrier dtype."""
@@ -160,6 +155,11 @@ class MomentumNet(LayeredNet):
         if velocity:
             v = self.gamma * velocity[0] + v
         return x + v, v
+
+    def exact(self, carry: Carry, *, keep: bool) -> MomentumState:
+        """Position and velocity in fixed point, with the buffer of gamma."""
+        x, v = carry if len(carry) == 2 else (*carry, None)
+        return MomentumState(x, v, self.rational_gamma, resolution=self.resolution, keep=keep)
 
     def end(self, carry: Carry, dtype: torch.dtype) -> Tensor:
         """The last x."""
@@ -178,33 +178,7 @@ class MomentumNet(LayeredNet):
             )
         return v
 
-    # --- reversible --------------------------------------------------------------------------
-
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The last x; further arguments go to every function (`LayeredNet.forward`)."""
-        if not self.reversible:
-            return super().forward(x, *args, **kwargs)
-        check_input(x)
-        extras, v = Extras(args, kwargs), self._first_velocity(x)
-        record = torch.is_grad_enabled() and any(
-            t.requires_grad
-            for t in (x, *(() if v is None else (v,)), *extras.tensors, *self.parameters())
-        )
-        run = self._run(x, v, extras, record=record)
-        if record:
-            out = _linked(run, x, v)
-        else:
-            out = run.shown()
-            for _ in run.functions:
-                out = run.advance(out)
-        run.settle()
-        return out.to(x.dtype)
-
-    def _run(self, x: Tensor, v: Tensor | None, extras: Extras, *, record: bool) -> Trajectory:
-        state = MomentumState(
-            x, v, self.rational_gamma, resolution=self.resolution, keep=record
-        )  # fmt: skip
-        return Trajectory(self.functions, state, extras, x.dtype, record=record)  # type: ignore[arg-type]
+    # --- exact inverses ----------------------------------------------------------------------
 
     @torch.no_grad()
     def final_state(self, x: Tensor, *args: Any, **kwargs: Any) -> FinalState:
@@ -222,18 +196,14 @@ class MomentumNet(LayeredNet):
         """
         check_input(x)
         self._require_reversible("final_state")
-        v = self._first_velocity(x)
-        run = self._run(x, v, Extras(args, kwargs), record=True)
-        state = run.state
-        assert isinstance(state, MomentumState)
+        carry = self.begin(x)
+        run, state = self._run(carry, Extras(args, kwargs), x.dtype, record=True)
         # What the fixed point rounded off x_0 and v_0; floats hold these differences exactly.
-        x_rest = x.to(state.carrier) - state.shown()
-        v_rest = None if v is None else v.to(state.carrier) - state.velocity()
-        shown_x = run.shown()
-        for _ in run.functions:
-            shown_x = run.advance(shown_x)
+        x_rest = carry[0] - state.shown()
+        v_rest = carry[1] - state.companion() if len(carry) == 2 else None
+        run.advance_to_the_end()
         run.settle()
-        return FinalState(run, (x_rest, v_rest))
+        return FinalState(run, state, (x_rest, v_rest))
 
     @torch.no_grad()
     def inverse(self, final: FinalState) -> tuple[Tensor, Tensor]:
@@ -264,9 +234,8 @@ class MomentumNet(LayeredNet):
         run = final._run.fork()
         while run.position:
             run.retreat()
-        state, (x_rest, v_rest) = run.state, final._remainders
-        assert isinstance(state, MomentumState)
-        v = state.velocity() if v_rest is None else state.velocity() + v_rest
+        state, (x_rest, v_rest) = run.require_state(), final._remainders
+        v = state.companion() if v_rest is None else state.companion() + v_rest
         return (state.shown() + x_rest).to(run.dtype), v.to(run.dtype)
 
     def _require_reversible(self, name: str) -> None:
@@ -278,44 +247,7 @@ class MomentumNet(LayeredNet):
         )
 
     def memory_report(self, x: Tensor, *args: Any, **kwargs: Any) -> MemoryReport:
-        """What a training step on ``x`` will hold (`odemom.nn.memory.memory_report`)."""
-        from odemom.nn.memory import memory_report
+        """What a training step on ``x`` will hold (`odemom.nn.nets.memory.memory_report`)."""
+        from odemom.nn.nets.memory import memory_report
 
         return memory_report(self, x, *args, **kwargs)
-
-
-def _linked(run: Trajectory, x: Tensor, v: Tensor | None) -> Tensor:
-    state = run.state
-    assert isinstance(state, MomentumState)
-    carrier = state.carrier
-    x = x.to(carrier)
-    v = _token(x) if v is None else v.to(carrier)
-    for parameters in run.parameters:
-        x, v = _MomentumLink.apply(run, x, v, *parameters, *run.extras.tensors)  # type: ignore[misc]
-    return x
-
-
-def _token(x: Tensor) -> Tensor:
-    """A tensor of x's shape without memory of its own: it stands in the graph for v."""
-    return torch.zeros((), dtype=x.dtype, device=x.device).expand(x.shape)
-
-
-class _MomentumLink(Link):
-    @staticmethod
-    def forward(ctx: Any, run: Trajectory, x: Tensor, v: Tensor, *tensors: Tensor) -> Any:
-        n = Link.save(ctx, run, tensors)
-        # The first x came from outside; the function sees it as the fixed point holds it.
-        out = run.advance(x if n else run.shown())
-        return out, _token(out)
-
-    @staticmethod
-    def backward(ctx: Any, gx: Tensor | None, gv: Tensor | None) -> Any:  # type: ignore[override]
-        Link.refuse_double(ctx)
-        state = ctx.run.require_state()
-        gamma = state.gamma
-        total = gx if gv is None else gv if gx is None else gx + gv
-        assert total is not None
-        back, rest = Link.pull_back(ctx, total * float(1 - gamma))
-        gx = back if gx is None else gx if back is None else gx + back
-        Link.finish(ctx)
-        return None, gx, total * float(gamma), *rest

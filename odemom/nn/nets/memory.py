@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from odemom.nn.layered import check_input
+from odemom.nn.nets.layered import check_input
 from odemom.nn.reversible.buffer import spilled_words
 from odemom.nn.reversible.fixed_point import carrier_dtype
 
 if TYPE_CHECKING:
-    from odemom.nn.momentum_net import MomentumNet
+    from odemom.nn.nets.momentum_net import MomentumNet
 
 __all__ = ["MemoryReport", "memory_report", "saved_bytes"]
 
@@ -33,9 +33,9 @@ class MemoryReport:
     buffer : int
         The information buffer at its fullest, the last layer.
     buffer_bits : float
-        The same, in bits an element.
+        The same, in bits per element.
     paper_bits : float
-        The paper's estimate of the information, depth (1 - gamma)/ln 2 bits an element; exactly it
+        The paper's estimate of the information, depth (1 - gamma)/ln 2 bits per element; exactly it
         is depth log2(1/gamma), which that approaches as gamma goes to 1.
     one_layer : int
         What autograd keeps of the largest function, held for one layer at a time.
@@ -66,7 +66,7 @@ class MemoryReport:
         mib = 2**20
         return (
             f"{self.depth} layers, {self.elements} elements: state {self.state / mib:.2f} MiB, "
-            f"buffer {self.buffer / mib:.2f} MiB ({self.buffer_bits:.1f} bits an element; "
+            f"buffer {self.buffer / mib:.2f} MiB ({self.buffer_bits:.1f} bits per element; "
             f"depth (1 - gamma)/ln 2 = {self.paper_bits:.1f}), one layer "
             f"{self.one_layer / mib:.2f} MiB; plain backpropagation {self.plain / mib:.2f} MiB "
             f"(ratio {self.ratio:.3f})"

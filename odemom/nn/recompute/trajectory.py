@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from odemom.checks import invalid
 from odemom.errors import ReversibilityError
-from odemom.nn.calls import Extras, call_function, where
-from odemom.nn.recompute import Autocast, FunctionCall, RandomStates, Slot
-from odemom.nn.reversible.fixed_point import LIMIT
+from odemom.nn.recompute.calls import Extras, call_function, where
+from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot
+from odemom.nn.reversible.eager import LARGEST_INCREMENT
+from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import ReversibleState
 
 __all__ = ["Trajectory", "parameter_at"]
@@ -99,6 +100,13 @@ class Trajectory:
         self.position += 1
         return out
 
+    def advance_to_the_end(self) -> Tensor:
+        """Move over all functions that are left; the last x, in the carrier dtype."""
+        shown = self.shown()
+        while self.position < len(self.functions):
+            shown = self.advance(shown)
+        return shown
+
     def _first_value(self, n: int, function: nn.Module, shown: Tensor) -> Tensor:
         # Gradient mode is on, as it will be the second time: kernels may depend on it.
         x, extras = shown.detach().to(self.dtype).requires_grad_(), self.extras.detached()
@@ -139,7 +147,7 @@ class Trajectory:
     def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
         if stats.device.type == "cpu":
             checksum, peak = stats.tolist()
-            if peak >= LIMIT:
+            if peak >= OUT_OF_RANGE:
                 raise self._escaped(n, peak, f)
             self._checksums.append(checksum)
         else:  # no wait for the device here: `settle` looks at them all at the end
@@ -148,7 +156,7 @@ class Trajectory:
 
     def _escaped(self, n: int, peak: int, f: Tensor | None) -> Exception:
         size = peak * self.require_state().format.unit
-        if peak > 2**62 + 2**61 and f is not None and f.numel():
+        if peak > OUT_OF_RANGE + LARGEST_INCREMENT and f is not None and f.numel():
             size = max(f.detach().abs().max().double().item(), size)
             if f.isnan().any():
                 size = float("nan")
@@ -159,7 +167,7 @@ class Trajectory:
         if self._stats:
             peaks = torch.stack(self._stats)[:, 1].tolist()
             for n, peak in enumerate(peaks):
-                if peak >= LIMIT:
+                if peak >= OUT_OF_RANGE:
                     raise self._escaped(n, peak, None)
             self._stats.clear()
 

@@ -287,31 +287,6 @@ def test_functions_compiled_by_inductor_recompute_their_bits():
     assert error([x.grad, *(p.grad for p in functions.parameters())], truth) <= 1e-6
 
 
-# --- exact inverses ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("gamma", GAMMAS)
-@pytest.mark.parametrize("depth", [3, 2000])
-def test_inverse_recovers_input_and_velocity_bit_for_bit(gamma, dtype, depth):
-    net = momentum_net([mlp(seed=n) for n in range(5)] * (depth // 3), gamma)
-    net.initial_velocity = mlp(seed=99)
-    net, x = net.to(dtype), batch(dtype=dtype)
-    x[0, :4] = torch.tensor([0.0, 1e-12, -3e-9, 1e-3], dtype=dtype)
-    final = net.final_state(x)
-    for _ in range(2 if depth == 3 else 1):  # the final state is not used up
-        x_0, v_0 = net.inverse(final)
-        assert torch.equal(x_0, x)
-        assert torch.equal(v_0, net.initial_velocity(x))
-    assert torch.equal(final.x, net(x))
-
-
-def test_inverse_of_a_rounded_output_is_refused():
-    net = momentum_net(mlps(2), 0.9)
-    with pytest.raises(ValueError, match=r"final: got an object of type Tensor.*final_state"):
-        net.inverse(net(batch()))  # type: ignore[arg-type]
-
-
 # --- an ordinary module ------------------------------------------------------------------------
 
 
@@ -328,7 +303,7 @@ def test_half_precision_parameters_and_input(dtype):
 
 
 def test_value_is_the_same_with_and_without_gradients():
-    net, x = momentum_net(mlps(400), 0.1), batch()
+    net, x = momentum_net([*mlps(5)] * 40, 0.1), batch()
     trained = net(x)
     with torch.no_grad():
         assert torch.equal(net(x), trained)
@@ -387,15 +362,13 @@ def test_memory_format_reaches_the_functions():
     MomentumNet([Asks()] * 3, 0.9)(x).sum().backward()
 
 
-@pytest.mark.parametrize("kernel", ["eager", "fused"])
-def test_both_kernels_give_the_same_gradients_bit_for_bit(kernel):
-    if kernel == "fused" and not native.available():
-        pytest.skip("no C compiler")
-    net, x = momentum_net(mlps(30), 0.5), batch()
-    expected = gradients(call, net, x, torch.float32)
-    with reversible.use_kernel(kernel):
-        found = gradients(call, net, x, torch.float32)
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+@pytest.mark.skipif(not native.available(), reason="no C compiler")
+def test_both_kernels_give_the_same_gradients_bit_for_bit():
+    net, x, found = momentum_net(mlps(30), 0.5), batch(), {}
+    for kernel in ("eager", "fused"):
+        with reversible.use_kernel(kernel):
+            found[kernel] = gradients(call, net, x, torch.float32)
+    assert all(torch.equal(a, b) for a, b in zip(found["eager"], found["fused"], strict=True))
 
 
 def test_parameter_changed_before_backward_is_found():

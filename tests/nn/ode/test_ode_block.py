@@ -101,8 +101,7 @@ def block_and_velocity(theta, order, eps, kind, **settings):
 
 
 @pytest.mark.parametrize(("order", "eps", "kind"), ORDERS_AND_VELOCITIES)
-@pytest.mark.parametrize("horizon", [1.0, 1.7])
-@pytest.mark.parametrize("adjoint", [False, True])
+@pytest.mark.parametrize(("horizon", "adjoint"), [(1.0, False), (1.7, True)])
 def test_a_linear_field_gives_psi_of_theta(order, eps, kind, horizon, adjoint):
     theta, x0 = theta_of(), state_of((4, DIMENSION))
     block, velocity = block_and_velocity(
@@ -127,7 +126,9 @@ def test_shape_and_dtype_are_kept_and_the_error_is_the_tolerance(order, dtype, r
     expected, _ = oracle(theta.double().numpy(), x0.double().numpy(), order, 1.0)
     assert (y.shape, y.dtype) == (x0.shape, x0.dtype)
     error = np.abs(y.detach().double().numpy() - expected).max()
-    assert error <= error_bound(block, theta.double().numpy(), x0.double().numpy())
+    # A step is six evaluations, accepted with an error of rtol (1 + |state|); no state of these
+    # fields is much larger than the last. (In bfloat16 the bound of all cases would be no bound.)
+    assert error <= (block.nfe / 6 + 1) * rtol * (1 + np.abs(expected).max())
 
 
 def test_a_scalar_state_is_allowed():

@@ -98,7 +98,7 @@ class Counts(nn.Module):
 
 def test_buffer_replaced_by_the_function_is_put_back():
     buffers = compare(nn.ModuleList([Counts(), Counts()] * 3), doubles(4, 4))
-    assert [b.item() for b in buffers] == [3.0, 3.0] or len(buffers) == 2
+    assert [b.item() for b in buffers] == [3.0, 3.0]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -12,7 +12,7 @@ from torch import nn
 
 from odemom.errors import InvalidInputError
 from odemom.nn import MomentumNet, transform
-from odemom.nn.twin import MomentumList, MomentumSequential, restore
+from odemom.nn.transform.twin import MomentumList, MomentumSequential, restore
 from tests.nn.momentum_oracle import error
 
 torchvision = pytest.importorskip("torchvision")

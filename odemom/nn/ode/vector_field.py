@@ -30,6 +30,7 @@ class Tally:
     returned: bool = False
 
     def count(self) -> None:
+        """One more, of the pass that is under way."""
         if self.returned:
             self.backward += 1
         else:
@@ -55,6 +56,7 @@ class VectorField:
         self.last: Tensor | None = None
 
     def __call__(self, t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The derivative of ``state``: (x,) for order 1, (x, v) for order 2."""
         del t
         force = self.evaluate(state[0])
         if self.order == 1:
@@ -63,6 +65,7 @@ class VectorField:
         return velocity, force if self.eps == math.inf else (force - velocity) / self.eps
 
     def evaluate(self, x: Tensor) -> Tensor:
+        """The value of f, checked and counted."""
         self.tally.count()
         if self.autocast is None:
             value = like(self.f(x), x, "f", None)
@@ -121,6 +124,7 @@ class WatchedField(VectorField):
 
 
 def autocast_of(x: Tensor) -> tuple[str, torch.dtype] | None:
+    """The device type and dtype of the autocast in force where ``x`` lives, if there is one."""
     kind = x.device.type
     return (kind, torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else None
 

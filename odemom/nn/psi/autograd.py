@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from odemom.checks import as_eps, invalid, nearest_double
-from odemom.nn._psi_evaluate import ROUNDOFF, jet
+from odemom.nn.psi.evaluate import ROUNDOFF, jet
 from odemom.propagator.plans import LARGEST_UNIT
 
 __all__ = ["psi"]

@@ -61,13 +61,13 @@ def test_revnet_in_float32_is_as_accurate_as_plain():
     assert error(gradients(call, RevNet(functions), x, torch.float32), truth) <= 3 * own
 
 
-def test_revnet_keeps_sixteen_bytes_an_element_at_any_depth():
+def test_revnet_keeps_eight_bytes_per_element_at_any_depth():
     x = torch.randn(10, 8)
     net = RevNet(nn.ModuleList([nn.Tanh()] * 100))
     y = net(x.requires_grad_())
     state = y.grad_fn.next_functions[0][0].run.state
     assert isinstance(state, CouplingState)
-    assert state.nbytes == 8 * x.numel()  # two halves of 8 bytes an element each
+    assert state.nbytes == 8 * x.numel()  # 8 bytes for each element of the two halves
     y.sum().backward()
 
 

@@ -10,7 +10,7 @@ from torch.utils import _pytree as pytree
 
 from odemom.checks import invalid
 from odemom.errors import InvalidInputError
-from odemom.nn.recompute import Autocast
+from odemom.nn.recompute.second_call import Autocast
 
 __all__ = ["Extras", "call_function", "where"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from odemom.checks import as_eps, as_horizon, invalid, optional_import
 from odemom.errors import IntegrationError
-from odemom.nn._ode_checks import (
+from odemom.nn.ode.checks import (
     ADAPTIVE_METHODS,
     FIXED_STEP_METHODS,
     as_double,
@@ -22,7 +22,7 @@ from odemom.nn._ode_checks import (
     check_precision,
     check_state,
 )
-from odemom.nn._vector_field import Field, Tally, VectorField, WatchedField, autocast_of, like
+from odemom.nn.ode.vector_field import Field, Tally, VectorField, WatchedField, autocast_of, like
 
 torchdiffeq = optional_import("torchdiffeq", "torch")
 
