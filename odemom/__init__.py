@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from odemom import nn as nn
     from odemom import representability as representability
     from odemom.flows.action import psi_multiply as psi_multiply
-    from odemom.flows.derivative import psi_cond as psi_cond
+    from odemom.flows.condition import psi_cond as psi_cond
     from odemom.flows.derivative import psi_frechet as psi_frechet
     from odemom.flows.psi import psi as psi
     from odemom.flows.threshold import G as G
@@ -55,7 +55,7 @@ _HOME_OF = {
     "G": "odemom.flows.threshold",
     "lambda_eps": "odemom.flows.threshold",
     "psi": "odemom.flows.psi",
-    "psi_cond": "odemom.flows.derivative",
+    "psi_cond": "odemom.flows.condition",
     "psi_frechet": "odemom.flows.derivative",
     "psi_multiply": "odemom.flows.action",
     "analyze": "odemom.representability.analyze",

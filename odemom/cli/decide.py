@@ -143,8 +143,8 @@ def _flow(
 ) -> Any:
     """The flow that the options describe: an ODE by --eps, or a net by --depth."""
     from odemom.checks import invalid
+    from odemom.flows.by_eps import flow_of
     from odemom.flows.discrete import MomentumResNet, ResNet
-    from odemom.flows.psi import flow_of
 
     ode = {"--eps": eps, "--horizon": horizon, "--initial-velocity": initial_velocity}
     net = {"--depth": depth, "--gamma": gamma}

@@ -8,7 +8,7 @@ import numpy as np
 
 from odemom.checks import expect, require_square, shown
 from odemom.flows.base import Flow
-from odemom.flows.psi import flow_of
+from odemom.flows.by_eps import flow_of
 from odemom.representability.base import Spectrum
 from odemom.representability.batch import SimpleSpectra
 from odemom.representability.exact_matrix import matrices_of, read_matrices

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from odemom.checks import invalid, shown
 from odemom.flows.base import Flow
-from odemom.flows.psi import flow_of
+from odemom.flows.by_eps import flow_of
 from odemom.representability.algebraic import Eigenvalue
 from odemom.representability.edge import Extreme, largest_scale, least_eps
 from odemom.representability.report import Position, Repairs, Representability

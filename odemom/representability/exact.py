@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from odemom.checks import nearest_double
 from odemom.errors import UndecidedError
 from odemom.flows.base import Flow, RationalThreshold, RealImage, Threshold
-from odemom.flows.psi import flow_of
+from odemom.flows.by_eps import flow_of
 from odemom.flows.threshold import LambdaEps
 from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
 from odemom.representability.base import RealEigenvalue, Spectrum

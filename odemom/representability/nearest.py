@@ -16,7 +16,7 @@ import scipy.linalg
 from odemom.checks import as_float_matrices, expect, invalid
 from odemom.errors import UndecidedError
 from odemom.flows.base import RealImage
-from odemom.flows.psi import flow_of
+from odemom.flows.by_eps import flow_of
 from odemom.representability.certainty import certain_verdict
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.schur import SchurForm, as_tolerance

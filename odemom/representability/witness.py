@@ -24,7 +24,8 @@ from odemom.errors import (
     UndecidedError,
 )
 from odemom.flows.base import Flow
-from odemom.flows.psi import flow_of
+from odemom.flows.by_eps import flow_of
+from odemom.flows.condition import condition_number
 from odemom.representability.exact import ExactSpectrum
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.matrix_branch import inverse_matrix_function, relative_residual
@@ -48,8 +49,9 @@ class Witness:
         ||psi(theta) - D|| / ||D|| in the Frobenius norm (``||psi(theta)||`` for D = 0), with psi in
         double precision; D rounded to doubles where it is exact.
     condition : float
-        The relative condition number of psi at theta, estimated in the Frobenius norm: rounding
-        theta to doubles moves psi(theta) by about ``condition * 1.1e-16 ||D||``.
+        The relative condition number of psi at theta, in the Frobenius norm, as of
+        `odemom.psi_cond`; inf where that is refused. Rounding theta to doubles moves psi(theta) by
+        about ``condition * 1.1e-16 ||D||``.
     report : Representability
         The decision. On floating input that is ``"borderline"``, theta represents the nearest
         structured matrix, so that the residual is of the order of the tolerance.
@@ -208,7 +210,7 @@ def _witness(found: Spectrum, flow: Flow) -> Witness:
             f"D is representable by {flow.describe()}, but theta exceeds the range of doubles."
         )
     residual = relative_residual(flow, theta, d)
-    return Witness(theta, residual, relative_condition(flow, theta), report)
+    return Witness(theta, residual, condition_number(flow, theta), report)
 
 
 def _require(report: Representability) -> None:
@@ -242,26 +244,3 @@ def _assembled(flow: Flow, d: np.ndarray, parts: list[Part]) -> np.ndarray:
     basis = np.linalg.svd(identity - projector)[0][:, : len(d) - rank]
     rest = inverse_matrix_function(flow, basis.T @ d @ basis)
     return theta + basis @ rest @ basis.T @ (identity - projector)
-
-
-def relative_condition(flow: Flow, theta: np.ndarray, steps: int = 6) -> float:
-    """||L|| ||theta|| / ||psi(theta)|| for the derivative L of psi at theta, Frobenius norm.
-
-    By the power method on L and its adjoint, which is the derivative at the transpose; L(E) is a
-    block of psi([[theta, E], [0, theta]]). A lower bound, seldom by more than a factor 3.
-    """
-    d, largest = len(theta), 0.0
-    direction = np.random.default_rng(0).standard_normal((d, d))
-    with np.errstate(all="ignore"):
-        value = float(np.linalg.norm(flow.matrix(theta)))
-        size = float(np.linalg.norm(theta))
-        for step in range(steps):
-            at = theta if step % 2 == 0 else theta.T
-            direction /= np.linalg.norm(direction)
-            pair = np.block([[at, direction], [np.zeros_like(at), at]])
-            direction = flow.matrix(pair)[:d, d:]
-            norm = float(np.linalg.norm(direction))
-            if not 0 < norm < np.inf:
-                break
-            largest = max(largest, norm)
-    return largest * size / value if 0 < value < np.inf else np.inf

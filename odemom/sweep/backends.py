@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -111,29 +114,60 @@ class Backend:
             stack.enter_context(cluster)
             stack.enter_context(self.distributed.Client(cluster))
         except Exception as error:  # a loop that does not start raises an AssertionError
-            raise BackendError(
-                f"a Dask cluster on this machine did not start ({type(error).__name__}: "
-                f"{shown(str(error), 100)}). Take fewer workers, or the backend joblib."
-            ) from error
+            why = _said(error)
+        else:
+            return
+        gc.collect()  # see _join_cluster
+        raise BackendError(
+            f"a Dask cluster on this machine did not start ({why}). Take fewer workers, or the "
+            "backend joblib."
+        )
 
     def _join_cluster(self, stack: contextlib.ExitStack) -> None:
-        try:
-            client = self.distributed.Client(self.scheduler, timeout=CONNECT_SECONDS)
-        except Exception as error:  # also what a loop raises that a busy machine did not start
+        address = self.scheduler
+        usable = isinstance(address, str) and ADDRESS.fullmatch(address) is not None
+        client, why = self._connected(address) if usable else (None, "no such address")
+        if client is None:
+            # A client that failed lies in a reference cycle. Collected later, in the thread of
+            # another client's loop, its end would wait for a lock that this thread holds.
+            gc.collect()
             raise invalid(
                 "scheduler",
-                got=f"{shown(self.scheduler)} ({type(error).__name__}: {shown(str(error), 100)})",
+                got=f"{shown(address)} ({why})",
                 expected="the address of a Dask scheduler that runs, such as tcp://10.0.0.1:8786",
                 fix="Start one with: dask scheduler; and on every machine: dask worker ADDRESS.",
-            ) from None
+            )
         stack.enter_context(client)
         expect(
             bool(client.scheduler_info()["workers"]),
             "scheduler",
-            got=f"{self.scheduler}, which has no workers",
+            got=f"{address}, which has no workers",
             expected="a cluster with a worker that has odemom installed",
-            fix=f"Start one with: dask worker {self.scheduler}.",
+            fix=f"Start one with: dask worker {address}.",
         )
+
+    def _connected(self, address: str | None) -> tuple[Any, str]:
+        """A client, or None and why; in a thread, since a peer may accept and then say nothing."""
+        found: list[Any] = []
+        reasons = [f"no answer within {CONNECT_SECONDS} s"]
+
+        def connect() -> None:
+            try:
+                found.append(self.distributed.Client(address, timeout=CONNECT_SECONDS))
+            except Exception as error:
+                reasons[0] = _said(error)
+
+        thread = threading.Thread(target=connect, daemon=True)
+        thread.start()
+        thread.join(2 * CONNECT_SECONDS)
+        return (found[0], "") if found else (None, reasons[0])
+
+
+ADDRESS = re.compile(r"(tcp|tls|ws|wss)://\S+:\d+|[^\s:/]+:\d+|inproc://\S+")
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {shown(str(error), 100)}"
 
 
 # Of joblib's processes and of Dask: what they raise when a worker, and not its task, fails.

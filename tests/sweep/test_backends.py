@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 
@@ -49,12 +50,21 @@ def test_a_lost_worker_is_told_from_a_task_that_fails(function, error, message):
         results(Backend("joblib", 2), function)
 
 
-@pytest.mark.parametrize("address", ["nowhere", "", 5])
+@pytest.mark.parametrize("address", ["nowhere", "", 5, "tcp://127.0.0.1:1", "a b:1"])
 def test_no_scheduler_at_the_address_is_a_sentence(address, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr(backends, "CONNECT_SECONDS", 1)
     with pytest.raises(InvalidInputError, match="scheduler: got"):
         results(Backend("dask", scheduler=address), square)
+
+
+def test_a_peer_that_accepts_and_says_nothing_is_not_waited_for(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(backends, "CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        backend = Backend("dask", scheduler=f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(InvalidInputError, match="scheduler: got"):
+            results(backend, square)
 
 
 @pytest.mark.parametrize("error", [AssertionError("loop"), TimeoutError("10 s"), OSError("port")])
