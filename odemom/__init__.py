@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from odemom.representability.extremes import minimal_eps as minimal_eps
     from odemom.representability.jordan import jordan_structure as jordan_structure
     from odemom.representability.nearest import nearest_representable as nearest_representable
+    from odemom.representability.spectrum import Spectrum as Spectrum
+    from odemom.representability.spectrum import spectrum as spectrum
     from odemom.representability.witness import represent as represent
     from odemom.stability import momentum_spectrum as momentum_spectrum
     from odemom.stability import resnet_spectrum as resnet_spectrum
@@ -63,6 +65,8 @@ _HOME_OF = {
     "jordan_structure": "odemom.representability.jordan",
     "nearest_representable": "odemom.representability.nearest",
     "represent": "odemom.representability.witness",
+    "spectrum": "odemom.representability.spectrum",
+    "Spectrum": "odemom.representability.spectrum",
     "momentum_spectrum": "odemom.stability",
     "resnet_spectrum": "odemom.stability",
     "revnet_jacobian": "odemom.stability",

@@ -28,7 +28,7 @@ from odemom.checks import as_eps, as_integer, expect, invalid, shown
 from odemom.data.ensembles import ENSEMBLES
 from odemom.errors import OdemomError
 from odemom.experiments.frame import Claim, Experiment
-from odemom.flows.psi import flow_of
+from odemom.flows.by_eps import flow_of
 from odemom.representability.analyze import analyze
 from odemom.representability.batch import SimpleSpectra
 from odemom.representability.floating import default_tol

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from odemom.checks import as_float_array, as_float_matrices, as_integer, expect, shown
-from odemom.flows.psi import flow_of, psi
+from odemom.flows.by_eps import flow_of
+from odemom.flows.psi import psi
 from odemom.plots.style import COLORS, new_figure, shared_style
 from odemom.representability.analyze import analyze
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import odemom
 from odemom.flows import FirstOrder, MomentumResNet, ResNet, SecondOrder, Undamped
 from odemom.representability.algebraic import AlgebraicNumber
-from odemom.representability.exact import jordan_exact
+from odemom.representability.exact import ExactSpectrum
 from odemom.representability.exact_matrix import ExactMatrix
 from tests.oracles import (
     block_matrix,
@@ -45,7 +45,7 @@ def decide(rows, eps):
 
 
 def jordan(rows):
-    return jordan_exact(ExactMatrix.from_entries(rows))
+    return ExactSpectrum(ExactMatrix.from_entries(rows)).jordan_structure()
 
 
 @pytest.mark.parametrize("case", DECISIONS, ids=lambda c: f"d{len(c['D'])}-eps{c['eps']}")
