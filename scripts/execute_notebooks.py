@@ -1,7 +1,7 @@
 """Execute the notebooks in place, so that a reader sees their pictures without running them.
 
-    python scripts/notebooks.py                 # all of notebooks/
-    python scripts/notebooks.py --check         # execute, compare nothing, write nothing
+    python scripts/execute_notebooks.py                 # all of notebooks/
+    python scripts/execute_notebooks.py --check         # execute, compare nothing, write nothing
 
 Every notebook is written with a digest of its cells' sources. `stale` says which ones have been
 changed since they were executed.
