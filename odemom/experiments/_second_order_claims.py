@@ -115,10 +115,10 @@ def _rest_stops(result: Comparison) -> Claim:
         ), bool(ratios.min() > 1 - SOLVER)
 
     return _judged(
-        "from rest the momentum equation cannot reach x -> -x at a finite eps: its error is at "
-        "least (1 + lambda_eps)² mean x², the bound of Theorem 1 for linear f, though f is a "
-        "network",
-        "Theorem 1, beyond linear f",
+        "from rest x -> -x is out of reach at a finite eps, whatever f (an energy grows on the way); "
+        "the trained networks do not get below (1 + lambda_eps)² mean x², which Theorem 1 leaves to "
+        "a linear f",
+        "beyond the paper",
         [result.fit("parity", "momentum-rest")],
         judge,
     )
