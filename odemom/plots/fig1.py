@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
-from odemom.experiments.fig1 import BOUND, INCREASING, Family, Figure1
+from odemom.experiments.fig1 import INCREASING, Family, Figure1
 from odemom.plots.style import COLORS, new_figure, shared_style
 
 __all__ = ["draw"]
@@ -35,11 +36,16 @@ def draw(data: Figure1) -> Figure:
     with shared_style():
         figure = new_figure(7.2, 5.2)
         axes = figure.subplots(2, 2)
-        _draw_paths(axes[0, 0], resnet, f"ResNet, layers that cannot turn (≤ {BOUND:g})")
+        _draw_paths(axes[0, 0], resnet, "ResNet, bounded: no layer can turn")
         _draw_paths(axes[0, 1], momentum, rf"Momentum ResNet, $\gamma = {momentum.gamma:g}$")
-        _draw_paths(axes[1, 0], data.flipping, "ResNet, free: every layer turns")
+        _draw_paths(axes[1, 0], data.flipping, _title(data.flipping))
         _draw_errors(axes[1, 1], data)
     return figure
+
+
+def _title(free: Family) -> str:
+    drawn = free.best, int(free.best_losses.argmin())
+    return "ResNet, free" + (": every layer turns" if np.array(free.flips)[drawn] else "")
 
 
 def _draw_paths(axes: Axes, family: Family, title: str) -> None:
@@ -63,9 +69,10 @@ def _draw_paths(axes: Axes, family: Family, title: str) -> None:
 
 
 def _draw_errors(axes: Axes, data: Figure1) -> None:
-    rows = [(f"{f.name}, ≤ {BOUND:g}", f, COLORS["blue"]) for f in data.bounded[:1]]
-    rows += [
-        (rf"$\gamma = {f.gamma:g}$, ≤ {BOUND:g}", f, COLORS["green"]) for f in data.bounded[1:]
+    colors = (COLORS["blue"], COLORS["green"], COLORS["green"])
+    rows = [
+        (("ResNet" if f.gamma == 0 else rf"$\gamma = {f.gamma:g}$") + ", bounded", f, color)
+        for f, color in zip(data.bounded, colors, strict=True)
     ]
     rows += [(f"ResNet, depth {f.depth}", f, COLORS["vermilion"]) for f in data.free]
     for i, (_, family, color) in enumerate(rows):
@@ -75,7 +82,7 @@ def _draw_errors(axes: Axes, data: Figure1) -> None:
     axes.axvline(INCREASING, color=COLORS["grey"], linewidth=0.8, linestyle=":")
     axes.annotate(
         "best increasing\nmap: 1/7",
-        (INCREASING, 1.5),
+        (INCREASING, 3),
         xytext=(-5, 0),
         textcoords="offset points",
         ha="right",
@@ -84,6 +91,7 @@ def _draw_errors(axes: Axes, data: Figure1) -> None:
         fontsize=8,
     )
     axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(f"mean square error, {len(data.bounded[0].losses[0])} seeds")
