@@ -5,8 +5,9 @@ ResNet is one as long as det(I + J) > 0 in every layer, J the Jacobian of what t
 Momentum ResNet moves (x, v), and needs no fold.
 
 The effort is the same for every model: 16 hidden units per layer, Adam with a cosine schedule,
-fresh points at every step. Each rate of the same list is tried on seeds kept for that, the best
-mean accuracy on validation points is taken, and other seeds are trained with it and tested once.
+fresh points at every step, every rate of the same list with the same seeds. The rate with the best
+mean accuracy over the seeds on validation points is reported, on other points. (Three seeds are too
+few to choose by: at rate 0.03 three ResNets did 37 points better than ten others.)
 """
 
 from __future__ import annotations
@@ -48,7 +49,6 @@ MODELS = (
     (0.0, False, math.inf),
     (0.95, False, math.inf),
 )
-FOR_THE_RATE = 1_000  # seeds from here on choose the rate
 TRAINING, VALIDATION, TEST, PICTURE = range(4)  # streams of points of a seed
 CHUNK = 50  # steps whose points are drawn together
 CLOUD_POINTS = 240
@@ -64,11 +64,9 @@ class Config:
     ----------
     depth, hidden : int
     seeds : int
-        Networks per model that are tested.
+        Networks per model and rate.
     rates : tuple of float
         Of Adam, the same for every model.
-    rate_seeds : int
-        Networks per model and rate that choose the rate.
     steps : int
     points : int
         Per step, all rings together; a multiple of 4.
@@ -85,18 +83,16 @@ class Config:
     depth: int = 15
     hidden: int = 16
     seeds: int = 10
-    rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-    rate_seeds: int = 3
+    rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
     steps: int = 1500
-    points: int = 200
+    points: int = 120
     test_points: int = 2000
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         check_fields(self)
-        for name in ("depth", "hidden", "rate_seeds", "steps", "points", "test_points"):
+        for name in ("depth", "hidden", "seeds", "steps", "points", "test_points"):
             as_integer(getattr(self, name), name, 1)
-        as_integer(self.seeds, "seeds", 1, FOR_THE_RATE)
         for name in ("points", "test_points"):
             value = getattr(self, name)
             expect(
@@ -110,7 +106,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Task:
-    """One model: the choice of its rate, and its networks with seeds 0, 1, ..."""
+    """All networks of one model: every rate with seeds 0, 1, ..."""
 
     gamma: float
     tied: bool
@@ -149,7 +145,7 @@ class Model:
         The Lipschitz constant within which a layer's increments were kept; inf: free.
     rates : tuple of float
     validation : tuple of tuple of float
-        Accuracies that chose the rate: a row per rate, a column per seed.
+        Accuracies on the points that chose the rate: a row per rate, a column per seed.
     accuracies : tuple of float
         On test points, seed by seed, at the chosen rate.
     determinants : tuple of float
@@ -206,20 +202,19 @@ def tasks(config: Config) -> list[Task]:
 
 
 def run(task: Task) -> Model:
-    """Choose the rate of a model, then train and test its networks."""
+    """Train the networks of a model, choose its rate, and test those of that rate."""
     config = task.config
     nets = Nets(
         2, config.hidden, config.depth, task.gamma, task.tied, task.bound, classes=len(RADII)
     )
     with one_thread():
-        trial = [FOR_THE_RATE + seed for seed in range(config.rate_seeds)] * len(config.rates)
-        rates = [rate for rate in config.rates for _ in range(config.rate_seeds)]
-        tried = _accuracies(nets, _trained(nets, trial, rates, config), trial, VALIDATION, config)
-        validation = tried.reshape(len(config.rates), -1).tolist()
         seeds = list(range(config.seeds))
-        rate = config.rates[_best(validation)]
-        parameters = _trained(nets, seeds, [rate] * len(seeds), config)
-        accuracies = _accuracies(nets, parameters, seeds, TEST, config)
+        rates = [rate for rate in config.rates for _ in seeds]
+        trained = _trained(nets, seeds * len(config.rates), rates, config)
+        by_rate = trained.unflatten(0, (len(config.rates), config.seeds))
+        validation = [_accuracies(nets, p, VALIDATION, config).tolist() for p in by_rate]
+        parameters = by_rate[_best(validation)]
+        accuracies = _accuracies(nets, parameters, TEST, config)
         folds: list[float] = []
         if task.gamma == 0:
             x = _points(seeds, TEST, config.test_points, config.device)
@@ -272,10 +267,9 @@ def _points(seeds: Sequence[int], stream: int, points: int, device: str) -> Tens
     return torch.from_numpy(np.stack(drawn)).to(device)
 
 
-def _accuracies(
-    nets: Nets, parameters: Tensor, seeds: Sequence[int], stream: int, config: Config
-) -> np.ndarray:
-    x = _points(seeds, stream, config.test_points, config.device)
+def _accuracies(nets: Nets, parameters: Tensor, stream: int, config: Config) -> np.ndarray:
+    """Of one network per seed, each on points of its own."""
+    x = _points(range(config.seeds), stream, config.test_points, config.device)
     scores = logits(nets, parameters, trajectory(nets, parameters, x)[-1])
     right = scores.argmax(dim=1).cpu().numpy() == ring_labels(config.test_points)
     return right.mean(axis=1)
@@ -375,7 +369,7 @@ def _measured(model: Model) -> str:
 
 EXPERIMENT = Experiment(
     config=Config,
-    quick=Config(seeds=2, rates=(0.01, 0.1), rate_seeds=1, steps=25, points=80, test_points=200),
+    quick=Config(seeds=2, rates=(0.01, 0.1), steps=25, points=80, test_points=200),
     tasks=tasks,
     run=run,
     gather=gather,

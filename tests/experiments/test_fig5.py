@@ -35,7 +35,7 @@ def test_every_model_has_its_networks(quick):
     config = fig5.EXPERIMENT.quick
     for model, settings in zip(quick.models, fig5.MODELS, strict=True):
         assert (model.gamma, model.tied, model.bound) == settings
-        assert np.shape(model.validation) == (len(config.rates), config.rate_seeds)
+        assert np.shape(model.validation) == (len(config.rates), config.seeds)
         assert len(model.accuracies) == config.seeds
         assert len(model.determinants) == (config.seeds if model.gamma == 0 else 0)
         assert model.rate == config.rates[np.mean(model.validation, axis=1).argmax()]
@@ -64,7 +64,7 @@ def test_the_clouds_start_at_the_rings(quick):
 
 
 def test_training_separates_rings_with_momentum():
-    config = fig5.Config(seeds=1, rates=(0.1,), rate_seeds=1, steps=200, points=80, test_points=400)
+    config = fig5.Config(seeds=1, rates=(0.1,), steps=200, points=80, test_points=400)
     model = fig5.run(fig5.Task(0.95, True, math.inf, config))
     assert model.accuracies[0] > 0.7  # a homeomorphism with luck: half
 
