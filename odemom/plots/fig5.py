@@ -25,7 +25,7 @@ REST = 12  # frames at the end
 
 
 def draw(data: Figure5) -> Figure:
-    """Clouds of a ResNet, a Momentum ResNet and the best ResNet; accuracies; folds.
+    """Clouds of a ResNet, a Momentum ResNet and a ResNet that folds; accuracies; folds.
 
     Parameters
     ----------
@@ -36,15 +36,18 @@ def draw(data: Figure5) -> Figure:
     matplotlib.figure.Figure
         7.2 by 6.8 inches.
     """
-    middle, best = data.of(0.0).clouds
-    (momentum,) = data.of(DRAWN).clouds
+    rows = [
+        ("ResNet", data.of(0.0).cloud),
+        (rf"$\gamma = {DRAWN:g}$", data.of(DRAWN).cloud),
+        ("ResNet,\nuntied", data.of(0.0, tied=False).cloud),
+    ]
+    clouds = [(name, cloud) for name, cloud in rows if cloud is not None]
     with shared_style():
         figure = new_figure(7.2, 6.8)
         above, below = figure.subfigures(2, 1, height_ratios=[3.75, 2.6], squeeze=False)[:, 0]
-        columns = range(0, len(middle.x), EVERY)
-        grid = above.subplots(3, len(columns), squeeze=False)
-        names = ("ResNet,\nmedian", rf"$\gamma = {DRAWN:g}$," + "\nmedian", "ResNet,\nbest")
-        for row, cloud, name in zip(grid, (middle, momentum, best), names, strict=True):
+        columns = range(0, len(clouds[0][1].x), EVERY)
+        grid = above.subplots(len(clouds), len(columns), squeeze=False)
+        for row, (name, cloud) in zip(grid, clouds, strict=True):
             for axes, layer in zip(row, columns, strict=True):
                 _draw_cloud(axes, cloud, layer)
             row[0].set_ylabel(f"{name}\n{cloud.accuracy:.1%}", rotation=0, ha="right", va="center")
@@ -89,7 +92,7 @@ def _color(model: Model) -> str:
 def _draw_accuracies(axes: Axes, data: Figure5) -> None:
     names = []
     for i, model in enumerate(data.models):
-        found = np.array(model.accuracies)
+        found = model.tested
         shift = np.linspace(-0.2, 0.2, found.size) if found.size > 1 else np.zeros(1)
         axes.plot(found, i + shift, "o", color=_color(model), markersize=3, alpha=0.6, mew=0)
         axes.plot([found.mean()] * 2, [i - 0.35, i + 0.35], color="black", linewidth=1.2)
@@ -99,23 +102,28 @@ def _draw_accuracies(axes: Axes, data: Figure5) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.set_xlabel(f"test accuracy, {len(data.models[0].accuracies)} seeds and mean")
+    axes.set_xlabel(f"test accuracy, {len(data.models[0].tested)} seeds and mean")
 
 
 def _draw_folds(axes: Axes, data: Figure5) -> None:
     note: dict[str, Any] = {"fontsize": 8, "textcoords": "offset points"}
-    for model, name in ((data.of(0.0, bound=BOUND), "bounded"), (data.of(0.0), "free")):
-        x, y = np.array(model.determinants), np.array(model.accuracies)
-        axes.plot(x, y, "o", color=_color(model), markersize=4, alpha=0.7, mew=0)
-        i = int(y.argmax())
-        axes.annotate(name, (x[i], y[i]), xytext=(0, 5), ha="center", color=_color(model), **note)
-    axes.axvline(0, color=COLORS["grey"], linewidth=0.8, linestyle=":")
-    axes.annotate(
-        "folds", (0, 0), xytext=(-4, 4), xycoords=("data", "axes fraction"), ha="right", **note
+    untied = data.of(0.0, tied=False)
+    kinds = (
+        (untied, COLORS["purple"], "untied"),
+        (data.of(0.0), COLORS["vermilion"], "tied"),
+        (data.of(0.0, bound=BOUND), COLORS["blue"], "bounded"),
     )
-    axes.margins(y=0.15)
+    for model, color, name in kinds:
+        x, y = np.ravel(model.determinants), np.ravel(model.accuracies)
+        axes.plot(x, y, "o", color=color, markersize=3, alpha=0.5, mew=0)
+        axes.plot([], [], "o", color=color, markersize=4, label=name)
+    axes.axvline(0, color=COLORS["grey"], linewidth=0.8, linestyle=":")
+    place = {"xycoords": ("data", "axes fraction"), "va": "top", **note}
+    axes.annotate("folds", (0, 1), xytext=(-4, 8), ha="right", **place)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.legend(loc="lower left", fontsize=8, handletextpad=0.1, borderaxespad=0.2)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.set(xlabel=r"least $\det(I + J)$, tied ResNets", ylabel="test accuracy")
+    axes.set(xlabel=r"least $\det(I + J)$, ResNets, all rates", ylabel="test accuracy")
 
 
 def animate(data: Figure5) -> FuncAnimation:
@@ -129,20 +137,23 @@ def animate(data: Figure5) -> FuncAnimation:
     -------
     matplotlib.animation.FuncAnimation
     """
-    clouds = data.of(0.0).clouds[0], data.of(DRAWN).clouds[0]
-    names = "ResNet", rf"Momentum ResNet, $\gamma = {DRAWN:g}$"
+    rows = [
+        ("ResNet", data.of(0.0).cloud),
+        (rf"Momentum ResNet, $\gamma = {DRAWN:g}$", data.of(DRAWN).cloud),
+    ]
+    clouds = [(name, cloud) for name, cloud in rows if cloud is not None]
     with shared_style():
         figure = new_figure(4.8, 2.7)
         panels = figure.subplots(1, 2)
         drawn: list[tuple[Axes, PathCollection, np.ndarray]] = []
-        for axes, cloud, name in zip(panels, clouds, names, strict=True):
+        for axes, (name, cloud) in zip(panels, clouds, strict=True):
             path = np.array(cloud.x)
             colors = RINGS[ring_labels(path.shape[2])]
             points = axes.scatter(*path[0], s=5, c=colors, linewidths=0)
             axes.set_title(name, fontsize=9)
             drawn.append((axes, points, path))
         caption = figure.supxlabel("layer 0", fontsize=9)
-    moves = BETWEEN * (len(clouds[0].x) - 1)
+    moves = BETWEEN * (len(clouds[0][1].x) - 1)
 
     def show(frame: int) -> list[PathCollection]:
         layer, part = divmod(min(frame, moves), BETWEEN)
