@@ -63,6 +63,10 @@ class ResultOverflowError(OdemomError, OverflowError):
         self.log10_norm = log10_norm
 
 
+class BackendError(OdemomError, RuntimeError):
+    """A worker process or cluster that tasks were given to did not start, or was lost."""
+
+
 class UndecidedError(OdemomError):
     """An exact comparison did not separate two numbers at the largest precision allowed."""
 

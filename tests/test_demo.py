@@ -28,6 +28,22 @@ def test_the_six_matrices_are_decided_as_by_hand(tmp_path, i):
     assert [bool(is_representable(example.matrix, eps)) for eps in EPS] == verdicts
 
 
+@pytest.fixture
+def small_networks(monkeypatch):
+    """Networks of width 8 in large batches: the page is the same, but for its numbers."""
+
+    def configs(epochs):
+        from odemom.training import TrainingConfig
+
+        return [
+            TrainingConfig(order=order, epochs=epochs, width=8, batch_size=512, method="rk4")
+            for order in (1, 2)
+        ]
+
+    monkeypatch.setattr("odemom.demo.tour._configs", configs)
+
+
+@pytest.mark.usefixtures("small_networks")
 def test_the_tour_leaves_a_page_whose_pictures_and_numbers_exist(tmp_path, capsys):
     page = tour(tmp_path / "demo", epochs=1)
     html = page.read_text()

@@ -20,10 +20,10 @@ import time
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+import odemom.experiments
 from odemom import __version__
 from odemom.checks import expect, invalid, optional_import, shown
 from odemom.records import from_json, jsonable
@@ -248,11 +248,10 @@ class _Run:
 # --- the registry ------------------------------------------------------------------------------
 
 
-@cache
 def _modules() -> dict[str, str]:
     """Command-line name -> module name."""
-    folder = str(Path(__file__).parent)
-    found = [m.name for m in pkgutil.iter_modules([folder]) if not m.name.startswith("_")]
+    folders = odemom.experiments.__path__
+    found = [m.name for m in pkgutil.iter_modules(folders) if not m.name.startswith("_")]
     return {
         name.replace("_", "-"): f"odemom.experiments.{name}"
         for name in sorted(found)

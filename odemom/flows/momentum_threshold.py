@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MomentumThreshold", "critical_points", "minimiser_ball"]
 
 RESOLVED_ANGLE = math.pi / 2
-LARGEST_DEPTH = 10**6
+LARGEST_SEARCHED = 10**6
 
 
 @dataclass(frozen=True)
@@ -189,10 +189,10 @@ def _separators(gamma: Fraction, depth: int) -> np.ndarray:
     is proven in balls. There are no more than N - 1 critical angles, hence no others.
     """
     expect(
-        depth <= LARGEST_DEPTH,
+        depth <= LARGEST_SEARCHED,
         "depth",
         got=f"{depth} layers",
-        expected=f"an odd number, or at most {LARGEST_DEPTH}, whose critical points are found",
+        expected=f"an odd number, or at most {LARGEST_SEARCHED}, whose critical points are found",
     )
     root, points = math.sqrt(gamma), 16 * depth
     while True:

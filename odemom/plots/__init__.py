@@ -1,1 +1,4 @@
-"""Figures: pure functions from the numbers of `odemom.experiments` to matplotlib figures."""
+"""Pictures: pure functions from numbers of experiments, and from maps of the plane, to figures."""
+
+from odemom.plots.planar import eigenvalues as eigenvalues
+from odemom.plots.planar import trajectories as trajectories

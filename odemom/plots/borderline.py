@@ -37,7 +37,14 @@ def draw(data: NoiseTable) -> Figure:
         figure = new_figure(5.2, 3.2)
         axes = figure.subplots()
         axes.axvline(data.tol, color=COLORS["grey"], linestyle=":", linewidth=1)
-        axes.annotate("tolerance", (data.tol, 1.02), ha="center", fontsize=8, color=COLORS["grey"])
+        axes.annotate(
+            f"tolerance {data.tol:.1e}",
+            (data.tol, 1.02),
+            (4, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color=COLORS["grey"],
+        )
         axes.fill_between(noise, certain, 1, color="#E8E8E8", linewidth=0)
         axes.plot(noise, certain, ".-", color=COLORS["blue"])
         axes.plot(noise, yes, ".-", color=COLORS["green"])
@@ -56,11 +63,18 @@ def draw(data: NoiseTable) -> Figure:
                 color=color,
                 fontsize=8,
             )
-        axes.text(noise[0], 0.5, " borderline: matrices within\n the tolerance differ", fontsize=8)
+        axes.annotate(
+            "borderline: matrices within\nthe tolerance differ in the answer",
+            (noise[0] * 3, 0.6),
+            (1e-12, 0.6),
+            va="center",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.7},
+        )
         axes.set(
             xscale="log",
             ylim=(0, 1.08),
-            xlabel="size of the noise G in −I₂ + noise · G",
+            xlabel="noise, in −I₂ + noise · G with entries of G from N(0, 1)",
             ylabel="share of the matrices",
         )
     return figure

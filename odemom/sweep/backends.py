@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from odemom.checks import expect, invalid, optional_import, shown
+from odemom.checks import as_integer, expect, invalid, optional_import, shown
+from odemom.errors import BackendError
 
 __all__ = ["BACKENDS", "Backend"]
 
@@ -32,13 +36,14 @@ class Backend:
         If the parameters do not fit each other.
     MissingDependencyError
         If joblib or dask.distributed is needed and not installed.
+    BackendError
+        While tasks run, if a cluster does not start or a worker is lost.
     """
 
     def __init__(self, name: str, workers: int | None = None, scheduler: str | None = None) -> None:
         expect(name in BACKENDS, "backend", got=shown(name), expected=", ".join(BACKENDS))
         if workers is not None:
-            fits = isinstance(workers, int) and not isinstance(workers, bool) and workers >= 1
-            expect(fits, "workers", got=shown(workers), expected="an integer >= 1")
+            as_integer(workers, "workers", 1)
             expect(
                 name != "serial",
                 "workers",
@@ -82,35 +87,94 @@ class Backend:
         # over Dask the cluster says how many there are
         jobs = None if self.name == "dask" else self.workers or -1
         parallel = self.joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        return parallel(self.joblib.delayed(function)(task) for task in tasks)
+        try:
+            yield from parallel(self.joblib.delayed(function)(task) for task in tasks)
+        except Exception as error:
+            if not _is_of_the_backend(error):
+                raise
+            raise BackendError(
+                f"a worker ended before its task was done ({type(error).__name__}: "
+                f"{shown(str(error), 100)}). Finished tasks are kept where a folder was given: the "
+                "same command goes on. Where memory ran out, take fewer workers."
+            ) from error
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[None]:
-        if self.scheduler is None:
-            options = {"n_workers": self.workers, "threads_per_worker": 1}
-            with (
-                self.distributed.LocalCluster(
-                    **options, host="127.0.0.1", dashboard_address=None
-                ) as cluster,
-                self.distributed.Client(cluster),
-            ):
-                yield
-            return
+        with contextlib.ExitStack() as stack:
+            if self.scheduler is None:
+                self._start_cluster(stack)
+            else:
+                self._join_cluster(stack)
+            yield
+
+    def _start_cluster(self, stack: contextlib.ExitStack) -> None:
+        options = {"n_workers": self.workers, "threads_per_worker": 1, "dashboard_address": None}
         try:
-            client = self.distributed.Client(self.scheduler, timeout=CONNECT_SECONDS)
-        except (OSError, ValueError, TypeError) as error:
+            cluster = self.distributed.LocalCluster(**options, host="127.0.0.1")
+            stack.enter_context(cluster)
+            stack.enter_context(self.distributed.Client(cluster))
+        except Exception as error:  # a loop that does not start raises an AssertionError
+            why = _said(error)
+        else:
+            return
+        gc.collect()  # see _join_cluster
+        raise BackendError(
+            f"a Dask cluster on this machine did not start ({why}). Take fewer workers, or the "
+            "backend joblib."
+        )
+
+    def _join_cluster(self, stack: contextlib.ExitStack) -> None:
+        address = self.scheduler
+        usable = isinstance(address, str) and ADDRESS.fullmatch(address) is not None
+        client, why = self._connected(address) if usable else (None, "no such address")
+        if client is None:
+            # A client that failed lies in a reference cycle. Collected later, in the thread of
+            # another client's loop, its end would wait for a lock that this thread holds.
+            gc.collect()
             raise invalid(
                 "scheduler",
-                got=f"{shown(self.scheduler)} ({shown(str(error), 100)})",
+                got=f"{shown(address)} ({why})",
                 expected="the address of a Dask scheduler that runs, such as tcp://10.0.0.1:8786",
                 fix="Start one with: dask scheduler; and on every machine: dask worker ADDRESS.",
-            ) from None
-        with client:
-            expect(
-                bool(client.scheduler_info()["workers"]),
-                "scheduler",
-                got=f"{self.scheduler}, which has no workers",
-                expected="a cluster with a worker that has odemom installed",
-                fix=f"Start one with: dask worker {self.scheduler}.",
             )
-            yield
+        stack.enter_context(client)
+        expect(
+            bool(client.scheduler_info()["workers"]),
+            "scheduler",
+            got=f"{address}, which has no workers",
+            expected="a cluster with a worker that has odemom installed",
+            fix=f"Start one with: dask worker {address}.",
+        )
+
+    def _connected(self, address: str | None) -> tuple[Any, str]:
+        """A client, or None and why; in a thread, since a peer may accept and then say nothing."""
+        found: list[Any] = []
+        reasons = [f"no answer within {CONNECT_SECONDS} s"]
+
+        def connect() -> None:
+            try:
+                found.append(self.distributed.Client(address, timeout=CONNECT_SECONDS))
+            except Exception as error:
+                reasons[0] = _said(error)
+
+        thread = threading.Thread(target=connect, daemon=True)
+        thread.start()
+        thread.join(2 * CONNECT_SECONDS)
+        return (found[0], "") if found else (None, reasons[0])
+
+
+ADDRESS = re.compile(r"(tcp|tls|ws|wss)://\S+:\d+|[^\s:/]+:\d+|inproc://\S+")
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {shown(str(error), 100)}"
+
+
+# Of joblib's processes and of Dask: what they raise when a worker, and not its task, fails.
+BACKEND_MODULES = ("joblib", "distributed", "dask", "concurrent.futures", "asyncio", "tornado")
+
+
+def _is_of_the_backend(error: Exception) -> bool:
+    """Whether an exception comes from the workers' machinery; those of a task go through as is."""
+    kinds = [kind for kind in type(error).__mro__ if kind.__module__ != "builtins"]
+    return any(kind.__module__.startswith(BACKEND_MODULES) for kind in kinds)

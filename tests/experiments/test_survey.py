@@ -74,9 +74,9 @@ def test_symmetric_2_x_2_by_the_exponential_are_the_positive_definite_ones():
 
 
 def test_integers_of_dimension_1_are_counted():
-    cell = one("integer", 1, [0, "1/2", "inf"])
+    cell = one("integer", 1, [0, "1/2", "inf"], samples=2000)
     for count, good in zip(cell.counts, (9, 10, 11), strict=True):  # 1..9; 0..9; -1..9
-        assert_probability(count, 20_000, good / 19)
+        assert_probability(count, 2000, good / 19)
 
 
 @pytest.mark.parametrize("d", [2, 3, 4])
@@ -263,20 +263,9 @@ def test_a_configuration_outside_its_domain_is_refused(options):
         SurveyConfig(**options)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"backend": "mpi"},
-        {"backend": "serial", "workers": 2},
-        {"backend": "joblib", "workers": 0},
-        {"backend": "joblib", "workers": 1.5},
-        {"backend": "joblib", "scheduler": "tcp://127.0.0.1:1"},
-        {"backend": "dask", "workers": 1, "scheduler": "tcp://127.0.0.1:1"},
-    ],
-)
-def test_backends_that_do_not_fit_their_options_are_refused(options, tmp_path):
-    with pytest.raises(InvalidInputError):
-        compute(SMALL, out=tmp_path / "new", **options)
+def test_a_backend_that_is_refused_leaves_nothing_on_disk(tmp_path):
+    with pytest.raises(InvalidInputError, match="backend"):
+        compute(SMALL, out=tmp_path / "new", backend="mpi")
     assert not (tmp_path / "new").exists()
 
 

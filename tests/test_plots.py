@@ -1,0 +1,68 @@
+"""Pictures of maps of the plane: what is drawn is what psi and the decision say."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import odemom
+from odemom import InvalidInputError
+from odemom.plots import eigenvalues, trajectories
+
+
+def paths(figure):
+    return [np.column_stack(line.get_data()) for line in figure.axes[0].get_lines()[:-2]]
+
+
+def test_trajectories_start_and_end_where_psi_says():
+    theta = np.array([[0.3, -2.0], [1.0, 0.5]])
+    points = np.array([[1.0, 0.0], [0.5, -0.25]])
+    drawn = paths(trajectories(theta, 0.5, points=points, horizon=2, frames=7))
+    assert len(drawn) == 2
+    for path, start in zip(drawn, points, strict=True):
+        assert path.shape == (7, 2)
+        np.testing.assert_array_equal(path[0], start)
+        middle, end = (odemom.psi(theta, 0.5, horizon=t) @ start for t in (1, 2))
+        np.testing.assert_allclose(path[3], middle, rtol=1e-13)
+        np.testing.assert_allclose(path[-1], end, rtol=1e-13)
+
+
+def test_at_first_order_circles_turn_and_at_infinity_they_meet():
+    turn = paths(trajectories(odemom.represent([[-1, 0], [0, -1]], 0), 0, frames=5))
+    meet = paths(trajectories(-(math.pi**2) * np.eye(2), math.inf, frames=5))
+    assert min(np.linalg.norm(path, axis=1).min() for path in turn) == pytest.approx(1)
+    assert max(np.linalg.norm(path[2]) for path in meet) < 1e-15
+
+
+@pytest.mark.parametrize(
+    ("D", "eps", "title", "crosses"),
+    [
+        ([[-2, 0], [0, 1]], "1/2", "not representable", 1),
+        ([[-2, 0], [0, -2]], "1/2", "representable", 0),
+        ([[0, -1], [1, 0]], 0, "representable", 0),
+    ],
+)
+def test_eigenvalues_that_obstruct_are_crosses(D, eps, title, crosses):
+    axes = eigenvalues(D, eps).axes[0]
+    assert axes.get_title() == title
+    by_marker = {line.get_marker(): len(np.atleast_1d(line.get_xdata())) for line in axes.lines}
+    assert by_marker["X"] == crosses
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"theta": np.eye(3)},
+        {"theta": [[1, 2]]},
+        {"points": [1, 2]},
+        {"points": [[1, 2, 3]]},
+        {"frames": 1},
+        {"horizon": 0},
+        {"eps": -1},
+    ],
+)
+def test_what_is_no_flow_of_the_plane_is_refused(options):
+    with pytest.raises(InvalidInputError):
+        trajectories(**{"theta": np.eye(2), "eps": 1, **options})
