@@ -56,7 +56,7 @@ bench: $(VENV)/.bench  ## ratios against named peers, written to results/bench (
 	$(BIN)/python -m benchmarks.reversible --out results/bench
 
 notebooks: $(VENV)/.dev   ## execute the notebooks in place
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/notebooks.py
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/execute_notebooks.py
 
 clean:                 ## remove what the targets made
 	rm -rf $(VENV) results build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -69,9 +69,9 @@ class SurveyConfig:
         If a parameter is outside its domain, or a list is empty or names something twice.
     """
 
-    ensembles: tuple[str, ...] = tuple(ENSEMBLES)
-    dimensions: tuple[int, ...] = (1, 2, 3, 5, 10)
-    eps: tuple[Fraction | float | str, ...] = EPS
+    ensembles: Sequence[str] = tuple(ENSEMBLES)
+    dimensions: Sequence[int] = (1, 2, 3, 5, 10)
+    eps: Sequence[Fraction | float | str] = EPS
     samples: int = 10_000
     seed: int = 0
     chunk: int = 1000

@@ -12,7 +12,7 @@ import numpy as np
 from odemom.flows.base import Flow, Number, as_points, exact
 from odemom.flows.power_series import ball, variable
 from odemom.propagator.derivative import propagate_derivatives
-from odemom.propagator.double import stretched
+from odemom.propagator.double import propagate, stretched
 from odemom.propagator.named_methods import Method, propagate_by
 from odemom.propagator.scalar import psi_of_points
 
@@ -97,6 +97,8 @@ class ODEFlow(Flow):
 
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Psi of a matrix; see `Flow.matrix`."""
+        if method == "auto":  # without a tuple: a small matrix takes some 12 microseconds in all
+            return propagate(self.on_unit_interval(theta), self.unit, self.field)
         return propagate_by(method, *self.unit_problem(theta))
 
     def derivatives(

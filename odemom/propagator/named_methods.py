@@ -10,7 +10,6 @@ import scipy.linalg
 
 from odemom.propagator.closed_form import cosh_root, damped_closed
 from odemom.propagator.companion import companion_exponential
-from odemom.propagator.double import propagate
 from odemom.propagator.series_form import cosh_series, damped_series
 
 __all__ = ["METHODS", "Method", "propagate_by"]
@@ -24,8 +23,8 @@ def propagate_by(method: Method, theta: np.ndarray, eps: float, field: bool) -> 
 
     Parameters
     ----------
-    method : {"auto", "series", "closed", "companion"}
-        At eps = 0 all but ``"auto"`` are SciPy's expm.
+    method : {"series", "closed", "companion"}
+        At eps = 0 all are SciPy's expm. (``"auto"`` is `odemom.propagator.double`.)
     theta, eps, field
         As for `odemom.propagator.double.propagate`.
 
@@ -35,8 +34,6 @@ def propagate_by(method: Method, theta: np.ndarray, eps: float, field: bool) -> 
         Entries are inf or nan, without a warning, where psi or an intermediate result exceeds the
         doubles.
     """
-    if method == "auto":
-        return propagate(theta, eps, field)
     with np.errstate(all="ignore"):
         if eps == 0:
             return scipy.linalg.expm(theta)

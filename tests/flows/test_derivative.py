@@ -1,5 +1,6 @@
 """psi_frechet and psi_cond against independent differentiations."""
 
+import itertools
 import math
 
 import mpmath
@@ -104,8 +105,12 @@ def test_nets_have_derivatives_and_condition_numbers_too(net):
         assert odemom.psi_cond([[z]], net) == pytest.approx(exact, rel=1e-7)
 
 
-@pytest.mark.parametrize("flow", [*NETS, SecondOrder(0.2), SecondOrder(0.2, "field", 3)], ids=str)
-@pytest.mark.parametrize("d", [5, 14, 34])  # all directions; blocks of psi; the derivative itself
+ODES = [SecondOrder(0.2), SecondOrder(0.2, "field", 3)]
+# All directions; blocks of psi; the derivative itself, which nets do not have.
+SIZED = [*itertools.product([5, 14], [*NETS, *ODES]), *itertools.product([34], ODES)]
+
+
+@pytest.mark.parametrize(("d", "flow"), SIZED, ids=str)
 def test_the_condition_number_is_the_norm_of_the_derivative(flow, d):
     theta = np.random.default_rng(d).standard_normal((d, d)) / d
     computed = condition_number(flow, theta)

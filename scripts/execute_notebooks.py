@@ -1,7 +1,7 @@
 """Execute the notebooks in place, so that a reader sees their pictures without running them.
 
-    python scripts/notebooks.py                 # all of notebooks/
-    python scripts/notebooks.py --check         # execute, compare nothing, write nothing
+    python scripts/execute_notebooks.py                 # all of notebooks/
+    python scripts/execute_notebooks.py --check         # execute, compare nothing, write nothing
 
 Every notebook is written with a digest of its cells' sources. `stale` says which ones have been
 changed since they were executed.
@@ -20,6 +20,7 @@ from typing import Any
 
 import nbclient
 import nbformat
+from nbclient.exceptions import CellExecutionError
 
 from odemom.records import write_text_atomic
 
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         start = time.perf_counter()
         try:
             notebook = execute(path)
-        except nbclient.exceptions.CellExecutionError as error:
+        except CellExecutionError as error:
             print(f"{path.name}: failed\n{error}", file=sys.stderr)
             status = 1
             continue
