@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odemom
-from odemom.flows import SecondOrder
+from odemom.flows import ResNet, SecondOrder
 from tests.oracles import (
     block_matrix,
     conjugated,
@@ -89,6 +89,8 @@ BORDERLINE = [
     (np.array([[-1.0, 1.0], [0.0, -1.0]]), math.inf, False),
     (np.diag([0.0, 1.0]), 0, False),
     (np.array([[-1.0, 1e-16], [-1e-16, -1.0]]), 0.5, True),
+    (np.diag([0.0, 1.0]), ResNet(3), True),  # only 0 can obstruct an odd net, by its blocks
+    (np.array([[0.0, 1.0], [1e-17, 0.0]]), ResNet(3), False),
 ]
 
 
@@ -112,6 +114,7 @@ CERTAIN = [
     (np.array([[LAMBDA_HALF + 1e-12]]), 0.5, True),
     (np.array([[LAMBDA_HALF - 1e-12]]), 0.5, False),
     (np.diag([-5.0, 3.0]), SecondOrder(0.5, "field"), True),
+    (np.diag([-5.0, 3.0]), ResNet(3), True),
     (-np.eye(3), SecondOrder(0.5, "field"), True),
     (np.zeros((2, 2)), 0, False),  # the zero matrix is exact
     (np.zeros((2, 2)), 0.5, True),
