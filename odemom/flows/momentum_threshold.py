@@ -264,17 +264,12 @@ def _minimisers(gamma: Fraction, depth: int, precision: int) -> tuple[flint.arb,
 
 def _enclose(gamma: Fraction, depth: int, start: float, precision: int) -> flint.arb:
     import flint
-    import mpmath
-
-    def numerical(phi: Any) -> Any:
-        root = mpmath.sqrt(mpmath.mpf(gamma.numerator) / gamma.denominator)
-        return _slope(phi, root, depth, mpmath)
 
     def rigorous(phi: flint.arb) -> flint.arb:
         root = flint.arb(flint.fmpq(gamma.numerator, gamma.denominator)).sqrt()
         return _slope(phi, root, depth, _Balls)
 
-    return enclose_root(numerical, rigorous, start, precision, spread=1e-9 / depth)
+    return enclose_root(rigorous, start, precision, spread=1e-9 / depth)
 
 
 def _psi(phi: flint.arb, gamma: Fraction, depth: int, precision: int) -> flint.arb:
