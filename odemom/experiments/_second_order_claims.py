@@ -45,6 +45,7 @@ def claims(result: Comparison) -> list[Claim]:
         _spheres_need_more(result),
         _heavy_ball_is_better(result),
         *(_heavy_ball_is_faster(result, way) for way in ("forward", "backward")),
+        _velocities_save(result),
         _velocity_decides(result),
     ]  # fmt: skip
 
@@ -115,9 +116,9 @@ def _rest_stops(result: Comparison) -> Claim:
         ), bool(ratios.min() > 1 - SOLVER)
 
     return _judged(
-        "from rest x -> -x is out of reach at a finite eps, whatever f (an energy grows on the way); "
-        "the trained networks do not get below (1 + lambda_eps)² mean x², which Theorem 1 leaves to "
-        "a linear f",
+        "from rest x -> -x is out of reach at a finite eps, whatever f (an energy grows on the "
+        "way); the trained networks do not get below (1 + lambda_eps)² mean x², which Theorem 1 "
+        "leaves to a linear f",
         "beyond the paper",
         [result.fit("parity", "momentum-rest")],
         judge,
@@ -129,8 +130,8 @@ def _compared(a: Fit, b: Fit) -> tuple[str, float, float]:
     mean, error = log_ratio(a.loss, b.loss)
     words = (
         f"{PLACES[a.problem]}: {TITLES[a.model]} {spread(a.loss, '.1e')}, {TITLES[b.model]} "
-        f"{spread(b.loss, '.1e')}, ratio {math.exp(mean):.2g} (factor {math.exp(error):.2g} "
-        "either way)"
+        f"{spread(b.loss, '.1e')}, geometric mean of the ratios {math.exp(mean):.2g}, "
+        f"standard error a factor of {math.exp(error):.2g}"
     )
     return words, mean, error
 
@@ -143,7 +144,8 @@ def _sonode_is_better(result: Comparison) -> Claim:
 
     needed = [result.fit(p, m) for p in SWINGS for m in ("sonode", "anode")]
     return _judged(
-        "on oscillators SONODE generally does better than an augmented ODE of as many parameters",
+        "on oscillators SONODE does better than an augmented ODE of as many parameters, by more "
+        "than two standard errors on both problems",
         "Norcliffe et al. 2020",
         needed,
         judge,
@@ -154,11 +156,8 @@ def _spheres_need_more(result: Comparison) -> Claim:
     models = ("anode", "sonode", "hbnode", "momentum-rest", "momentum-field")
 
     def judge(node: Fit, *others: Fit) -> tuple[str, bool]:
-        gains = [np.array(node.misclassified) - np.array(other.misclassified) for other in others]
-        better = [
-            gain.mean() > SIGNIFICANT * gain.std(ddof=1) / math.sqrt(len(gain)) for gain in gains
-        ]
-        return _misses((node, *others)), bool(all(better))
+        better = [_fewer(other.misclassified, node.misclassified) for other in others]
+        return _misses((node, *others)), all(better)
 
     return _judged(
         "nested spheres are classified with fewer errors by every other model than by the "
@@ -171,17 +170,12 @@ def _spheres_need_more(result: Comparison) -> Claim:
 
 def _heavy_ball_is_better(result: Comparison) -> Claim:
     def judge(heavy: Fit, *others: Fit) -> tuple[str, bool]:
-        best = [
-            np.mean(np.array(o.misclassified) - np.array(heavy.misclassified))
-            > SIGNIFICANT
-            * np.std(np.array(o.misclassified) - np.array(heavy.misclassified), ddof=1)
-            / math.sqrt(len(heavy.misclassified))
-            for o in others
-        ]
-        return _misses((heavy, *others)), bool(all(best))
+        best = [_fewer(heavy.misclassified, other.misclassified) for other in others]
+        return _misses((heavy, *others)), all(best)
 
     return _judged(
-        "on nested spheres the heavy ball is more accurate than the other neural ODEs of its time",
+        "on nested spheres the heavy ball is more accurate than the first-order, the augmented and "
+        "the SONODE model, by more than two standard errors",
         "Xia et al. 2021",
         [result.fit("spheres", model) for model in ("hbnode", "node", "anode", "sonode")],
         judge,
@@ -194,30 +188,57 @@ def _misses(fits: Sequence[Fit]) -> str:
 
 
 def _heavy_ball_is_faster(result: Comparison, way: str) -> Claim:
-    models = ("hbnode", "node", "anode", "sonode")
-    problems = [p for p in PLACES if all(result.fit(p, m) is not None for m in models)]
-
-    def judge(*fits: Fit) -> tuple[str, bool]:
-        words, fewest = [], True
-        for i in range(0, len(fits), len(models)):
-            counts = [getattr(fit, way) for fit in fits[i : i + len(models)]]
-            fewest &= all(_fewer(counts[0], other) for other in counts[1:])
-            figures = ", ".join(
-                f"{TITLES[m]} {spread(c, '.0f')}" for m, c in zip(models, counts, strict=True)
-            )
-            words.append(f"{PLACES[fits[i].problem]}: {figures}")
-        return "; ".join(words), fewest
-
-    return _judged(
+    return _faster(
+        result,
+        way,
+        ("hbnode",),
+        ("node", "anode", "sonode"),
         f"the heavy ball takes fewer evaluations of f {way} than the first-order, the augmented "
         "and the SONODE model, on every problem",
         "Xia et al. 2021",
-        [result.fit(p, m) for p in problems for m in models] or [None],
-        judge,
     )
 
 
-def _fewer(a: Sequence[int], b: Sequence[int]) -> bool:
+def _velocities_save(result: Comparison) -> Claim:
+    return _faster(
+        result,
+        "forward",
+        ("sonode", "hbnode"),
+        ("node",),
+        "with a learnt initial velocity, SONODE or heavy ball, the forward pass takes fewer "
+        "evaluations of f than at first order, on every problem",
+        "Norcliffe et al. 2020; Xia et al. 2021",
+    )
+
+
+def _faster(
+    result: Comparison,
+    way: str,
+    fast: tuple[str, ...],
+    slow: tuple[str, ...],
+    words: str,
+    where: str,
+) -> Claim:
+    models = fast + slow
+    problems = [p for p in PLACES if all(result.fit(p, m) is not None for m in models)]
+
+    def judge(*fits: Fit) -> tuple[str, bool]:
+        found, fewest = [], True
+        for i in range(0, len(fits), len(models)):
+            counts = [getattr(fit, way) for fit in fits[i : i + len(models)]]
+            few, many = counts[: len(fast)], counts[len(fast) :]
+            fewest &= all(_fewer(a, b) for a in few for b in many)
+            figures = ", ".join(
+                f"{TITLES[m]} {spread(c, '.0f')}" for m, c in zip(models, counts, strict=True)
+            )
+            found.append(f"{PLACES[fits[i].problem]}: {figures}")
+        return "; ".join(found), fewest
+
+    needed = [result.fit(p, m) for p in problems for m in models] or [None]
+    return _judged(words, where, needed, judge)
+
+
+def _fewer(a: Sequence[float], b: Sequence[float]) -> bool:
     """Whether a is below b by more than the error bar of the paired difference."""
     difference = np.array(b, dtype=float) - np.array(a, dtype=float)
     error = difference.std(ddof=1) / math.sqrt(len(difference))
@@ -232,13 +253,12 @@ def _velocity_decides(result: Comparison) -> Claim:
         )
         frictions = spread(fits[0].friction, ".3f")
         return (f"{rest}; {thrown}; friction learnt from rest {frictions}, true 0.333"), bool(
-            rest_mean - SIGNIFICANT * rest_error < math.log(2)
-            and mean - SIGNIFICANT * error > math.log(10)
+            rest_mean - SIGNIFICANT * rest_error < 0 and mean - SIGNIFICANT * error > math.log(10)
         )
 
     return _judged(
         "heavy ball and momentum are one equation, gamma = 1/eps, and the initial velocity tells "
-        "them apart: from rest the momentum equation does as well (within a factor of 2) on "
+        "them apart: from rest the momentum equation is no worse, within two standard errors, on "
         "oscillators let go at rest, and more than ten times worse on thrown ones",
         "beyond the paper",
         [result.fit(p, m) for p in SWINGS for m in ("momentum-rest", "hbnode")],

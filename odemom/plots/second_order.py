@@ -59,6 +59,8 @@ def draw(data: Comparison) -> Figure:
             _draw_errors(above, fits)
             _draw_evaluations(below, fits)
             above.set_title(PROBLEMS[problem])
+        _name_the_bound(grid[0], data)
+        _name_the_ways(grid[1, 0], data.fits[0])
         rows = range(len(data.models))
         for axes in grid[:, 0]:
             axes.set_yticks(rows, [MODELS[model][0] for model in data.models])
@@ -70,8 +72,8 @@ def draw(data: Comparison) -> Figure:
                 axes.axhline(row, color="#E8E8E8", linewidth=0.8, zorder=0)
         budget = max(fit.parameters for fit in data.fits)
         figure.supxlabel(
-            f"mean ± standard deviation of {len(data.fits[0].loss)} seeds; small dots: seeds; "
-            f"at most {budget} parameters each",
+            f"mean ± standard deviation of {len(data.fits[0].loss)} seeds, geometric on "
+            f"logarithmic axes; small dots: seeds; at most {budget} parameters each",
             fontsize=8,
             color=COLORS["grey"],
         )
@@ -91,11 +93,18 @@ def _draw_errors(axes: Axes, fits: Sequence[Fit]) -> None:
     axes.set(xscale="log", xlabel="test mean square error")
     bound = float(np.mean(fits[0].bound))
     axes.axvline(bound, color=COLORS["vermilion"], linewidth=1, linestyle="--", zorder=1)
+
+
+def _name_the_bound(row: Sequence[Axes], data: Comparison) -> None:
+    """Say once what the dashed lines are, where the models are far from it."""
+    if "parity" not in data.problems:
+        return
+    axes = row[data.problems.index("parity")]
     axes.annotate(
         "bound of\nfirst order",
-        (bound, 0.02),
-        xycoords=("data", "axes fraction"),
-        xytext=(-3, 0),
+        (0.98, 0.03),
+        xycoords="axes fraction",
+        xytext=(-10, 0),
         textcoords="offset points",
         ha="right",
         fontsize=7,
@@ -110,7 +119,10 @@ def _draw_evaluations(axes: Axes, fits: Sequence[Fit]) -> None:
             _dots(axes, np.array(counts, dtype=float), row + shift, color, face, seeds=False)
     axes.set(xlabel="evaluations of f", xlim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    first = fits[0]
+
+
+def _name_the_ways(axes: Axes, first: Fit) -> None:
+    """Say once which dots are which, at the first row."""
     for shift, counts, word in (
         (-DODGE, first.forward, "forward"),
         (DODGE, first.backward, "backward"),
