@@ -234,7 +234,7 @@ def _through_block(field: RandomField, eps: float, x0: np.ndarray) -> np.ndarray
 def gather(config: Config, fields: Sequence[Agreement]) -> SecondOrderTwins:
     """The fields together, and the trajectories that are drawn."""
     plane = RandomField(2, SHOWN_FIELD)
-    angles = 2 * math.pi * np.arange(6) / 6
+    angles = 2 * math.pi * np.arange(4) / 4
     x0 = 1.5 * np.stack([np.cos(angles), np.sin(angles)], -1)
     fine, coarse = (np.linspace(0, SHOWN_HORIZON, n) for n in (61, 11))
     theta, eps = OSCILLATOR

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from odemom.experiments.fig4_empirical import REACHED, Escape, Figure4Trained, Plane
@@ -15,7 +16,7 @@ from odemom.plots.style import COLORS, new_figure, shared_style
 
 __all__ = ["draw"]
 
-REACHED_SHADE, MISSED_SHADE = "#7FB6DA", "#F1F1F1"
+REACHED_SHADE = "#7FB6DA"
 
 
 def draw(data: Figure4Trained) -> Figure:
@@ -63,7 +64,7 @@ def _draw_losses(axes: Axes, data: Figure4Trained) -> None:
     axes.plot(l1[reached], l2[reached], "o", color=COLORS["orange"], mfc="none", **marks)
     axes.plot(l1[~reached], l2[~reached], "x", color=COLORS["orange"], **marks)
     axes.set_title(
-        rf"Trained at $\varepsilon = 0.5$: $\psi$ (shade), ODE block ($\circ$ reached, $\times$ not)",
+        r"$\varepsilon = 0.5$: $\psi$ (shade), ODE block ($\circ$ reached, $\times$ not)",
         fontsize=8,
     )
     _finish(axes, -1)
@@ -127,9 +128,7 @@ def _draw_reached(axes: Axes, plane: Plane, own: float, title: str) -> None:
     axes.set_yticks(range(round(plane.axis[0]), 2))
 
 
-def _square(corner: tuple[float, float], size: float) -> Any:
-    from matplotlib.patches import Rectangle
-
+def _square(corner: tuple[float, float], size: float) -> Rectangle:
     return Rectangle(corner, size, size, facecolor=REACHED_SHADE, linewidth=0)
 
 

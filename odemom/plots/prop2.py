@@ -53,7 +53,7 @@ def _draw_rates(axes: Axes, data: Limits) -> None:
         for name, style in ((plain, "-"), (corrected, "--")):
             for i, velocity in enumerate(VELOCITIES):
                 _draw_errors(axes, eps, [getattr(f, name)[i] for f in data.fields], velocity, style)
-    axes.axvline(1, color=COLORS["grey"], linewidth=0.8)
+    axes.axvline(1, ymin=0.33, color=COLORS["grey"], linewidth=0.8)
     axes.set(
         xscale="log",
         yscale="log",
@@ -82,23 +82,25 @@ def _draw_errors(
 
 
 def _write_slopes(axes: Axes, data: Limits) -> None:
-    """The orders beside the curves, a decade from their ends."""
-    for name, eps, side in (
-        ("small", data.small_eps, "left"),
-        ("small_corrected", data.small_eps, "left"),
-        ("large", data.large_eps, "right"),
-        ("large_corrected", data.large_eps, "right"),
+    """The orders beside the curves: over the upper ones, under the lower ones."""
+    for name, eps in (
+        ("small", data.small_eps),
+        ("small_corrected", data.small_eps),
+        ("large", data.large_eps),
+        ("large_corrected", data.large_eps),
     ):
-        place = int(np.argmin(np.abs(np.abs(np.log10(eps)) - np.abs(np.log10(eps[-1])) + 0.75)))
-        errors = np.array([getattr(f, name) for f in data.fields])
-        slope = data.orders(name).mean()
+        decades = np.abs(np.log10(eps))
+        place = int(np.argmin(np.abs(decades - 0.6 * decades[-1])))
+        errors = np.array([getattr(f, name) for f in data.fields])[..., place]
+        above, inwards = name in ("small", "large"), 1 if name.startswith("small") else -1
+        side = -inwards if above else inwards
         axes.annotate(
-            f"slope {slope:.2f}".replace("-", "\N{MINUS SIGN}"),
-            (eps[place], errors[..., place].min()),
-            xytext=(8 if side == "left" else -8, -7),
+            f"slope {data.orders(name).mean():.2f}".replace("-", "\N{MINUS SIGN}"),
+            (eps[place], errors.max() if above else errors.min()),
+            xytext=(8 * side, 8 if above else -8),
             textcoords="offset points",
-            ha=side,
-            va="top",
+            ha="left" if side > 0 else "right",
+            va="bottom" if above else "top",
             fontsize=8,
         )
 
@@ -124,7 +126,7 @@ def _draw_layer(axes: Axes, data: Limits) -> None:
         label=r"$f(x_*)$",
     )
     axes.set(
-        xlim=(0, 0.5),
+        xlim=(0, 0.3),
         xlabel="$t$",
         ylabel=r"$\dot x_\varepsilon$ along $v_0 - f(x_0)$, in units of it",
         title=r"The velocity falls to $f(x_*)$ in a time $\varepsilon$",

@@ -69,23 +69,24 @@ def _draw_trajectories(axes: Axes, data: SecondOrderTwins) -> None:
 
 
 def _draw_distances(axes: Axes, data: SecondOrderTwins) -> None:
-    for name, color, style, text in (
-        ("no_velocity", COLORS["vermilion"], "-", "without $v_0 = f(x_0)$"),
-        ("no_term", COLORS["orange"], "--", r"without $\varepsilon f' f$"),
-        ("block", COLORS["blue"], "-", "both, through ODEBlock"),
-        ("both", COLORS["green"], "-", "both, through DOP853"),
+    centre = len(data.eps) // 2
+    for name, color, style, text, above in (
+        ("no_velocity", COLORS["vermilion"], "-", "without $v_0 = f(x_0)$", True),
+        ("no_term", COLORS["orange"], "--", r"without $\varepsilon f' f$", False),
+        ("both", COLORS["green"], "-", "both: DOP853, all times", True),
+        ("block", COLORS["blue"], "-", "both: ODEBlock, $t = 1$", False),
     ):
         values = np.array([getattr(agreement, name) for agreement in data.fields])
         axes.fill_between(data.eps, values.min(0), values.max(0), color=color, alpha=0.2, lw=0)
         middle = np.exp(np.log(np.maximum(values, 1e-16)).mean(axis=0))
         axes.plot(data.eps, middle, style, color=color, linewidth=1.4)
-        centre = len(data.eps) // 2
         axes.annotate(
             text,
-            (data.eps[centre], values[:, centre].max()),
-            xytext=(0, 5 if name != "no_term" else -22),
+            (data.eps[centre], values[:, centre].max() if above else values[:, centre].min()),
+            xytext=(0, 4 if above else -4),
             textcoords="offset points",
             ha="center",
+            va="bottom" if above else "top",
             color=color,
             fontsize=8,
         )
@@ -94,8 +95,8 @@ def _draw_distances(axes: Axes, data: SecondOrderTwins) -> None:
         xscale="log",
         yscale="log",
         xlabel=r"$\varepsilon$",
-        ylabel=r"distance from the solution of $\dot x = f(x)$",
-        ylim=(1e-15, 60),
+        ylabel=r"distance from $\dot x = f(x)$",
+        ylim=(1e-16, 200),
     )
 
 

@@ -58,11 +58,13 @@ def _draw_curves(axes: Axes, data: Digits) -> None:
         terms = np.arange(1, len(curve.errors) + 1)
         axes.semilogy(terms, curve.errors, color=color, linewidth=1.4)
         place = int(np.argmax(np.array(curve.errors) < 1e-9))
+        last = curve is data.curves[-1]  # on its left there is room
         axes.annotate(
             f"{curve.eps:g}",
             (terms[place], curve.errors[place]),
-            xytext=(3, 2),
+            xytext=(-5 if last else 3, 2),
             textcoords="offset points",
+            ha="right" if last else "left",
             color=color,
             fontsize=8,
         )
@@ -92,7 +94,7 @@ def _draw_terms(axes: Axes, data: Digits) -> None:
     axes.loglog(eps, bounds, ":", color=COLORS["blue"], linewidth=1.2)
     small = eps <= 0.05
     axes.loglog(eps[small], 1 / (4 * eps[small]), "--", color=COLORS["grey"], linewidth=1.2)
-    axes.text(3e-4, 300, r"$1/(4\varepsilon)$", color=COLORS["grey"], ha="right", va="top")
+    axes.text(2e-3, 40, r"$1/(4\varepsilon)$", color=COLORS["grey"], ha="right", va="top")
     axes.set(
         xlabel=r"$\varepsilon$",
         ylabel="terms",
@@ -112,6 +114,17 @@ def _draw_errors(axes: Axes, data: Digits) -> None:
             linewidth=1.4,
             label=NAMES[method],
         )
+        if not finite.all():
+            axes.annotate(
+                "out of\nrange",
+                (eps[finite][0], errors[finite].max(axis=1)[0]),
+                xytext=(-1, -2),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                color=HUES[method],
+                fontsize=8,
+            )
     axes.legend(fontsize=8, handlelength=1.4)
     axes.set(
         xlabel=r"$\varepsilon$",
