@@ -20,6 +20,7 @@ from typing import Any
 
 import nbclient
 import nbformat
+from nbclient.exceptions import CellExecutionError
 
 from odemom.records import write_text_atomic
 
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         start = time.perf_counter()
         try:
             notebook = execute(path)
-        except nbclient.exceptions.CellExecutionError as error:
+        except CellExecutionError as error:
             print(f"{path.name}: failed\n{error}", file=sys.stderr)
             status = 1
             continue

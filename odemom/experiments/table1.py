@@ -208,8 +208,8 @@ def _drop_in(rows: dict[str, Row], over: str) -> Claim:
         r.name for r in rows.values() if r.closed_form and r.same_parameters and r.unconstrained
     ]
     return Claim.judged(
-        "only the Momentum ResNet has all three: closed-form inverse, a ResNet's parameters, "
-        "unconstrained training; today the midpoint rule and BDIA have them too",
+        "of the paper's five only the Momentum ResNet has all three: closed-form inverse, a "
+        "ResNet's parameters, unconstrained training; of the newer ones the midpoint rule and BDIA",
         "Table 1, and beyond the paper",
         f"all three: {', '.join(both)}; {over}",
         set(both) == {"Momentum ResNet", "Midpoint", "BDIA"},

@@ -77,7 +77,7 @@ def animate(data: Figure3) -> FuncAnimation:
         figure = new_figure(5.6, 2.9)
         panels = figure.subplots(1, 2, sharey=True)
     held = [0, len(data.film) - 1]  # the first and the last depth stay for longer
-    frames = [i for i in range(len(data.film)) for _ in range(9 if i in held else 4)]
+    frames = [i for i in range(len(data.film)) for _ in range(6 if i in held else 3)]
 
     def show(index: int) -> list[Any]:
         paths = data.film[index]

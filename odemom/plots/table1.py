@@ -65,8 +65,8 @@ def draw(data: Table1) -> Figure:
         axes.text(
             width,
             rows - 0.35,
-            "γ = 0.9 for the Momentum ResNet; in integers, and with the bits per element and layer "
-            "kept, none are lost at any depth",
+            "γ = 0.9 for the Momentum ResNet. In integers, with these bits kept per element and "
+            f"layer, none are lost at depth {data.depths[-1]:,}.",
             ha="right",
             va="top",
             fontsize=7,

@@ -287,13 +287,13 @@ class Representability:
 
     def _repair_sentences(self) -> list[str]:
         """What would make the matrix representable: another eps, or another scale."""
-        from odemom.flows import FirstOrder, SecondOrder, Undamped
+        from odemom.flows import ODEFlow
 
         if self.repairs is None:
             return []
         ways = []
         # The thresholds of the other flows are no function of eps, those of "field" do not exist.
-        if isinstance(self.flow, FirstOrder | SecondOrder | Undamped):
+        if isinstance(self.flow, ODEFlow):
             least = self.repairs.minimal_eps
             horizon = float(self.flow.horizon)
             if least.value < math.inf:

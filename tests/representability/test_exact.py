@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import odemom
 from odemom.flows import FirstOrder, MomentumResNet, ResNet, SecondOrder, Undamped
 from odemom.representability.algebraic import AlgebraicNumber
-from odemom.representability.exact import ExactSpectrum, factors_of
+from odemom.representability.exact import ExactSpectrum, Factor, factors_of
 from odemom.representability.exact_matrix import ExactMatrix
 from tests.oracles import (
     block_matrix,
@@ -238,6 +238,19 @@ def test_a_real_root_is_refined_to_a_ball_that_holds_it(polynomial, precision):
         ball = factor.real_root(i, precision)
         assert ball.contains(certain[i].real)
         assert ball.rad() <= abs(ball.mid()) * flint.arb(2) ** -(precision // 2)
+
+
+def test_a_well_separated_real_root_is_refined_alone(monkeypatch):
+    (factor,) = factors_of(ExactMatrix.from_entries(companion(QUINTIC)))
+    isolated = factor.approximate_roots
+
+    def refuse(self, precision):
+        raise AssertionError("all roots were isolated again")
+
+    monkeypatch.setattr(Factor, "roots", refuse)
+    for i, root in enumerate(isolated):
+        if root.imag == 0:
+            assert factor.real_root(i, 500).rad() < flint.arb(2) ** -400
 
 
 def test_roots_that_round_to_the_same_double_remain_different_eigenvalues():

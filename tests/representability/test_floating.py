@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odemom
-from odemom.flows import SecondOrder
+from odemom.flows import ResNet, SecondOrder
 from tests.oracles import (
     block_matrix,
     conjugated,
@@ -29,6 +29,9 @@ def analyze(matrix, eps, **options):
     assert bool(report) == report.representable == (not report.obstructions)
     assert report.reason == "" or report.status == "borderline"
     assert sum(e.multiplicity for e in report.eigenvalues) == report.dimension
+    assert all(
+        len(e.merged) in (0, e.multiplicity) and len(e.merged) != 1 for e in report.eigenvalues
+    )
     return report
 
 
@@ -86,6 +89,8 @@ BORDERLINE = [
     (np.array([[-1.0, 1.0], [0.0, -1.0]]), math.inf, False),
     (np.diag([0.0, 1.0]), 0, False),
     (np.array([[-1.0, 1e-16], [-1e-16, -1.0]]), 0.5, True),
+    (np.diag([0.0, 1.0]), ResNet(3), True),  # only 0 can obstruct an odd net, by its blocks
+    (np.array([[0.0, 1.0], [1e-17, 0.0]]), ResNet(3), False),
 ]
 
 
@@ -109,6 +114,7 @@ CERTAIN = [
     (np.array([[LAMBDA_HALF + 1e-12]]), 0.5, True),
     (np.array([[LAMBDA_HALF - 1e-12]]), 0.5, False),
     (np.diag([-5.0, 3.0]), SecondOrder(0.5, "field"), True),
+    (np.diag([-5.0, 3.0]), ResNet(3), True),
     (-np.eye(3), SecondOrder(0.5, "field"), True),
     (np.zeros((2, 2)), 0, False),  # the zero matrix is exact
     (np.zeros((2, 2)), 0.5, True),
@@ -200,6 +206,24 @@ def test_matrices_whose_norm_overflows_are_refused_by_name_and_answered_exactly(
     # rank 1 and a small diagonal: an eigenvalue near 3 value, and two between the small ones
     below = [e.position for e in odemom.analyze(matrix, 1, exact=True).eigenvalues].count("below")
     assert below == (0 if value > 0 else 1)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "tol"),
+    [
+        ([[-0.945036, -0.038766], [0.036128, -0.378276]], 0.094),
+        ([[-0.505588, -0.022173], [-0.012538, -0.390314]], 0.0283),
+    ],
+)
+def test_what_is_certain_is_explained_by_the_spectrum_as_computed_where_merging_denies_it(
+    matrix, tol
+):
+    # each of the two may be moved to the threshold by tol ||D||, but not both at once
+    report = analyze(matrix, 0.5, tol=tol)
+    assert (report.status, report.representable) == ("certain", False)
+    expected = np.sort(np.linalg.eigvals(matrix))
+    assert [e.value for e in report.eigenvalues] == pytest.approx(expected)
+    assert report.obstructions[0].eigenvalue.value == pytest.approx(expected[0])
 
 
 def test_what_was_merged_is_reported():
