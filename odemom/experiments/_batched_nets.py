@@ -1,40 +1,30 @@
-"""Many small residual networks trained at once: one batch of products, and no net knows another.
+"""Many small residual networks in one batch of products, and no net knows another.
 
 Ten seeds at five rates of learning are fifty networks of one shape. Their weights lie side by side
-in one array, a row per net; every product of matrices is a batched one, every gradient is clipped
-row by row and every row has its own rate. So a net becomes what it would have become alone, at a
-tenth of the time.
+in one array, a row per net, and every product of matrices is a batched one; `train_rows` of
+`odemom.experiments._row_adam` trains them, so that a net becomes what it would have become alone,
+at a tenth of the time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from odemom.checks import expect, shown
-
 __all__ = [
     "Nets",
     "Sections",
-    "as_device",
     "increment_bound",
     "initial_parameters",
     "logits",
-    "one_thread",
     "step_jacobians",
-    "train",
     "trajectory",
 ]
-
-BETAS = 0.9, 0.999  # Adam's
-TINY = 1e-8
-CLIP = 1.0  # the longest gradient, net by net
 
 
 @dataclass(frozen=True)
@@ -196,74 +186,6 @@ def increment_bound(nets: Nets, parameters: Tensor) -> Tensor:
     layers = _layers(nets, parameters)[: 1 if nets.tied else None]
     # the logistic rises by at most 1/4
     return torch.stack([_products(a.inner, a.outer) / 4 for a in layers]).amax(dim=0)
-
-
-def train(
-    nets: Nets,
-    parameters: Tensor,
-    rates: Sequence[float],
-    steps: int,
-    loss: Callable[[int, Tensor], Tensor],
-) -> Tensor:
-    """Adam with a cosine schedule; each net's gradient is clipped to norm 1 on its own.
-
-    Parameters
-    ----------
-    nets : Nets
-    parameters : Tensor
-        (nets, parameters); not changed.
-    rates : sequence of float
-        One per net.
-    steps : int
-    loss : callable
-        (step, parameters) -> one loss per net, each of its own parameters only.
-
-    Returns
-    -------
-    Tensor
-        The trained parameters. A net whose loss overflows is left where it was: no other sees it.
-    """
-    rate = torch.tensor(rates, dtype=parameters.dtype, device=parameters.device)[:, None]
-    theta = parameters.clone().requires_grad_()
-    mean, square = torch.zeros_like(parameters), torch.zeros_like(parameters)
-    for step in range(steps):
-        (gradient,) = torch.autograd.grad(loss(step, theta).sum(), theta)
-        norm = gradient.norm(dim=1, keepdim=True)
-        # also true for nan: a net that has overflowed stands still
-        gradient = torch.where(norm.isfinite(), gradient * (CLIP / norm.clamp(min=CLIP)), 0.0)
-        mean.lerp_(gradient, 1 - BETAS[0])
-        square.lerp_(gradient.square(), 1 - BETAS[1])
-        unbiased = mean / (1 - BETAS[0] ** (step + 1))
-        scale = (square / (1 - BETAS[1] ** (step + 1))).sqrt() + TINY
-        slowing = 0.5 * (1 + math.cos(math.pi * step / steps))
-        theta = (theta.detach() - slowing * rate * unbiased / scale).requires_grad_()
-    return theta.detach()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread of the CPU for PyTorch: small products are slower on more; restored afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def as_device(device: str) -> None:
-    """Refuse what is no device of this machine.
-
-    Raises
-    ------
-    InvalidInputError
-    """
-    try:
-        torch.empty(0, device=device)
-        fits = True
-    except (RuntimeError, AssertionError):  # PyTorch without CUDA asserts
-        fits = False
-    expect(fits, "device", got=shown(device), expected="a device of this machine, such as cpu")
 
 
 # --- weights -----------------------------------------------------------------------------------

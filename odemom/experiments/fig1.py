@@ -24,14 +24,12 @@ from torch import Tensor
 from odemom.checks import as_integer, as_positive, expect, shown
 from odemom.experiments._batched_nets import (
     Nets,
-    as_device,
     increment_bound,
     initial_parameters,
-    one_thread,
     step_jacobians,
-    train,
     trajectory,
 )
+from odemom.experiments._row_adam import as_device, one_thread, train_rows
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 
@@ -238,12 +236,11 @@ def run(task: Task) -> Family:
     x = rule.nodes.expand(len(seeds), 1, -1).contiguous()
     start = initial_parameters(nets, seeds, task.device)
     with one_thread():
-        trained = train(
-            nets,
+        trained = train_rows(
             start,
             rates,
             task.steps,
-            lambda _, parameters: rule.error(trajectory(nets, parameters, x)[-1][:, 0]),
+            lambda parameters: rule.error(trajectory(nets, parameters, x)[-1][:, 0]),
         )
         return _measured(task, nets, trained.double())
 

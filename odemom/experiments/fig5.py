@@ -24,14 +24,12 @@ from odemom.checks import as_integer, as_positive, expect, shown
 from odemom.data.rings import RADII, ring_labels, rings
 from odemom.experiments._batched_nets import (
     Nets,
-    as_device,
     initial_parameters,
     logits,
-    one_thread,
     step_jacobians,
-    train,
     trajectory,
 )
+from odemom.experiments._row_adam import as_device, one_thread, train_rows
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 
@@ -228,13 +226,13 @@ def _trained(nets: Nets, seeds: list[int], rates: list[float], config: Config) -
     labels = labels.expand(len(seeds), -1)
     batches = _fresh_points(seeds, config)
 
-    def loss(_: int, parameters: Tensor) -> Tensor:
+    def loss(parameters: Tensor) -> Tensor:
         last = trajectory(nets, parameters, next(batches))[-1]
         scores = logits(nets, parameters, last)
         return torch.nn.functional.cross_entropy(scores, labels, reduction="none").mean(dim=1)
 
     start = initial_parameters(nets, seeds, config.device)
-    return train(nets, start, rates, config.steps, loss)
+    return train_rows(start, rates, config.steps, loss)
 
 
 def _fresh_points(seeds: Sequence[int], config: Config) -> Iterator[Tensor]:

@@ -22,6 +22,7 @@ RINGS = np.array([COLORS[name] for name in ("blue", "orange", "green", "purple")
 EVERY = 3  # layers from one cloud to the next, as in the paper
 BETWEEN = 3  # frames of the animation per layer
 REST = 12  # frames at the end
+LEAST_DRAWN = -3  # determinants below are drawn there
 
 
 def draw(data: Figure5) -> Figure:
@@ -115,13 +116,16 @@ def _draw_folds(axes: Axes, data: Figure5) -> None:
     )
     for model, color, name in kinds:
         x, y = np.ravel(model.determinants), np.ravel(model.accuracies)
-        axes.plot(x, y, "o", color=color, markersize=3, alpha=0.5, mew=0)
+        x = np.maximum(x, LEAST_DRAWN)
+        axes.plot(x, y, "o", color=color, markersize=3, alpha=0.5, mew=0, clip_on=False)
         axes.plot([], [], "o", color=color, markersize=4, label=name)
     axes.axvline(0, color=COLORS["grey"], linewidth=0.8, linestyle=":")
     place = {"xycoords": ("data", "axes fraction"), "va": "top", **note}
     axes.annotate("folds", (0, 1), xytext=(-4, 8), ha="right", **place)
-    axes.set_xscale("symlog", linthresh=1)
-    axes.legend(loc="lower left", fontsize=8, handletextpad=0.1, borderaxespad=0.2)
+    ticks = range(LEAST_DRAWN, 2)
+    axes.set_xticks(ticks, [("≤ " if t == LEAST_DRAWN else "") + f"${t}$" for t in ticks])
+    axes.set_xlim(LEAST_DRAWN, 1.1)
+    axes.legend(loc="center left", fontsize=8, handletextpad=0.1)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set(xlabel=r"least $\det(I + J)$, ResNets, all rates", ylabel="test accuracy")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -11,6 +12,7 @@ from odemom import InvalidInputError
 torch = pytest.importorskip("torch")
 
 from odemom.experiments import _batched_nets as batched  # noqa: E402
+from odemom.experiments import _row_adam as row_adam  # noqa: E402
 from odemom.experiments._batched_nets import Nets  # noqa: E402
 from odemom.nn import MomentumNet  # noqa: E402
 
@@ -74,12 +76,12 @@ def test_each_net_is_trained_as_pytorch_trains_it_alone():
     parameters, x = parameters_of(nets), points_of(nets)
     labels = torch.arange(POINTS) % 3
 
-    def loss(_, theta):
+    def loss(theta):
         out = batched.logits(nets, theta, batched.trajectory(nets, theta, x)[-1])
         many = torch.nn.functional.cross_entropy(out, labels.expand(3, -1), reduction="none")
         return 100 * many.mean(dim=1)  # long gradients: all are clipped at the start
 
-    together = batched.train(nets, parameters, rates, steps, loss)
+    together = row_adam.train_rows(parameters, rates, steps, loss)
     for i, (row, rate) in enumerate(zip(parameters, rates, strict=True)):
         layers, head = modules_of(nets, row)
         net = MomentumNet(layers, gamma=nets.gamma, reversible=False)
@@ -89,7 +91,7 @@ def test_each_net_is_trained_as_pytorch_trains_it_alone():
         for _ in range(steps):
             optimizer.zero_grad()
             (100 * torch.nn.functional.cross_entropy(head(net(x[i].T)), labels)).backward()
-            torch.nn.utils.clip_grad_norm_(weights, batched.CLIP)
+            torch.nn.utils.clip_grad_norm_(weights, row_adam.CLIP)
             optimizer.step()
             schedule.step()
         alone = torch.cat([w.detach().flatten() for w in weights])
@@ -102,12 +104,16 @@ def test_a_net_that_overflows_disturbs_no_other():
     nets = Nets(2, 5, 4, 0.0)
     parameters, x = parameters_of(nets), points_of(nets)
 
-    def loss(step, theta):
-        error = batched.trajectory(nets, theta, x)[-1].square().mean(dim=(1, 2))
-        return error * torch.tensor([1.0, math.inf if step == 3 else 1.0, 1.0])
+    def loss(theta):
+        return batched.trajectory(nets, theta, x)[-1].square().mean(dim=(1, 2))
 
-    hurt = batched.train(nets, parameters, [0.1] * 3, 10, loss)
-    well = batched.train(nets, parameters, [0.1] * 3, 10, lambda _, theta: loss(0, theta))
+    calls = itertools.count()
+
+    def overflowing_once(theta):
+        return loss(theta) * torch.tensor([1.0, math.inf if next(calls) == 3 else 1.0, 1.0])
+
+    hurt = row_adam.train_rows(parameters, [0.1] * 3, 10, overflowing_once)
+    well = row_adam.train_rows(parameters, [0.1] * 3, 10, loss)
     assert torch.equal(hurt[[0, 2]], well[[0, 2]])
     assert hurt.isfinite().all()
     assert not torch.equal(hurt[1], well[1])
@@ -117,7 +123,7 @@ def test_the_parameters_given_are_not_changed():
     nets = Nets(1, 2, 2, 0.0)
     start = parameters_of(nets)
     before = start.clone()
-    batched.train(nets, start, [0.1] * 3, 2, lambda _, theta: theta.square().sum(dim=1))
+    row_adam.train_rows(start, [0.1] * 3, 2, lambda theta: theta.square().sum(dim=1))
     assert torch.equal(start, before)
 
 
@@ -176,7 +182,7 @@ def test_the_jacobians_are_those_of_autograd(tied):
 
 def test_one_thread_is_given_back():
     before = torch.get_num_threads()
-    with batched.one_thread():
+    with row_adam.one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
 
@@ -184,4 +190,4 @@ def test_one_thread_is_given_back():
 @pytest.mark.parametrize("device", ["nowhere", "cuda:99"])
 def test_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(InvalidInputError, match="device"):
-        batched.as_device(device)
+        row_adam.as_device(device)

@@ -87,7 +87,8 @@ def test_the_verdicts_follow_the_numbers(short):
     long = dataclasses.replace(short, steps=2000, free=free)
     fails, flips, even = fig1.claims(long)[2:]
     assert [c.verdict for c in (fails, flips, even)] == ["does not hold", "holds", "holds"]
-    other = (a_family(14, (0.001, 0.143), (False, False)), a_family(15, (0.01, 0.1), (False,) * 2))
+    some = a_family(15, (0.001, 0.02), (True, False))
+    other = (a_family(14, (0.001, 0.143), (False, False)), some)
     fails, flips, even = fig1.claims(dataclasses.replace(long, free=other))[2:]
     assert [c.verdict for c in (fails, flips, even)] == ["does not hold"] * 3
 

@@ -60,6 +60,18 @@ def test_a_seed_gives_the_same_network_however_many_there_are():
     np.testing.assert_allclose(few.tested, many.tested[:2], atol=0.02)
 
 
+def test_the_rates_stand_in_their_order():
+    config = dataclasses.replace(fig5.EXPERIMENT.quick, rates=(1e-12, 0.3), steps=20)
+    model = fig5.run(fig5.Task(0.0, True, math.inf, config))
+    nets = fig5.Nets(2, config.hidden, config.depth, 0.0, classes=4)
+    untrained = fig5.initial_parameters(nets, range(config.seeds))
+    x = fig5._points(config, fig5.TEST)
+    np.testing.assert_allclose(model.accuracies[0], fig5._accuracies(nets, untrained, x), atol=0.02)
+    least = fig5._least_determinants(nets, untrained, x)
+    np.testing.assert_allclose(model.determinants[0], least, atol=1e-3)
+    assert np.abs(np.subtract(model.determinants[1], least)).max() > 0.1
+
+
 def test_the_clouds_start_at_the_rings(quick):
     clouds = [model.cloud for model in quick.models if model.cloud is not None]
     assert len(clouds) == len(fig5.WITH_CLOUDS)
@@ -103,13 +115,14 @@ def test_the_verdicts_follow_the_numbers(quick):
     folds = {False: (-0.3, 0.2), True: (0.1, 0.1)}
     assert judged(quick, good, folds) == ["holds"] * 6
     one_at_a_time = [
-        ({(0.99, True, False): (1.0, 0.95)}, {}),
+        ({(0.99, True, False): (1.0, 1.0, 1.0, 1.0, 0.95)}, {}),
         ({(0.0, True, False): (0.98, 0.85)}, {}),
         ({(0.0, True, True): (0.8, 0.8)}, {}),
         ({}, {False: (0.01, -0.3)}),
         ({(0.0, False, False): (0.99, 0.9)}, {}),
         ({(0.0, True, True): (1.0, 0.92)}, {}),
     ]
+    assert judged(quick, good | {(0.99, True, False): (0.98, 0.98)}, folds)[0] == "does not hold"
     for i, (accuracies, determinants) in enumerate(one_at_a_time):
         verdicts = judged(quick, good | accuracies, folds | determinants)
         assert verdicts[i] == "does not hold", i
