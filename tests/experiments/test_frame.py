@@ -18,7 +18,11 @@ from odemom.reproduce.run import drawn, payload_of, read_payload
 NAMES = frame.names()
 
 
-@pytest.fixture(scope="module", params=NAMES)
+# Under xdist all tests of an experiment share one worker, and so its quick run.
+PARAMS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def quick(request, tmp_path_factory):
     """An experiment and the files of its quick run."""
     try:
