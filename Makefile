@@ -2,12 +2,12 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# One thread a test process: two workers' thread pools would spin against each other.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+# One thread per test process: two workers' thread pools would spin against each other.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench clean
+.PHONY: help demo test test-all lint format bench notebooks clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,7 +17,7 @@ $(BIN)/python:
 	  { echo "odemom needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# A stamp a set of extras, renewed when the dependencies change.
+# One stamp per set of extras, renewed when the dependencies change.
 $(VENV)/.train: pyproject.toml | $(BIN)/python
 	@echo "installing odemom[train] into $(VENV) (PyTorch is large: a minute or more)"
 	$(PIP) -e '.[train]'
@@ -54,6 +54,9 @@ bench: $(VENV)/.bench  ## ratios against named peers, written to results/bench (
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.psi --out results/bench
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.decision --out results/bench
 	$(BIN)/python -m benchmarks.reversible --out results/bench
+
+notebooks: $(VENV)/.dev   ## execute the notebooks in place
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/execute_notebooks.py
 
 clean:                 ## remove what the targets made
 	rm -rf $(VENV) results build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

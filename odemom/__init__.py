@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from odemom import nn as nn
     from odemom import representability as representability
     from odemom.flows.action import psi_multiply as psi_multiply
-    from odemom.flows.derivative import psi_cond as psi_cond
+    from odemom.flows.condition import psi_cond as psi_cond
     from odemom.flows.derivative import psi_frechet as psi_frechet
     from odemom.flows.psi import psi as psi
     from odemom.flows.threshold import G as G
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from odemom.representability.extremes import minimal_eps as minimal_eps
     from odemom.representability.jordan import jordan_structure as jordan_structure
     from odemom.representability.nearest import nearest_representable as nearest_representable
+    from odemom.representability.spectrum import Spectrum as Spectrum
+    from odemom.representability.spectrum import spectrum as spectrum
     from odemom.representability.witness import represent as represent
     from odemom.stability import momentum_spectrum as momentum_spectrum
     from odemom.stability import resnet_spectrum as resnet_spectrum
@@ -53,7 +55,7 @@ _HOME_OF = {
     "G": "odemom.flows.threshold",
     "lambda_eps": "odemom.flows.threshold",
     "psi": "odemom.flows.psi",
-    "psi_cond": "odemom.flows.derivative",
+    "psi_cond": "odemom.flows.condition",
     "psi_frechet": "odemom.flows.derivative",
     "psi_multiply": "odemom.flows.action",
     "analyze": "odemom.representability.analyze",
@@ -63,6 +65,8 @@ _HOME_OF = {
     "jordan_structure": "odemom.representability.jordan",
     "nearest_representable": "odemom.representability.nearest",
     "represent": "odemom.representability.witness",
+    "spectrum": "odemom.representability.spectrum",
+    "Spectrum": "odemom.representability.spectrum",
     "momentum_spectrum": "odemom.stability",
     "resnet_spectrum": "odemom.stability",
     "revnet_jacobian": "odemom.stability",

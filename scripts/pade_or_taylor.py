@@ -22,7 +22,7 @@ import numpy as np
 import scipy.linalg
 
 import odemom
-from odemom.flows.plans import growth_radius, schedule
+from odemom.propagator.plans import growth_radius, schedule
 
 UNIT = 2.0**-53
 SOLVE = 4 / 3
@@ -34,7 +34,7 @@ SIZES = (0.3, 1.0, 3.0, 10.0, 30.0)
 def series(a: float) -> tuple[list[Any], ...]:
     """2 C and psi, or C alone if a = 0 stands for the undamped flow, in powers of z = h theta.
 
-    In powers of h² theta/eps for a < 1, as in `odemom.flows.kernel_series`.
+    In powers of h² theta/eps for a < 1, as in `odemom.propagator.coefficients`.
     """
     if a == 0:
         return ([1 / mpmath.factorial(2 * n) for n in range(TERMS)],)

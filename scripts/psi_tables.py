@@ -1,7 +1,8 @@
 """Check the coefficients behind odemom.psi in 60 digits, and print its plans.
 
-The coefficients depend on eps, so no table of numbers can hold them: `odemom.flows.kernel_series`
-computes them in doubles when they are asked for, and this script says how well.
+The coefficients depend on eps, so no table of numbers can hold them:
+`odemom.propagator.coefficients` computes them in doubles when they are asked for, and this script
+says how well.
 
     python scripts/psi_tables.py
 """
@@ -10,8 +11,8 @@ from __future__ import annotations
 
 import mpmath
 
-from odemom.flows.kernel_series import kernel_coefficients
-from odemom.flows.plans import schedule
+from odemom.propagator.coefficients import kernel_coefficients
+from odemom.propagator.plans import schedule
 
 UNIT = 2.0**-53
 RATES = (1e-8, 1e-3, 0.3, 0.99, 1, 3, 20, 100, 499, 501, 2000, 1e6)

@@ -57,7 +57,11 @@ MATRICES: dict[str, Any] = {
     "rational symbols": sympy.Matrix([[sympy.Symbol("q", rational=True)]]),
 }
 
+# These are several masses where several may be asked about at once.
+SEQUENCES: dict[str, Any] = {"list": [1.0, 2.0], "array": np.array([1.0])}
+
 NUMBERS: dict[str, Any] = {
+    **SEQUENCES,
     "nan": math.nan,
     "negative": -1,
     "negative float": -1e-300,
@@ -67,8 +71,6 @@ NUMBERS: dict[str, Any] = {
     "bool": True,
     "numpy bool": np.bool_(False),
     "None": None,
-    "list": [1.0, 2.0],
-    "array": np.array([1.0]),
     "words": "a half",
     "division by 0": "1/0",
     "nan text": "nan",
@@ -113,24 +115,35 @@ def test_bad_matrices_are_refused_where_floats_are_read_exactly(name):
     assert_refused(lambda: odemom.psi(MATRICES[name], 0.5, dps=20))
 
 
+@pytest.mark.parametrize("name", sorted(NUMBERS.keys() - SEQUENCES.keys()))
+@pytest.mark.parametrize("ask", [odemom.analyze, odemom.is_representable])
+def test_bad_masses_of_a_decision_are_refused(ask, name):
+    assert_refused(lambda: ask(GOOD, NUMBERS[name]))
+
+
 @pytest.mark.parametrize("eps", NUMBERS.values(), ids=NUMBERS.keys())
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda e: odemom.analyze(GOOD, e),
-        lambda e: odemom.is_representable(GOOD, e),
         lambda e: odemom.psi(GOOD, e),
         lambda e: odemom.lambda_eps(e, dps=20),
+        lambda e: odemom.represent(GOOD, e),
         SecondOrder,
         flow_of,
     ],
-    ids=["analyze", "is_representable", "psi", "lambda_eps", "SecondOrder", "flow_of"],
+    ids=["psi", "lambda_eps", "represent", "SecondOrder", "flow_of"],
 )
 def test_bad_masses_are_refused(ask, eps):
     assert_refused(lambda: ask(eps))
 
 
-@pytest.mark.parametrize("name", sorted(NUMBERS.keys() - {"list", "array"}))
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("ask", [odemom.analyze, odemom.is_representable])
+def test_a_bad_mass_in_a_sequence_is_refused(ask, name):
+    assert_refused(lambda: ask(GOOD, [1, NUMBERS[name]]))
+
+
+@pytest.mark.parametrize("name", sorted(NUMBERS.keys() - SEQUENCES.keys()))
 def test_bad_masses_of_the_vectorised_functions_are_refused(name):
     assert_refused(lambda: odemom.lambda_eps(NUMBERS[name]))
     assert_refused(lambda: odemom.G(1.0, NUMBERS[name]))
@@ -172,8 +185,21 @@ OTHERS = {
     "tol text": lambda: odemom.analyze(GOOD, 1, tol="small"),
     "tol negative": lambda: odemom.analyze(GOOD, 1, tol=-1e-9),
     "tol huge": lambda: odemom.analyze(GOOD, 1, tol=10**400),
-    "exact": lambda: odemom.analyze(GOOD, 1, exact="yes"),  # pyright: ignore[reportArgumentType]
-    "exact number": lambda: odemom.analyze(GOOD, 1, exact=1),  # pyright: ignore[reportArgumentType]
+    "no masses": lambda: odemom.is_representable(GOOD, []),
+    "an array of no masses": lambda: odemom.analyze(GOOD, np.array([])),
+    "a table of masses": lambda: odemom.analyze(GOOD, np.ones((2, 2))),
+    "tol beside a spectrum": lambda: odemom.analyze(odemom.spectrum(GOOD), 1, tol=1e-9),
+    "exact beside a spectrum": lambda: odemom.represent(odemom.spectrum(GOOD), 1, exact=True),
+    "max_bits beside a spectrum": lambda: odemom.minimal_eps(odemom.spectrum(GOOD), max_bits=9),
+    "tol beside a spectrum, nearest": lambda: odemom.nearest_representable(
+        odemom.spectrum(GOOD), 1, tol=1e-9
+    ),
+    "blocks of no eigenvalue": lambda: odemom.spectrum([[2]]).block_sizes(3),
+    "blocks of a list": lambda: odemom.spectrum([[2]]).block_sizes([2]),
+    "a stack to spectrum": lambda: odemom.spectrum([GOOD, GOOD]),
+    "max_bits of floats": lambda: odemom.analyze(GOOD, 1, max_bits=0),
+    "exact": lambda: odemom.analyze(GOOD, 1, exact="yes"),  # pyright: ignore[reportArgumentType, reportCallIssue]
+    "exact number": lambda: odemom.analyze(GOOD, 1, exact=1),  # pyright: ignore[reportArgumentType, reportCallIssue]
     "a stack to analyze": lambda: odemom.analyze([GOOD, GOOD], 1),
     "exact too large for exact=False": lambda: odemom.analyze([[10**400]], 1, exact=False),
     "exact too large for doubles": lambda: odemom.psi([[10**400]], 1),

@@ -37,6 +37,37 @@ def test_check_json_holds_the_whole_report(run, matrix):
     assert report["eigenvalues"][0]["value"] == "-3/4"
 
 
+def test_check_with_several_masses_prints_a_table(run, matrix):
+    code, out, _ = run("check", matrix, "--eps", "0, 1/2,2,inf")
+    heads, *rows = out.splitlines()
+    assert code == 1
+    assert heads.split() == ["eps", "representable", "status", "reason"]
+    assert [row.split()[:3] for row in rows] == [
+        ["0", "no", "certain"],
+        ["1/2", "no", "certain"],
+        ["2", "yes", "certain"],
+        ["inf", "yes", "certain"],
+    ]
+    assert rows[1].endswith(
+        "-3/4 lies below lambda_eps = -0.383322, with one Jordan block, of size 2"
+    )
+    assert run("check", matrix, "--eps", "2,inf")[0] == 0
+
+
+def test_check_with_several_masses_gives_a_list_as_json(run, matrix):
+    code, out, _ = run("check", matrix, "--eps", "1/2,2", "--json")
+    assert code == 1
+    alone = [json.loads(run("check", matrix, "--eps", eps, "--json")[1]) for eps in ("1/2", "2")]
+    assert json.loads(out) == alone
+
+
+@pytest.mark.parametrize("eps", ["1/2,", "1,nan", ",", "1,,2"])
+def test_a_list_of_masses_with_a_bad_one_is_refused(run, matrix, eps):
+    code, out, err = run("check", matrix, "--eps", eps)
+    assert (code, out) == (2, "")
+    assert "error: eps" in err
+
+
 def test_check_takes_horizon_velocity_and_tolerance(run, matrix):
     # psi_{eps,T} = psi_{eps/T}(T .): eps = 2 on [0, 4] is eps = 1/2 on [0, 1]
     assert run("check", matrix, "--eps", "2", "--horizon", "4")[0] == 1

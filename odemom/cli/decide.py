@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +24,9 @@ from odemom.cli.shared import (
     say,
 )
 
+if TYPE_CHECKING:
+    from odemom.representability.report import Representability
+
 __all__ = ["register"]
 
 
@@ -35,7 +39,15 @@ def register(app: typer.Typer) -> None:
 
 def check(
     file: File,
-    eps: FlowEps = None,
+    eps: Annotated[
+        str | None,
+        typer.Option(
+            "--eps",
+            "-e",
+            help="The mass in [0, inf]: 0.5, 1/2, inf. Text is taken exactly. Several give a "
+            "table: 0,1/2,2,inf.",
+        ),
+    ] = None,
     horizon: Horizon = None,
     initial_velocity: Velocity = None,
     depth: Depth = None,
@@ -44,17 +56,35 @@ def check(
     exact: Exact = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decide whether the matrix in FILE is representable. Exit status 0 yes, 1 no, 2 bad input."""
+    """Decide whether the matrix in FILE is representable. Exit status 0 yes, 1 no, 2 bad input.
+
+    With several values of --eps the matrix is factored once; 0 then says that all are a yes.
+    """
     from odemom.matrix_files import read_matrix
     from odemom.representability.analyze import analyze
 
-    flow = _flow(eps, horizon, initial_velocity, depth, gamma)
-    report = analyze(read_matrix(file, exact=exact), flow, tol=tol, exact=exact)
+    masses = [None] if eps is None else [mass.strip() for mass in eps.split(",")]
+    flows = [_flow(mass, horizon, initial_velocity, depth, gamma) for mass in masses]
+    reports = analyze(read_matrix(file, exact=exact), flows, tol=tol, exact=exact)
+    one = len(reports) == 1
     if as_json:
-        print_json(report.to_dict())
+        answers = [report.to_dict() for report in reports]
+        print_json(answers[0] if one else answers)
     else:
-        say(report.explain())
-    raise typer.Exit(0 if report else 1)
+        say(reports[0].explain() if one else _table(masses, reports))
+    raise typer.Exit(0 if all(reports) else 1)
+
+
+def _table(masses: Sequence[str | None], reports: Sequence[Representability]) -> str:
+    """One row for each mass: verdict, status, and what decided against the matrix."""
+    rows = [("eps", "representable", "status", "reason")]
+    for mass, report in zip(masses, reports, strict=True):
+        rows.append((str(mass), "yes" if report else "no", report.status, report.brief()))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]).rstrip()
+        for row in rows
+    )
 
 
 def represent(
@@ -113,8 +143,8 @@ def _flow(
 ) -> Any:
     """The flow that the options describe: an ODE by --eps, or a net by --depth."""
     from odemom.checks import invalid
+    from odemom.flows.by_eps import flow_of
     from odemom.flows.discrete import MomentumResNet, ResNet
-    from odemom.flows.psi import flow_of
 
     ode = {"--eps": eps, "--horizon": horizon, "--initial-velocity": initial_velocity}
     net = {"--depth": depth, "--gamma": gamma}

@@ -1,1 +1,1 @@
-"""Data for experiments: random matrices, and images in batches."""
+"""Data for experiments: random matrices, nested rings, and images in batches."""

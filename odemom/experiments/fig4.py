@@ -15,7 +15,7 @@ import numpy as np
 
 from odemom.checks import as_integer
 from odemom.experiments.frame import Claim, Experiment
-from odemom.flows.psi import flow_of
+from odemom.flows.by_eps import flow_of
 from odemom.flows.threshold import lambda_eps
 from odemom.representability.analyze import is_representable
 

@@ -28,7 +28,7 @@ from odemom.checks import as_eps, as_integer, expect, invalid, shown
 from odemom.data.ensembles import ENSEMBLES
 from odemom.errors import OdemomError
 from odemom.experiments.frame import Claim, Experiment
-from odemom.flows.psi import flow_of
+from odemom.flows.by_eps import flow_of
 from odemom.representability.analyze import analyze
 from odemom.representability.batch import SimpleSpectra
 from odemom.representability.floating import default_tol
@@ -69,9 +69,9 @@ class SurveyConfig:
         If a parameter is outside its domain, or a list is empty or names something twice.
     """
 
-    ensembles: tuple[str, ...] = tuple(ENSEMBLES)
-    dimensions: tuple[int, ...] = (1, 2, 3, 5, 10)
-    eps: tuple[Fraction | float | str, ...] = EPS
+    ensembles: Sequence[str] = tuple(ENSEMBLES)
+    dimensions: Sequence[int] = (1, 2, 3, 5, 10)
+    eps: Sequence[Fraction | float | str] = EPS
     samples: int = 10_000
     seed: int = 0
     chunk: int = 1000

@@ -17,11 +17,12 @@ from odemom.flows.base import Attainment as Attainment
 from odemom.flows.base import Flow as Flow
 from odemom.flows.base import RationalThreshold as RationalThreshold
 from odemom.flows.base import RealImage as RealImage
+from odemom.flows.by_eps import flow_of as flow_of
 from odemom.flows.discrete import MomentumResNet as MomentumResNet
 from odemom.flows.discrete import ResNet as ResNet
 from odemom.flows.first_order import FirstOrder as FirstOrder
 from odemom.flows.momentum_threshold import MomentumThreshold as MomentumThreshold
-from odemom.flows.psi import flow_of as flow_of
+from odemom.flows.ode import ODEFlow as ODEFlow
 from odemom.flows.second_order import SecondOrder as SecondOrder
 from odemom.flows.threshold import LambdaEps as LambdaEps
 from odemom.flows.undamped import Undamped as Undamped

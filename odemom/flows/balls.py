@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import flint
@@ -27,7 +27,6 @@ def ball_text(ball: flint.arb) -> str:
 
 
 def enclose_root(
-    numerical: Callable[[Any], Any],
     rigorous: Callable[[flint.arb], flint.arb],
     start: float,
     precision: int,
@@ -37,16 +36,14 @@ def enclose_root(
 
     Parameters
     ----------
-    numerical : callable
-        The function on mpmath numbers, for the secant method.
     rigorous : callable
-        The same function on balls.
+        The function on balls, which is to be regular at the root.
     start : float
-        The root to double precision; the function is to be regular there.
+        The root to double precision.
     precision : int
         Bits to work at.
     spread : float
-        Distance of the second starting point.
+        Distance of the second starting point of the secant method.
 
     Returns
     -------
@@ -54,17 +51,19 @@ def enclose_root(
         [root - r, root + r] with opposite, proven signs at the ends.
     """
     import flint
-    import mpmath
 
-    with mpmath.workprec(precision):
-        root = mpmath.findroot(
-            numerical, (start, start + spread), solver="secant", verify=False, maxsteps=200
-        )
-        mantissa, exponent = int(root.man), int(root.exp)
-        if root < 0:
-            mantissa = -abs(mantissa)
     with flint.ctx.workprec(precision):
-        middle = flint.arb(mantissa) * flint.arb(2) ** exponent
+        before, middle = flint.arb(start), flint.arb(start + spread)
+        at_before = rigorous(before).mid()
+        for _ in range(200):
+            at_middle = rigorous(middle).mid()
+            slope = at_middle - at_before
+            if slope == 0:
+                break
+            step = (at_middle * (middle - before) / slope).mid()
+            before, at_before, middle = middle, at_middle, (middle - step).mid()
+            if abs(step) <= abs(middle) * flint.arb(2) ** (10 - precision):
+                break
         radius = flint.arb(2) ** (20 - precision)
         while True:
             low, high = middle - radius, middle + radius

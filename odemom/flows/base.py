@@ -15,15 +15,14 @@ import numpy as np
 
 from odemom.flows.power_series import inverse_of_root, middle, series_length
 from odemom.flows.preimages import PRECISION, follow, newton
+from odemom.propagator.named_methods import Method
 
 if TYPE_CHECKING:
     import flint
 
 __all__ = ["Attainment", "Flow", "RationalThreshold", "RealImage", "Threshold"]
 
-Method = Literal["auto", "series", "closed", "companion"]
 NEAR = 1e-4  # relative distance from the threshold within which the square-root series is used
-METHODS: tuple[Method, ...] = ("auto", "series", "closed", "companion")
 
 
 @dataclass(frozen=True)
@@ -160,6 +159,36 @@ class Flow(ABC):
             Entries are inf or nan, without a warning, where psi exceeds the doubles.
         """
 
+    def on_unit_horizon(self, theta: np.ndarray) -> tuple[Flow, np.ndarray]:
+        """A flow and a theta of the same map, over the horizon 1 where there is one."""
+        return self, theta
+
+    def derivatives(
+        self, theta: np.ndarray, directions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The matrix psi(theta), and its Fréchet derivatives L(theta, E) in several directions E.
+
+        As blocks of psi([[theta, E], [0, theta]]), which costs eight times psi a direction.
+
+        Parameters
+        ----------
+        theta : ndarray of float64, shape (d, d)
+        directions : ndarray of float64, shape (n, d, d)
+
+        Returns
+        -------
+        value : ndarray of float64, shape (d, d)
+        changes : ndarray of float64, shape (n, d, d)
+            Entries are inf or nan, without a warning, where they exceed the doubles.
+        """
+        d = len(theta)
+        blocks = np.zeros((len(directions), 2 * d, 2 * d))
+        blocks[:, :d, :d] = blocks[:, d:, d:] = theta
+        blocks[:, :d, d:] = directions
+        # One matrix is evaluated in fewer calls than a stack of one.
+        images = self.matrix(blocks[0])[None] if len(blocks) == 1 else self.matrix(blocks)
+        return self.matrix(theta), images[:, :d, d:]
+
     @abstractmethod
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """psi(theta) to ``dps`` decimal digits relative to its norm; entries exact or floats."""
@@ -246,7 +275,7 @@ Number = Fraction | float | str
 
 def exact(value: Number) -> Fraction:
     """The value as a fraction: a double is the dyadic rational that it is."""
-    return Fraction(value)
+    return value if isinstance(value, Fraction) else Fraction(value)
 
 
 def number_text(value: Number) -> str:

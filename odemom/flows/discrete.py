@@ -16,7 +16,6 @@ from odemom.flows.base import (
     REGULAR,
     Attainment,
     Flow,
-    Method,
     Number,
     RationalThreshold,
     RealImage,
@@ -27,6 +26,7 @@ from odemom.flows.base import (
 from odemom.flows.momentum_threshold import MomentumThreshold, critical_points, minimiser_ball
 from odemom.flows.power_series import ball, middle, variable
 from odemom.flows.preimages import PRECISION, follow, newton
+from odemom.propagator.named_methods import Method
 
 if TYPE_CHECKING:
     import flint
@@ -114,7 +114,7 @@ class ResNet(Flow):
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """(I + theta)^N in mpmath; see `Flow.matrix_mp`."""
-        from odemom.flows.precise import momentum_mp
+        from odemom.flows.layers_precise import momentum_mp
 
         return momentum_mp(theta, Fraction(0), self.depth, dps)
 
@@ -241,7 +241,7 @@ class MomentumResNet(Flow):
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """Psi of a matrix in mpmath; see `Flow.matrix_mp`."""
-        from odemom.flows.precise import momentum_mp
+        from odemom.flows.layers_precise import momentum_mp
 
         return momentum_mp(theta, exact(self.gamma), self.depth, dps)
 

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import scipy.linalg
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from odemom.checks import as_horizon
 from odemom.flows.base import (
     NEVER,
     PAIRS,
-    Flow,
-    Method,
     Number,
     RationalThreshold,
     RealImage,
-    as_points,
-    exact,
     interval_text,
 )
-from odemom.flows.power_series import ball, middle, series_length, variable
+from odemom.flows.ode import ODEFlow
+from odemom.flows.power_series import ball, middle, series_length
 from odemom.flows.preimages import PRECISION
-from odemom.flows.propagator import propagate, stretched
 
 if TYPE_CHECKING:
     import flint
@@ -33,11 +27,14 @@ __all__ = ["FirstOrder"]
 
 
 @dataclass(frozen=True)
-class FirstOrder(Flow):
+class FirstOrder(ODEFlow):
     """The flow of x' = theta x on [0, T], the limit eps = 0 of `SecondOrder`: psi(z) = exp(T z).
 
     exp takes every mu > 0 on the real line, mu < 0 only at conjugate pairs (log|mu| +- i pi, ...)
-    and 0 nowhere (Culver, 1966).
+    and 0 nowhere (Culver, 1966). All methods of `odemom.psi` but ``"auto"`` are SciPy's expm here:
+    that of SciPy 1.17 and 1.18 loses up to 4 digits on some symmetric matrices, that of 1.17 all of
+    them on some triangular ones with huge entries, on which ``"auto"`` keeps its bound: see the
+    suite of tests/propagator/test_accuracy.py.
 
     Parameters
     ----------
@@ -56,39 +53,25 @@ class FirstOrder(Flow):
     def __post_init__(self) -> None:
         object.__setattr__(self, "horizon", as_horizon(self.horizon))
 
-    def scalar(self, z: Any) -> np.ndarray:
-        """Exp(T z); see `Flow.scalar`."""
-        return np.exp(float(self.horizon) * as_points(z))
+    @cached_property
+    def unit_eps(self) -> Fraction:
+        """The mass 0."""
+        return Fraction(0)
 
-    def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
-        """Exp(T theta); all methods but ``"auto"`` are SciPy's expm here.
-
-        The expm of SciPy 1.17 and 1.18 loses up to 4 digits on some symmetric matrices, that of
-        1.17 all of them on some triangular ones with huge entries, on which ``"auto"`` keeps its
-        bound: see the suite of tests/flows/test_psi_accuracy.py.
-        """
-        if self.horizon != 1:
-            theta = stretched(theta, float(self.horizon))
-        if method == "auto":
-            return propagate(theta, 0.0, False)
-        with np.errstate(all="ignore"):
-            return scipy.linalg.expm(theta)
-
-    def matrix_mp(self, theta: Any, dps: int) -> Any:
-        """Exp(T theta) in mpmath; see `Flow.matrix_mp`."""
-        from odemom.flows.precise import exp_mp
-
-        return exp_mp(theta, exact(self.horizon), dps)
+    @property
+    def unit_flow(self) -> FirstOrder:
+        """The flow on [0, 1]."""
+        return FirstOrder()
 
     def series(self, z: flint.acb, length: int) -> flint.acb_series:
         """Exp(T (z + t)); see `Flow.series`."""
-        return (variable(z, length) * ball(exact(self.horizon))).exp()
+        return self.points_series(z, length).exp()
 
     def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
         """The principal logarithm over T; see `Flow.preimage`."""
         del near
         with series_length(2, PRECISION):
-            return middle(mu.log() / ball(exact(self.horizon)))
+            return middle(mu.log() / ball(self.factor))
 
     def real_preimage(self, mu: flint.arb) -> flint.acb:
         """The logarithm over T; see `Flow.real_preimage`."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MomentumThreshold", "critical_points", "minimiser_ball"]
 
 RESOLVED_ANGLE = math.pi / 2
-LARGEST_DEPTH = 10**6
+LARGEST_SEARCHED = 10**6
 
 
 @dataclass(frozen=True)
@@ -189,10 +189,10 @@ def _separators(gamma: Fraction, depth: int) -> np.ndarray:
     is proven in balls. There are no more than N - 1 critical angles, hence no others.
     """
     expect(
-        depth <= LARGEST_DEPTH,
+        depth <= LARGEST_SEARCHED,
         "depth",
         got=f"{depth} layers",
-        expected=f"an odd number, or at most {LARGEST_DEPTH}, whose critical points are found",
+        expected=f"an odd number, or at most {LARGEST_SEARCHED}, whose critical points are found",
     )
     root, points = math.sqrt(gamma), 16 * depth
     while True:
@@ -264,17 +264,12 @@ def _minimisers(gamma: Fraction, depth: int, precision: int) -> tuple[flint.arb,
 
 def _enclose(gamma: Fraction, depth: int, start: float, precision: int) -> flint.arb:
     import flint
-    import mpmath
-
-    def numerical(phi: Any) -> Any:
-        root = mpmath.sqrt(mpmath.mpf(gamma.numerator) / gamma.denominator)
-        return _slope(phi, root, depth, mpmath)
 
     def rigorous(phi: flint.arb) -> flint.arb:
         root = flint.arb(flint.fmpq(gamma.numerator, gamma.denominator)).sqrt()
         return _slope(phi, root, depth, _Balls)
 
-    return enclose_root(numerical, rigorous, start, precision, spread=1e-9 / depth)
+    return enclose_root(rigorous, start, precision, spread=1e-9 / depth)
 
 
 def _psi(phi: flint.arb, gamma: Fraction, depth: int, precision: int) -> flint.arb:

@@ -45,7 +45,7 @@ def ball(value: Fraction | float) -> flint.arb:
     """A number as a ball at the working precision."""
     import flint
 
-    exact = Fraction(value)
+    exact = value if isinstance(value, Fraction) else Fraction(value)
     return flint.arb(flint.fmpq(exact.numerator, exact.denominator))
 
 

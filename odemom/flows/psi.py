@@ -1,9 +1,8 @@
-"""odemom.psi: the matrix function of a second-order flow, by the method that one names."""
+"""odemom.psi: the matrix function of a flow, by the method that one names."""
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +10,7 @@ import numpy as np
 from odemom.checks import (
     all_finite,
     as_array,
-    as_eps,
     as_float_matrices,
-    as_initial_velocity,
     expect,
     invalid,
     refuse_all_but_numbers,
@@ -21,84 +18,14 @@ from odemom.checks import (
     shown,
 )
 from odemom.errors import ResultOverflowError
-from odemom.flows.base import METHODS, Flow, Method
-from odemom.flows.first_order import FirstOrder
-from odemom.flows.propagator import stretched
-from odemom.flows.scaled import propagate_scaled
-from odemom.flows.second_order import SecondOrder
+from odemom.flows.base import Flow
+from odemom.flows.by_eps import flow_of, ode_flow_of
+from odemom.flows.ode import ODEFlow
 from odemom.flows.threshold import as_digits
-from odemom.flows.undamped import Undamped
+from odemom.propagator.named_methods import METHODS, Method
+from odemom.propagator.scaled import propagate_scaled
 
 __all__ = ["flow_of", "psi"]
-
-
-def flow_of(
-    eps: Any,
-    *,
-    horizon: Any = 1,
-    initial_velocity: Literal["zero", "field"] = "zero",
-) -> Flow:
-    """The flow that ``eps`` stands for: `FirstOrder` at 0, `Undamped` at inf, else `SecondOrder`.
-
-    Parameters
-    ----------
-    eps : number, str or Flow
-        A mass in [0, inf], or a flow, which is returned as it is.
-    horizon : number, default 1
-        The final time T in (0, inf).
-    initial_velocity : {"zero", "field"}, default "zero"
-        x'(0) = 0 or x'(0) = theta x0.
-
-    Returns
-    -------
-    Flow
-
-    Raises
-    ------
-    InvalidInputError
-        If a parameter is outside its domain, ``eps`` is a flow and another parameter is given too,
-        or eps = inf is asked for with ``"field"``, which has no limit there.
-
-    Examples
-    --------
-    >>> from odemom.flows import flow_of
-    >>> flow_of(0)
-    FirstOrder(horizon=Fraction(1, 1))
-    """
-    try:
-        return _flow_of(eps, horizon, initial_velocity)
-    except TypeError:  # an unhashable number, such as an array of no axes
-        return _flow_of.__wrapped__(eps, horizon, initial_velocity)
-
-
-@lru_cache(maxsize=256, typed=True)
-def _flow_of(eps: Any, horizon: Any, initial_velocity: Any) -> Flow:
-    as_initial_velocity(initial_velocity)
-    if isinstance(eps, Flow):
-        if horizon != 1 or initial_velocity != "zero":
-            raise invalid(
-                "horizon, initial_velocity",
-                got=f"{shown(horizon)}, {initial_velocity!r} beside the flow {eps}",
-                expected="them as parameters of the flow",
-            )
-        return eps
-    if isinstance(eps, type) and issubclass(eps, Flow):
-        raise invalid(
-            "eps", got=f"the class {eps.__name__}", expected=f"a flow, {eps.__name__}(...)"
-        )
-    mass = as_eps(eps)
-    if mass == 0:
-        return FirstOrder(horizon)
-    if mass != math.inf:
-        return SecondOrder(mass, initial_velocity, horizon)
-    if initial_velocity == "field":
-        raise invalid(
-            "eps, initial_velocity",
-            got='inf, "field"',
-            expected='a finite eps with "field"',
-            fix="After theta is rescaled by eps, the velocity theta x0 has no limit.",
-        )
-    return Undamped(horizon)
 
 
 def psi(
@@ -132,12 +59,12 @@ def psi(
         - ``"auto"``: the two parts C = exp(-a) cosh sqrt(W) and psi - C over a step h <= 1 as
           Taylor polynomials in theta, then doublings of the step; h depends on theta, not on eps.
           One form for every eps: nothing overflows, and no digit is lost as eps -> 0 (see
-          `odemom.flows.plans`).
+          `odemom.propagator.plans`).
 
         The truncation error of ``"auto"`` is at most u/2 relative to C over the step, and its
         doublings magnify relative errors as psi does those of theta: the error is near
         u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 2.2 times that on the suite of
-        tests/flows/test_psi_accuracy.py. It is more where psi oscillates and has an extremum at an
+        tests/propagator/test_accuracy.py. It is more where psi oscillates and has an extremum at an
         eigenvalue, so that cond is small: as a rule up to the angle there, |z/eps|^(1/2), and up to
         its square where the angle is nearly a multiple of a high power of two times pi. On x86
         processors u is 2^-64 instead of 2^-53 until the last rounding, for one matrix of size up to
@@ -210,7 +137,7 @@ def psi(
     if scaled:
         expect(method == "auto", "method", got=shown(method), expected='"auto" beside scaled')
         with np.errstate(all="ignore"):
-            psi_scaled, shifts = propagate_scaled(*on_unit_interval(flow, matrices))
+            psi_scaled, shifts = propagate_scaled(*ode_flow_of(flow).unit_problem(matrices))
         if not np.isfinite(psi_scaled).all():
             raise ResultOverflowError(_beyond(matrices, flow, method))
         return psi_scaled, (float(shifts) if shifts.ndim == 0 else shifts)
@@ -220,41 +147,17 @@ def psi(
     return result
 
 
-def on_unit_interval(flow: Flow, theta: np.ndarray) -> tuple[np.ndarray, float, bool]:
-    """The theta, eps in [0, inf] and field (whether x'(0) = theta x0) of the same map for T = 1.
-
-    Raises
-    ------
-    InvalidInputError
-        If the flow is not that of an ODE.
-    """
-    if isinstance(flow, SecondOrder | FirstOrder | Undamped):
-        horizon = float(flow.horizon)
-        on_unit = stretched(theta, horizon)
-        if isinstance(flow, Undamped):
-            return stretched(on_unit, horizon), math.inf, False
-        if isinstance(flow, FirstOrder):
-            return on_unit, 0.0, False
-        return on_unit, flow.unit, flow.field
-    raise invalid(
-        "eps",
-        got=shown(flow),
-        expected="a mass in [0, inf], or the flow of an ODE",
-        fix="A discrete flow is a polynomial: ask psi(theta, flow) for it.",
-    )
-
-
 def _overflow(
     result: np.ndarray, theta: np.ndarray, flow: Flow, method: str
 ) -> ResultOverflowError:
     """The error for a result that is not finite, with its magnitude where the flow tells it."""
     message = _beyond(theta, flow, method)
-    if not isinstance(flow, FirstOrder | SecondOrder | Undamped):
+    if not isinstance(flow, ODEFlow):
         return ResultOverflowError(message)
     d = theta.shape[-1]
     bad = ~np.isfinite(result).reshape(-1, d * d).all(axis=1)
     with np.errstate(all="ignore"):
-        scaled, shifts = propagate_scaled(*on_unit_interval(flow, theta.reshape(-1, d, d)[bad]))
+        scaled, shifts = propagate_scaled(*flow.unit_problem(theta.reshape(-1, d, d)[bad]))
         sizes = np.log10(np.abs(scaled).sum(axis=-2).max(axis=-1)) + shifts / math.log(10)
     log10_norm = float(sizes.max())
     # An intermediate result of psi is no larger than psi, save for a theta whose entries are so

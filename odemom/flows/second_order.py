@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from odemom.checks import (
     as_eps,
@@ -21,22 +19,17 @@ from odemom.checks import (
 from odemom.flows.base import (
     CRITICAL,
     PAIRS,
-    Flow,
-    Method,
     Number,
     RealImage,
-    as_points,
     exact,
     interval_text,
     number_text,
 )
-from odemom.flows.companion import companion_exponential
-from odemom.flows.damped import damped_closed, damped_series
-from odemom.flows.plans import LARGEST_UNIT
-from odemom.flows.power_series import ball, middle, variable, wave_kernel_series
+from odemom.flows.ode import ODEFlow
+from odemom.flows.power_series import ball, middle, wave_kernel_series
 from odemom.flows.preimages import PRECISION, follow
-from odemom.flows.propagator import propagate, stretched
 from odemom.flows.threshold import LambdaEps
+from odemom.propagator.plans import LARGEST_UNIT
 
 if TYPE_CHECKING:
     import flint
@@ -45,7 +38,7 @@ __all__ = ["SecondOrder"]
 
 
 @dataclass(frozen=True)
-class SecondOrder(Flow):
+class SecondOrder(ODEFlow):
     """The flow of eps x'' + x' = theta x, x(0) = x0, on [0, T].
 
     With T = 1, s² = z/eps + 1/(4 eps²) and a = 1/(2 eps)::
@@ -105,10 +98,20 @@ class SecondOrder(Flow):
         """Whether x'(0) = theta x0."""
         return self.initial_velocity == "field"
 
-    @property
+    @cached_property
     def unit_eps(self) -> Fraction:
-        """eps/T, the mass of the equivalent flow on [0, 1], exactly."""
+        """The quotient eps/T, exactly."""
         return exact(self.eps) / exact(self.horizon)
+
+    @cached_property
+    def _half_rate(self) -> Fraction:
+        """The a = 1/(2 eps) of the flow on [0, 1]."""
+        return 1 / (2 * self.unit_eps)
+
+    @property
+    def unit_flow(self) -> SecondOrder:
+        """The flow on [0, 1], of mass eps/T."""
+        return SecondOrder(self.unit_eps, self.initial_velocity)
 
     @cached_property
     def unit(self) -> float:
@@ -117,56 +120,28 @@ class SecondOrder(Flow):
         # domain: it saturates near the largest and smallest double, where psi has its limits.
         return min(max(nearest_double(self.unit_eps), 5e-324), LARGEST_UNIT)
 
-    def scalar(self, z: Any) -> np.ndarray:
-        """Psi of real or complex points; see `Flow.scalar`."""
-        points = float(self.horizon) * as_points(z)
-        cosh, a_sinhc = scaled_kernels(points, self.unit)
-        values = cosh + a_sinhc
-        if self.field:
-            values = values + 2 * points * (self.unit * a_sinhc)  # 2 eps z alone may overflow
-        return values if points.dtype.kind == "c" else np.real(values)
-
-    def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
-        """Psi of a matrix; see `Flow.matrix`."""
-        if self.horizon != 1:
-            theta = stretched(theta, float(self.horizon))
-        if method == "auto":
-            return propagate(theta, self.unit, self.field)
-        return self._matrix_by(method, theta)
-
-    @np.errstate(all="ignore")
-    def _matrix_by(self, method: Method, theta: np.ndarray) -> np.ndarray:
-        eps = self.unit
-        if method == "companion":
-            return companion_exponential(theta / eps, 1 / eps, theta if self.field else None)
-        evaluate = {"closed": damped_closed, "series": damped_series}[method]
-        return evaluate(theta, eps, self.field)
-
-    def matrix_mp(self, theta: Any, dps: int) -> Any:
-        """Psi of a matrix in mpmath; see `Flow.matrix_mp`."""
-        from odemom.flows.precise import damped_mp
-
-        return damped_mp(theta, exact(self.horizon), self.unit_eps, self.field, dps)
-
     def series(self, z: flint.acb, length: int) -> flint.acb_series:
         """Psi(z + t); see `Flow.series`."""
         import flint
 
-        eps = self.unit_eps
-        bits = max(0, (1 / eps).__ceil__().bit_length())
+        eps, half_rate = self.unit_eps, self._half_rate
+        bits = math.ceil(2 * half_rate).bit_length()
         with flint.ctx.workprec(flint.ctx.prec + 2 * bits):
-            a = ball(1 / (2 * eps))
-            points = variable(z, length) * ball(exact(self.horizon))
+            a = ball(half_rate)
+            points = self.points_series(z, length)
             cosh, sinhc = wave_kernel_series(points / ball(eps) + a * a, a)
             return cosh + sinhc * (points + a if self.field else a)
 
     def critical_point(self) -> flint.arb:
-        """The z of lambda_eps: -(eps alpha² + 1/(4 eps))/T for the minimiser alpha of G_eps."""
+        """The z at which psi is lambda_eps, at the angle that minimises G_eps."""
         import flint
 
+        return self._point_at(LambdaEps(self.unit_eps).minimiser(flint.ctx.prec))
+
+    def _point_at(self, angle: flint.arb) -> flint.arb:
+        """The z where psi oscillates by that angle over [0, T]: T z = -eps angle² - 1/(4 eps)."""
         eps = self.unit_eps
-        angle = LambdaEps(eps).minimiser(flint.ctx.prec)
-        return -(ball(eps) * angle**2 + ball(1 / (4 * eps))) / ball(exact(self.horizon))
+        return -(ball(eps) * angle**2 + ball(1 / (4 * eps))) / ball(self.factor)
 
     def real_preimage(self, mu: flint.arb) -> flint.acb:
         """A regular real preimage; see `Flow.real_preimage`.
@@ -193,8 +168,7 @@ class SecondOrder(Flow):
         """
         import flint
 
-        eps = self.unit_eps
-        a = ball(1 / (2 * eps))
+        a = ball(self._half_rate)
         alpha = flint.arb.pi() * (1 + a) / (2 + a)
         for _ in range(60):
             sine, cosine = alpha.sin(), alpha.cos()
@@ -202,9 +176,7 @@ class SecondOrder(Flow):
             alpha = (alpha - step).mid()
             if abs(step) < 1e-36:
                 break
-        return middle(
-            flint.acb(-(ball(eps) * alpha**2 + ball(1 / (4 * eps))) / ball(exact(self.horizon)))
-        )
+        return middle(flint.acb(self._point_at(alpha)))
 
     def _oscillating(self, mu: flint.arb) -> flint.acb:
         """The preimage with ``"field"`` at z = -eps alpha² - 1/(4 eps), alpha large enough.
@@ -214,7 +186,7 @@ class SecondOrder(Flow):
         import flint
 
         eps = self.unit_eps
-        a, mass = ball(1 / (2 * eps)), ball(eps)
+        a, mass = ball(self._half_rate), ball(eps)
         least = ((abs(mu) * a.exp() + 2) * 3 / (2 * mass) + 3 * a).mid()
         # Around a whole turn psi falls with alpha, through all values below the amplitude.
         alpha = (2 * flint.arb.pi() * (least / (2 * flint.arb.pi())).ceil()).mid()
@@ -227,9 +199,7 @@ class SecondOrder(Flow):
             alpha = (alpha - step).mid()
             if abs(step) < 1e-34 * alpha:
                 break
-        return middle(
-            flint.acb(-(mass * alpha**2 + ball(1 / (4 * eps))) / ball(exact(self.horizon)))
-        )
+        return middle(flint.acb(self._point_at(alpha)))
 
     @property
     def real_image(self) -> RealImage:
@@ -244,34 +214,3 @@ class SecondOrder(Flow):
         start = "theta x0" if self.field else "0"
         where = interval_text(self.horizon)
         return f"{mass}x'' + x' = theta x, x'(0) = {start}{where}"
-
-
-def scaled_kernels(z: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
-    """exp(-a) cosh s and exp(-a) a sinh(s)/s as complex arrays, a = 1/(2 eps), s² = z/eps + a².
-
-    exp(-a) never meets exp(s): their quotient is exp(s - a) = exp(2 z/(1 + R)), R = s/a =
-    sqrt(1 + 4 eps z). Where |s| < 1 the difference of the two exponentials, divided by s, would
-    cancel: sinh is taken there.
-    """
-    a = 0.5 / eps if eps > 1e-308 else math.inf
-    z = z.astype(np.complex128)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        if eps <= 1:
-            ratio = np.sqrt(1 + 4 * eps * z)
-            rising = np.exp(2 * z / (1 + ratio))
-            falling = np.exp(-a * (1 + ratio)) if math.isfinite(a) else np.zeros_like(z)
-            s = a * ratio if math.isfinite(a) else np.full_like(z, np.inf)
-        else:
-            s = np.sqrt(z / eps + a * a)
-            rising, falling = np.exp(s - a), np.exp(-s - a)
-            ratio = 2 * eps * s
-        near = np.abs(s) < 1
-        safe = np.where(near & (s == 0), 1, s)
-        cosh = (rising + falling) / 2
-        a_sinhc = np.where(
-            near,
-            np.where(s == 0, 1, np.sinh(np.where(near, safe, 0)) / safe)
-            * (a * math.exp(-a) if math.isfinite(a) else 0.0),
-            (rising - falling) / (2 * np.where(near, 1, ratio)),
-        )
-    return cosh, a_sinhc

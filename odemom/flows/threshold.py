@@ -201,7 +201,7 @@ def _minimiser(mass: np.ndarray) -> np.ndarray:
         slope = weight * (2 * angle * sine + angle**2 * cosine) + (1 - weight) * angle * sine
         low, high = np.where(h > 0, angle, low), np.where(h > 0, high, angle)
         newton = angle - h / slope
-        inside = (newton > low) & (newton < high)
+        inside = (newton >= low) & (newton <= high)
         following = np.where(inside, newton, (low + high) / 2)
         if (np.abs(following - angle) <= 4e-16 * angle).all():
             break
@@ -286,18 +286,13 @@ def _ball(eps: Fraction, precision: int) -> flint.arb:
 def _minimiser_ball(eps: Fraction, precision: int) -> flint.arb:
     """A ball in which h provably changes its sign; the minimiser is its only root in (0, 4.49]."""
     import flint
-    import mpmath
-
-    def numerical(alpha: Any) -> Any:
-        mass = mpmath.mpf(eps.numerator) / eps.denominator
-        return _h(alpha, mass, mpmath.sin(alpha), mpmath.cos(alpha))
 
     def rigorous(alpha: flint.arb) -> flint.arb:
         mass = flint.arb(flint.fmpq(eps.numerator, eps.denominator))
         return _h(alpha, mass, alpha.sin(), alpha.cos())
 
     start = float(_minimiser(np.asarray(_nearest_double(eps))))
-    return enclose_root(numerical, rigorous, start, precision)
+    return enclose_root(rigorous, start, precision)
 
 
 def _h(alpha: Any, eps: Any, sine: Any, cosine: Any) -> Any:

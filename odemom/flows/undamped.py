@@ -5,28 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from odemom.checks import as_horizon
 from odemom.flows.base import (
     CRITICAL,
     PAIRS,
-    Flow,
-    Method,
     Number,
     RationalThreshold,
     RealImage,
-    as_points,
     exact,
     interval_text,
 )
-from odemom.flows.companion import companion_exponential
-from odemom.flows.power_series import ball, middle, series_length, variable, wave_kernel_series
+from odemom.flows.ode import ODEFlow
+from odemom.flows.power_series import ball, middle, series_length, wave_kernel_series
 from odemom.flows.preimages import PRECISION
-from odemom.flows.propagator import propagate, stretched
-from odemom.flows.wave_kernels import cosh_root, cosh_series
 
 if TYPE_CHECKING:
     import flint
@@ -35,7 +29,7 @@ __all__ = ["Undamped"]
 
 
 @dataclass(frozen=True)
-class Undamped(Flow):
+class Undamped(ODEFlow):
     """The flow of x'' = theta x, x'(0) = 0 on [0, T]: psi(z) = cosh sqrt(T² z).
 
     It is the limit eps -> infinity of `SecondOrder` after theta is rescaled by eps. psi(R) =
@@ -59,36 +53,30 @@ class Undamped(Flow):
     def __post_init__(self) -> None:
         object.__setattr__(self, "horizon", as_horizon(self.horizon))
 
-    def scalar(self, z: Any) -> np.ndarray:
-        """Cosh sqrt(T² z); see `Flow.scalar`."""
-        points = as_points(z)
-        values = np.cosh(float(self.horizon) * np.sqrt(points.astype(np.complex128)))
-        return values if points.dtype.kind == "c" else np.real(values)
+    @cached_property
+    def unit_eps(self) -> float:
+        """The limit mass inf."""
+        return math.inf
 
-    def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
-        """Cosh sqrt(T² theta); see `Flow.matrix`."""
-        if self.horizon != 1:
-            horizon = float(self.horizon)
-            theta = stretched(stretched(theta, horizon), horizon)
-        if method == "auto":
-            return propagate(theta, math.inf, False)
-        with np.errstate(all="ignore"):
-            if method == "companion":
-                return companion_exponential(theta, damping=0.0)
-            return {"closed": cosh_root, "series": cosh_series}[method](theta)
+    @property
+    def unit_flow(self) -> Undamped:
+        """The flow on [0, 1]."""
+        return Undamped()
 
-    def matrix_mp(self, theta: Any, dps: int) -> Any:
-        """Cosh sqrt(T² theta) in mpmath; see `Flow.matrix_mp`."""
-        from odemom.flows.precise import undamped_mp
+    @property
+    def factor(self) -> Fraction:
+        """The square of the horizon."""
+        return exact(self.horizon) ** 2
 
-        return undamped_mp(theta, exact(self.horizon) ** 2, dps)
+    @cached_property
+    def _stretches(self) -> tuple[float, ...]:
+        return () if self.horizon == 1 else (float(self.horizon),) * 2  # T² may overflow
 
     def series(self, z: flint.acb, length: int) -> flint.acb_series:
         """Cosh sqrt(T² (z + t)); see `Flow.series`."""
         import flint
 
-        w = variable(z, length) * ball(exact(self.horizon)) ** 2
-        return wave_kernel_series(w, flint.arb(0))[0]
+        return wave_kernel_series(self.points_series(z, length), flint.arb(0))[0]
 
     def critical_point(self) -> flint.arb:
         """-(pi/T)²."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from odemom.nn.ode_block import ODEBlock
+from odemom.nn.ode.block import ODEBlock
 
 __all__ = ["ODENet"]
 

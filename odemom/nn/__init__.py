@@ -1,4 +1,9 @@
-"""PyTorch modules: second-order ODE blocks and their discrete twins."""
+"""PyTorch modules: second-order ODE blocks and their discrete twins.
+
+Two rooms are called after the one function that they hold, `psi` and `transform`. As attributes of
+``odemom.nn`` these names are the functions; what else is in the rooms is imported by its full name,
+``from odemom.nn.psi.evaluate import jet``.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,10 @@ from odemom.checks import optional_import
 
 optional_import("torch", "torch")
 
-from odemom.nn._psi import psi as psi
-from odemom.nn.baselines import ResidualNet as ResidualNet
-from odemom.nn.baselines import RevNet as RevNet
-from odemom.nn.layered import Checkpointed as Checkpointed
-from odemom.nn.momentum_net import MomentumNet as MomentumNet
-from odemom.nn.ode_block import ODEBlock as ODEBlock
-from odemom.nn.twin import transform as transform
+from odemom.nn.nets import Checkpointed as Checkpointed
+from odemom.nn.nets import MomentumNet as MomentumNet
+from odemom.nn.nets import ResidualNet as ResidualNet
+from odemom.nn.nets import RevNet as RevNet
+from odemom.nn.ode import ODEBlock as ODEBlock
+from odemom.nn.psi import psi as psi
+from odemom.nn.transform import transform as transform

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from odemom.checks import as_float_array, as_float_matrices, as_integer, expect, shown
-from odemom.flows.psi import flow_of, psi
+from odemom.checks import as_float_array, as_float_matrices, as_horizon, as_integer, expect, shown
+from odemom.flows.by_eps import flow_of
+from odemom.flows.psi import psi
 from odemom.plots.style import COLORS, new_figure, shared_style
 from odemom.representability.analyze import analyze
 
@@ -73,7 +74,7 @@ def trajectories(
         starts = as_float_array(points, "points", "an array of shape (n, 2)")
         fits = starts.ndim == 2 and starts.shape[1] == 2
         expect(fits, "points", got=f"shape {starts.shape}", expected="an array of shape (n, 2)")
-    times = np.linspace(0, float(flow_of(eps, horizon=horizon).horizon), frames)[1:]
+    times = np.linspace(0, float(as_horizon(horizon)), frames)[1:]
     maps = [np.eye(2), *(psi(matrix, eps, horizon=float(t)) for t in times)]
     paths = np.einsum("tij,nj->nti", np.array(maps), starts)
     with shared_style():
@@ -167,11 +168,9 @@ def eigenvalues(D: Any, eps: Any, *, axes: Axes | None = None) -> Figure:
                 fontsize=8,
                 color=COLORS["vermilion"],
             )
-        good = values[~wrong]
-        axes.plot(good.real, good.imag, "o", color=COLORS["blue"], markersize=4.5)
-        axes.plot(
-            values[wrong].real, values[wrong].imag, "X", color=COLORS["vermilion"], markersize=7
-        )
+        x, y = np.real(values), np.imag(values)
+        axes.plot(x[~wrong], y[~wrong], "o", color=COLORS["blue"], markersize=4.5)
+        axes.plot(x[wrong], y[wrong], "X", color=COLORS["vermilion"], markersize=7)
         axes.set(
             xlim=(-reach, reach),
             aspect="equal",
@@ -179,6 +178,6 @@ def eigenvalues(D: Any, eps: Any, *, axes: Axes | None = None) -> Figure:
             ylabel=r"$\mathrm{Im}\,\mu$",
             title="representable" if report else "not representable",
         )
-        height = max(0.4 * reach, 1.2 * float(np.abs(values.imag).max()))
+        height = max(0.4 * reach, 1.2 * float(np.abs(np.imag(values)).max()))
         axes.set_ylim(-height, height)
     return figure

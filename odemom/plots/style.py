@@ -81,7 +81,9 @@ def save_figure(figure: Figure, folder: str | os.PathLike[str], name: str) -> li
     InvalidInputError
         If they cannot be written.
     """
-    contents = {Path(folder) / file: data for file, data in rendered(figure, name).items()}
+    contents: dict[str | os.PathLike[str], bytes] = {
+        Path(folder) / file: data for file, data in rendered(figure, name).items()
+    }
     return write_all_atomic(contents)
 
 

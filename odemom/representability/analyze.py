@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from odemom.checks import require_square
+from odemom.checks import expect, require_square, shown
 from odemom.flows.base import Flow
-from odemom.flows.psi import flow_of
-from odemom.representability.batch import simple_verdicts
-from odemom.representability.exact import analyze_exact
-from odemom.representability.exact_matrix import ExactMatrix, matrices_of, read_matrices
-from odemom.representability.floating import analyze_floating, as_tolerance, in_range
+from odemom.flows.by_eps import flow_of
+from odemom.representability.base import Spectrum
+from odemom.representability.batch import SimpleSpectra
+from odemom.representability.exact_matrix import matrices_of, read_matrices
 from odemom.representability.report import Representability
+from odemom.representability.schur import as_tolerance
+from odemom.representability.spectrum import spectrum, spectrum_of
 
 __all__ = ["analyze", "is_representable"]
 
@@ -25,18 +26,20 @@ def is_representable(
 
     Parameters
     ----------
-    D : array_like of real numbers, shape (..., d, d)
+    D : array_like of real numbers, shape (..., d, d), or Spectrum
         One matrix or a stack. Ints, Fractions, SymPy rationals and integer arrays are decided in
         exact arithmetic, floats with a tolerance; see `analyze`. The matrices of a floating stack
         that have simple eigenvalues only are decided together, in vectorised form.
-    eps : number or str in [0, inf], or Flow
-        0 is the first-order flow x' = theta x, inf the undamped one x'' = theta x.
+    eps : number or str in [0, inf], or Flow; or a list, tuple or one-dimensional array of them
+        0 is the first-order flow x' = theta x, inf the undamped one x'' = theta x. Each matrix is
+        factored once, however many there are.
     tol, exact, max_bits
         See `analyze`.
 
     Returns
     -------
-    bool, or ndarray of bool of shape (...) for a stack
+    bool, or ndarray of bool
+        Of shape (...) for a stack, (k, ...) for a sequence of k values of ``eps``.
 
     Raises
     ------
@@ -60,32 +63,40 @@ def is_representable(
     >>> odemom.is_representable([[Fraction(-1, 3)]], 0.5)      # but by x'' / 2 + x' = theta x
     True
     """
-    matrices = read_matrices(D, exact)
-    require_square(matrices.shape, "D", stacks=True)
-    flow = flow_of(eps)
-    tolerance = as_tolerance(tol, D, matrices)
-    if matrices.ndim == 2:
-        return _analyze(matrices, flow, tolerance, max_bits).representable
-    verdicts, decided = _decide_together(matrices, flow, tolerance)
-    for where, matrix in matrices_of(matrices):
-        if not decided[where]:
-            verdicts[where] = _analyze(matrix, flow, tolerance, max_bits).representable
-    return verdicts
+    flows = flows_of(eps)
+    verdicts = _verdicts(D, flows, tol, exact, max_bits)
+    if is_sequence(eps):
+        return verdicts
+    return bool(verdicts[0]) if verdicts.ndim == 1 else verdicts[0]
 
 
+@overload
+def analyze(  # pyright: ignore[reportOverlappingOverload]  # one eps may be any kind of number
+    D: Any,
+    eps: list[Any] | tuple[Any, ...] | np.ndarray,
+    *,
+    tol: Any = None,
+    exact: bool | None = None,
+    max_bits: int | None = None,
+) -> list[Representability]: ...
+@overload
 def analyze(
     D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None, max_bits: int | None = None
-) -> Representability:
+) -> Representability: ...
+def analyze(
+    D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None, max_bits: int | None = None
+) -> Representability | list[Representability]:
     """Decide whether a flow represents D, with the reasons.
 
     Parameters
     ----------
-    D : array_like of real numbers, shape (d, d)
+    D : array_like of real numbers, shape (d, d), or Spectrum
         Ints, Fractions, SymPy rationals (nested lists, object or integer arrays of them) are
         decided in exact arithmetic: the answer is a theorem. Floats are decided with a tolerance.
-    eps : number or str in [0, inf], or Flow
+    eps : number or str in [0, inf], or Flow; or a list, tuple or one-dimensional array of them
         The mass: 0 is x' = theta x, inf is x'' = theta x. A float is taken as the dyadic rational
-        that it is, a string as the decimal or fraction that it spells.
+        that it is, a string as the decimal or fraction that it spells. D is factored once, however
+        many there are.
     tol : float in (0, 1), optional
         On floating input, the answer is about all real matrices within ``tol * ||D||_2`` of D, or
         the report's ``status`` is ``"borderline"``. Default 8 d u, u the unit roundoff of the
@@ -100,7 +111,7 @@ def analyze(
 
     Returns
     -------
-    Representability
+    Representability, or list of them for a sequence of ``eps``
         ``bool(report)`` is the verdict; ``.obstructions`` the reasons, ``.explain()`` in sentences.
 
     Raises
@@ -126,24 +137,74 @@ def analyze(
     >>> bool(odemom.analyze([[-1, 0], [0, -1]], "1/2"))
     True
     """
+    flows = flows_of(eps)
+    found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
+    reports = [found.decide(flow) for flow in flows]
+    return reports if is_sequence(eps) else reports[0]
+
+
+def is_sequence(eps: Any) -> bool:
+    """Whether ``eps`` is several: a list, a tuple or an array with axes."""
+    return isinstance(eps, list | tuple) or (isinstance(eps, np.ndarray) and eps.ndim > 0)
+
+
+def flows_of(eps: Any) -> list[Flow]:
+    """The flows that one value of ``eps``, or a sequence of them, stands for."""
+    if not is_sequence(eps):
+        return [flow_of(eps)]
+    expect(
+        len(eps) > 0 and np.ndim(eps if isinstance(eps, np.ndarray) else 0) <= 1,
+        "eps",
+        got=f"shape {eps.shape}" if isinstance(eps, np.ndarray) else shown(eps),
+        expected="a number in [0, inf], a flow, or a one-dimensional, non-empty sequence of them",
+    )
+    return [flow_of(one) for one in eps]
+
+
+def _verdicts(
+    D: Any, flows: list[Flow], tol: Any, exact: bool | None, max_bits: int | None
+) -> np.ndarray:
+    """The verdicts, shape (number of flows, ...)."""
+    if isinstance(D, Spectrum):
+        found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
+        return np.array(_asked(found, flows))
     matrices = read_matrices(D, exact)
-    require_square(matrices.shape, "D", stacks=False)
-    return _analyze(matrices, flow_of(eps), as_tolerance(tol, D, matrices), max_bits)
+    require_square(matrices.shape, "D", stacks=True)
+    tolerance = as_tolerance(tol, D, matrices)
+    verdicts, decided = _decide_together(matrices, flows, tolerance)
+    settled = np.asarray(decided.all(axis=0))
+    for where, matrix in matrices_of(matrices):
+        if not settled[where]:
+            found = spectrum_of(matrix, tolerance, max_bits)
+            left = [k for k in range(len(flows)) if not decided[(k, *where)]]
+            asked = _asked(found, [flows[k] for k in left])
+            for k, verdict in zip(left, asked, strict=True):
+                verdicts[(k, *where)] = verdict
+    return verdicts
 
 
-def _decide_together(matrices: np.ndarray, flow: Flow, tol: float) -> tuple[np.ndarray, np.ndarray]:
+def _asked(found: Spectrum, flows: list[Flow]) -> list[bool]:
+    """The verdicts: of one flow by the decision, of many by what is cheapest."""
+    if len(flows) == 1:
+        return [found.decide(flows[0]).representable]
+    return [found.represents(flow) for flow in flows]
+
+
+def _decide_together(
+    matrices: np.ndarray, flows: list[Flow], tol: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The verdicts of a stack that can be had in a vectorised way, and where."""
-    shape, d = matrices.shape[:-2], matrices.shape[-1]
-    if matrices.dtype != np.float64:
-        return np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    verdicts, decided = simple_verdicts(matrices.reshape(-1, d, d), flow.real_image, tol)
-    return verdicts.reshape(shape), decided.reshape(shape)
-
-
-def _analyze(matrix: np.ndarray, flow: Flow, tol: float, max_bits: int | None) -> Representability:
-    if matrix.dtype != np.float64:
-        return analyze_exact(ExactMatrix.from_entries(matrix.tolist(), max_bits), flow)
-    if not matrix.any():
-        # Relative to the norm 0 no perturbation is small: the zero matrix is exact.
-        return analyze_exact(ExactMatrix.from_entries([[0] * len(matrix)] * len(matrix)), flow)
-    return analyze_floating(in_range(matrix), flow, tol)
+    shape, d = (len(flows), *matrices.shape[:-2]), matrices.shape[-1]
+    verdicts, decided = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    if matrices.ndim == 2 or matrices.dtype != np.float64:
+        return verdicts, decided
+    spectra: SimpleSpectra | None = None
+    for k, flow in enumerate(flows):
+        image = flow.real_image
+        if image.threshold is None:
+            verdicts[k] = decided[k] = True
+            continue
+        spectra = spectra or SimpleSpectra.of(matrices.reshape(-1, d, d), tol)
+        found = spectra.verdicts(image)
+        verdicts[k], decided[k] = (part.reshape(shape[1:]) for part in found)
+    return verdicts, decided

@@ -8,7 +8,7 @@ are left to `odemom.representability.floating`, with which the verdicts agree.
 within delta of D has its eigenvalues in the discs of centre lambda_i and radius d c_i delta, as
 many in each component of their union as there are discs (Wilkinson 1965, chapter 2, section 31:
 the theorem of Gershgorin for X^{-1} (D + E) X, whose entries are at most c_i ||E|| in row i when
-the columns of X are unit vectors). Required is the distance of max(``MARGIN``, 4 d) times c_i delta
+the columns of X are unit vectors). Required is the distance of max(``APART``, 4 d) times c_i delta
 to every other eigenvalue, the conjugate included, and to the threshold: the discs are then
 disjoint, those of real eigenvalues hold one eigenvalue each, which is real, and those of the others
 meet neither the real axis nor each other. delta is the tolerance plus the backward error of the
@@ -30,14 +30,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from odemom.flows.base import RealImage
+from odemom.representability.clusters import ISOLATED
 from odemom.representability.criterion import unmet_condition
-from odemom.representability.floating import default_tol
+from odemom.representability.schur import default_tol
 
 __all__ = ["SimpleSpectra", "simple_verdicts"]
 
-# Twice the 100 of `floating.isolated`, so that what is isolated here is isolated there, whatever
-# the rounding of the condition numbers.
-MARGIN = 200.0
+# Twice that of `clusters.isolated`, so that what is isolated here is isolated there, whatever the
+# rounding of the condition numbers.
+APART = 2 * ISOLATED
 # Beyond this dimension the bound without eigenvectors, a power d - 1, decides next to nothing.
 BOUND_UP_TO = 8
 # Entries of the matrices worked on at a time: 2 MiB, so that a block stays in the cache.
@@ -162,7 +163,7 @@ def _block(stack: np.ndarray, tol: float) -> SimpleSpectra:
     matrices = np.ldexp(stack, -exponents[:, None, None])
     norms = np.sqrt(np.einsum("nij,nij->n", matrices, matrices))
     # The backward error of the eigenvalues is that of the Schur form: see `default_tol`.
-    delta = max(MARGIN, 4.0 * d) * (tol + default_tol(d, np.finfo(float).eps)) * norms
+    delta = max(APART, 4.0 * d) * (tol + default_tol(d, np.finfo(float).eps)) * norms
     departure = np.where((matrices == matrices.transpose(0, 2, 1)).all(axis=(1, 2)), 0.0, norms)
     if d <= BOUND_UP_TO or not departure.any():
         eigenvalues = _eigenvalues(matrices)

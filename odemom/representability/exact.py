@@ -7,7 +7,6 @@ block sizes of a factor p come from the ranks of p(D)^k. No eigenvalue is ever r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -16,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from odemom.checks import nearest_double
 from odemom.errors import UndecidedError
-from odemom.flows.base import Flow, RealImage, Threshold
+from odemom.flows.base import Flow, RationalThreshold, RealImage, Threshold
+from odemom.flows.by_eps import flow_of
+from odemom.flows.threshold import LambdaEps
 from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
+from odemom.representability.base import RealEigenvalue, Spectrum
 from odemom.representability.criterion import attainment_at, unmet_condition
+from odemom.representability.edge import THRESHOLD_BITS
 from odemom.representability.exact_matrix import ExactMatrix
 from odemom.representability.report import (
+    POSITIONS,
     EigenvalueReport,
     Obstruction,
-    Position,
     Representability,
 )
 
@@ -31,18 +34,17 @@ if TYPE_CHECKING:
     import flint
 
 __all__ = [
+    "ExactSpectrum",
     "Factor",
-    "analyze_exact",
+    "ZeroSpectrum",
     "evaluate_polynomial",
     "factors_of",
-    "jordan_exact",
     "positions_of",
 ]
 
 START_PRECISION = 64
 EQUALITY_PRECISION = 512  # no refinement helps against equality: test it from here on
 LARGEST_PRECISION = 1 << 17
-POSITIONS: dict[int, Position] = {-1: "below", 0: "at", 1: "above"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Factor:
         """The degree of the polynomial: the number of its eigenvalues."""
         return self.polynomial.degree()
 
-    @property
+    @cached_property
     def rational(self) -> Fraction | None:
         """The eigenvalue, when there is just one."""
         if self.degree > 1:
@@ -81,6 +83,34 @@ class Factor:
                 found: Any = self.polynomial.complex_roots()
                 self._roots[precision] = [root / q for root, _ in found]
         return self._roots[precision]
+
+    def real_root(self, index: int, precision: int) -> flint.arb:
+        """One real eigenvalue in a ball: Newton's method on its isolating ball, where that proves.
+
+        The root in a ball X lies in m - p(m)/p'(X) for every m in X, by the mean value theorem.
+        """
+        import flint
+
+        ball = self.approximate_roots[index].real
+        with flint.ctx.workprec(precision):
+            p, enough = self._reduced, flint.arb(2) ** -(precision // 2)
+            derivative: Any = p.derivative()
+            while True:
+                slope = derivative(ball)
+                middle = ball.mid()
+                closer = middle - p(middle) / slope if slope > 0 or slope < 0 else ball
+                if not closer.rad() < ball.rad() / 2:
+                    break
+                ball = closer
+            if ball.rad() <= abs(ball.mid()) * enough:
+                return ball
+        return self.roots(precision)[index].real
+
+    @cached_property
+    def _reduced(self) -> Any:
+        import flint
+
+        return flint.fmpz_poly(list(self.minimal_polynomial))
 
     @cached_property
     def approximate_roots(self) -> list[flint.acb]:
@@ -102,6 +132,7 @@ class Factor:
         """The Jordan block sizes of each root, in decreasing order."""
         return _block_sizes(self)
 
+    @cached_property
     def eigenvalues(self) -> list[Eigenvalue]:
         """Every root as an exact number."""
         if self.rational is not None:
@@ -175,7 +206,7 @@ def positions_of(factor: Factor, image: RealImage) -> list[int | None]:
         return [exact]
     precision = START_PRECISION
     while pending:
-        threshold = image.threshold.enclosure(precision)
+        threshold = image.threshold.enclosure(max(precision, THRESHOLD_BITS))
         for i in list(pending):
             below, above = roots[i].real < threshold, roots[i].real > threshold
             if below or above:
@@ -208,63 +239,158 @@ def _exact_position(factor: Factor, threshold: Threshold) -> int | None:
     return (mu > t) - (mu < t)
 
 
-def analyze_exact(matrix: ExactMatrix, flow: Flow) -> Representability:
-    """Decide whether ``flow`` represents an exact matrix, by the theorem of `criterion`."""
-    image = flow.real_image
-    reports = [entry for factor in factors_of(matrix) for entry in _decide(factor, image)]
-    reports.sort(key=_order)
-    obstructions = tuple(o for _, o in reports if o is not None)
-    return Representability(
-        representable=not obstructions,
-        status="certain",
-        exact=True,
-        flow=flow,
-        dimension=matrix.dimension,
-        threshold=None if image.threshold is None else image.threshold.describe(),
-        eigenvalues=tuple(e for e, _ in reports),
-        obstructions=obstructions,
-        matrix=matrix.rows(),
-    )
+class ExactEigenvalue(RealEigenvalue):
+    """A real root of a factor."""
+
+    def __init__(self, factor: Factor, index: int) -> None:
+        self.factor, self.index = factor, index
+        self.value = factor.eigenvalues[index]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes of its Jordan blocks, in decreasing order."""
+        return self.factor.block_sizes
+
+    def ball(self, precision: int) -> flint.arb:
+        """A ball of about ``precision`` bits that contains it."""
+        if self.factor.rational is not None:
+            return RationalThreshold(self.factor.rational).enclosure(precision)
+        return self.factor.real_root(self.index, precision)
 
 
-def _decide(
-    factor: Factor, image: RealImage
-) -> Iterator[tuple[EigenvalueReport, Obstruction | None]]:
-    positions = positions_of(factor, image)
-    for value, position in zip(factor.eigenvalues(), positions, strict=True):
-        if position is None:
-            yield EigenvalueReport(value, factor.multiplicity, "non-real"), None
-            continue
-        attainment = attainment_at(image, position)
-        if attainment.kind == "regular":
-            yield EigenvalueReport(value, factor.multiplicity, POSITIONS[position]), None
-            continue
-        sizes = factor.block_sizes
-        report = EigenvalueReport(value, factor.multiplicity, POSITIONS[position], sizes)
-        condition = unmet_condition(attainment, sizes)
-        yield report, Obstruction(report, attainment, condition) if condition else None
+class ExactSpectrum(Spectrum):
+    """The spectrum of an exact matrix: what it says is a theorem.
+
+    Attributes
+    ----------
+    numbers : ExactMatrix
+    """
+
+    exact = True
+
+    def __init__(self, numbers: ExactMatrix) -> None:
+        self.numbers = numbers
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"numbers": self.numbers}  # what is kept besides is computed again
+
+    def __repr__(self) -> str:
+        d = self.dimension
+        return f"<spectrum of an exact {d} x {d} matrix>"
+
+    @property
+    def tol(self) -> None:
+        """None: there is nothing to tolerate."""
+        return None
+
+    @property
+    def dimension(self) -> int:
+        """The number of rows."""
+        return self.numbers.dimension
+
+    @property
+    def matrix(self) -> tuple[tuple[Fraction, ...], ...]:
+        """The entries."""
+        return self._rows
+
+    @cached_property
+    def _rows(self) -> tuple[tuple[Fraction, ...], ...]:
+        return tuple(map(tuple, self.numbers.rows()))
+
+    @cached_property
+    def factors(self) -> list[Factor]:
+        """The irreducible factors of the characteristic polynomial."""
+        return factors_of(self.numbers)
+
+    @cached_property
+    def _roots(self) -> list[tuple[Factor, int]]:
+        """Every eigenvalue; the real ones first, in increasing order."""
+        roots = [(factor, i) for factor in self.factors for i in range(factor.degree)]
+        return sorted(roots, key=_order)
+
+    @cached_property
+    def _unobstructed(self) -> list[EigenvalueReport]:
+        """The report of every eigenvalue as long as it is not real, or lies above the threshold."""
+        return [
+            EigenvalueReport(
+                factor.eigenvalues[i],
+                factor.multiplicity,
+                "above" if factor.approximate_roots[i].imag == 0 else "non-real",
+            )
+            for factor, i in self._roots
+        ]
+
+    def _decide(self, flow: Flow) -> Representability:
+        image = flow.real_image
+        positions = {id(factor): positions_of(factor, image) for factor in self.factors}
+        reports: list[tuple[EigenvalueReport, Obstruction | None]] = []
+        for (factor, i), unobstructed in zip(self._roots, self._unobstructed, strict=True):
+            position = positions[id(factor)][i]
+            if position is None or position > 0:
+                reports.append((unobstructed, None))
+            else:
+                reports.append(_judged(factor, i, position, image))
+        obstructions = tuple(o for _, o in reports if o is not None)
+        return Representability(
+            representable=not obstructions,
+            status="certain",
+            exact=True,
+            flow=flow,
+            dimension=self.dimension,
+            threshold=None if image.threshold is None else image.threshold.describe(),
+            eigenvalues=tuple(e for e, _ in reports),
+            obstructions=obstructions,
+            matrix=self.matrix,
+            spectrum=self if obstructions else None,
+        )
+
+    def represents(self, eps: Any) -> bool:
+        """Whether a flow represents the matrix: the verdict of `decide`, alone."""
+        flow = flow_of(eps)
+        threshold = flow.real_image.threshold
+        if isinstance(threshold, LambdaEps):
+            low, high = self.minimal_eps().interval
+            if threshold.eps <= low or threshold.eps >= high:
+                return threshold.eps >= high
+        return self._decide(flow).representable
+
+    def _jordan_structure(self) -> dict[Eigenvalue, tuple[int, ...]]:
+        return {factor.eigenvalues[i]: factor.block_sizes for factor, i in self._roots}
+
+    def _candidates(self) -> list[RealEigenvalue]:
+        return [
+            ExactEigenvalue(factor, i)
+            for factor in self.factors
+            for i, root in enumerate(factor.approximate_roots)
+            if root.imag == 0 and not root.real > 0
+        ]
 
 
-def _order(entry: tuple[EigenvalueReport, Obstruction | None]) -> tuple[bool, float, float]:
-    report, _ = entry
-    z = _approximate(report.value)
-    return report.position == "non-real", z.real, z.imag
+class ZeroSpectrum(ExactSpectrum):
+    """The spectrum of a zero matrix of floats.
+
+    Relative to the norm 0 no perturbation is small: it is exact, but its eigenvalue is a float.
+    """
+
+    def _jordan_structure(self) -> dict[Eigenvalue, tuple[int, ...]]:
+        return {0.0: (1,) * self.dimension}
 
 
-def jordan_exact(matrix: ExactMatrix) -> dict[Eigenvalue, tuple[int, ...]]:
-    """Eigenvalue -> Jordan block sizes, exactly; real eigenvalues first, in increasing order."""
-    entries = [
-        (value, factor.block_sizes)
-        for factor in factors_of(matrix)
-        for value in factor.eigenvalues()
-    ]
-    return dict(sorted(entries, key=_spectrum_order))
+def _judged(
+    factor: Factor, index: int, position: int, image: RealImage
+) -> tuple[EigenvalueReport, Obstruction | None]:
+    value, multiplicity = factor.eigenvalues[index], factor.multiplicity
+    attainment = attainment_at(image, position)
+    if attainment.kind == "regular":
+        return EigenvalueReport(value, multiplicity, POSITIONS[position]), None
+    sizes = factor.block_sizes
+    report = EigenvalueReport(value, multiplicity, POSITIONS[position], sizes)
+    condition = unmet_condition(attainment, sizes)
+    return report, Obstruction(report, attainment, condition) if condition else None
 
 
-def _spectrum_order(entry: tuple[Eigenvalue, tuple[int, ...]]) -> tuple[bool, float, float]:
-    z = _approximate(entry[0])
-    return z.imag != 0, z.real, z.imag
-
-
-def _approximate(value: Eigenvalue) -> complex:
-    return complex(nearest_double(value)) if isinstance(value, Fraction) else complex(value)
+def _order(root: tuple[Factor, int]) -> tuple[bool, float, float]:
+    factor, index = root
+    value = factor.eigenvalues[index]
+    z = complex(nearest_double(value)) if isinstance(value, Fraction) else complex(value)
+    return factor.approximate_roots[index].imag != 0, z.real, z.imag

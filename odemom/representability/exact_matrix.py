@@ -45,6 +45,10 @@ class ExactMatrix:
     numerator: flint.fmpz_mat
     denominator: int
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        rows = [[int(x) for x in row] for row in self.numerator.tolist()]
+        return _restored, (rows, self.denominator)
+
     @property
     def dimension(self) -> int:
         """The number of rows."""
@@ -79,6 +83,12 @@ class ExactMatrix:
         return [
             [Fraction(int(x), self.denominator) for x in row] for row in self.numerator.tolist()
         ]
+
+
+def _restored(rows: list[list[int]], denominator: int) -> ExactMatrix:
+    import flint
+
+    return ExactMatrix(flint.fmpz_mat(rows), denominator)
 
 
 def as_max_bits(max_bits: Any) -> int:

@@ -17,8 +17,9 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 
+from odemom.representability.clusters import Cluster
 from odemom.representability.exact import Factor, evaluate_polynomial
-from odemom.representability.floating import Cluster, SchurForm
+from odemom.representability.schur import SchurForm
 
 if TYPE_CHECKING:
     import flint

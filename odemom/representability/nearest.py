@@ -13,23 +13,20 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from odemom.checks import as_float_matrices, expect
+from odemom.checks import as_float_matrices, expect, invalid
 from odemom.errors import UndecidedError
 from odemom.flows.base import RealImage
-from odemom.flows.psi import flow_of
-from odemom.representability.analyze import is_representable
-from odemom.representability.floating import (
-    SchurForm,
-    as_tolerance,
-    certain_verdict,
-    in_range,
-)
+from odemom.flows.by_eps import flow_of
+from odemom.representability.certainty import certain_verdict
+from odemom.representability.floating import FloatingSpectrum
+from odemom.representability.schur import SchurForm, as_tolerance
+from odemom.representability.spectrum import Spectrum, spectrum_of
 
 __all__ = ["Nearest", "nearest_representable"]
 
 # How far, relative to ||D||, eigenvalues are moved beyond the edge of the representable set, so
 # that the result is representable for certain and not only on the edge; or so many tolerances.
-MARGIN, TOLERANCES = 1e-9, 4
+INSIDE, TOLERANCES = 1e-9, 4
 SMALLEST_NORM = 1e-290
 
 
@@ -60,7 +57,7 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
 
     Parameters
     ----------
-    D : array_like of real numbers, shape (d, d)
+    D : array_like of real numbers, shape (d, d), or Spectrum
         Exact numbers are rounded to double precision.
     eps : number or str in [0, inf], or Flow
     tol : float in (0, 1), optional
@@ -90,11 +87,11 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
     >>> round(near.distance, 6), near.optimal     # -3 and -2 meet half-way
     (0.5, True)
     """
-    matrix = as_float_matrices(D, "D", stacks=False)
     flow = flow_of(eps)
-    if is_representable(matrix, flow, tol=tol):
+    found, matrix = _rounded(D, tol)
+    if found.decide(flow):
         return Nearest(matrix, 0.0, 0.0, True)
-    form = SchurForm.of(in_range(matrix))
+    form = found.form if isinstance(found, FloatingSpectrum) else SchurForm.of(matrix)
     expect(
         form.norm == 0 or form.norm >= SMALLEST_NORM,
         "D",
@@ -102,10 +99,10 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
         expected=f"0, or a norm of at least {SMALLEST_NORM:g}, to be moved by 1e-9 of it",
     )
     image = flow.real_image
-    tolerance = as_tolerance(tol, D, matrix)
-    margin = max(MARGIN, TOLERANCES * tolerance) * (form.norm or 1.0)
+    tolerance = found.tol or as_tolerance(tol, matrix, matrix)
+    margin = max(INSIDE, TOLERANCES * tolerance) * (form.norm or 1.0)
     candidates = _candidates(matrix, image, margin)
-    valid = [x for x in candidates if is_representable(x, flow, tol=tol)]
+    valid = [x for x in candidates if spectrum_of(x, tolerance, None).decide(flow)]
     if not valid:
         raise UndecidedError(
             f"nearest_representable: tol = {tolerance:.3g} is too large to tell a matrix near D "
@@ -115,6 +112,19 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
     distance = float(np.linalg.norm(best - matrix, 2))
     bound = _lower_bound(form, image, distance, tolerance * form.norm)
     return Nearest(best, distance, bound, distance - bound <= 1e-6 * max(form.norm, distance))
+
+
+def _rounded(D: Any, tol: Any) -> tuple[Spectrum, np.ndarray]:
+    """The spectrum of D in doubles, and D in doubles: a spectrum of floats is kept as it is."""
+    given = D
+    if isinstance(D, Spectrum):
+        if tol is not None:
+            raise invalid("tol", got="it beside a spectrum", expected="a spectrum that has its own")
+        if isinstance(D, FloatingSpectrum):
+            return D, D.matrix
+        given = D.matrix
+    matrix = as_float_matrices(given, "D", stacks=False)
+    return spectrum_of(matrix, as_tolerance(tol, given, matrix), None), matrix
 
 
 def _candidates(matrix: np.ndarray, image: RealImage, margin: float) -> list[np.ndarray]:

@@ -7,14 +7,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from odemom.flows.base import Attainment, Flow, number_text
 from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
 
-__all__ = ["EigenvalueReport", "Obstruction", "Representability"]
+if TYPE_CHECKING:
+    from odemom.representability.base import Spectrum
+    from odemom.representability.edge import Extreme
+
+__all__ = ["EigenvalueReport", "Obstruction", "Repairs", "Representability"]
 
 Position = Literal["above", "at", "below", "non-real"]
+POSITIONS: dict[int, Position] = {-1: "below", 0: "at", 1: "above"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,22 @@ class Obstruction:
 
 
 @dataclass(frozen=True)
+class Repairs:
+    """What would make a matrix representable.
+
+    Attributes
+    ----------
+    minimal_eps : Extreme
+        See `odemom.minimal_eps`.
+    maximal_scale : Extreme
+        See `odemom.maximal_scale`.
+    """
+
+    minimal_eps: Extreme
+    maximal_scale: Extreme
+
+
+@dataclass(frozen=True)
 class Representability:
     """Whether a flow represents D: the verdict, its reasons and its certainty.
 
@@ -99,7 +121,10 @@ class Representability:
     reason : str
         On borderline input, what is too close to call.
     matrix : array_like
-        The matrix that was decided.
+        The matrix that was decided: tuples of Fractions, or a read-only array of doubles.
+    spectrum : Spectrum or None
+        Its spectrum, if it is not representable, from which the repairs are read. A report that
+        comes from another process, or from a file, has the repairs in its place.
     """
 
     representable: bool
@@ -113,9 +138,22 @@ class Representability:
     tol: float | None = None
     reason: str = ""
     matrix: Any = field(default=None, repr=False, compare=False)
+    spectrum: Spectrum | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.representable
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "repairs": self.repairs, "spectrum": None}
+
+    @cached_property
+    def repairs(self) -> Repairs | None:
+        """What would make the matrix representable: another eps, or another scale.
+
+        Read off the spectrum that decided, when first asked for; None if there is nothing to
+        repair.
+        """
+        return None if self.spectrum is None else self.spectrum.repairs(self.flow)
 
     def explain(self) -> str:
         """The decision and its reasons in plain sentences.
@@ -140,9 +178,34 @@ class Representability:
         if self.representable:
             sentences += self._reasons()
         else:
-            sentences += self._repairs()
+            sentences += self._repair_sentences()
         sentences.append(self._certainty())
         return " ".join(sentences)
+
+    def brief(self) -> str:
+        """What decided against the matrix, or what is too close to call, in one line.
+
+        Returns
+        -------
+        str
+            Empty where the matrix is representable for certain.
+
+        Examples
+        --------
+        >>> import odemom
+        >>> odemom.analyze([[-1]], "1/2").brief()
+        '-1 lies below lambda_eps = -0.383322, with one Jordan block, of size 1'
+        """
+        lines = [
+            f"{o.eigenvalue.text} {self._where(o.eigenvalue)}, with "
+            f"{blocks_text(o.eigenvalue.blocks or ())}"
+            for o in self.obstructions[:1]
+        ]
+        if len(self.obstructions) > 1:
+            lines.append(f"and {len(self.obstructions) - 1} more obstructed")
+        if self.reason:
+            lines.append(self.reason)
+        return "; ".join(lines)
 
     def _repr_html_(self) -> str:
         """For notebooks: the explanation, and a table of the eigenvalues that matter."""
@@ -222,24 +285,22 @@ class Representability:
             sentences.append(f"{which} lie above {self._threshold_name()}.")
         return sentences
 
-    def _repairs(self) -> list[str]:
+    def _repair_sentences(self) -> list[str]:
         """What would make the matrix representable: another eps, or another scale."""
-        from odemom.flows import FirstOrder, SecondOrder, Undamped
-        from odemom.representability.extremes import maximal_scale, minimal_eps
+        from odemom.flows import ODEFlow
 
-        if self.matrix is None:
+        if self.repairs is None:
             return []
         ways = []
-        tol = {"tol": self.tol, "exact": self.exact}
         # The thresholds of the other flows are no function of eps, those of "field" do not exist.
-        if isinstance(self.flow, FirstOrder | SecondOrder | Undamped):
-            least = minimal_eps(self.matrix, **tol)
+        if isinstance(self.flow, ODEFlow):
+            least = self.repairs.minimal_eps
             horizon = float(self.flow.horizon)
             if least.value < math.inf:
                 ways.append(f"for every eps above {least.value * horizon:.6g}")
             elif least.attained:
                 ways.append("for eps = inf")
-        scale = maximal_scale(self.matrix, self.flow, **tol)
+        scale = self.repairs.maximal_scale
         if scale.value < math.inf and scale.interval[0] > 0:
             bound = "at most" if scale.attained else "less than"
             most = f"{scale.value:.6g}" if scale.value > 0 else number_text(scale.interval[0])
@@ -285,10 +346,16 @@ def _value_json(value: Eigenvalue) -> Any:
         z = complex(value)
         parts = [x if math.isfinite(x) else str(x) for x in (z.real, z.imag)]
         return {
-            "minimal_polynomial": [integer_text(c) for c in value.polynomial],
+            "minimal_polynomial": list(_polynomial_json(value.polynomial)),
             "approximation": parts[0] if value.is_real else parts,
         }
     return [value.real, value.imag] if isinstance(value, complex) else value
+
+
+@lru_cache(maxsize=16)
+def _polynomial_json(coefficients: tuple[int, ...]) -> tuple[str, ...]:
+    """The coefficients as text: once for all the roots of one polynomial."""
+    return tuple(integer_text(c) for c in coefficients)
 
 
 def integer_text(n: int) -> str:

@@ -94,7 +94,7 @@ class TrainingConfig:
 
     def block(self) -> dict[str, Any]:
         """The parameters of `ODEBlock` other than the field and the order."""
-        from odemom.nn._ode_checks import FIXED_STEP_METHODS
+        from odemom.nn.ode.checks import FIXED_STEP_METHODS
 
         options = {"step_size": 0.1} if self.method in FIXED_STEP_METHODS else None
         names = ("eps", "initial_velocity", "method", "rtol", "atol", "adjoint")

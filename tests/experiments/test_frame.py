@@ -10,27 +10,34 @@ import pytest
 
 from odemom import InvalidInputError, MissingDependencyError
 from odemom.experiments import frame
-from odemom.records import from_json, jsonable
-from odemom.reproduce import configured, redraw, reproduce
-from odemom.reproduce.run import read_payload
+from odemom.plots import style
+from odemom.records import from_json, jsonable, write_json
+from odemom.reproduce import configured, redraw
+from odemom.reproduce.run import drawn, payload_of, read_payload
 
 NAMES = frame.names()
 
 
-@pytest.fixture(scope="module", params=NAMES)
+# Under xdist all tests of an experiment share one worker, and so its quick run.
+PARAMS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def quick(request, tmp_path_factory):
     """An experiment and the files of its quick run."""
     try:
         experiment = frame.load(request.param)
     except MissingDependencyError as missing:
         pytest.skip(str(missing))
-    folder = tmp_path_factory.mktemp(request.param)
-    return experiment, reproduce(request.param, folder, config=experiment.quick)
+    finished = experiment.carry_out(experiment.quick)
+    path = tmp_path_factory.mktemp(request.param) / f"{experiment.name}.json"
+    write_json(path, payload_of(experiment, experiment.quick, finished))
+    return experiment, path, finished.result
 
 
 def test_the_quick_run_gives_numbers_with_provenance_and_verdicts(quick):
-    experiment, files = quick
-    payload = read_payload(files["json"])
+    experiment, path, _ = quick
+    payload = read_payload(path)
     assert payload["experiment"] == experiment.name
     assert payload["summary"] == frame.summary_of(experiment.name)
     assert 20 < len(payload["summary"]) < 110
@@ -45,23 +52,32 @@ def test_the_quick_run_gives_numbers_with_provenance_and_verdicts(quick):
 
 
 def test_the_result_comes_back_from_json_and_is_judged_the_same(quick):
-    experiment, files = quick
-    payload = read_payload(files["json"])
+    experiment, path, computed = quick
+    payload = read_payload(path)
     result = from_json(experiment.result_type, payload["result"])
+    assert result == computed
     assert json.loads(json.dumps(jsonable(result))) == payload["result"]
     assert jsonable(experiment.claims(result)) == payload["claims"]
 
 
-def test_the_pictures_are_drawn_again_byte_for_byte(quick, tmp_path):
-    _, files = quick
-    again = redraw(files["json"], tmp_path)
+def test_the_pictures_are_drawn_again_byte_for_byte(quick, tmp_path, monkeypatch):
+    experiment, path, computed = quick
+    monkeypatch.setitem(style.RC, "savefig.dpi", 40)
+    # An animation is its first frame here: some of them take as long as all figures together.
+    monkeypatch.setattr(style, "rendered_animation", one_frame)
+    first = drawn(experiment, computed)
+    again = redraw(path, tmp_path)
     assert {"png", "pdf"} <= again.keys()
-    for kind, path in again.items():
-        assert path.read_bytes() == files[kind].read_bytes()
+    assert {file.name: file.read_bytes() for file in again.values()} == first
+
+
+def one_frame(animation, name):
+    animation._init_draw()  # pyright: ignore[reportAttributeAccessIssue]
+    return {f"{name}.gif": b"one frame"}
 
 
 def test_configurations_and_tasks_can_be_sent_and_are_told_apart(quick):
-    experiment, _ = quick
+    experiment, _, _ = quick
     assert from_json(experiment.config, jsonable(experiment.quick)) == experiment.quick
     tasks = experiment.tasks(experiment.quick)
     assert pickle.loads(pickle.dumps(tasks)) == tasks
@@ -71,7 +87,7 @@ def test_configurations_and_tasks_can_be_sent_and_are_told_apart(quick):
 
 
 def test_a_bad_configuration_is_refused(quick):
-    experiment, _ = quick
+    experiment, _, _ = quick
     with pytest.raises(InvalidInputError, match="nonsense"):
         configured(experiment, settings=["nonsense=1"])
     for field in dataclasses.fields(experiment.config):

@@ -89,7 +89,9 @@ def test_the_known_threshold_far_below_the_ode():
     assert threshold.value < odemom.lambda_eps(Fraction(10, 20)) - 2
 
 
-@pytest.mark.parametrize("depth", [10, 1_000, 20_000, 200_000])
+@pytest.mark.parametrize(
+    "depth", [10, 1_000, 20_000, pytest.param(200_000, marks=pytest.mark.slow)]
+)
 def test_the_minimiser_of_a_deep_net_is_the_last_critical_point(depth):
     """Also where gamma^(N/2) is no double; phi = pi - 4.4934/N there, as tan x = x at 4.4934."""
     threshold = MomentumThreshold(Fraction(9, 10), depth)

@@ -22,6 +22,7 @@ from tests.oracles import UNIT, error1, norm1, psi_matrix, to_floats
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "vectors.json").read_text())["psi"]
 METHODS: list[Any] = ["auto", "closed", "series", "companion"]
 VELOCITIES = ["zero", "field"]
+SETTINGS: list[Any] = [{}, {"all": "raise"}]
 
 
 def documented_bound(theta, eps, method, velocity="zero"):
@@ -294,22 +295,28 @@ def test_norms_beyond_the_doubles_overflow_as_documented(theta, eps, horizon, me
 
 
 @pytest.mark.parametrize("flow", [0, 1e-5, 0.5, 1e155, 1.7e308, math.inf, ResNet(9)])
-@pytest.mark.parametrize("size", [0, 1e-320, 1e-200, 1.0, 15.0, 1e3, 1e100, 1e250, 1e306])
+@pytest.mark.parametrize("size", [0, 1e-320, 1e-200, 1.0, 15.0, 1e3, 1e100, 1e306])
 @pytest.mark.parametrize("d", [1, 3, 8, 40])
 def test_whatever_is_in_range_gives_psi_or_our_error_and_no_other(d, size, flow):
     with np.errstate(all="ignore"):
         theta = size * np.random.default_rng(d).standard_normal((d, d))
         directed = np.triu(theta)
-    for matrices in (theta, directed, directed.T, np.stack([theta, directed])):
-        for method in METHODS:
-            for strict in (np.errstate(), np.errstate(all="raise")):
-                with warnings.catch_warnings(), strict:
-                    warnings.simplefilter("error")
-                    try:
-                        value = odemom.psi(matrices, flow, method=method)
-                    except ResultOverflowError:
-                        continue
-                assert np.isfinite(value).all()
+    stack = np.stack([theta, directed])
+    # "auto" catches what NumPy raises, and goes on another way: both settings matter there. The
+    # named methods do the same under both, so the strict one says all.
+    cases: list[Any] = [
+        ("auto", m, how) for m in (theta, directed, directed.T, stack) for how in SETTINGS
+    ]
+    if not isinstance(flow, ResNet):  # which has one method
+        cases += [(name, m, SETTINGS[1]) for name in METHODS[1:] for m in (theta, directed)]
+    for method, matrices, how in cases:
+        with warnings.catch_warnings(), np.errstate(**how):
+            warnings.simplefilter("error")
+            try:
+                value = odemom.psi(matrices, flow, method=method)
+            except ResultOverflowError:
+                continue
+        assert np.isfinite(value).all()
 
 
 @pytest.mark.parametrize("eps", [1e155, 1.7e308])
@@ -454,7 +461,7 @@ def test_scaled_is_a_flag():
         odemom.psi([[1.0]], 0.5, scaled=flag)
 
 
-@pytest.mark.parametrize("eps", [5e-324, 1e-310, 1e-100, 1e-41])
+@pytest.mark.parametrize("eps", [5e-324, 1e-100, 1e-41])
 @pytest.mark.parametrize("velocity", VELOCITIES)
 def test_digits_of_the_smallest_masses_are_those_of_the_exponential(eps, velocity):
     """psi differs from the exponential by a few eps; W = theta/eps + 1/(4 eps²) is huge."""

@@ -17,7 +17,7 @@ from odemom.flows import FirstOrder, SecondOrder, Undamped
 from odemom.flows.base import CRITICAL, PAIRS, Attainment, RationalThreshold, RealImage
 from odemom.representability.analyze import analyze
 from odemom.representability.batch import BLOCK_ENTRIES, SimpleSpectra, simple_verdicts
-from odemom.representability.floating import analyze_floating, default_tol
+from odemom.representability.floating import FloatingSpectrum, default_tol
 
 UNIT = float(np.finfo(float).eps)
 FLOWS = [
@@ -32,7 +32,7 @@ FLOWS = [
 
 
 def scalar_verdicts(stack, flow, tol):
-    return np.array([analyze_floating(d, flow, tol).representable for d in stack])
+    return np.array([FloatingSpectrum(d, tol).decide(flow).representable for d in stack])
 
 
 def assert_agreement(stack, flow, tol=None, *, decided_share=0.0):

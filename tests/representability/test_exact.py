@@ -5,6 +5,7 @@ import math
 from fractions import Fraction
 from pathlib import Path
 
+import flint
 import mpmath
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import odemom
 from odemom.flows import FirstOrder, MomentumResNet, ResNet, SecondOrder, Undamped
 from odemom.representability.algebraic import AlgebraicNumber
-from odemom.representability.exact import jordan_exact
+from odemom.representability.exact import ExactSpectrum, Factor, factors_of
 from odemom.representability.exact_matrix import ExactMatrix
 from tests.oracles import (
     block_matrix,
@@ -45,7 +46,7 @@ def decide(rows, eps):
 
 
 def jordan(rows):
-    return jordan_exact(ExactMatrix.from_entries(rows))
+    return ExactSpectrum(ExactMatrix.from_entries(rows)).jordan_structure()
 
 
 @pytest.mark.parametrize("case", DECISIONS, ids=lambda c: f"d{len(c['D'])}-eps{c['eps']}")
@@ -216,6 +217,40 @@ def test_clustered_real_roots_are_isolated():
     mirrored = [[-x for x in row] for row in rows]
     assert not decide(mirrored, 0)
     assert len(jordan(mirrored)) == 5
+
+
+@pytest.mark.parametrize("precision", [64, 128, 1000])
+@pytest.mark.parametrize(
+    "polynomial",
+    [
+        [-2, 0],
+        [1, -4, 0, 0, 0],
+        [-2, 4 * 10**9, -2 * 10**18, 0, 0],  # Mignotte's, for which Newton's method proves nothing
+        [Fraction(1, 3), -4, Fraction(1, 7), 0, 0],
+    ],
+)
+def test_a_real_root_is_refined_to_a_ball_that_holds_it(polynomial, precision):
+    (factor,) = factors_of(ExactMatrix.from_entries(companion(polynomial)))
+    certain = factor.roots(4 * precision)
+    real = [i for i, root in enumerate(factor.approximate_roots) if root.imag == 0]
+    assert len(real) >= 2
+    for i in real:
+        ball = factor.real_root(i, precision)
+        assert ball.contains(certain[i].real)
+        assert ball.rad() <= abs(ball.mid()) * flint.arb(2) ** -(precision // 2)
+
+
+def test_a_well_separated_real_root_is_refined_alone(monkeypatch):
+    (factor,) = factors_of(ExactMatrix.from_entries(companion(QUINTIC)))
+    isolated = factor.approximate_roots
+
+    def refuse(self, precision):
+        raise AssertionError("all roots were isolated again")
+
+    monkeypatch.setattr(Factor, "roots", refuse)
+    for i, root in enumerate(isolated):
+        if root.imag == 0:
+            assert factor.real_root(i, 500).rad() < flint.arb(2) ** -400
 
 
 def test_roots_that_round_to_the_same_double_remain_different_eigenvalues():

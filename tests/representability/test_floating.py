@@ -1,6 +1,5 @@
 """Floating input: "certain" is said of every matrix within tol ||D||, or it is not said."""
 
-import contextlib
 import math
 from fractions import Fraction
 
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odemom
-from odemom.flows import SecondOrder
+from odemom.flows import ResNet, SecondOrder
 from tests.oracles import (
     block_matrix,
     conjugated,
@@ -29,6 +28,10 @@ def analyze(matrix, eps, **options):
     assert report.dimension == len(matrix)
     assert bool(report) == report.representable == (not report.obstructions)
     assert report.reason == "" or report.status == "borderline"
+    assert sum(e.multiplicity for e in report.eigenvalues) == report.dimension
+    assert all(
+        len(e.merged) in (0, e.multiplicity) and len(e.merged) != 1 for e in report.eigenvalues
+    )
     return report
 
 
@@ -86,6 +89,8 @@ BORDERLINE = [
     (np.array([[-1.0, 1.0], [0.0, -1.0]]), math.inf, False),
     (np.diag([0.0, 1.0]), 0, False),
     (np.array([[-1.0, 1e-16], [-1e-16, -1.0]]), 0.5, True),
+    (np.diag([0.0, 1.0]), ResNet(3), True),  # only 0 can obstruct an odd net, by its blocks
+    (np.array([[0.0, 1.0], [1e-17, 0.0]]), ResNet(3), False),
 ]
 
 
@@ -109,6 +114,7 @@ CERTAIN = [
     (np.array([[LAMBDA_HALF + 1e-12]]), 0.5, True),
     (np.array([[LAMBDA_HALF - 1e-12]]), 0.5, False),
     (np.diag([-5.0, 3.0]), SecondOrder(0.5, "field"), True),
+    (np.diag([-5.0, 3.0]), ResNet(3), True),
     (-np.eye(3), SecondOrder(0.5, "field"), True),
     (np.zeros((2, 2)), 0, False),  # the zero matrix is exact
     (np.zeros((2, 2)), 0.5, True),
@@ -150,36 +156,38 @@ def test_no_perturbation_within_tol_changes_a_certain_verdict(seed, tol):
         assert odemom.is_representable(near, 0.5, exact=True) == report.representable
 
 
-@pytest.mark.parametrize("seed", range(80))
-def test_the_nearest_matrix_with_a_real_eigenvalue_refutes_no_certain_verdict(seed):
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize(
+    ("distance", "status"), [(0.1, "borderline"), (0.6, "borderline"), (30, "certain")]
+)
+def test_a_pair_is_certain_only_beyond_the_reach_of_real_eigenvalues(seed, distance, status):
     # C has -1 +- e i and lies e² from J_2(-1): taking the least singular value of D + I past 0
     # changes the sign of det(D + I), so makes an odd number of real eigenvalues below -1.
-    rng = np.random.default_rng(seed)
-    copies, e = int(rng.integers(1, 3)), 10 ** rng.uniform(-8.5, -7)
+    rng, tol = np.random.default_rng(seed), 1e-12
+    copies, e2 = int(rng.integers(1, 3)), distance * tol * (1 + math.sqrt(5)) / 2
     q, _ = np.linalg.qr(rng.standard_normal((2 * copies, 2 * copies)))
-    matrix = q @ np.kron(np.eye(copies), [[-1.0, 1.0], [-(e**2), -1.0]]) @ q.T
-    report = analyze(matrix, 0.5)
+    matrix = q @ np.kron(np.eye(copies), [[-1.0, 1.0], [-e2, -1.0]]) @ q.T
+    assert odemom.is_representable(matrix, 0.5, exact=True)
     u, singular, vt = np.linalg.svd(matrix + np.eye(2 * copies))
     near = matrix - 1.5 * singular[-1] * np.outer(u[:, -1], vt[-1])
-    distance = np.linalg.norm(near - matrix, 2) / np.linalg.norm(matrix, 2)
-    assert report.tol is not None
-    if report.status == "certain" and distance < 0.9 * report.tol:
-        assert odemom.is_representable(near, 0.5, exact=True) == report.representable
+    assert not odemom.is_representable(near, 0.5, exact=True)
+    reached = np.linalg.norm(near - matrix, 2) / np.linalg.norm(matrix, 2)
+    assert reached == pytest.approx(1.5 * distance * tol, rel=0.01)
+    report = analyze(matrix, 0.5, tol=tol)
+    assert report.status == status
+    assert report.representable or status == "borderline"
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("tol", [1e-15, 1e-17, 1e-300])
-def test_a_tol_below_roundoff_makes_no_false_certainty(seed, tol):
-    # exactly representable doubles with J_2(-1) twice: representable, split by every rounding
+@pytest.mark.parametrize("sizes", [[2, 2], [3, 1]])
+def test_a_tol_below_roundoff_makes_no_certainty(seed, tol, sizes):
+    # exactly representable doubles with two blocks of -1, which every rounding splits: into what
+    # is representable, and into what is not
     rng = np.random.default_rng(seed)
-    rows = conjugated(block_matrix({Fraction(-1): [2, 2], Fraction(3): [1]}), rng)
+    rows = conjugated(block_matrix({Fraction(-1): sizes, Fraction(3): [1]}), rng)
     report = analyze(floats(rows), 0.5, tol=tol)
-    if report.status == "certain":
-        assert report.representable
-    single = conjugated(block_matrix({Fraction(-1): [3, 1], Fraction(3): [1]}), rng)
-    report = analyze(floats(single), 0.5, tol=tol)
-    if report.status == "certain":
-        assert not report.representable
+    assert (report.status, report.tol) == ("borderline", 4 * len(rows) * 2.0**-52)
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e150, 1e300])
@@ -191,10 +199,31 @@ def test_the_verdict_at_eps_0_has_no_unit_of_length(scale):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("value", [1e308, -1e308])
-def test_matrices_whose_norm_overflows_are_answered_or_refused_by_name(value):
+def test_matrices_whose_norm_overflows_are_refused_by_name_and_answered_exactly(value):
     matrix = np.full((3, 3), value) + np.diag([1e300, 2e300, 3e300])
-    with contextlib.suppress(odemom.OdemomError):
+    with pytest.raises(odemom.InvalidInputError, match=r"entry of size 1e\+308.* exact=True"):
         odemom.analyze(matrix, 1)
+    # rank 1 and a small diagonal: an eigenvalue near 3 value, and two between the small ones
+    below = [e.position for e in odemom.analyze(matrix, 1, exact=True).eigenvalues].count("below")
+    assert below == (0 if value > 0 else 1)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "tol"),
+    [
+        ([[-0.945036, -0.038766], [0.036128, -0.378276]], 0.094),
+        ([[-0.505588, -0.022173], [-0.012538, -0.390314]], 0.0283),
+    ],
+)
+def test_what_is_certain_is_explained_by_the_spectrum_as_computed_where_merging_denies_it(
+    matrix, tol
+):
+    # each of the two may be moved to the threshold by tol ||D||, but not both at once
+    report = analyze(matrix, 0.5, tol=tol)
+    assert (report.status, report.representable) == ("certain", False)
+    expected = np.sort(np.linalg.eigvals(matrix))
+    assert [e.value for e in report.eigenvalues] == pytest.approx(expected)
+    assert report.obstructions[0].eigenvalue.value == pytest.approx(expected[0])
 
 
 def test_what_was_merged_is_reported():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -77,6 +78,7 @@ def random_spectrum(rng):
     return spectrum, rotations
 
 
+@cache  # for the tests of this file, which all begin with the same
 def random_case(seed):
     """(spectrum, matrix, the unimodular V that takes the Jordan form to it)."""
     rng = np.random.default_rng(seed)
@@ -100,9 +102,10 @@ def questions(spectrum):
 def test_2000_exact_matrices_are_decided_right_by_every_flow():
     verdicts = set()
     for seed in range(2000):
-        spectrum, rows, _ = random_case(seed)
-        for flow, expected in questions(spectrum):
-            report = odemom.analyze(rows, flow)
+        sizes, rows, _ = random_case(seed)
+        spectrum = odemom.spectrum(rows)
+        for flow, expected in questions(sizes):
+            report = spectrum.decide(flow)
             assert (report.exact, report.status) == (True, "certain")
             assert report.representable == expected, (seed, flow)
             verdicts.add((flow, expected))
@@ -115,12 +118,13 @@ def certain_verdicts(seeds, share):
     """Of each ``share``-th question about the matrices, rounded, whose V is well conditioned."""
     verdicts, matrices = [], 0
     for seed in seeds:
-        spectrum, rows, basis = random_case(seed)
+        sizes, rows, basis = random_case(seed)
         if np.linalg.cond(np.array(basis, dtype=float)) > 1e6:
             continue
         matrices += 1
-        for flow, expected in itertools.islice(questions(spectrum), seed % share, None, share):
-            report = odemom.analyze(floats(rows), flow)
+        spectrum = odemom.spectrum(floats(rows))
+        for flow, expected in itertools.islice(questions(sizes), seed % share, None, share):
+            report = spectrum.decide(flow)
             if report.status == "certain":
                 assert report.representable == expected, (seed, flow)
                 verdicts.append(expected)

@@ -5,19 +5,22 @@ The scheme (DESIGN 1.7). A Momentum ResNet maps (x, v) to
     v' = gamma v + (1 - gamma) f(x),    x' = x + v',
 
 and is inverted by x = x' - v', v = (v' - (1 - gamma) f(x)) / gamma. In floating point neither line
-is: each sum rounds, and 1/gamma a layer amplifies what was lost, until the recomputed f(x) is that
-of another network. Here x and v are integers times a power of two (`fixed_point`), where sums are
-exact; gamma is a fraction (`gamma`), whose remainders go to an information buffer that spills when
-it is full (`buffer`). Every x that a function sees, going back, has the bits that it had going
-forward, at any depth, and the function's value with them.
+is: each sum rounds, and the factor 1/gamma per layer amplifies what was lost, until the recomputed
+f(x) is that of another network. Here x and v are integers times a power of two (`fixed_point`),
+where sums are exact; gamma is a fraction (`gamma`), whose remainders go to an information buffer
+that spills when it is full (`buffer`). Every x that a function sees, going back, has the bits that
+it had going forward, at any depth, and the function's value with them.
 
 Noise. Against real arithmetic a layer rounds f once (half a unit) and gamma v once (about one unit,
 whatever the denominator), where floats round relative to the size of x. The defaults put the unit
 2^19 below the rounding of float32 at 1 and 2^-48 for float64: the reversible network is the float
 network up to less than its own rounding. What leaves the range raises; it is never wrapped.
 
-Cost. One pass over memory forward and two back (`kernels`), 24 bytes an element for x, v and the
-buffer's word, and 4 more for each 32 bits that gamma forgets, log2(1/gamma) a layer.
+Cost. One pass over memory forward and two back (`kernels`), 24 bytes per element for x, v and the
+buffer's word, and 4 bytes more per 32 bits that gamma forgets, log2(1/gamma) bits per layer.
+
+Where to start. `step_by_step` is the whole scheme on one page of plain integer arithmetic, to be
+read beside the papers; the rest of this room does the same fast, bit for bit.
 
 The radix bookkeeping departs from Maclaurin, Duvenaud and Adams (2015); `buffer` says how and why.
 
@@ -30,10 +33,10 @@ learning*, ICML 2015. Sander, Ablin, Blondel, Peyré, *Momentum residual neural 
 from __future__ import annotations
 
 from odemom.nn.reversible.buffer import InformationBuffer as InformationBuffer
+from odemom.nn.reversible.coupling import CouplingState as CouplingState
 from odemom.nn.reversible.fixed_point import FixedPoint as FixedPoint
 from odemom.nn.reversible.gamma import rational_gamma as rational_gamma
 from odemom.nn.reversible.kernels import kernel_for as kernel_for
 from odemom.nn.reversible.kernels import use_kernel as use_kernel
-from odemom.nn.reversible.state import CouplingState as CouplingState
-from odemom.nn.reversible.state import MomentumState as MomentumState
+from odemom.nn.reversible.momentum import MomentumState as MomentumState
 from odemom.nn.reversible.state import ReversibleState as ReversibleState

@@ -4,11 +4,11 @@ A layer maps v = q d + r (0 <= r < d) to about gamma v = n v / d, which merges d
 pair (r, b) of the remainder and the buffer's content b < M takes d M values; J = r M + b is split
 anew into s = J // M' < n and b' = J mod M' < M', with M' = ceil(d M / n), and v' = q n + s. The
 buffer's *radix* M, the number of values it may hold, is the same for every element, depends on no
-data and is known before the pass: M grows by the factor 1/gamma, log2(1/gamma) bits, a layer.
+data and is known before the pass: M grows by the factor 1/gamma, log2(1/gamma) bits, per layer.
 
 This departs from Maclaurin, Duvenaud and Adams (2015) in the order of the digits. They push r as
-the *low* digit of the buffer and pop s from there, so s is unrelated to r and a layer adds a noise
-of n units. Here r is the *high* digit of J, so s = floor((r + b/M) n/d (1 - O(1/M))) follows
+the *low* digit of the buffer and pop s from there, so s is unrelated to r and each layer adds a
+noise of n units. Here r is the *high* digit of J, so s = floor((r + b/M) n/d (1 - O(1/M))) follows
 gamma r: the noise is about one unit of the fixed point whatever the denominator d is. With the
 radix starting at 16 d, the rounding up in M' costs less than a sixteenth of a unit, and log2(16 d)
 bits once.
@@ -24,7 +24,7 @@ from torch import Tensor
 
 __all__ = ["InformationBuffer", "radices", "spilled_words"]
 
-CAPACITY = 2**62
+JOINT_CAPACITY = 2**62
 """Bound of d M, so that J and its quotients stay inside signed 64-bit integers."""
 
 SPILL_BITS = 32
@@ -45,7 +45,7 @@ def radices(gamma: Fraction, radix: int) -> tuple[bool, int, int]:
     >>> radices(Fraction(9, 10), 180)
     (False, 180, 200)
     """
-    spill = gamma.denominator * radix > CAPACITY
+    spill = gamma.denominator * radix > JOINT_CAPACITY
     if spill:
         radix = ((radix - 1) >> SPILL_BITS) + 1
     return spill, radix, -(-gamma.denominator * radix // gamma.numerator)
@@ -57,7 +57,7 @@ def first_radix(gamma: Fraction) -> int:
 
 
 def spilled_words(gamma: Fraction, depth: int) -> int:
-    """How many 32-bit words an element has spilled after ``depth`` layers."""
+    """How many 32-bit words have been spilled per element after ``depth`` layers."""
     if gamma == 1:
         return 0
     radix, words = first_radix(gamma), 0
@@ -68,7 +68,7 @@ def spilled_words(gamma: Fraction, depth: int) -> int:
 
 
 class InformationBuffer:
-    """One 64-bit word an element and the 32-bit words spilled from it.
+    """One 64-bit word per element and the 32-bit words spilled from it.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class InformationBuffer:
 
     @property
     def bits(self) -> float:
-        """Information held, in bits an element."""
+        """Information held, in bits per element."""
         return math.log2(self.radix) + SPILL_BITS * len(self.spilled)
 
     def clone(self) -> InformationBuffer:

@@ -1,4 +1,4 @@
-"""The integer work of one momentum layer in PyTorch operations: the reference, for any device.
+"""The integer work of one momentum layer in PyTorch operations, for any device.
 
 `native` (C) and `triton_kernels` (CUDA) do the same in one pass, bit for bit.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 __all__ = ["LayerConstants", "advance", "expose", "retreat"]
 
 CPU_CHUNK = 1 << 16
-"""Elements at a time on the CPU, so that temporaries stay in its cache."""
+"""Elements at once on the CPU, so that temporaries stay in its cache."""
 
 LARGEST_INCREMENT = float(2**61)
 """In units. It leaves room for sums: |v| < 2^62 and |w| <= 2^61 cannot wrap a 64-bit integer."""
@@ -48,7 +48,7 @@ class LayerConstants:
 
 
 class _Scratch:
-    """Memory for the temporaries of one piece, allocated once a call."""
+    """Memory for the temporaries of one piece, allocated once per call."""
 
     def __init__(self, size: int, device: torch.device) -> None:
         self.step = min(size, CPU_CHUNK) if device.type == "cpu" else size
@@ -80,7 +80,7 @@ class _Scratch:
 def advance(
     x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
 ) -> Tensor:
-    """V <- gamma v + (1 - gamma) f, x <- x + v in place, and x as floats into ``out``.
+    """A layer forward in place: v <- gamma v + (1 - gamma) f, x <- x + v; x as floats into ``out``.
 
     Parameters
     ----------

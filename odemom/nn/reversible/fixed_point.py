@@ -1,7 +1,7 @@
 """Fixed point: integers times a power of two, chosen per tensor.
 
 Additions are exact, so they can be undone. ``bits`` is the number of binary places: the unit is
-2^-bits, the range 2^(62 - bits) (two of the 64 bits keep sums from wrapping).
+2^-bits, the range 2^(62 - bits).
 
 The unit has to put the noise of a layer, about one unit (`odemom.nn.reversible.buffer`), well below
 the rounding of the float type: 43 bits for float32 (unit roundoff 2^-24) resolve activations a
@@ -22,7 +22,10 @@ from odemom.errors import FixedPointRangeError
 
 __all__ = ["FixedPoint", "carrier_dtype", "choose"]
 
-LIMIT = 2**62
+RANGE_BITS = 62
+OUT_OF_RANGE = 2**RANGE_BITS
+"""Magnitudes below it, in units, are held: two of the 64 bits keep sums from wrapping."""
+
 DEFAULT_BITS = {torch.float32: 43, torch.float64: 48}
 FULL_RESOLUTION_UP_TO = 16.0
 
@@ -52,7 +55,7 @@ class FixedPoint:
     @property
     def reach(self) -> float:
         """2^(62 - bits): magnitudes below it are held."""
-        return math.ldexp(1.0, 62 - self.bits)
+        return math.ldexp(1.0, RANGE_BITS - self.bits)
 
     def encode(self, x: Tensor) -> Tensor:
         """The nearest multiples of the unit, as int64, same shape and memory order."""
@@ -70,7 +73,7 @@ class FixedPoint:
                 f"{where}: got a value that is not finite; expected finite activations. "
                 "Look at that layer's inputs and weights."
             )
-        needed = max(1, 62 - math.ceil(math.log2(max(size, 1.0))) - 4)
+        needed = max(1, RANGE_BITS - math.ceil(math.log2(max(size, 1.0))) - 4)
         return FixedPointRangeError(
             f"{where}: got a magnitude of {size:.6g}; the fixed point with resolution={self.bits} "
             f"holds magnitudes below {self.reach:.6g}. Scale the input or the functions down, or "

@@ -1,8 +1,8 @@
 """The damping gamma as a fraction.
 
 Only a fraction n/d can be multiplied into integers and undone. The fraction taken is the one of
-least denominator within ``TOLERANCE * min(gamma, 1 - gamma)`` of the number asked for, so 0.9 is
-9/10, 0.99 is 99/100 and 1 - 1/50000 is 49999/50000: what was meant, not its nearest double. The
+least denominator within ``GAMMA_TOLERANCE * min(gamma, 1 - gamma)`` of the number asked for, so 0.9
+is 9/10, 0.99 is 99/100 and 1 - 1/50000 is 49999/50000: what was meant, not its nearest double. The
 plain forward pass uses the same fraction, so that both passes are one network.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 
 from odemom.checks import as_number, expect, shown
 
-__all__ = ["LARGEST_DENOMINATOR", "TOLERANCE", "rational_gamma", "simplest_between"]
+__all__ = ["GAMMA_TOLERANCE", "LARGEST_DENOMINATOR", "rational_gamma", "simplest_between"]
 
-TOLERANCE = Fraction(1, 2**20)
+GAMMA_TOLERANCE = Fraction(1, 2**20)
 """Largest departure from the gamma asked for, relative to gamma and to 1 - gamma."""
 
 LARGEST_DENOMINATOR = 2**24
@@ -87,5 +87,5 @@ def rational_gamma(gamma: Any, *, reversible: bool = True) -> Fraction:
 
 
 def _nearby(asked: Fraction) -> Fraction:
-    slack = TOLERANCE * min(asked, 1 - asked)
+    slack = GAMMA_TOLERANCE * min(asked, 1 - asked)
     return simplest_between(asked - slack, asked + slack) if slack else asked

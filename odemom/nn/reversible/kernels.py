@@ -8,7 +8,6 @@ elsewhere PyTorch operations. All have the same bits. Taking a slower one is rep
 from __future__ import annotations
 
 import functools
-import importlib.util
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -89,10 +88,10 @@ def kernel_for(device: torch.device | str) -> ModuleType:
 def _fused(kind: str) -> ModuleType | None:
     if kind == "cpu" and native.available():
         return native
-    if kind == "cuda" and importlib.util.find_spec("triton") is not None:
-        from odemom.nn.reversible import triton_kernels
+    if kind == "cuda":
+        from odemom.nn.reversible import triton_kernels  # Triton takes a while to load
 
-        return triton_kernels
+        return triton_kernels if triton_kernels.available() else None
     return None
 
 

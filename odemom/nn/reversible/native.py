@@ -1,4 +1,6 @@
-"""The same work on the CPU in one pass: ``step.c``, compiled at first use with the system's cc.
+"""The integer work of one momentum layer in C: ``step.c``, compiled at first use.
+
+The compiler is the system's; the bits are those of `eager`.
 
 The library is kept in ``$ODEMOM_CACHE`` (or ``$XDG_CACHE_HOME/odemom``, ``~/.cache/odemom``) under
 a name that hashes the source, the compiler and the processor. OpenMP is not linked: its symbols

@@ -1,26 +1,47 @@
-"""The same work on CUDA in one pass, in Triton; its bits are those of `eager`.
+"""The integer work of one momentum layer on CUDA, in Triton; its bits are those of `eager`.
 
 Integer division in Triton truncates, so remainders are settled by sign. A double below 2^52
 is rounded half to even by adding and subtracting 2^52 with its sign; larger ones are integers.
+
+The module can be read without Triton (by tools that import everything), but not used: `available`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 
 from odemom.nn.reversible.eager import LayerConstants
 
-__all__ = ["advance", "expose", "retreat"]
+if TYPE_CHECKING:
+    import triton
+    import triton.language as tl
+else:
+    try:
+        import triton
+        import triton.language as tl
+    except ImportError:
+        triton = tl = None
+
+__all__ = ["advance", "available", "expose", "retreat"]
 
 BLOCK: Any = 1024
 
 
-@triton.jit
+def available() -> bool:
+    """Whether Triton is installed."""
+    return triton is not None
+
+
+def _compiled(kernel: Callable[..., Any]) -> Any:
+    """The kernel as Triton compiles it, where there is Triton."""
+    return triton.jit(kernel) if available() else kernel
+
+
+@_compiled
 def _increment(f, scale):
     real = f.to(tl.float64) * scale
     shift = tl.where(real < 0, -4503599627370496.0, 4503599627370496.0).to(tl.float64)
@@ -28,13 +49,13 @@ def _increment(f, scale):
     return tl.where(tl.abs(rounded) <= 2305843009213693952.0, rounded, 9.0e18).to(tl.int64)
 
 
-@triton.jit
+@_compiled
 def _floor_div(a, m):
     q = a // m
     return q - tl.where(a - q * m < 0, 1, 0)
 
 
-@triton.jit
+@_compiled
 def _advance(
     x_ptr, v_ptr, word_ptr, f_ptr, out_ptr, stats_ptr, size, n, d, before, after,
     scale_ptr, FREE: tl.constexpr, BLOCK: tl.constexpr,
@@ -62,7 +83,7 @@ def _advance(
     tl.atomic_max(stats_ptr + 1, tl.max(tl.where(mask, peak, 0)))
 
 
-@triton.jit
+@_compiled
 def _expose(x_ptr, v_ptr, out_ptr, size, unit_ptr, BLOCK: tl.constexpr):
     j = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = j < size
@@ -72,7 +93,7 @@ def _expose(x_ptr, v_ptr, out_ptr, size, unit_ptr, BLOCK: tl.constexpr):
     tl.store(out_ptr + j, x.to(kind) * tl.load(unit_ptr).to(kind), mask=mask)
 
 
-@triton.jit
+@_compiled
 def _retreat(
     v_ptr, word_ptr, f_ptr, stats_ptr, size, n, d, before, after,
     scale_ptr, FREE: tl.constexpr, BLOCK: tl.constexpr,

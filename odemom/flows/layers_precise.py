@@ -1,0 +1,58 @@
+"""psi of a net of linear layers in mpmath, to any number of digits."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+
+from odemom.checks import as_fraction
+from odemom.propagator.precise import as_mpf, mp_matrix, with_digits
+
+__all__ = ["momentum_mp"]
+
+
+def momentum_mp(theta: Any, gamma: Fraction, depth: int, dps: int) -> Any:
+    """Psi of a Momentum ResNet (a ResNet for gamma = 0), by its layers, to ``dps`` digits."""
+
+    def compute() -> tuple[Any, Any, Any]:
+        m, g = mp_matrix(theta), as_mpf(gamma)
+        x, v = mpmath.eye(m.rows), mpmath.zeros(m.rows)
+        step = mpmath.mnorm(m, 1)
+        size, speed = mpmath.mpf(1), mpmath.mpf(0)
+        for _ in range(depth):
+            v = v * g + (m * x) * (1 - g)  # in this order: g * v would first print v
+            x = x + v
+            speed = g * speed + (1 - g) * step * size
+            size = size + speed
+        return x, size, depth * m.rows
+
+    return with_digits(compute, dps, lambda: _momentum_vanishes(theta, gamma, depth))
+
+
+def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int) -> bool:
+    """Whether psi of the layers is 0, in exact arithmetic."""
+    import flint
+
+    rows = theta.tolist() if isinstance(theta, mpmath.matrix) else theta
+    entries = [[_exact(entry) for entry in row] for row in rows]
+    d = len(entries)
+    m = flint.fmpq_mat(
+        d, d, [flint.fmpq(x.numerator, x.denominator) for row in entries for x in row]
+    )
+    g = flint.fmpq(gamma.numerator, gamma.denominator)
+    v = flint.fmpq_mat(d, d)
+    x = flint.fmpq_mat(d, d, [int(i == j) for i in range(d) for j in range(d)])
+    for _ in range(depth):
+        v = v * g + (m * x) * (1 - g)
+        x = x + v
+    return x == flint.fmpq_mat(d, d)
+
+
+def _exact(entry: Any) -> Fraction:
+    if not isinstance(entry, mpmath.mpf):
+        return as_fraction(entry)
+    mantissa, exponent = entry.man_exp
+    sign = -1 if entry < 0 else 1
+    return sign * abs(Fraction(int(mantissa))) * Fraction(2) ** int(exponent)

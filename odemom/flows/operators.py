@@ -1,0 +1,193 @@
+"""theta as `psi_multiply` takes it: an array, a sparse array or an operator known by its products.
+
+From each come its product with a block of vectors and bounds of its size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg as sparse_linalg
+
+from odemom.checks import as_float_matrices, expect, invalid, require_finite, require_square
+from odemom.errors import OdemomError
+from odemom.propagator.plans import LARGEST
+
+__all__ = ["Operator", "as_operator"]
+
+# SciPy's estimate of a norm is a lower bound, as a rule within this factor (Higham and Tisseur,
+# SIAM J. Matrix Anal. Appl. 21, 2000).
+ESTIMATE_FACTOR = 3.0
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A real linear map of R^d.
+
+    Attributes
+    ----------
+    given : Any
+        The argument, where only its products are known.
+    apply : callable
+        The product with a block of vectors, shape (d, k).
+    dimension : int
+    matrix : ndarray of float64, csr_array or None
+        The entries, where they are known.
+    """
+
+    given: Any
+    apply: Callable[[np.ndarray], np.ndarray]
+    dimension: int
+    matrix: Any = None
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether it is known to be."""
+        if self.matrix is None:
+            return False
+        if scipy.sparse.issparse(self.matrix):
+            return (self.matrix != self.matrix.T).nnz == 0
+        return bool((self.matrix == self.matrix.T).all())
+
+    @property
+    def gershgorin(self) -> tuple[float, float]:
+        """An interval that contains the spectrum, if the entries are known and symmetric."""
+        diagonal = self.matrix.diagonal()
+        radii = np.asarray(abs(self.matrix).sum(axis=0)).ravel() - np.abs(diagonal)
+        return float((diagonal - radii).min()), float((diagonal + radii).max())
+
+    @property
+    def center(self) -> float:
+        """The mean of the diagonal, 0 where that is not known."""
+        return 0.0 if self.matrix is None else float(self.matrix.diagonal().mean())
+
+    def minus(self, center: float) -> Operator:
+        """The operator minus ``center`` times I."""
+        if center == 0:
+            return self
+        d = self.dimension
+        if scipy.sparse.issparse(self.matrix):
+            moved = self.matrix - center * scipy.sparse.eye_array(d, format="csr")
+            return _of_entries(scipy.sparse.csr_array(moved))
+        return _of_entries(self.matrix - center * np.eye(d))
+
+    def size(self) -> float:
+        """The alpha of a Taylor series: ||theta|| or max(||theta²||^(1/2), ||theta³||^(1/3)).
+
+        The smaller of the two, of estimates in the 1-norm.
+        """
+        if self.matrix is None:
+            operator: Any = _with_transpose(self.given)
+            norm = ESTIMATE_FACTOR * _estimate(operator)
+        else:
+            operator = sparse_linalg.aslinearoperator(self.matrix)
+            norm = float(np.asarray(abs(self.matrix).sum(axis=0)).max())
+        expect(
+            not math.isnan(norm),
+            "theta",
+            got="products with vectors that are not finite",
+            expected="finite products with vectors of entries near 1",
+        )
+        if not 1 / LARGEST < norm < math.inf:
+            return norm
+        return min(norm, max(_root(operator, norm, p) for p in (2, 3)))
+
+
+def as_operator(theta: Any) -> Operator:
+    """The operator that an array, a sparse array or a LinearOperator stands for.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not square and real, or has an entry that is not finite.
+    """
+    if isinstance(theta, sparse_linalg.LinearOperator):
+        shape: Any = theta.shape
+        require_square(shape, "theta", stacks=False)
+        expect(
+            np.dtype(theta.dtype or float).kind in "biuf",
+            "theta",
+            got=f"a LinearOperator of dtype {theta.dtype}",
+            expected="a real one",
+        )
+        return Operator(theta, _own_product(theta.matmat), shape[0])
+    if scipy.sparse.issparse(theta):
+        require_square(theta.shape, "theta", stacks=False)
+        if theta.dtype.kind not in "biuf":
+            raise invalid("theta", got=f"a sparse array of {theta.dtype}", expected="a real one")
+        matrix: Any = scipy.sparse.csr_array(theta, dtype=np.float64)
+        require_finite(matrix.data, "theta (stored entries)")
+        return _of_entries(matrix)
+    return _of_entries(as_float_matrices(theta, "theta", stacks=False))
+
+
+def _of_entries(matrix: Any) -> Operator:
+    return Operator(matrix, lambda block: matrix @ block, matrix.shape[0], matrix)
+
+
+def _own_product(product: Callable[[np.ndarray], Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """The product as a float64 array that nobody else holds."""
+
+    def apply(block: np.ndarray) -> np.ndarray:
+        image = np.asarray(product(block))
+        expect(
+            image.dtype.kind in "biuf",
+            "theta",
+            got=f"a LinearOperator whose products are of dtype {image.dtype}",
+            expected="one with real products",
+        )
+        return np.array(image, dtype=np.float64)
+
+    return apply
+
+
+def _root(operator: Any, norm: float, p: int) -> float:
+    """||theta^p||^(1/p), by powers of theta/||theta||, which do not overflow."""
+    near_one = ESTIMATE_FACTOR * _estimate((operator * (1 / norm)) ** p)
+    if near_one > 0:
+        return norm * near_one ** (1 / p)
+    # Of theta^p = 0, or of entries that vanish beside the largest.
+    plain = ESTIMATE_FACTOR * _estimate(operator**p)
+    return plain ** (1 / p) if math.isfinite(plain) else math.inf
+
+
+def _with_transpose(theta: Any) -> Any:
+    """The operator with products of its own, if it has those of the transpose too."""
+    try:
+        theta.rmatmat(np.zeros((theta.shape[0], 1)))
+    except (NotImplementedError, TypeError):  # SciPy raises either, by how it was made
+        raise invalid(
+            "theta",
+            got="a LinearOperator without rmatvec",
+            expected="one with it, from which the norm is estimated",
+            fix="Give rmatvec, or interval=(low, high) if theta is symmetric.",
+        ) from None
+    forward, backward = _own_product(theta.matmat), _own_product(theta.rmatmat)
+    make: Any = sparse_linalg.LinearOperator
+    return make(
+        theta.shape,
+        matvec=lambda x: forward(x.reshape(-1, 1)),
+        rmatvec=lambda x: backward(x.reshape(-1, 1)),
+        matmat=forward,
+        rmatmat=backward,
+        dtype=np.float64,
+    )
+
+
+def _estimate(operator: Any) -> float:
+    """Of the 1-norm, or nan; SciPy draws from NumPy's global generator, which is put back."""
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        return float(np.asarray(sparse_linalg.onenormest(operator)))
+    except OdemomError:
+        raise
+    except ValueError:  # SciPy stumbles over nan
+        return math.nan
+    finally:
+        np.random.set_state(state)  # noqa: NPY002

@@ -1,0 +1,112 @@
+"""What the networks of this package share: a list of residual functions, called layer by layer.
+
+`LayeredNet` runs them under plain autograd. A subclass says what is carried from layer to layer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from odemom.checks import expect, invalid, shown
+from odemom.nn.recompute.calls import Extras, call_function, where
+from odemom.nn.recompute.second_call import Autocast
+
+__all__ = ["Carry", "LayeredNet", "check_functions", "check_input"]
+
+Carry = tuple[Tensor, ...]
+
+
+def check_functions(functions: Iterable[nn.Module]) -> nn.ModuleList:
+    """The functions as a ModuleList, which is kept if it is one already.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none, or one is no Module.
+    """
+    expected = "a non-empty sequence of torch.nn.Module"
+    try:
+        listed = list(functions)
+    except TypeError:
+        raise invalid("functions", got=shown(functions), expected=expected) from None
+    expect(len(listed) > 0, "functions", got="none", expected=expected)
+    for n, function in enumerate(listed):
+        expect(
+            isinstance(function, nn.Module),
+            f"functions[{n}]",
+            got=f"an object of type {type(function).__name__}",
+            expected="a torch.nn.Module",
+            fix="Wrap it in one, so that its parameters are known.",
+        )
+    return functions if isinstance(functions, nn.ModuleList) else nn.ModuleList(listed)
+
+
+def check_input(x: Any) -> None:
+    """Raise unless ``x`` is a tensor of real floating-point numbers."""
+    expected = "a tensor of real floating-point numbers"
+    if not isinstance(x, Tensor):
+        raise invalid("x", got=f"an object of type {type(x).__name__}", expected=expected)
+    expect(x.is_floating_point(), "x", got=f"a tensor of dtype {x.dtype}", expected=expected)
+
+
+class LayeredNet(nn.Module, ABC):
+    """A depth-wise network; `forward` runs it under plain autograd.
+
+    Parameters
+    ----------
+    functions : iterable of Module
+
+    Attributes
+    ----------
+    functions : ModuleList
+    """
+
+    def __init__(self, functions: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.functions = check_functions(functions)
+
+    @abstractmethod
+    def begin(self, x: Tensor) -> Carry:
+        """What is carried into the first layer."""
+
+    @abstractmethod
+    def layer(self, n: int, carry: Carry, dtype: torch.dtype, extras: Extras) -> Carry:
+        """Layer ``n``; its function's input has dtype ``dtype``."""
+
+    @abstractmethod
+    def end(self, carry: Carry, dtype: torch.dtype) -> Tensor:
+        """The network's value."""
+
+    def value(self, n: int, x: Tensor, extras: Extras) -> Tensor:
+        """The value of function ``n``, checked."""
+        name, autocast = where(list(self.functions), n), Autocast.current(x.device)
+        return call_function(self.functions[n], x, extras, extras.tensors, name, autocast)
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The value at ``x``; further arguments go to every function.
+
+        Parameters
+        ----------
+        x : Tensor, any shape
+        *args, **kwargs
+            Passed on to every function after x; tensors among them get gradients.
+
+        Returns
+        -------
+        Tensor, shape and dtype of x
+
+        Raises
+        ------
+        InvalidInputError
+            If x is no tensor of real floats, or a function's value does not fit (`call_function`).
+        """
+        check_input(x)
+        extras, carry = Extras(args, kwargs), self.begin(x)
+        for n in range(len(self.functions)):
+            carry = self.layer(n, carry, x.dtype, extras)
+        return self.end(carry, x.dtype)

@@ -1,0 +1,74 @@
+"""What reversible networks share: a pass that keeps its last state and moves back from it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from odemom.nn.nets.layered import Carry, LayeredNet, check_input
+from odemom.nn.recompute.calls import Extras
+from odemom.nn.recompute.link import linked
+from odemom.nn.recompute.trajectory import Trajectory
+from odemom.nn.reversible.fixed_point import check_resolution
+from odemom.nn.reversible.state import ReversibleState
+
+__all__ = ["ReversibleNet"]
+
+State = TypeVar("State", bound=ReversibleState)
+
+
+class ReversibleNet(LayeredNet, Generic[State]):
+    """A network whose layers can be undone, so that its backward pass recomputes them.
+
+    A subclass fills in its rule twice: in floats, as every `LayeredNet`, with a carry (x, h) or
+    (x,) for h = 0, where ``x`` is what the next function sees; and in fixed point, as the
+    `ReversibleState` that `exact` makes of that carry.
+
+    Parameters
+    ----------
+    functions : iterable of Module
+    reversible : bool
+        Whether to recompute or to remember.
+    resolution : int or None
+        Binary places of the fixed point; None chooses.
+    """
+
+    def __init__(
+        self, functions: Iterable[nn.Module], *, reversible: bool, resolution: int | None
+    ) -> None:
+        super().__init__(functions)
+        check_resolution(resolution)
+        self.reversible = reversible
+        self.resolution = resolution
+
+    @abstractmethod
+    def exact(self, carry: Carry, *, keep: bool) -> State:
+        """The state that holds ``carry`` in fixed point; ``keep`` what is needed to go back."""
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The value at ``x``; further arguments go to every function (`LayeredNet.forward`)."""
+        if not self.reversible:
+            return super().forward(x, *args, **kwargs)
+        check_input(x)
+        extras, carry = Extras(args, kwargs), self.begin(x)
+        inputs = (*carry, *extras.tensors, *self.parameters())
+        record = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
+        run, state = self._run(carry, extras, x.dtype, record=record)
+        if record:
+            first, *companion = carry
+            carry = linked(run, first, companion[0] if companion else None)
+        else:
+            carry = run.advance_to_the_end(), state.companion()
+        run.settle()
+        return self.end(carry, x.dtype)
+
+    def _run(
+        self, carry: Carry, extras: Extras, dtype: torch.dtype, *, record: bool
+    ) -> tuple[Trajectory, State]:
+        state = self.exact(carry, keep=record)
+        functions = list(self.functions)
+        return Trajectory(functions, state, extras, dtype, record=record), state

@@ -1,0 +1,121 @@
+"""A reversible pass as a chain of functions of autograd, one per layer.
+
+Each link takes its layer's parameters and the extra arguments as inputs and returns their
+gradients, so that autograd itself accumulates them as soon as they are known, adds up those of
+shared parameters, skips frozen ones and calls the hooks of DistributedDataParallel. The links
+share one `Trajectory`, which holds the only state; going back, it moves layer by layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from odemom.errors import DoubleBackwardError
+from odemom.nn.recompute.second_call import Slot
+from odemom.nn.recompute.trajectory import Trajectory, parameter_at
+
+__all__ = ["Link", "linked", "token"]
+
+X_INPUT = 1
+"""Position of the function's input among the inputs of a link."""
+
+
+class Link(torch.autograd.Function):
+    """One layer of a `Trajectory`: the pair (x, h) in, the pair after the layer out.
+
+    The values live in the trajectory. A companion h that no one looks at stands in the graph as a
+    `token`; the last layer shows it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, run: Trajectory, x: Tensor, h: Tensor, *tensors: Tensor) -> Any:
+        """Move over the next function; ``tensors`` are its parameters and the extra arguments."""
+        del h
+        ctx.set_materialize_grads(False)
+        ctx.run, ctx.n = run, run.position
+        if run.first is None and any(ctx.needs_input_grad):
+            run.first = run.position
+        ctx.save_for_backward(*tensors)  # finds parameters changed in place before backward
+        # The first x came from outside; the function sees it as the fixed point holds it.
+        out = run.advance(x if ctx.n else run.shown())
+        at_the_end = run.position == len(run.functions)
+        return out, run.require_state().companion() if at_the_end else token(out)
+
+    @staticmethod
+    def backward(ctx: Any, gx: Tensor | None, gh: Tensor | None) -> Any:  # type: ignore[override]
+        """Move back over the function, and apply the adjoint of the state's rule."""
+        _refuse_double(ctx)
+        gf, gx, gh = ctx.run.require_state().adjoint(gx, gh)
+        through_f, others = _pull_back(ctx, gf)
+        if ctx.n == ctx.run.first and not _graph_is_kept():
+            ctx.run.release()
+        gx = through_f if gx is None else gx if through_f is None else gx + through_f
+        return None, gx, gh, *others
+
+
+def linked(run: Trajectory, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The pair after all layers, as a chain of links from (x, h); h = None is zero."""
+    pair = x, token(x) if h is None else h
+    for parameters in run.parameters:
+        pair = Link.apply(run, *pair, *parameters, *run.extras.tensors)  # type: ignore[misc]
+    return pair  # type: ignore[return-value]
+
+
+def token(x: Tensor) -> Tensor:
+    """A tensor of x's shape without memory of its own, to stand in the graph for another."""
+    return torch.zeros((), dtype=x.dtype, device=x.device).expand(x.shape)
+
+
+def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor | None]]:
+    """The gradients that ``cotangent``, that for f, has for x, the parameters and the extras.
+
+    None is zero.
+    """
+    run, n, saved = ctx.run, ctx.n, ctx.saved_tensors
+    run.seek(n + 1)
+    count = len(run.slots[n])
+    parameters = [_usable(p, s) for p, s in zip(saved[:count], run.slots[n], strict=True)]
+    extras = run.extras.detached()
+    x, f = run.retreat(parameters, extras)
+    inputs: list[Tensor] = [x, *parameters, *extras]
+    wanted = {id(t): t for t in inputs if t.requires_grad}
+    if not ctx.needs_input_grad[X_INPUT]:
+        del wanted[id(x)]
+    if not wanted or not f.requires_grad:
+        return None, [None] * (len(inputs) - 1)
+    found = torch.autograd.grad(f, list(wanted.values()), cotangent.to(f.dtype), allow_unused=True)
+    by_id = dict(zip(wanted, found, strict=True))
+    # A parameter that fills several places is one input repeated: its gradient goes in once.
+    grads: list[Tensor | None] = [by_id.pop(id(t), None) for t in inputs]
+    if grads[0] is not None:
+        grads[0] = grads[0].to(cotangent.dtype)
+    return grads[0], grads[1:]
+
+
+def _refuse_double(ctx: Any) -> None:
+    """Raise if this backward pass is itself recorded."""
+    if torch.is_grad_enabled():
+        ctx.run.release()
+        raise DoubleBackwardError(
+            "A reversible pass has no second derivative: got create_graph=True; expected a "
+            "first-order backward. Build the network with reversible=False for it."
+        )
+
+
+def _usable(saved: Tensor, slot: Slot) -> Tensor:
+    """A leaf with the saved parameter's values.
+
+    The parameter itself where the module still holds it and it has no hooks, which must run once,
+    when the outer pass accumulates; else a leaf of its own on the same memory.
+    """
+    if saved is parameter_at(slot) and saved.is_leaf and not saved._backward_hooks:
+        return saved
+    return nn.Parameter(saved.detach(), requires_grad=saved.requires_grad)
+
+
+def _graph_is_kept() -> bool:
+    """Whether the backward pass under way was called with retain_graph=True."""
+    return torch._C._autograd._get_current_graph_task_keep_graph()  # type: ignore[attr-defined]

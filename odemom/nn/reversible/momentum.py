@@ -1,0 +1,119 @@
+"""The momentum rule: v' = gamma v + (1 - gamma) f(x), x' = x + v'."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from odemom.nn.reversible.buffer import InformationBuffer
+from odemom.nn.reversible.eager import LayerConstants
+from odemom.nn.reversible.state import Gradients, ReversibleState
+
+__all__ = ["MomentumState"]
+
+
+class MomentumState(ReversibleState):
+    """x and v in fixed point with the information buffer of gamma (DESIGN 1.7).
+
+    Parameters
+    ----------
+    x : Tensor, any shape
+    v : Tensor, same shape, or None
+        None is zero.
+    gamma : Fraction
+        In (0, 1].
+    resolution : int or None
+        Binary places (`fixed_point.choose`).
+    keep : bool
+        Whether to keep what is needed to go back.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fractions import Fraction
+    >>> x = torch.tensor([0.5, -0.25])
+    >>> state = MomentumState(x, None, Fraction(9, 10))
+    >>> y, _ = state.advance(torch.tanh(state.shown()))
+    >>> y
+    tensor([ 0.5462, -0.2745])
+    >>> torch.equal(state.expose(), x)
+    True
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        v: Tensor | None,
+        gamma: Fraction,
+        *,
+        resolution: int | None = None,
+        keep: bool = True,
+    ) -> None:
+        super().__init__(*((x,) if v is None else (x, v)), resolution=resolution)
+        self.gamma = gamma
+        self.x = self._encode(x)
+        self.v = torch.zeros_like(self.x) if v is None else self._encode(v)
+        size, device = self.x.numel(), self.device
+        self.buffer = InformationBuffer(gamma, size, device, keep=keep) if gamma != 1 else None
+
+    def _constants(self, before: int, after: int) -> LayerConstants:
+        # With gamma = 1 the increment is 0: the scheme x <- x + v, as in the plain network.
+        scale = float((1 - self.gamma) * 2**self.format.bits)
+        n, d = self.gamma.numerator, self.gamma.denominator
+        return LayerConstants(n, d, before, after, scale, self.format.unit)
+
+    def shown(self) -> Tensor:
+        """The position x as floats."""
+        return self._decode(self.x)
+
+    def companion(self) -> Tensor:
+        """The velocity v as floats."""
+        return self._decode(self.v)
+
+    def advance(self, f: Tensor) -> tuple[Tensor, Tensor]:
+        """Velocity and position: v' = gamma v + (1 - gamma) f, x' = x + v'."""
+        out = self._empty()
+        word, radices = None, (1, 1)
+        if self.buffer is not None:
+            radices = self.buffer.grow()
+            word = self.buffer.word
+        stats = self.kernel.advance(
+            self.x, self.v, word, self._value(f), self._flat(out), self._constants(*radices)
+        )
+        return out, stats
+
+    def expose(self) -> Tensor:
+        """The position: x = x' - v'."""
+        out = self._empty()
+        self.kernel.expose(self.x, self.v, self._flat(out), self.format.unit)
+        return out
+
+    def retreat(self, f: Tensor) -> Tensor:
+        """The velocity: v = (v' - (1 - gamma) f)/gamma, its remainder out of the buffer."""
+        if self.buffer is None:
+            return self.kernel.retreat(self.v, None, self._value(f), self._constants(1, 1))
+        constants = self._constants(*self.buffer.shrink())
+        checksum = self.kernel.retreat(self.v, self.buffer.word, self._value(f), constants)
+        self.buffer.undo_grow()
+        return checksum
+
+    def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
+        """The gradients: (1 - gamma)(gx + gv) for f, gx for x, gamma (gx + gv) for v."""
+        total = gx if gh is None else gh if gx is None else gx + gh
+        assert total is not None
+        return total * float(1 - self.gamma), gx, total * float(self.gamma)
+
+    def clone(self) -> MomentumState:
+        """A state that can be moved without moving this one."""
+        twin = object.__new__(MomentumState)
+        vars(twin).update(vars(self))
+        twin.x, twin.v = self.x.clone(), self.v.clone()
+        twin.buffer = None if self.buffer is None else self.buffer.clone()
+        return twin
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of x, v and the buffer."""
+        return self.x.nbytes + self.v.nbytes + (self.buffer.nbytes if self.buffer else 0)

@@ -1,0 +1,252 @@
+"""How far real eigenvalues are from the edge: the least eps, and the largest scale, that will do.
+
+Both follow from the general theorem, one real eigenvalue mu at a time. The larger eps, the lower
+the threshold: an eigenvalue with unpaired blocks asks for lambda_eps <= mu, and is content with
+equality where its blocks meet the condition at critical points. Of several the least mu decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from odemom.checks import nearest_double
+from odemom.errors import UndecidedError
+from odemom.flows.base import CRITICAL, PAIRS, RealImage, number_text
+from odemom.representability.algebraic import Eigenvalue
+from odemom.representability.criterion import unmet_condition
+
+if TYPE_CHECKING:
+    import flint
+
+    from odemom.representability.base import RealEigenvalue
+
+__all__ = ["THRESHOLD_BITS", "Extreme", "largest_scale", "least_eps"]
+
+# Of the first ball around a threshold: those that its printed value takes, so that one will do.
+THRESHOLD_BITS = 80
+EIGENVALUE_BITS = 128
+SMALLEST_BITS = 1 << 16  # of a threshold nearer to 0 than 2 to minus this no more is said
+WIDTH_BITS = 68  # the relative width of an interval for eps is about 2 to minus this
+LARGEST_INVERSION = 1 << 17
+LAST_ANGLE = 1.3518168043192709  # tan(pi + delta) = pi + delta
+BEYOND_ANGLE = 1.36  # from the last angle to here 1/(2 eps) is negative
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """An infimum or supremum, with whether it is attained. ``float(extreme)`` is its value.
+
+    Printed, exact numbers are rounded to six digits where they are long.
+
+    Attributes
+    ----------
+    value : float
+        Rounded to double precision; may be 0 or inf.
+    attained : bool
+        Whether D is representable at the value itself.
+    interval : tuple of (Fraction or float)
+        Ends that are proven to enclose the value on exact input. On floating input they enclose
+        the values of the matrices within the tolerance, to first order.
+    eigenvalue : Eigenvalue or None
+        The real eigenvalue that decides; None when none does.
+    """
+
+    value: float
+    attained: bool
+    interval: tuple[Fraction | float, Fraction | float]
+    eigenvalue: Eigenvalue | None
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __repr__(self) -> str:
+        low, high = (number_text(end) for end in self.interval)
+        decides = self.eigenvalue
+        if isinstance(decides, Fraction):
+            decides = number_text(decides)
+        return (
+            f"Extreme(value={self.value!r}, attained={self.attained}, interval=({low}, {high}), "
+            f"eigenvalue={decides})"
+        )
+
+
+def least_eps(eigenvalues: Sequence[RealEigenvalue]) -> Extreme:
+    """The infimum of the eps at which these real eigenvalues are produced: `minimal_eps`."""
+    unpaired = [e for e in eigenvalues if e.sign_of() < 0 and unmet_condition(PAIRS, e.sizes)]
+    if not unpaired:
+        zero = [e for e in eigenvalues if e.sign_of() == 0]
+        return Extreme(0.0, not zero, (0.0, 0.0), zero[0].value if zero else None)
+    least = _least(unpaired)
+    attained = unmet_condition(CRITICAL, least.sizes) is None
+    side = least.sign_of(1)
+    if side <= 0:
+        reached = attained and side == 0
+        return Extreme(math.inf, reached, (math.inf, math.inf), least.value)
+    return _eps_of(least, attained)
+
+
+def largest_scale(eigenvalues: Sequence[RealEigenvalue], image: RealImage) -> Extreme:
+    """The supremum of the scales at which these eigenvalues are produced: `maximal_scale`."""
+    import flint
+
+    limits = [e for e in eigenvalues if _limits(e, image)]
+    if not limits:
+        return Extreme(math.inf, False, (math.inf, math.inf), None)
+    least = _least(limits)
+    threshold = image.threshold
+    assert threshold is not None  # otherwise no eigenvalue limits
+    if threshold.rational == 0:
+        return Extreme(0.0, False, (0.0, 0.0), least.value)
+    least_mu, most_mu = _ends(least.ball(EIGENVALUE_BITS))
+    attained = unmet_condition(image.at, least.sizes) is None
+    ball = threshold.enclosure(THRESHOLD_BITS)
+    if abs(ball) < flint.arb(2) ** -SMALLEST_BITS:
+        high = Fraction(1, 1 << SMALLEST_BITS) / -most_mu if most_mu < 0 else math.inf
+        return Extreme(0.0, attained, (Fraction(0), high), least.value)
+    low_t, high_t = _ends(ball)
+    interval = (high_t / least_mu, low_t / most_mu if most_mu < 0 else math.inf)
+    value = (low_t + high_t) / (least_mu + most_mu)
+    return Extreme(nearest_double(value), attained, interval, least.value)
+
+
+def _least(eigenvalues: Sequence[RealEigenvalue]) -> RealEigenvalue:
+    return min(eigenvalues, key=lambda e: float(e.ball(EIGENVALUE_BITS).mid()))
+
+
+def _limits(e: RealEigenvalue, image: RealImage) -> bool:
+    """Whether some positive multiple of the eigenvalue is obstructed."""
+    if image.threshold is None:
+        return False
+    sign = e.sign_of()
+    if image.threshold.rational == 0 and sign == 0:
+        return unmet_condition(image.at, e.sizes) is not None
+    return sign < 0 and unmet_condition(image.below, e.sizes) is not None
+
+
+# --- eps as a function of lambda_eps -----------------------------------------------------------
+
+
+def _eps_of(e: RealEigenvalue, attained: bool) -> Extreme:
+    """The eps with lambda_eps = mu, between brackets for the ends of the ball around mu."""
+    low_mu, high_mu = _ends(e.ball(EIGENVALUE_BITS))
+    narrow = high_mu - low_mu < abs(high_mu) * Fraction(1, 1 << (WIDTH_BITS + 4))
+    below = _bracket(high_mu)[0] if high_mu < 0 else Fraction(0)
+    above: Fraction | float = math.inf
+    if low_mu > -1:
+        above = _bracket(low_mu)[1]
+    if narrow:
+        value = float(below)
+    else:
+        middle = _bracket((low_mu + high_mu) / 2)
+        value = float((middle[0] + middle[1]) / 2)
+    return Extreme(value, attained, (below, above), e.value)
+
+
+def _bracket(mu: Fraction) -> tuple[Fraction, Fraction]:
+    """Low < eps < high, proven, with lambda_eps = mu in (-1, 0).
+
+    Where alpha = pi + delta is the angle at which G_eps is least, eps and lambda_eps are explicit
+    functions of delta (`_at_angle`), which decrease as it grows. So lambda is to be solved for
+    delta; then a little to the left lambda < mu is proven, and a little to the right lambda > mu.
+    """
+    import flint
+
+    log_mu, precision = _log(mu), EIGENVALUE_BITS
+    precision += 2 * (max(1, math.ceil(1 / (1 + mu))).bit_length() + int(-log_mu).bit_length())
+    while precision <= LARGEST_INVERSION:
+        with flint.ctx.workprec(precision):
+            target = (-_ball(mu)).log()
+            delta = _solved(target, log_mu)
+            rate, _ = _at_angle(delta)
+            step = (delta / (1 + rate) * flint.arb(2) ** -WIDTH_BITS).mid()
+            left, right = _at_angle(delta - step), _at_angle(delta + step)
+            within = delta - step > 0 and delta + step < BEYOND_ANGLE
+            if within and 0 < left[0] < right[0] and left[1] > target > right[1]:
+                low, high = 1 / (2 * right[0]), 1 / (2 * left[0])
+                return _fraction(low.lower()), _fraction(high.upper())
+        precision *= 2
+    raise UndecidedError(f"the eps with lambda_eps = {number_text(mu)} is beyond {precision} bits.")
+
+
+def _at_angle(delta: flint.arb) -> tuple[flint.arb, flint.arb]:
+    """A = 1/(2 eps) and log(-lambda_eps) for the eps whose G is least at alpha = pi + delta.
+
+    DESIGN 1.2: there sin alpha = (cos alpha/alpha - sin alpha/alpha²)/(2 eps), so that
+    a = alpha² sin delta/(alpha cos delta - sin delta), which is positive between delta = 0 and the
+    end of the range; and -lambda = exp(-a) (cos delta + a sin(delta)/alpha).
+    """
+    import flint
+
+    alpha = flint.arb.pi() + delta
+    sine, cosine = delta.sin(), delta.cos()
+    rate = alpha**2 * sine / (alpha * cosine - sine)
+    return rate, (cosine + rate * sine / alpha).log() - rate
+
+
+def _solved(target: flint.arb, start: float) -> flint.arb:
+    """The delta with log(-lambda) = target, to the working precision: the secant method.
+
+    log(-lambda) is nearly linear in delta near 0, and its reciprocal near the other end.
+    """
+    import flint
+
+    def gap(delta: flint.arb) -> flint.arb:
+        value = _at_angle(delta)[1]
+        return value - target if start > -1 else 1 / value - 1 / target
+
+    before = _rough(start) if start < -1e-6 else (-target / flint.arb.pi()).mid()
+    after = before * (1 - flint.arb(2) ** -20)
+    gap_before, gap_after = gap(before), gap(after)
+    for _ in range(60):
+        slope = gap_after - gap_before
+        if not (slope > 0 or slope < 0):
+            break  # the two are one to the working precision
+        step = (gap_after * (after - before) / slope).mid()
+        before, after = after, (after - step).mid()
+        gap_before, gap_after = gap_after, gap(after)
+    return after
+
+
+def _rough(target: float) -> flint.arb:
+    """The same in doubles, by bisection."""
+    import flint
+
+    low, high = 0.0, LAST_ANGLE
+    while high - low > 1e-12 * high:
+        delta = (low + high) / 2
+        alpha, sine, cosine = math.pi + delta, math.sin(delta), math.cos(delta)
+        rest = alpha * cosine - sine
+        rate = alpha**2 * sine / rest if rest > 0 else math.inf
+        value = math.log(cosine + rate * sine / alpha) - rate if rate < math.inf else -math.inf
+        low, high = (delta, high) if value > target else (low, delta)
+    return flint.arb(low)
+
+
+def _log(mu: Fraction) -> float:
+    """log(-mu) in doubles, for mu of any size."""
+    rest = 1 + mu
+    if rest < Fraction(1, 2):
+        return math.log1p(-float(rest))
+    return math.log(-mu.numerator) - math.log(mu.denominator)
+
+
+def _ball(x: Fraction) -> flint.arb:
+    import flint
+
+    return flint.arb(flint.fmpq(x.numerator, x.denominator))
+
+
+def _ends(ball: flint.arb) -> tuple[Fraction, Fraction]:
+    import flint
+
+    with flint.ctx.workprec(2 * EIGENVALUE_BITS):  # lower() and upper() round outwards
+        return _fraction(ball.lower()), _fraction(ball.upper())
+
+
+def _fraction(point: flint.arb) -> Fraction:
+    mantissa, exponent = (int(part) for part in point.mid().man_exp())
+    return Fraction(mantissa) * Fraction(2) ** exponent

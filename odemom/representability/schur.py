@@ -1,0 +1,140 @@
+"""The real Schur form of a floating matrix, and the tolerance to which it is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from odemom.checks import as_number, expect, shown
+from odemom.representability.exact import sizes_from_weyr
+from odemom.representability.staircase import staircase
+
+__all__ = ["SchurForm", "as_tolerance", "default_tol", "in_range"]
+
+LARGEST_ENTRY = 1e305
+
+
+def default_tol(d: int, unit: float) -> float:
+    """8 d u: the backward error of the Schur form is below d u ||D|| in practice (Higham 2002,
+    chapter 1), and the rank decisions of the staircase are taken at 1/sqrt(d) of it.
+
+    Parameters
+    ----------
+    d : int
+        The dimension.
+    unit : float
+        The spacing 2u of the input's floating-point type at 1.
+    """
+    return 4 * d * unit
+
+
+def as_tolerance(tol: Any, given: Any, matrices: np.ndarray) -> float:
+    """The relative tolerance: ``tol`` in (0, 1), or the default for the type that was given.
+
+    What is below the default for doubles cannot be resolved, and is raised to it.
+    """
+    least = default_tol(matrices.shape[-1], float(np.finfo(np.float64).eps))
+    if tol is not None:
+        expected = "a number in (0, 1)"
+        value = as_number(tol, "tol", expected)
+        expect(0 < value < 1, "tol", got=shown(tol), expected=expected)
+        return max(float(value), least)
+    dtype = getattr(given, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
+        return default_tol(matrices.shape[-1], float(np.finfo(dtype).eps))
+    return least
+
+
+def in_range(matrix: np.ndarray) -> np.ndarray:
+    """The matrix, if its norm is one that doubles can square and sum."""
+    largest = np.abs(matrix).max()
+    expect(
+        largest <= LARGEST_ENTRY,
+        "D",
+        got=f"an entry of size {largest:.3g}",
+        expected=f"entries up to {LARGEST_ENTRY:g} in floating point",
+        fix="exact=True has no such limit.",
+    )
+    return matrix
+
+
+@dataclass(frozen=True)
+class SchurForm:
+    """A real Schur form with what the decision asks of it.
+
+    Attributes
+    ----------
+    t, q : ndarray of float64, shape (d, d)
+        D = q t q', q orthogonal.
+    eigenvalues : ndarray of complex128, shape (d,)
+        Real ones have an imaginary part that is exactly 0.
+    conditions : ndarray of float64, shape (d,)
+        Condition numbers of the eigenvalues: 1/|y* x|, for left and right unit eigenvectors.
+    basis_condition : float
+        Condition number of the matrix of unit eigenvectors, in the Frobenius norm.
+    norm : float
+        The spectral norm.
+
+    What is asked of it is kept: one flow asks what another did.
+    """
+
+    t: np.ndarray
+    q: np.ndarray
+    eigenvalues: np.ndarray
+    conditions: np.ndarray
+    basis_condition: float
+    norm: float
+    _distances: dict[float, float] = field(default_factory=dict, repr=False, compare=False)
+    _level_sets: dict[float, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    _sizes: dict[tuple[complex, int, float], tuple[int, ...] | None] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    @classmethod
+    def of(cls, d: np.ndarray) -> SchurForm:
+        """The form of a matrix, shape (d, d)."""
+        factors: Any = scipy.linalg.schur(d, output="real")
+        t, q = factors
+        eigenvalues, vectors = np.linalg.eig(t)
+        size = len(t)
+        with np.errstate(over="ignore", invalid="ignore"):
+            try:
+                inverse = np.linalg.inv(vectors)
+            except np.linalg.LinAlgError:  # exactly defective
+                inverse = np.full((size, size), np.inf)
+            inverse = np.where(np.isnan(inverse), np.inf, np.abs(inverse))
+            conditions = np.linalg.norm(inverse, axis=1)
+            basis = float(np.linalg.norm(vectors) * np.linalg.norm(inverse))
+        norm = float(np.linalg.norm(t, 2))
+        return cls(t, q, eigenvalues.astype(np.complex128), conditions, basis, norm)
+
+    @property
+    def dimension(self) -> int:
+        """The number of rows."""
+        return self.t.shape[0]
+
+    def smallest_singular_value(self, x: float) -> float:
+        """The distance from D to the real matrices that have the real eigenvalue x."""
+        if x not in self._distances:
+            shifted = self.t - x * np.eye(self.dimension)
+            self._distances[x] = float(np.linalg.svd(shifted, compute_uv=False)[-1])
+        return self._distances[x]
+
+    def level_set(self, delta: float) -> np.ndarray:
+        """The numbers at which some singular value of D - x I equals delta, where they are real."""
+        if delta not in self._level_sets:
+            coupling = -delta * np.eye(self.dimension)
+            pencil = np.block([[self.t, coupling], [coupling, self.t.T]])
+            self._level_sets[delta] = np.linalg.eigvals(pencil)
+        return self._level_sets[delta]
+
+    def block_sizes(self, mu: complex, m: int, delta: float) -> tuple[int, ...] | None:
+        """Jordan block sizes of the m-fold eigenvalue mu of a matrix near D; None if not m-fold."""
+        key = (mu, m, delta)
+        if key not in self._sizes:
+            at_least = staircase(self.t - mu * np.eye(self.dimension), delta, limit=m)
+            self._sizes[key] = sizes_from_weyr(at_least) if sum(at_least) == m else None
+        return self._sizes[key]
