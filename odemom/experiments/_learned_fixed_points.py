@@ -41,7 +41,7 @@ class FixedPoints:
     least_radius, median_radius, largest_radius : float
         Spectral radii of the layer.
     gap : float
-        The mean of L - L* at the fixed points.
+        The median of L - L* at the fixed points.
     spectrum : tuple of (float, float)
         The spectrum at one fixed point, as real and imaginary parts.
     """
@@ -86,7 +86,7 @@ def fixed_points(nets: Nets, y: Tensor, least: Tensor) -> FixedPoints | None:
     # A RevNet's G stands still at the first half, its F at the second: points is (of F, of G).
     centre = torch.stack(points).mean(0)
     settled = ((end - centre).norm(dim=-1) < SETTLED)[found].cpu().numpy()
-    gap = (nets.problems.loss(centre, y) - least[:, : y.shape[1]])[found].mean()
+    gap = (nets.problems.loss(centre, y) - least[:, : y.shape[1]])[found].median()
     return FixedPoints(
         probes=found.numel(),
         found=int(found.sum()),

@@ -75,11 +75,11 @@ def _deep_claim(result: Fig10) -> Claim:
 def _everywhere_claim(result: Fig10, *, tied: bool) -> Claim:
     ratios, first = result.ratios(MOMENTUM, LISTA, tied=tied), leads_from(result, tied=tied)
     figures = ", ".join(f"{n}: {r}" for n, r in ratios.items())
+    clear = f"from depth {first} on" if first else "not from any depth on"
     return Claim.judged(
         "momentum LISTA outperforms LISTA at every depth" + tied * ", layers tied",
         "beyond the paper" if tied else "Section 5.3, Figure 10",
-        f"momentum over LISTA by depth: {figures}; below 1 with the whole interval "
-        + (f"from depth {first} on" if first else "at no depth and all deeper ones"),
+        f"momentum over LISTA by depth: {figures}; below 1 with the whole interval {clear}",
         first == min(ratios) if _enough(result) else None,
     )
 
@@ -131,7 +131,7 @@ def _fixed_point_claims(result: Fig10) -> list[Claim]:
     figures = "; ".join(
         f"{m}: radius {p.least_radius:.3g} to {p.largest_radius:.3g}, median "
         f"{p.median_radius:.3g}, attracting {p.attracting} of {p.found} (found for {p.probes} "
-        f"signals), settled at {p.settled}, gap there {p.gap:.1e}"
+        f"signals), settled at {p.settled}, median gap there {p.gap:.1e}"
         for m, p in ours.items()
     )
     revnet = found[REVNET]
@@ -140,8 +140,8 @@ def _fixed_point_claims(result: Fig10) -> list[Claim]:
     agree, total = sum(p.foretold for p in iterated), sum(p.judged for p in iterated)
     return [
         Claim.judged(
-            "RevNet LISTA cannot settle: no learned fixed point attracts it; training can only lower "
-            "the expansion, by fixed points that do not solve the Lasso",
+            "RevNet LISTA cannot settle: no learned fixed point attracts it; training can only "
+            "lower the expansion, by fixed points that do not solve the Lasso",
             "Section 5.3, by Proposition 1; the second half: beyond the paper",
             f"tied nets at the largest depth: {figures}",
             revnet.attracting == revnet.settled == 0 and revnet.gap > 10 * solved
