@@ -190,12 +190,21 @@ def run(task: Task) -> Rates:
     masses, points = task.config.masses(), task.config.points
     small = [_small(problem, 1 / mass, points) for mass in masses]
     large = [_large(problem, mass, points) for mass in masses]
+    near, near_corrected, speed, speed_later = (_rows([r[i] for r in small]) for i in range(4))
+    far, far_corrected, rescaled = (_rows([r[i] for r in large]) for i in range(3))
+    times, layers, limit = _layers(problem, points)
     return Rates(
         task.seed,
-        *(_rows([row[i] for row in small]) for i in (0, 1)),
-        *(_rows([row[i] for row in large]) for i in (0, 1, 2)),
-        *(_rows([row[i] for row in small]) for i in (2, 3)),
-        *_layers(problem, points),
+        small=near,
+        small_corrected=near_corrected,
+        large=far,
+        large_corrected=far_corrected,
+        rescaled=rescaled,
+        velocity=speed,
+        velocity_later=speed_later,
+        times=times,
+        layers=layers,
+        limit=limit,
     )
 
 
