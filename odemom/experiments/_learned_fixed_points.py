@@ -12,11 +12,15 @@ from torch import Tensor
 import odemom
 from odemom.experiments._lista import ATOMS, Nets, Shrinkage
 
-__all__ = ["FixedPoints", "fixed_points"]
+__all__ = ["INACTIVE", "FixedPoints", "fixed_points"]
 
-ROUNDS, DAMPED, DAMPING, FOUND = 60, 50, 0.5, 1e-10
+DAMPED, DAMPING = 400, 0.5  # steps towards a fixed point that attracts
+NEWTON, HALVINGS, STARTS, SPREAD, FOUND = 50, 8, 6, 0.3, 1e-10
 FOLLOWED, SETTLED = 1000, 1e-6
 MARGIN = 0.015  # of a spectral radius from 1: over so many layers it settles to 3e-7, or not
+# How a RevNet expands along a coordinate that is 0 at the fixed points of both halves, whatever was
+# learned: A and B have the eigenvalue -1 there, so mu = 1 and lam - 2 + 1/lam = 1.
+INACTIVE = (3 + 5**0.5) / 2
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,7 @@ class FixedPoints:
     Attributes
     ----------
     probes, found : int
-        Signals tried, and fixed points found, by damped steps and Newton's method: they need not
-        attract the net.
+        Signals tried, and fixed points found: they need not attract the net.
     attracting : int
         Those at which the layer has a spectral radius less than 1.
     settled : int
@@ -100,19 +103,39 @@ def fixed_points(nets: Nets, y: Tensor, least: Tensor) -> FixedPoints | None:
 
 
 def _fixed_point(function: Shrinkage, y: Tensor) -> Tensor:
-    """Damped steps x + f(x, y)/2, and after every 50 of them one of Newton, where it helps.
+    """A zero of f(., y) where one is found: by Newton's method, which repelling ones allow too.
 
-    f is linear between its kinks: one step of Newton ends it where none is crossed.
+    It starts where damped steps x + f(x, y)/2 lead, then from 0, then from random points.
     """
-    x = torch.zeros(*y.shape[:-1], ATOMS, dtype=y.dtype, device=y.device)
-    for _ in range(ROUNDS):
-        for _ in range(DAMPED):
-            x = x + DAMPING * function(x, y)
-        change = torch.linalg.solve(_jacobian(function, x, y), function(x, y)[..., None])[..., 0]
-        helps = function(x - change, y).norm(dim=-1) < function(x, y).norm(dim=-1)
-        x = torch.where(helps[..., None], x - change, x)
-        if (function(x, y).norm(dim=-1) < FOUND).all():
+    origin = torch.zeros(*y.shape[:-1], ATOMS, dtype=y.dtype, device=y.device)
+    start, found = origin, origin
+    for _ in range(DAMPED):
+        start = start + DAMPING * function(start, y)
+    generator = torch.Generator().manual_seed(0)
+    for attempt in range(STARTS):
+        if attempt:
+            noise = torch.randn(origin.shape, generator=generator, dtype=y.dtype)
+            start = (attempt > 1) * SPREAD * noise.to(y.device)
+        fresh = _newton(function, torch.where(start.abs() < 1 / FOUND, start, 0.0), y)
+        better = function(fresh, y).norm(dim=-1) < function(found, y).norm(dim=-1)
+        still = function(found, y).norm(dim=-1) >= FOUND
+        found = torch.where((better & still)[..., None], fresh, found)
+        if (function(found, y).norm(dim=-1) < FOUND).all():
             break
+    return found
+
+
+def _newton(function: Shrinkage, x: Tensor, y: Tensor) -> Tensor:
+    """Newton's method with halved steps: f is linear between its kinks, so its ends are exact."""
+    for _ in range(NEWTON):
+        residual = function(x, y)
+        step = torch.linalg.solve(_jacobian(function, x, y), residual[..., None])[..., 0]
+        after = x - step  # where no halving helps, the whole step leads on
+        for halving in reversed(range(HALVINGS)):
+            tried = x - step / 2**halving
+            helps = function(tried, y).norm(dim=-1) < (1 - 0.1 / 2**halving) * residual.norm(dim=-1)
+            after = torch.where(helps[..., None], tried, after)
+        x = after
     return x
 
 

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from odemom.experiments import fig10  # noqa: E402
-from odemom.experiments._learned_fixed_points import fixed_points  # noqa: E402
+from odemom.experiments._learned_fixed_points import INACTIVE, fixed_points  # noqa: E402
 from odemom.experiments._lista import (  # noqa: E402
     LAMBDA,
     Nets,
@@ -20,7 +20,7 @@ from odemom.experiments._lista import (  # noqa: E402
     classical,
     soft_threshold,
 )
-from odemom.experiments._lista_claims import INACTIVE, leads_from  # noqa: E402
+from odemom.experiments._lista_claims import leads_from  # noqa: E402
 from odemom.experiments._lista_results import Curve, Fig10, Setting  # noqa: E402
 
 PROBLEMS = Problems.random(range(2))
