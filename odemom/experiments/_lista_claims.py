@@ -140,8 +140,8 @@ def _fixed_point_claims(result: Fig10) -> list[Claim]:
     agree, total = sum(p.foretold for p in iterated), sum(p.judged for p in iterated)
     return [
         Claim.judged(
-            "RevNet LISTA cannot settle: no learned fixed point attracts it; training can only lower "
-            "the expansion, by fixed points that do not solve the Lasso",
+            "RevNet LISTA cannot settle: no learned fixed point attracts it; training can only "
+            "lower the expansion, by fixed points that do not solve the Lasso",
             "Section 5.3, by Proposition 1; the second half: beyond the paper",
             f"tied nets at the largest depth: {figures}",
             revnet.attracting == revnet.settled == 0 and revnet.gap > 10 * solved
