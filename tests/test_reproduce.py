@@ -139,8 +139,8 @@ def test_an_experiment_without_seeds_or_device_says_so(option):
 
 
 def test_an_unknown_experiment_suggests_the_nearest():
-    with pytest.raises(InvalidInputError, match="Did you mean fig4"):
-        load("fig5x4")
+    with pytest.raises(InvalidInputError, match="Did you mean discrete-lambda"):
+        load("discrete-lamda")
 
 
 # --- the summary -------------------------------------------------------------------------------
