@@ -34,7 +34,7 @@ def draw(data: Figure4Trained) -> Figure:
     Examples
     --------
     >>> from odemom.experiments.fig4_empirical import EXPERIMENT
-    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)
+    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)  # four panels and a colour bar
     5
     """
     with shared_style():
