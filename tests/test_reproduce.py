@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
-from odemom import InvalidInputError
+from odemom import InvalidInputError, MissingDependencyError
 from odemom.experiments import fig4
 from odemom.experiments.frame import load
 from odemom.reproduce import configured, redraw, reproduce, write_summary
@@ -138,8 +139,8 @@ def test_an_experiment_without_seeds_or_device_says_so(option):
 
 
 def test_an_unknown_experiment_suggests_the_nearest():
-    with pytest.raises(InvalidInputError, match="Did you mean fig4"):
-        load("fig5x4")
+    with pytest.raises(InvalidInputError, match="Did you mean discrete-lambda"):
+        load("discrete-lamda")
 
 
 # --- the summary -------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ def test_the_summary_has_a_row_per_claim_and_every_picture(finished):
         assert part in text
         assert part in page
     assert page.count("<tr>") == 1 + 2
-    assert "2 claims of 1 experiments: 2 hold, 0 do not hold, 0 were not run" in text
+    assert "2 claims of 1 experiments. Verdicts: 2 holds, 0 does not hold, 0 not run" in text
     for path in pages.values():
         path.unlink()
 
@@ -220,3 +221,26 @@ def test_a_file_in_the_way_of_the_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInputError, match="which is a file"):
         reproduce("fig4", tmp_path / "file")
+
+
+def test_numbers_are_drawn_beside_themselves_and_only_under_their_own_name(finished, tmp_path):
+    copy = tmp_path / "copy.json"
+    copy.write_bytes(finished["json"].read_bytes())
+    assert redraw(copy, name="fig4")["png"] == tmp_path / "fig4.png"
+    with pytest.raises(InvalidInputError, match="'survey' beside numbers of fig4"):
+        redraw(copy, name="survey")
+
+
+def test_numbers_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(InvalidInputError, match="there is no such file"):
+        redraw(tmp_path / "missing.json", tmp_path)
+
+
+@pytest.mark.parametrize(("package", "extra"), [("torch", "torch"), ("lightning.pytorch", "train")])
+def test_a_task_that_misses_a_package_names_the_extra(package, extra):
+    def without(task):
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    experiment = dataclasses.replace(fig4.EXPERIMENT, run=without)
+    with pytest.raises(MissingDependencyError, match=rf"odemom\[{extra}\]"):
+        experiment.carry_out(TINY)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from odemom.cli.shared import AsJson, Out, integer, listed, note, print_json, progress_bar, say
+from odemom.cli.shared import AsJson, integer, listed, note, print_json, progress_bar, say
 
 __all__ = ["register"]
 
@@ -20,6 +20,15 @@ Backend = Annotated[
 Workers = Annotated[int | None, typer.Option(help="Processes of joblib or dask.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="The address of a Dask scheduler: tcp://10.0.0.1:8786.")
+]
+OutOrDefault = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="The folder to write into; it may be new. By default results, or results/survey; with "
+        "--redraw the folder of the numbers.",
+    ),
 ]
 Overwrite = Annotated[
     bool,
@@ -43,17 +52,19 @@ def reproduce(
     list_: Annotated[
         bool, typer.Option("--list", help="Print the experiments, one per line, and leave.")
     ] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="A small run, in seconds.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A small run, under a minute.")] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change the configuration: key=value; lists between commas."),
+        typer.Option("--set", help="Change the configuration: points=101; depths=2,4 for a list."),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many seeds are run.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="How many seeds are run, where it has seeds.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="Where tensors live: cpu, cuda.")] = None,
     backend: Backend = "serial",
     workers: Workers = None,
     scheduler: Scheduler = None,
-    out: Out = Path("results"),
+    out: OutOrDefault = None,
     redraw: Redraw = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -71,8 +82,9 @@ def reproduce(
         _print_list(as_json)
         return
     if redraw is not None:
-        _print_files(figures.redraw(redraw, out), as_json)
+        _print_files(figures.redraw(redraw, out, name=name), as_json)
         return
+    out = Path("results") if out is None else out
     if name is None:
         raise invalid(
             "experiment", got="no name", expected="a name of odemom reproduce --list, or all"
@@ -170,15 +182,16 @@ def _interruptible(out: Path) -> Iterator[None]:
 
 def survey(
     ensemble: Annotated[
-        list[str] | None, typer.Option(help="ginibre, orthogonal, symmetric, integer; by default.")
+        list[str] | None,
+        typer.Option(help="ginibre, orthogonal, symmetric, integer; by default all four."),
     ] = None,
     dim: Annotated[list[str] | None, typer.Option(help="Dimensions: 2,3,5.")] = None,
     eps: Annotated[list[str] | None, typer.Option(help="Masses in [0, inf]: 0,1/2,2,inf.")] = None,
     samples: Annotated[
         int | None, typer.Option(help="Matrices per ensemble and dimension.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the matrices.")] = 0,
-    out: Out = Path("results/survey"),
+    seed: Annotated[int, typer.Option(help="The seed of the matrices.")] = 0,
+    out: OutOrDefault = None,
     backend: Backend = "serial",
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -196,8 +209,9 @@ def survey(
     from odemom.reproduce.run import read_payload
 
     if redraw is not None:
-        _print_files(figures.redraw(redraw, out), as_json)
+        _print_files(figures.redraw(redraw, out, name="survey"), as_json)
         return
+    out = Path("results/survey") if out is None else out
     asked = {
         "ensembles": listed(ensemble),
         "dimensions": None if dim is None else [integer(d) for d in listed(dim) or ()],

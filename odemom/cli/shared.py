@@ -30,7 +30,9 @@ Gamma = Annotated[
     str | None,
     typer.Option(help="With --depth: the momentum in (0, 1); without it the net is a ResNet."),
 ]
-Tol = Annotated[str | None, typer.Option(help="Relative tolerance on floating input.")]
+Tol = Annotated[
+    str | None, typer.Option(help="Relative tolerance on floating input; by default 8 d u.")
+]
 Exact = Annotated[
     bool | None,
     typer.Option(

@@ -74,7 +74,7 @@ def train(
 
 def demo(
     out: Out = Path("results/demo"),
-    epochs: Annotated[int | None, typer.Option(help="Of each of the two trainings.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
 ) -> None:
     """A guided tour: decisions explained, Figure 4, two trained networks, one page of results."""
     from odemom.demo.tour import tour

@@ -12,7 +12,7 @@ __all__ = ["RandomField", "second_order", "solved"]
 
 Rate = Callable[[np.ndarray], np.ndarray]
 # Near the least that the solver accepts.
-TOLERANCES = {"rtol": 1e-13, "atol": 1e-15}
+RELATIVE, ABSOLUTE = 1e-13, 1e-15
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def solved(rate: Rate, start: np.ndarray, times: np.ndarray) -> np.ndarray:
         start.ravel(),
         method="DOP853",
         t_eval=times,
-        **TOLERANCES,
+        rtol=RELATIVE,
+        atol=ABSOLUTE,
     )
     assert solution.success, solution.message
     return solution.y.T.reshape(len(times), *shape)

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from odemom.checks import invalid
+from odemom.checks import invalid, optional_import
 from odemom.errors import OdemomError
 from odemom.records import from_json, jsonable
 
@@ -93,11 +93,14 @@ def ask(request: Request) -> tuple[Measured, ...]:
     ------
     InvalidInputError
         If the device cannot be used, or the system cannot fork processes.
+    MissingDependencyError
+        If PyTorch is not installed.
     OdemomError
         If a measurement failed; the message has its last lines.
     """
     if not hasattr(os, "fork"):
         raise invalid("the system", got=sys.platform, expected="one that forks processes")
+    optional_import("torch", "torch")
     settings = {
         "MALLOC_MMAP_THRESHOLD_": "65536",
         "OMP_NUM_THREADS": "1",

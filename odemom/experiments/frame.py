@@ -10,6 +10,7 @@ by experiments and are none.
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -18,14 +19,15 @@ import pkgutil
 import sys
 import time
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import odemom.experiments
 from odemom import __version__
-from odemom.checks import expect, invalid, optional_import, shown
+from odemom.checks import expect, invalid, shown
+from odemom.errors import MissingDependencyError
 from odemom.records import from_json, jsonable
 from odemom.sweep import Backend, TaskStore, task_key
 
@@ -241,7 +243,8 @@ class _Run:
     def __call__(self, item: tuple[str, Any]) -> tuple[str, Any, float]:
         key, task = item
         start = time.perf_counter()
-        outcome = jsonable(self.run(task), "outcome")
+        with _named_extras():
+            outcome = jsonable(self.run(task), "outcome")
         return key, outcome, time.perf_counter() - start
 
 
@@ -296,14 +299,34 @@ def load(name: str) -> Experiment[Any, Any, Any, Any]:
         If it needs a package that is not installed.
     """
     path = _module_of(name)
-    try:
+    with _named_extras():
         module = importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("odemom"):
-            raise
-        optional_import(error.name.partition(".")[0], "train")
-        raise
     return module.EXPERIMENT
+
+
+# package -> the extra of odemom that brings it
+EXTRAS = {
+    "torch": "torch",
+    "torchdiffeq": "torch",
+    "lightning": "train",
+    "torchvision": "train",
+    "sklearn": "train",
+}
+
+
+@contextlib.contextmanager
+def _named_extras() -> Iterator[None]:
+    """Turn the absence of a package of an extra into the error that names the extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        raise MissingDependencyError(
+            f"{package} is not installed; this experiment needs it. "
+            f"Install it with: pip install 'odemom[{EXTRAS[package]}]'"
+        ) from error
 
 
 def _module_of(name: str) -> str:

@@ -177,7 +177,7 @@ def _two_pieces(eps: float) -> list[np.ndarray]:
     low, high = -1.0, 1.0
     while missed(low) * missed(high) > 0:  # beyond its minimum x(1) falls, or grows, without bound
         low, high = 2 * low, 2 * high
-    second = float(scipy.optimize.brentq(missed, low, high, xtol=1e-14, rtol=1e-15))
+    second = scipy.optimize.root_scalar(missed, bracket=(low, high), xtol=1e-14, rtol=1e-15).root
     return [np.diag([0.0, first]), np.diag([0.0, second])]
 
 

@@ -190,16 +190,14 @@ def run(task: Task) -> Rates:
     masses, points = task.config.masses(), task.config.points
     small = [_small(problem, 1 / mass, points) for mass in masses]
     large = [_large(problem, mass, points) for mass in masses]
-    return Rates(
-        task.seed,
-        *(_rows([row[i] for row in small]) for i in (0, 1)),
-        *(_rows([row[i] for row in large]) for i in (0, 1, 2)),
-        *(_rows([row[i] for row in small]) for i in (2, 3)),
-        *_layers(problem, points),
-    )
+    distances = {
+        name: _rows([row[name] for row in rows]) for rows in (small, large) for name in rows[0]
+    }
+    times, layers, limit = _layers(problem, points)
+    return Rates(task.seed, **distances, times=times, layers=layers, limit=limit)
 
 
-def _small(problem: Problem, eps: float, points: int) -> list[np.ndarray]:
+def _small(problem: Problem, eps: float, points: int) -> dict[str, np.ndarray]:
     """Distances of x_eps from its limit and from the next one, and of its velocity."""
     f, _ = problem.field.functions()
     inside = np.linspace(0, min(LAYER * eps, 1.0), points)
@@ -210,15 +208,15 @@ def _small(problem: Problem, eps: float, points: int) -> list[np.ndarray]:
     decay = np.exp(-times / eps)[:, None, None]
     later = times >= min(LAYER * eps * (1 - np.log(eps)), 0.5)
     slip = v - f(limit)
-    return [
-        _largest(x - limit),
-        _largest(x - limit - eps * (y + (f(x0) - v0) * decay)),
-        _largest(slip),
-        _largest(slip[later]),
-    ]
+    return {
+        "small": _largest(x - limit),
+        "small_corrected": _largest(x - limit - eps * (y + (f(x0) - v0) * decay)),
+        "velocity": _largest(slip),
+        "velocity_later": _largest(slip[later]),
+    }
 
 
-def _large(problem: Problem, eps: float, points: int) -> list[np.ndarray]:
+def _large(problem: Problem, eps: float, points: int) -> dict[str, np.ndarray]:
     """Distances of x_eps from its limit and the next one, and with the field rescaled."""
     f, _ = problem.field.functions()
     times = np.linspace(0, 1, points)
@@ -229,7 +227,11 @@ def _large(problem: Problem, eps: float, points: int) -> list[np.ndarray]:
     undamped = solved(lambda state: np.stack([state[1], f(state[0])]), np.stack([x0, v0]), times)[
         :, 0
     ]
-    return [_largest(x - line), _largest(x - line - w / eps), _largest(rescaled - undamped)]
+    return {
+        "large": _largest(x - line),
+        "large_corrected": _largest(x - line - w / eps),
+        "rescaled": _largest(rescaled - undamped),
+    }
 
 
 def _layers(

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from odemom.experiments.fig4_empirical import REACHED, Escape, Figure4Trained, Plane
+from odemom.experiments._plane_results import REACHED, Escape, Figure4Trained, Plane
 from odemom.plots.style import COLORS, new_figure, shared_style
 
 __all__ = ["draw"]
@@ -34,7 +34,7 @@ def draw(data: Figure4Trained) -> Figure:
     Examples
     --------
     >>> from odemom.experiments.fig4_empirical import EXPERIMENT
-    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)
+    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)  # four panels and a colour bar
     5
     """
     with shared_style():
@@ -63,10 +63,8 @@ def _draw_losses(axes: Axes, data: Figure4Trained) -> None:
     marks: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.9}
     axes.plot(l1[reached], l2[reached], "o", color=COLORS["orange"], mfc="none", **marks)
     axes.plot(l1[~reached], l2[~reached], "x", color=COLORS["orange"], **marks)
-    axes.set_title(
-        r"$\varepsilon = 0.5$: $\psi$ (shade), ODE block ($\circ$ reached, $\times$ not)",
-        fontsize=8,
-    )
+    title = r"$\varepsilon = 0.5$: $\psi$ (shade), ODE block ($\circ$ reached, $\times$ not)"
+    axes.set_title(title, fontsize=8)
     _finish(axes, -1)
     axes.text(
         0.97,

@@ -147,6 +147,12 @@ def read_payload(path: str | os.PathLike[str]) -> dict[str, Any]:
     InvalidInputError
         If the file is missing or is not such a file.
     """
+    expect(
+        Path(path).exists(),
+        "file",
+        got=f"{path}: there is no such file",
+        expected="a .json file that odemom reproduce wrote",
+    )
     try:
         payload = json.loads(Path(path).read_text(encoding="utf-8"))
         name = payload["experiment"]
@@ -168,14 +174,22 @@ def read_payload(path: str | os.PathLike[str]) -> dict[str, Any]:
     return payload
 
 
-def redraw(path: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> dict[str, Path]:
+def redraw(
+    path: str | os.PathLike[str],
+    out_dir: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+) -> dict[str, Path]:
     """Draw an experiment again from the numbers on disk.
 
     Parameters
     ----------
     path : path-like
         A ``NAME.json`` that `reproduce` wrote.
-    out_dir : path-like
+    out_dir : path-like, optional
+        By default the folder of the numbers.
+    name : str, optional
+        The experiment that is expected there.
 
     Returns
     -------
@@ -185,16 +199,23 @@ def redraw(path: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> dic
     Raises
     ------
     InvalidInputError
-        If the file is missing or is not such a file.
+        If the file is missing, is not such a file, or is one of another experiment.
     """
     payload = read_payload(path)
     try:
         experiment = load(payload["experiment"])
+        expect(
+            name is None or load(name) is experiment,
+            "experiment",
+            got=f"{shown(name)} beside numbers of {experiment.name}",
+            expected=f"the name {experiment.name}, or none",
+        )
         result = from_json(experiment.result_type, payload["result"], "result")
         files = drawn(experiment, result)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise _not_numbers(path, error) from None
-    return _written(experiment, as_folder(out_dir), files)
+    folder = Path(path).parent if out_dir is None else Path(out_dir)
+    return _written(experiment, as_folder(folder), files)
 
 
 def _not_numbers(path: str | os.PathLike[str], error: Exception) -> InvalidInputError:

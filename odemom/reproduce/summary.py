@@ -128,8 +128,8 @@ def _counts(entries: list[Entry]) -> str:
     verdicts = [claim.verdict for entry in entries for claim in entry.claims]
     holds, fails, left = (verdicts.count(v) for v in MARKS)
     return (
-        f"{len(verdicts)} claims of {len(entries)} experiments: {holds} hold, {fails} do not hold, "
-        f"{left} were not run."
+        f"{len(verdicts)} claims of {len(entries)} experiments. Verdicts: {holds} holds, {fails} "
+        f"does not hold, {left} not run."
     )
 
 

@@ -10,7 +10,8 @@ pytest.importorskip("torch")
 import odemom
 from odemom import InvalidInputError
 from odemom.experiments._plane_models import least_value, model_of, momentum
-from odemom.experiments.fig4_empirical import Config, Plane, Task, distance, run
+from odemom.experiments._plane_results import Plane, distance
+from odemom.experiments.fig4_empirical import Config, Task, run
 from odemom.flows import MomentumResNet
 
 LAMBDA = float(odemom.lambda_eps(0.5))
