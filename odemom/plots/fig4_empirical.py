@@ -17,6 +17,7 @@ from odemom.plots.style import COLORS, new_figure, shared_style
 __all__ = ["draw"]
 
 REACHED_SHADE = "#7FB6DA"
+BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
 
 
 def draw(data: Figure4Trained) -> Figure:
@@ -44,8 +45,10 @@ def draw(data: Figure4Trained) -> Figure:
         _draw_escapes(grid[0, 1], data)
         small, large = data.wide[:2]
         own = min(data.least[0], large.threshold)
-        _draw_reached(grid[1, 0], small, own, f"Depth 20, weights of {small.scale:g}")
-        _draw_reached(grid[1, 1], large, own, rf"Depth 20, $\theta$ near ${-large.scale:g}\,I$")
+        _draw_reached(
+            grid[1, 0], small, own, f"Reached at depth 20 from weights of {small.scale:g}"
+        )
+        _draw_reached(grid[1, 1], large, own, rf"Reached from $\theta$ near ${-large.scale:g}\,I$")
     return figure
 
 
@@ -60,7 +63,7 @@ def _draw_losses(axes: Axes, data: Figure4Trained) -> None:
     _draw_edge(axes, plane.threshold, 1, COLORS["vermilion"])
     reached = np.array(block.losses) < REACHED
     l1, l2 = np.meshgrid(block.axis, block.axis)
-    marks: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.9}
+    marks: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.9, "clip_on": False}
     axes.plot(l1[reached], l2[reached], "o", color=COLORS["orange"], mfc="none", **marks)
     axes.plot(l1[~reached], l2[~reached], "x", color=COLORS["orange"], **marks)
     title = r"$\varepsilon = 0.5$: $\psi$ (shade), ODE block ($\circ$ reached, $\times$ not)"
@@ -74,6 +77,7 @@ def _draw_losses(axes: Axes, data: Figure4Trained) -> None:
         va="top",
         color=COLORS["vermilion"],
         fontsize=8,
+        bbox=BEHIND_TEXT,
     )
 
 
@@ -118,7 +122,7 @@ def _draw_reached(axes: Axes, plane: Plane, own: float, title: str) -> None:
             va="top",
             color=color,
             fontsize=8,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+            bbox=BEHIND_TEXT,
         )
     _finish(axes, low)
     axes.set(xlim=(low, high), ylim=(low, high), title=title)
