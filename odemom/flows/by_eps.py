@@ -49,6 +49,8 @@ def flow_of(
     >>> flow_of(0)
     FirstOrder(horizon=Fraction(1, 1))
     """
+    if isinstance(eps, Flow):  # not the equal one, of 0.5 in place of 1/2, that the cache may hold
+        return _flow_of.__wrapped__(eps, horizon, initial_velocity)
     try:
         return _flow_of(eps, horizon, initial_velocity)
     except TypeError:  # an unhashable number, such as an array of no axes

@@ -31,12 +31,6 @@ def draw(data: Figure4Trained) -> Figure:
     -------
     matplotlib.figure.Figure
         7.6 by 6.8 inches.
-
-    Examples
-    --------
-    >>> from odemom.experiments.fig4_empirical import EXPERIMENT
-    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)  # four panels and a colour bar
-    5
     """
     with shared_style():
         figure = new_figure(7.6, 6.8)

@@ -30,12 +30,6 @@ def draw(data: Limits) -> Figure:
     -------
     matplotlib.figure.Figure
         8.4 by 3.5 inches.
-
-    Examples
-    --------
-    >>> from odemom.experiments.prop2 import EXPERIMENT
-    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)
-    2
     """
     with shared_style():
         figure = new_figure(8.4, 3.5)

@@ -27,12 +27,6 @@ def draw(data: SecondOrderTwins) -> Figure:
     -------
     matplotlib.figure.Figure
         9.6 by 3.3 inches.
-
-    Examples
-    --------
-    >>> from odemom.experiments.prop3 import EXPERIMENT
-    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)
-    3
     """
     with shared_style():
         figure = new_figure(9.6, 3.3)

@@ -36,12 +36,6 @@ def draw(data: Digits) -> Figure:
     -------
     matplotlib.figure.Figure
         9.6 by 3.1 inches.
-
-    Examples
-    --------
-    >>> from odemom.experiments.prop4 import EXPERIMENT
-    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)
-    3
     """
     with shared_style():
         figure = new_figure(9.6, 3.1)

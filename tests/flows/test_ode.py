@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 import odemom
-from odemom.flows import FirstOrder, MomentumResNet, ODEFlow, ResNet, SecondOrder, Undamped
+from odemom.flows import (
+    FirstOrder,
+    MomentumResNet,
+    ODEFlow,
+    ResNet,
+    SecondOrder,
+    Undamped,
+    flow_of,
+)
 from odemom.propagator.double import propagate
 from tests.oracles import UNIT, error1, norm1, psi_matrix, to_floats
 
@@ -47,3 +55,11 @@ def test_every_method_is_that_of_the_unit_problem(flow, method):
     unit, same = flow.on_unit_horizon(THETA)
     expected = odemom.psi(same, unit, method=method)
     np.testing.assert_array_equal(odemom.psi(THETA, flow, method=method), expected)
+
+
+def test_a_flow_that_is_given_is_kept_though_an_equal_one_was_asked_for_before():
+    floating, exact = SecondOrder(0.5), SecondOrder(Fraction(1, 2))
+    assert floating == exact
+    assert flow_of(floating) is floating
+    assert flow_of(exact) is exact
+    assert flow_of(exact).describe().startswith("1/2 x''")
