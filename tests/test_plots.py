@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import odemom
 from odemom import InvalidInputError
@@ -66,3 +67,24 @@ def test_eigenvalues_that_obstruct_are_crosses(D, eps, title, crosses):
 def test_what_is_no_flow_of_the_plane_is_refused(options):
     with pytest.raises(InvalidInputError):
         trajectories(**{"theta": np.eye(2), "eps": 1, **options})
+
+
+def test_axes_of_a_subfigure_are_drawn_into_and_others_are_refused():
+    figure = Figure()
+    axes = figure.subfigures(1, 2)[0].subplots()
+    assert eigenvalues([[1, 0], [0, 2]], 1, axes=axes) is figure
+    for wrong in (5, figure):
+        with pytest.raises(InvalidInputError, match="axes"):
+            eigenvalues([[1]], 1, axes=wrong)
+        with pytest.raises(InvalidInputError, match="axes"):
+            trajectories(np.eye(2), 1, axes=wrong)
+
+
+def test_eigenvalues_are_drawn_for_one_flow():
+    with pytest.raises(InvalidInputError, match="eps"):
+        eigenvalues([[1]], [1, 2])
+
+
+def test_what_is_too_large_to_draw_is_refused():
+    with pytest.raises(InvalidInputError, match="1e\\+308"):
+        trajectories(np.zeros((2, 2)), 1, points=[[1e308, 1e308]])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from odemom.errors import InvalidInputError
-from odemom.records import jsonable, provenance, write_json, write_text_atomic
+from odemom.records import from_json, jsonable, provenance, write_json, write_text_atomic
 
 
 @dataclass(frozen=True)
@@ -157,3 +157,57 @@ def test_records_and_provenance_load_no_torch():
         "assert 'torch' not in sys.modules and 'torch' not in p['versions'] and p['gpu'] is None"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def nested(depth):
+    data = []
+    for _ in range(depth):
+        data = [data]
+    return data
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [nested(100_000), 10**5000, "\ud800", {"a": object()}],
+    ids=["deep", "long", "half", "o"],
+)
+def test_what_json_cannot_say_is_refused_and_nothing_is_written(tmp_path, payload):
+    with pytest.raises(InvalidInputError):
+        write_json(tmp_path / "a.json", payload)
+    assert list(tmp_path.iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Point:
+    x: float
+    labels: tuple[str, ...] = ()
+    share: Fraction | float = 0.5
+
+
+@pytest.mark.parametrize(
+    "point", [Point(1.0), Point(-math.inf, ("a", "b"), Fraction(1, 3)), Point(0.1, (), math.inf)]
+)
+def test_a_dataclass_comes_back_from_json(point):
+    assert from_json(Point, json.loads(json.dumps(jsonable(point)))) == point
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"x": "1"},
+        {"x": True},
+        {"x": 1.0, "y": 2},
+        {"x": 1.0, "labels": "ab"},
+        {"x": 1.0, "labels": [1]},
+        {"x": 1.0, "share": "1e99999999"},
+        {"x": 10**400},
+        {"x": nested(100_000)},
+        [1.0],
+        None,
+    ],
+    ids=range(11),
+)
+def test_data_that_do_not_fit_a_dataclass_are_refused(data):
+    with pytest.raises(InvalidInputError):
+        from_json(Point, data)

@@ -187,34 +187,116 @@ def test_an_interrupted_drawing_leaves_no_half_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-SURVEY = (
-    '{"experiment": "survey", "result": {"config": {"ensembles": ["ginibre"], "dimensions": [1], \
-"eps": [1]}, "cells": [%s]}}'
-)
-CELL = '{"ensemble": "ginibre", "dimension": 1, "samples": 9, "counts": [1], "probability": %s, \
-"low": [0], "high": [1], "borderline": [0], "seconds": 1}'
+def mutated(payload, where, value):
+    """The payload with the entry at a path of keys replaced, or removed for `...`."""
+    found = json.loads(json.dumps(payload))
+    *path, last = where
+    entry = found
+    for key in path:
+        entry = entry[key]
+    if value is ...:
+        del entry[last]
+    else:
+        entry[last] = value
+    return found
+
+
+HUGE = 10**400
+DAMAGES = [
+    (("experiment",), "x"),
+    (("experiment",), 3),
+    (("claims",), ...),
+    (("claims",), [{}]),
+    (("claims", 0, "verdict"), "perhaps"),
+    (("provenance",), {}),
+    (("provenance",), 5),
+    (("provenance", "versions"), 5),
+    (("seconds",), HUGE),
+    (("seconds",), "long"),
+    (("result",), ...),
+    (("result",), 1),
+    (("result", "planes"), []),
+    (("result", "axis"), []),
+    (("result", "eps", 0), HUGE),
+    (("result", "planes", 0, "threshold"), [0]),
+]
+
+
+@pytest.mark.parametrize(("where", "value"), DAMAGES, ids=lambda v: str(v)[:40])
+def test_damaged_numbers_are_refused_by_name(finished, tmp_path, where, value):
+    payload = json.loads(finished["json"].read_text())
+    (tmp_path / "fig4.json").write_text(json.dumps(mutated(payload, where, value)))
+    with pytest.raises(InvalidInputError, match=r"fig4\.json|out: got"):
+        redraw(tmp_path / "fig4.json", tmp_path / "out")
+    with pytest.raises(InvalidInputError):
+        reproduce("fig4", tmp_path, config=TINY)
+    assert [path.name for path in tmp_path.iterdir()] == ["fig4.json"]
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{}",
-        '{"experiment": "fig4"}',
-        '{"experiment": "x", "result": 1}',
-        "[]",
-        "[" * 100_000,
-        SURVEY % "",
-        SURVEY % "1",
-        SURVEY % CELL % '["x"]',
-        SURVEY % CELL % "[]",
-    ],
+    "text", ["", "{}", "[]", "[" * 100_000, "\ud800", '{"experiment": "fig4"}']
 )
 def test_redraw_refuses_what_reproduce_did_not_write(tmp_path, text):
-    (tmp_path / "a.json").write_text(text)
+    (tmp_path / "a.json").write_text(text, errors="surrogatepass")
     with pytest.raises(InvalidInputError):
         redraw(tmp_path / "a.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_summary_names_what_it_cannot_read_and_shows_the_rest(finished, tmp_path):
+    payload = json.loads(finished["json"].read_text())
+    (tmp_path / "fig4.json").write_text(json.dumps(payload))
+    (tmp_path / "survey.json").write_text("broken")
+    (tmp_path / "mirror.json").write_text(json.dumps(payload))  # of another experiment
+    text = write_summary(tmp_path)["md"].read_text()
+    assert "2 claims of 1 experiments" in text
+    assert text.count("Not read: ") == 2
+    assert "numbers of 'fig4'; expected those of mirror" in text
+
+
+@pytest.mark.parametrize("out", ["x" * 300, "a\0b", 5, None])
+def test_a_path_that_is_none_is_refused(out):
+    with pytest.raises(InvalidInputError, match="out: got"):
+        reproduce("fig4", out, config=TINY)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("eps=1e9999999999", "exponent"),
+        ("noises=1e99999999999", "noises: got .* expected a number"),
+        ("noises=0", "at least one of them > 0"),
+        ("noises=1e-999", "at least one of them > 0"),
+    ],
+)
+def test_numbers_that_take_for_ever_or_draw_nothing_are_refused(setting, message):
+    with pytest.raises(InvalidInputError, match=message):
+        configured(load("borderline"), settings=[setting])
+
+
+def test_a_key_that_is_set_twice_and_too_many_seeds_are_refused():
+    with pytest.raises(InvalidInputError, match="twice"):
+        configured(fig4.EXPERIMENT, settings=["points=5", "points=6"])
+    with pytest.raises(InvalidInputError, match="from 1 to 10000"):
+        configured(load("prop4"), seeds=10**9)
+    with pytest.raises(InvalidInputError, match="from 2 to 100000"):
+        configured(fig4.EXPERIMENT, settings=["points=100000000000000"])
+
+
+def test_all_goes_on_when_one_experiment_fails(run, tmp_path, monkeypatch):
+    def failing(config, planes):
+        raise ZeroDivisionError("a defect")
+
+    broken = dataclasses.replace(fig4.EXPERIMENT, gather=failing)
+    other = load("borderline")
+    monkeypatch.setattr("odemom.experiments.frame.names", lambda: ["borderline", "fig4"])
+    for place in ("odemom.experiments.frame.load", "odemom.reproduce.run.load"):
+        monkeypatch.setattr(place, lambda name: {"fig4": broken}.get(name, other))
+    code, out, err = run("reproduce", "all", "--quick", "--out", str(tmp_path))
+    assert code == 2
+    assert "fig4: not run: ZeroDivisionError: a defect" in err
+    assert "summary.html" in out
+    assert (tmp_path / "borderline.json").exists()
 
 
 def test_a_file_in_the_way_of_the_folder_is_named(tmp_path):

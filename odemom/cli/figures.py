@@ -155,9 +155,10 @@ def _reproduce_all(
                 files = reproduce_one(
                     name, out, config=config, overwrite=overwrite, progress=progress, **place
                 )
-        except OdemomError as error:
-            failed[name] = str(error)
-            note(f"{name}: not run: {error}")
+        except Exception as error:  # a defect of one experiment leaves the others
+            named = "" if isinstance(error, OdemomError) else f"{type(error).__name__}: "
+            failed[name] = f"{named}{error}"
+            note(f"{name}: not run: {failed[name]}")
         else:
             if not as_json:
                 say(f"{name}: {files['json']}")

@@ -80,8 +80,8 @@ def as_device(device: str) -> None:
     InvalidInputError
     """
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # a meta tensor has no value
         fits = True
-    except (RuntimeError, AssertionError):  # PyTorch without CUDA asserts
+    except (RuntimeError, AssertionError, TypeError):  # PyTorch without CUDA asserts
         fits = False
     expect(fits, "device", got=shown(device), expected="a device of this machine, such as cpu")

@@ -127,10 +127,11 @@ class Config:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        expected = "numbers in [0, 1)"
+        expected = "numbers in [0, 1), at least one of them > 0 as a double"
         for noise in self.noises:
             number = as_number(noise, "noises", expected)
             expect(0 <= number < 1, "noises", got=shown(noise), expected=expected)
+        expect(any(n > 0 for n in self.noises), "noises", got="no noise", expected=expected)
         object.__setattr__(self, "eps", as_eps(self.eps))
         as_integer(self.samples, "samples", 1)
         as_integer(self.seed, "seed", 0)

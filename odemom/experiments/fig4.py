@@ -21,6 +21,7 @@ from odemom.representability.analyze import is_representable
 
 __all__ = ["EXPERIMENT", "Config", "Figure4", "Plane"]
 
+LIMITS = {"points": (2, 100_000), "per_unit": (1, 100), "extent": (1, 100)}
 PLANE_EPS = (0.0, 0.5, math.inf)
 
 
@@ -72,14 +73,15 @@ class Config:
     Parameters
     ----------
     points : int
-        Points of the curve, spaced evenly in log eps on [1e-2, 1e2]; at least 2.
+        Points of the curve, spaced evenly in log eps on [1e-2, 1e2]; from 2 to 100,000.
     per_unit, extent : int
-        The plane is decided at the multiples of 1/per_unit in [-extent, extent], exactly.
+        The plane is decided at the multiples of 1/per_unit in [-extent, extent], exactly; from 1
+        to 100 each.
 
     Raises
     ------
     InvalidInputError
-        If a parameter is not a positive integer, or ``points`` is less than 2.
+        If a parameter is no integer, or outside its limits.
     """
 
     points: int = 401
@@ -87,8 +89,8 @@ class Config:
     extent: int = 2
 
     def __post_init__(self) -> None:
-        for name, least in (("points", 2), ("per_unit", 1), ("extent", 1)):
-            as_integer(getattr(self, name), name, least)
+        for name, (least, most) in LIMITS.items():
+            as_integer(getattr(self, name), name, least, most)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
-import sys
+import re
 import time
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -147,10 +147,11 @@ class Experiment(Generic[ConfigT, TaskT, OutcomeT, ResultT]):
 
     @property
     def identity(self) -> dict[str, str]:
-        """Who makes the results: the experiment, the version of odemom, the code of the module."""
-        source = sys.modules[self.module].__file__ or ""
-        digest = hashlib.sha256(Path(source).read_bytes()).hexdigest()[:12]
-        return {"experiment": self.name, "version": __version__, "code": digest}
+        """Who makes the results: the experiment, the version of odemom, the code.
+
+        The code is a digest of the module and of the ``_`` modules of this folder that it uses.
+        """
+        return {"experiment": self.name, "version": __version__, "code": _digest(self.module)}
 
     def store_in(self, folder: Path) -> TaskStore:
         """The store of the finished tasks of this experiment in a folder."""
@@ -222,16 +223,20 @@ class Experiment(Generic[ConfigT, TaskT, OutcomeT, ResultT]):
         if progress is not None:
             progress(len(known), total)
         if waiting:
-            with place.running() as each:
+            writing = contextlib.nullcontext(_keep_nothing) if store is None else store.writing()
+            with place.running() as each, writing as keep:
                 for key, outcome, seconds in each(_Run(self.run), list(waiting.items())):
                     known[key] = outcome, seconds
-                    if store is not None:
-                        store.append(key, outcome, seconds)
+                    keep(key, outcome, seconds)
                     if progress is not None:
                         progress(len(known), total)
         outcomes = [from_json(self.outcome_type, known[key][0], "outcome") for key in keys]
         seconds = sum(known[key][1] for key in dict.fromkeys(keys))
         return Finished(self.gather(config, outcomes), seconds)
+
+
+def _keep_nothing(key: str, outcome: Any, seconds: float) -> None:
+    """Where there is no folder, outcomes are kept in memory only."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +251,25 @@ class _Run:
         with _named_extras():
             outcome = jsonable(self.run(task), "outcome")
         return key, outcome, time.perf_counter() - start
+
+
+def _digest(module: str) -> str:
+    """Of the sources of an experiment: its module, and the shared ones that it reaches."""
+    pending, sources = [module], {}
+    while pending:
+        name = pending.pop()
+        found = importlib.util.find_spec(name)
+        if name in sources or found is None or found.origin is None:
+            continue
+        sources[name] = Path(found.origin).read_bytes()
+        pending += re.findall(r"\bodemom\.experiments\._\w+", sources[name].decode())
+        pending += [
+            f"odemom.experiments.{shared}"
+            for line in re.findall(r"from odemom\.experiments import (.+)", sources[name].decode())
+            for shared in re.findall(r"\b_\w+", line)
+        ]
+    joined = b"".join(sources[name] for name in sorted(sources))
+    return hashlib.sha256(joined).hexdigest()[:12]
 
 
 # --- the registry ------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from odemom.checks import as_float_array, as_float_matrices, as_horizon, as_integer, expect, shown
 from odemom.flows.by_eps import flow_of
@@ -16,6 +16,8 @@ from odemom.plots.style import COLORS, new_figure, shared_style
 from odemom.representability.analyze import analyze
 
 __all__ = ["eigenvalues", "trajectories"]
+
+LARGEST_DRAWN = 1e100  # matplotlib squares what it draws
 
 
 def trajectories(
@@ -77,6 +79,13 @@ def trajectories(
     times = np.linspace(0, float(as_horizon(horizon)), frames)[1:]
     maps = [np.eye(2), *(psi(matrix, eps, horizon=float(t)) for t in times)]
     paths = np.einsum("tij,nj->nti", np.array(maps), starts)
+    largest = float(np.abs(paths).max(initial=0))
+    expect(
+        largest <= LARGEST_DRAWN,
+        "theta, points",
+        got=f"trajectories that reach {largest:.3g}",
+        expected=f"a size up to {LARGEST_DRAWN:g}",
+    )
     with shared_style():
         figure = new_figure(3.4, 3.4) if axes is None else _figure_of(axes)
         axes = figure.subplots() if axes is None else axes
@@ -85,8 +94,11 @@ def trajectories(
 
 
 def _figure_of(axes: Axes) -> Figure:
-    figure = axes.figure
-    assert isinstance(figure, Figure)
+    """The figure that axes, perhaps of a subfigure, belong to."""
+    expect(isinstance(axes, Axes), "axes", got=shown(axes), expected="matplotlib Axes, or None")
+    figure: Any = axes.figure
+    while isinstance(figure, SubFigure):
+        figure = figure.figure
     return figure
 
 
@@ -136,7 +148,8 @@ def eigenvalues(D: Any, eps: Any, *, axes: Axes | None = None) -> Figure:
     >>> len(eigenvalues([[-2, 0], [0, 1]], "1/2").axes)
     1
     """
-    report = analyze(D, eps)
+    flow = flow_of(eps)
+    report = analyze(D, flow)
     expect(
         report.dimension <= 2000,
         "D",
@@ -146,7 +159,7 @@ def eigenvalues(D: Any, eps: Any, *, axes: Axes | None = None) -> Figure:
     bad = {complex(o.eigenvalue.value) for o in report.obstructions}
     values = np.array([complex(e.value) for e in report.eigenvalues])
     wrong = np.array([value in bad for value in values])
-    image = flow_of(eps).real_image
+    image = flow.real_image
     threshold = None if image.threshold is None else image.threshold.value
     reach = 1.15 * max(1.0, float(np.abs(values).max()), abs(threshold or 0.0))
     with shared_style():

@@ -1,6 +1,7 @@
 """Results on disk: written whole or not at all, as strict JSON, with where they come from."""
 
 from odemom.records.files import as_folder as as_folder
+from odemom.records.files import as_path as as_path
 from odemom.records.files import json_text as json_text
 from odemom.records.files import write_all_atomic as write_all_atomic
 from odemom.records.files import write_bytes_atomic as write_bytes_atomic

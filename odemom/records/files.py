@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -15,6 +16,7 @@ from odemom.records.values import jsonable
 
 __all__ = [
     "as_folder",
+    "as_path",
     "json_text",
     "write_all_atomic",
     "write_bytes_atomic",
@@ -176,9 +178,46 @@ def write_json(path: str | os.PathLike[str], payload: object) -> Path:
 
 
 def json_text(payload: object) -> str:
-    """``payload`` as strict JSON, indented, with a final line end."""
-    text = json.dumps(jsonable(payload), indent=2, allow_nan=False, ensure_ascii=False)
+    """``payload`` as strict JSON, indented, with a final line end; text that UTF-8 can hold.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is a lone surrogate in it, or an integer of more than 4300 digits.
+    """
+    try:
+        text = json.dumps(jsonable(payload), indent=2, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except InvalidInputError:
+        raise
+    except ValueError as error:  # UnicodeEncodeError too
+        raise invalid("payload", got=shown(str(error), 100), expected="what JSON can say") from None
     return text + "\n"
+
+
+def as_path(path: str | os.PathLike[str], name: str) -> Path:
+    """A path that the system can look up, whether or not something is there.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no text, holds a NUL, or is too long; the message calls it ``name``.
+    """
+    try:
+        found = Path(path)
+        found.stat()
+    except FileNotFoundError:
+        return found
+    except (TypeError, ValueError) as error:
+        raise invalid(name, got=f"{shown(path)} ({error})", expected="a path") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise invalid(
+                name,
+                got=f"a path of {len(os.fspath(path))} characters ({error.strerror})",
+                expected="a shorter path",
+            ) from None
+    return Path(path)
 
 
 def as_folder(out_dir: str | os.PathLike[str]) -> Path:
@@ -189,7 +228,7 @@ def as_folder(out_dir: str | os.PathLike[str]) -> Path:
     InvalidInputError
         If it cannot be one.
     """
-    folder = Path(out_dir)
+    folder = as_path(out_dir, "out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from odemom.checks import invalid, shown
+from odemom.checks import as_number, invalid, shown
 from odemom.errors import InvalidInputError
 
 __all__ = ["check_fields", "from_json", "jsonable"]
@@ -53,6 +53,13 @@ def jsonable(value: Any, name: str = "payload") -> Any:
     >>> jsonable({"eps": Fraction(1, 3), "loss": [0.5, math.nan]})
     {'eps': '1/3', 'loss': [0.5, 'nan']}
     """
+    try:
+        return _plain(value, name)
+    except RecursionError:
+        raise invalid(name, got="data nested too deeply", expected="plain data") from None
+
+
+def _plain(value: Any, name: str) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float | np.floating):
@@ -64,16 +71,14 @@ def jsonable(value: Any, name: str = "payload") -> Any:
         except ValueError:  # Python neither spells nor reads ints of more than 4300 digits
             raise invalid(name, got=shown(value), expected="at most 4300 digits") from None
     if isinstance(value, np.bool_ | np.integer | np.ndarray):
-        return jsonable(value.tolist(), name)
+        return _plain(value.tolist(), name)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
-        return {f.name: jsonable(getattr(value, f.name), f"{name}.{f.name}") for f in fields}
+        return {f.name: _plain(getattr(value, f.name), f"{name}.{f.name}") for f in fields}
     if isinstance(value, Mapping):
-        return {
-            _key(key, name): jsonable(entry, f"{name}[{key!r}]") for key, entry in value.items()
-        }
+        return {_key(key, name): _plain(entry, f"{name}[{key!r}]") for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [jsonable(entry, f"{name}[{i}]") for i, entry in enumerate(value)]
+        return [_plain(entry, f"{name}[{i}]") for i, entry in enumerate(value)]
     raise invalid(
         name,
         got=f"{shown(value)} of type {type(value).__name__}",
@@ -120,7 +125,10 @@ def from_json(cls: type[T], data: Any, name: str = "data") -> T:
     >>> from_json(tuple[Fraction | float, ...], ["1/3", 0.5, "inf"])
     (Fraction(1, 3), 0.5, inf)
     """
-    return _decoded(cls, data, name)
+    try:
+        return _decoded(cls, data, name)
+    except RecursionError:
+        raise invalid(name, got="data nested too deeply", expected="plain data") from None
 
 
 def check_fields(instance: Any) -> None:
@@ -174,6 +182,14 @@ def _is_int(data: Any) -> bool:
     return isinstance(data, int) and not isinstance(data, bool)
 
 
+def _fraction(data: Any) -> Fraction:
+    """The rational number; text such as 1e99999999, which takes for ever, is refused."""
+    number = as_number(data, "number", "a rational number")
+    if not isinstance(number, Fraction):
+        raise ValueError("not finite")
+    return number
+
+
 NOT_FINITE = ("inf", "-inf", "nan")
 # annotation -> (does the JSON value fit, how it is read, what is expected)
 SCALARS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any], str]] = {
@@ -187,7 +203,7 @@ SCALARS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any], str]] = {
     str: (lambda d: isinstance(d, str), str, "text"),
     Fraction: (
         lambda d: isinstance(d, str) or _is_int(d),
-        Fraction,
+        _fraction,
         'a rational number in quotes, "1/3"',
     ),
     Path: (lambda d: isinstance(d, str), Path, "a path"),

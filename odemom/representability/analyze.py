@@ -158,6 +158,12 @@ def flows_of(eps: Any) -> list[Flow]:
         got=f"shape {eps.shape}" if isinstance(eps, np.ndarray) else shown(eps),
         expected="a number in [0, inf], a flow, or a one-dimensional, non-empty sequence of them",
     )
+    expect(
+        not isinstance(eps, np.ndarray) or (eps.dtype.kind in "iufOU" and not np.ma.is_masked(eps)),
+        "eps",
+        got=f"an array of dtype {getattr(eps, 'dtype', None)}, or with masked entries",
+        expected="numbers, all of them known",
+    )
     return [flow_of(one) for one in eps]
 
 

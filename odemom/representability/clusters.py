@@ -110,8 +110,9 @@ def isolated(form: SchurForm, delta: float) -> np.ndarray:
     z = form.eigenvalues
     distance = np.abs(z[:, None] - z[None, :])
     np.fill_diagonal(distance, np.inf)
-    moves = delta * np.maximum(form.conditions[:, None], form.conditions[None, :])
-    return np.all(ISOLATED * moves < distance, axis=1)
+    with np.errstate(over="ignore"):  # an eigenvalue of such a condition is never isolated
+        moves = delta * np.maximum(form.conditions[:, None], form.conditions[None, :])
+        return np.all(ISOLATED * moves < distance, axis=1)
 
 
 def _with_conjugates(points: np.ndarray) -> tuple[complex, ...]:

@@ -54,7 +54,7 @@ def spectrum(
     [False, False, False, True]
     """
     if isinstance(D, Spectrum):
-        if (tol, exact, max_bits) != (None, None, None):
+        if any(given is not None for given in (tol, exact, max_bits)):
             raise invalid(
                 "tol, exact, max_bits",
                 got="one of them beside a spectrum",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from odemom.checks import expect, invalid, shown
 from odemom.errors import InvalidInputError
-from odemom.experiments.frame import Experiment, Finished, Progress, load, summary_of
+from odemom.experiments.frame import Claim, Experiment, Finished, Progress, load, summary_of
 from odemom.records import (
     as_folder,
+    as_path,
     from_json,
     json_text,
     jsonable,
@@ -79,12 +83,14 @@ def reproduce(
     """
     experiment = load(name)
     config = experiment.config() if config is None else config
-    folder = Path(out_dir)
+    folder = as_path(out_dir, "out")
     numbers = folder / f"{experiment.name}.json"
     payload = None if overwrite else _finished(experiment, config, numbers)
     if payload is not None:
-        result = from_json(experiment.result_type, payload["result"], "result")
-        return {"json": numbers, **_written(experiment, folder, drawn(experiment, result))}
+        with _whole(numbers):
+            result = from_json(experiment.result_type, payload["result"], "result")
+            files = drawn(experiment, result)
+        return {"json": numbers, **_written(experiment, folder, files)}
     finished = experiment.carry_out(
         config,
         backend=backend,
@@ -139,6 +145,33 @@ def _flat(config: Any) -> dict[str, Any]:
     return dict(config) if isinstance(config, dict) else {"config": config}
 
 
+@dataclass(frozen=True)
+class Payload:
+    """What stands in ``NAME.json``, type by type."""
+
+    experiment: str
+    version: str
+    code: str
+    summary: str
+    config: Any
+    claims: tuple[Claim, ...]
+    seconds: float
+    provenance: dict[str, Any]
+    result: Any
+
+
+# What reading and drawing a damaged file raises.
+DAMAGED = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+
+
 def read_payload(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The parsed ``NAME.json`` of an experiment.
 
@@ -147,31 +180,31 @@ def read_payload(path: str | os.PathLike[str]) -> dict[str, Any]:
     InvalidInputError
         If the file is missing or is not such a file.
     """
+    path = as_path(path, "file")
     expect(
-        Path(path).exists(),
+        path.is_file(),
         "file",
         got=f"{path}: there is no such file",
         expected="a .json file that odemom reproduce wrote",
     )
     try:
-        payload = json.loads(Path(path).read_text(encoding="utf-8"))
-        name = payload["experiment"]
-        expect(
-            isinstance(name, str) and "result" in payload,
-            "file",
-            got=shown(name),
-            expected="an experiment and its result",
-        )
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        RecursionError,
-        InvalidInputError,
-    ) as error:
+        payload = json.loads(path.read_text(encoding="utf-8"))
+        checked = from_json(Payload, payload, "file")
+        from_json(dict[str, str], checked.provenance["versions"], "provenance.versions")
+        from_json(str, checked.provenance["cpu"], "provenance.cpu")
+        float(checked.seconds)
+    except DAMAGED as error:
         raise _not_numbers(path, error) from None
     return payload
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Turn what drawing damaged numbers raises into the error for bad input."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise _not_numbers(path, error) from None
 
 
 def redraw(
@@ -201,20 +234,19 @@ def redraw(
     InvalidInputError
         If the file is missing, is not such a file, or is one of another experiment.
     """
+    path = as_path(path, "file")
     payload = read_payload(path)
-    try:
+    with _whole(path):
         experiment = load(payload["experiment"])
-        expect(
-            name is None or load(name) is experiment,
-            "experiment",
-            got=f"{shown(name)} beside numbers of {experiment.name}",
-            expected=f"the name {experiment.name}, or none",
-        )
-        result = from_json(experiment.result_type, payload["result"], "result")
-        files = drawn(experiment, result)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise _not_numbers(path, error) from None
-    folder = Path(path).parent if out_dir is None else Path(out_dir)
+    expect(
+        name is None or load(name) is experiment,
+        "experiment",
+        got=f"{shown(name)} beside numbers of {experiment.name}",
+        expected=f"the name {experiment.name}, or none",
+    )
+    with _whole(path):
+        files = drawn(experiment, from_json(experiment.result_type, payload["result"], "result"))
+    folder = path.parent if out_dir is None else out_dir
     return _written(experiment, as_folder(folder), files)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import difflib
-import math
 import types
 import typing
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from odemom.checks import as_integer, invalid, shown
+from odemom.checks import as_integer, as_number, invalid, shown
 from odemom.errors import InvalidInputError
 from odemom.experiments.frame import Experiment
 
@@ -62,6 +61,8 @@ def configured(
             raise invalid("--set", got=shown(setting), expected="key=value")
         if key not in fields:
             raise _unknown(experiment.name, key, fields, hints)
+        if key in changes:
+            raise invalid("--set", got=f"the key {shown(key)} twice", expected="every key once")
         changes[key] = value_from_text(hints[key], text.strip(), f"--set {key}")
     for name, value in (("seeds", seeds), ("device", device)):
         if value is None:
@@ -72,7 +73,9 @@ def configured(
                 got=shown(value),
                 expected=f"no --{name}: the experiment {experiment.name} has none",
             )
-        changes[name] = as_integer(value, "--seeds", 1) if name == "seeds" else value
+        changes[name] = value
+    if "seeds" in changes:
+        as_integer(changes["seeds"], "seeds", 1, MOST_SEEDS)
     return dataclasses.replace(base, **changes)
 
 
@@ -117,6 +120,7 @@ WORDS: dict[Any, str] = {
     str: "text",
     type(None): "none",
 }
+MOST_SEEDS = 10_000
 YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -162,10 +166,12 @@ def _scalar(hint: Any, choices: tuple[Any, ...] | None, text: str) -> Any:
         return text.lower() in YES or (_refuse() if text.lower() not in NO else False)
     if hint is type(None):
         return None if text.lower() == "none" else _refuse()
-    if hint is float:
-        value = math.inf if text.lower() in ("inf", "infinity") else float(Fraction(text))
-        return value
-    return {int: int, Fraction: Fraction}.get(hint, str)(text)
+    if hint in (float, Fraction):
+        number = as_number(text, "number", "a number")
+        if hint is float:
+            return float(number)
+        return number if isinstance(number, Fraction) else _refuse()
+    return int(text) if hint is int else text
 
 
 def _refuse() -> Any:

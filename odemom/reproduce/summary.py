@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from odemom.checks import invalid
+from odemom.checks import invalid, shown
 from odemom.errors import InvalidInputError
 from odemom.experiments.frame import Claim, names
-from odemom.records import from_json, write_all_atomic
+from odemom.records import as_path, from_json, write_all_atomic
 from odemom.reproduce.run import read_payload
 
 __all__ = ["Entry", "entries_in", "write_summary"]
@@ -57,27 +56,45 @@ class Entry:
     provenance: dict[str, Any]
 
 
-def entries_in(folder: str | os.PathLike[str]) -> list[Entry]:
-    """The experiments whose numbers lie in a folder, in the order of their names."""
-    return list(_entries(Path(folder)))
+def entries_in(folder: str | os.PathLike[str]) -> tuple[list[Entry], dict[str, str]]:
+    """The experiments whose numbers lie in a folder, in the order of their names.
 
-
-def _entries(folder: Path) -> Iterator[Entry]:
+    Returns
+    -------
+    entries : list of Entry
+    unreadable : dict
+        File name -> why it could not be read.
+    """
+    place, entries, unreadable = as_path(folder, "out"), [], {}
     for name in names():
-        path = folder / f"{name}.json"
+        path = place / f"{name}.json"
         if not path.exists():
             continue
-        payload = read_payload(path)
-        files = [f"{name}.gif", f"{name}.png"]
-        files += sorted(p.name for p in folder.glob(f"{name}-*.png") if _owner(p.stem) == name)
-        yield Entry(
-            name,
-            str(payload["summary"]),
-            from_json(tuple[Claim, ...], payload["claims"], "claims"),
-            float(payload["seconds"]),
-            tuple(file for file in files if (folder / file).exists()),
-            payload["provenance"],
+        try:
+            entries.append(_entry(name, path))
+        except InvalidInputError as error:
+            unreadable[path.name] = str(error)
+    return entries, unreadable
+
+
+def _entry(name: str, path: Path) -> Entry:
+    payload = read_payload(path)
+    if payload["experiment"] != name:
+        raise invalid(
+            "file",
+            got=f"{path} with numbers of {shown(payload['experiment'])}",
+            expected=f"those of {name}",
         )
+    files = [f"{name}.gif", f"{name}.png"]
+    files += sorted(p.name for p in path.parent.glob(f"{name}-*.png") if _owner(p.stem) == name)
+    return Entry(
+        name,
+        payload["summary"],
+        from_json(tuple[Claim, ...], payload["claims"], "claims"),
+        float(payload["seconds"]),
+        tuple(file for file in files if (path.parent / file).exists()),
+        payload["provenance"],
+    )
 
 
 def _owner(stem: str) -> str:
@@ -101,26 +118,21 @@ def write_summary(folder: str | os.PathLike[str]) -> dict[str, Path]:
     Raises
     ------
     InvalidInputError
-        If there are no numbers of an experiment in the folder, or they cannot be read.
+        If there are no numbers of an experiment in the folder that can be read.
     """
-    try:
-        entries = entries_in(folder)
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InvalidInputError):
-            raise
-        raise invalid(
-            "out",
-            got=f"{folder} with numbers that cannot be read ({error})",
-            expected="what odemom reproduce wrote",
-        ) from None
+    entries, unreadable = entries_in(folder)
     if not entries:
+        why = "; ".join(unreadable.values())
         raise invalid(
             "out",
-            got=f"{folder}, which holds no numbers of an experiment",
+            got=f"{folder}, which holds no numbers of an experiment{f': {why}' if why else ''}",
             expected="a folder that odemom reproduce wrote to",
         )
     page, text = Path(folder) / "summary.html", Path(folder) / "summary.md"
-    write_all_atomic({page: _html(entries).encode(), text: _markdown(entries).encode()})
+    missing = [f"Not read: {why}" for why in unreadable.values()]
+    write_all_atomic(
+        {page: _html(entries, missing).encode(), text: _markdown(entries, missing).encode()}
+    )
     return {"html": page, "md": text}
 
 
@@ -139,9 +151,10 @@ def _made(entry: Entry) -> str:
     return f"{entry.seconds:.3g} s on {entry.provenance['cpu']}; {named}"
 
 
-def _html(entries: list[Entry]) -> str:
+def _html(entries: list[Entry], missing: list[str]) -> str:
     rows = "".join(_row(entry, claim) for entry in entries for claim in entry.claims)
     sections = "".join(_section(entry) for entry in entries)
+    notes = "".join(f"<p>{html.escape(note)}</p>\n" for note in missing)
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -149,7 +162,7 @@ def _html(entries: list[Entry]) -> str:
         f"<h1>Claims and verdicts</h1>\n<p>{_counts(entries)} Places in the paper refer to Sander, "
         "Ablin, Blondel, Peyré, <i>Momentum Residual Neural Networks</i>, ICML 2021.</p>\n"
         "<table><thead><tr><th>claim</th><th>where</th><th>measured</th><th>experiment</th>"
-        f"<th>verdict</th></tr></thead>\n<tbody>{rows}</tbody></table>\n{sections}</html>\n"
+        f"<th>verdict</th></tr></thead>\n<tbody>{rows}</tbody></table>\n{notes}{sections}</html>\n"
     )
 
 
@@ -177,7 +190,7 @@ def _section(entry: Entry) -> str:
     )
 
 
-def _markdown(entries: list[Entry]) -> str:
+def _markdown(entries: list[Entry], missing: list[str]) -> str:
     lines = [
         "# Claims and verdicts",
         "",
@@ -190,6 +203,7 @@ def _markdown(entries: list[Entry]) -> str:
         for c in entry.claims:
             cells = (c.words, c.where, c.measured, f"[{entry.name}](#{entry.name})", c.verdict)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    lines += [line for note in missing for line in ("", note)]
     for entry in entries:
         lines += ["", f"## {entry.name}", "", f"{entry.summary}.", ""]
         lines += [f"![{entry.summary}]({picture})" for picture in entry.pictures]

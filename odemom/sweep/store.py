@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,14 @@ from odemom.checks import expect, invalid, shown
 from odemom.records import jsonable
 
 __all__ = ["Stored", "TaskStore", "task_key"]
+
+
+# What reading a damaged line raises.
+NOT_LINES = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError)
+
+
+def _line(payload: Any) -> bytes:
+    return (json.dumps(payload, allow_nan=False) + "\n").encode()
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class TaskStore:
 
     The header says who made the outcomes; those of another program or version are never mixed in.
     A task is found by what it holds (`task_key`), so that a run that asks for more, or for
-    something else, never takes an outcome that is not its own.
+    something else, never takes an outcome that is not its own. One process writes at a time.
 
     Parameters
     ----------
@@ -68,9 +77,7 @@ class TaskStore:
     identity: Mapping[str, str]
 
     def load(self) -> dict[str, Stored]:
-        """The finished tasks by their keys.
-
-        A last line that was cut off is dropped, from disk too.
+        """The finished tasks by their keys; a last line that was cut off does not count.
 
         Raises
         ------
@@ -85,47 +92,110 @@ class TaskStore:
         )
         if not self.path.exists():
             return {}
-        found: dict[str, Stored] = {}
-        whole = 0
-        with self._opened("rb") as stream:
-            for number, line in enumerate(stream):
-                if not line.endswith(b"\n"):
-                    break
-                if number == 0:
-                    self._check_header(line)
-                else:
-                    key, stored = self._parsed(line)
-                    found[key] = stored
-                whole += len(line)
-        with self._opened("r+b") as stream:
-            stream.truncate(whole)
-        return found
-
-    def append(self, key: str, outcome: Any, seconds: float) -> None:
-        """Add a finished task; it is on disk when this returns."""
-        line = {"task": key, "outcome": outcome, "seconds": seconds}
+        expect(
+            self.path.is_file(),
+            "out",
+            got=f"{self.path}, which is no file",
+            expected="what an interrupted run of the same experiment and version left",
+        )
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            content = self.path.read_bytes()
         except OSError as error:
             raise self._not_writable(error) from None
-        with self._opened("a") as stream:
-            try:
-                if stream.tell() == 0:
-                    stream.write(json.dumps(dict(self.identity)) + "\n")
-                stream.write(json.dumps(line, allow_nan=False) + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            except OSError as error:
-                raise self._not_writable(error) from None
+        return self._read(content)[0]
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Callable[[str, Any, float], None]]:
+        """The function ``append(key, outcome, seconds)``; only one process has it at a time.
+
+        A task is on disk when ``append`` returns, whole or not at all. A last line that was cut off
+        is removed first.
+
+        Raises
+        ------
+        InvalidInputError
+            If the file cannot be written, is of another version, or another run is writing to it.
+        """
+        with self._refusing():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            self._lock(descriptor)
+            _, whole = self._read(self.path.read_bytes())
+            with self._refusing():
+                os.ftruncate(descriptor, whole)
+                if whole == 0:
+                    self._write(descriptor, self._header())
+
+            def append(key: str, outcome: Any, seconds: float) -> None:
+                line = {"task": key, "outcome": outcome, "seconds": seconds}
+                with self._refusing():
+                    self._write(descriptor, _line(line))
+
+            yield append
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        """Keep others out while the descriptor is open, where the system has such locks."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise invalid(
+                "out",
+                got=f"{self.path.parent}, to which another run of this experiment is writing",
+                expected="a folder of its own for every run",
+                fix="Wait for it, or name another folder.",
+            ) from None
+        except OSError:  # a file system without locks, as some network ones are
+            return
+
+    def _write(self, descriptor: int, line: bytes) -> None:
+        """Add a line and bring it to the disk, or leave the file as it was."""
+        length = os.fstat(descriptor).st_size
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, length)
+            raise
+
+    def _header(self) -> bytes:
+        return _line(dict(self.identity))
+
+    def _read(self, content: bytes) -> tuple[dict[str, Stored], int]:
+        """The finished tasks, and the length of the lines that are whole."""
+        found: dict[str, Stored] = {}
+        whole = 0
+        for number, line in enumerate(content.splitlines(keepends=True)):
+            if not line.endswith(b"\n"):
+                if number == 0 and not self._header().startswith(line):
+                    raise self._foreign("a first line that is no header")
+                break
+            if number == 0:
+                self._check_header(line)
+            else:
+                key, stored = self._parsed(line)
+                found[key] = stored
+            whole += len(line)
+        return found, whole
 
     def discard(self) -> None:
         """Remove the file, once the outcomes stand elsewhere."""
         self.path.unlink(missing_ok=True)
 
-    def _opened(self, mode: str) -> Any:
-        text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Turn what the operating system says of the file into the error for bad input."""
         try:
-            return open(self.path, mode, **text)
+            yield
         except OSError as error:
             raise self._not_writable(error) from None
 
@@ -139,7 +209,7 @@ class TaskStore:
     def _check_header(self, line: bytes) -> None:
         try:
             found = dict(json.loads(line))
-        except (ValueError, TypeError):
+        except NOT_LINES:
             raise self._foreign("a first line that is no header") from None
         differ = [
             f"{name} {shown(found.get(name))}, not {shown(value)}"
@@ -153,7 +223,7 @@ class TaskStore:
         try:
             entry = json.loads(line)
             return str(entry["task"]), Stored(entry["outcome"], float(entry["seconds"]))
-        except (ValueError, TypeError, KeyError):
+        except NOT_LINES:
             raise self._foreign("a line that is no finished task") from None
 
     def _foreign(self, what: str) -> Exception:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odemom
+from odemom import InvalidInputError
 from odemom.flows import FirstOrder, MomentumResNet, ResNet, SecondOrder, Undamped
 from odemom.representability import AlgebraicNumber, ExactSpectrum, FloatingSpectrum, exact_matrix
 from odemom.representability import exact as exact_module
@@ -340,3 +341,23 @@ def test_max_bits_reaches_whatever_is_asked_of_the_matrix(monkeypatch):
 def test_less_than_max_bits_is_refused_before_it_begins(ask):
     with pytest.raises(odemom.InvalidInputError, match="Raise max_bits"):
         ask(403)
+
+
+@pytest.mark.parametrize("beside", [{"tol": np.array([1e-3, 1])}, {"exact": True}, {"max_bits": 9}])
+def test_nothing_is_given_beside_a_spectrum(beside):
+    with pytest.raises(InvalidInputError, match="beside a spectrum"):
+        odemom.analyze(odemom.spectrum([[1, 0], [0, 2]]), 1, **beside)
+
+
+@pytest.mark.parametrize(
+    "eps", [np.ma.array([0.5, 1.0], mask=[0, 1]), np.array([1, 2], dtype="m8[s]"), np.array([1j])]
+)
+def test_arrays_that_hold_no_known_numbers_are_no_masses(eps):
+    with pytest.raises(InvalidInputError, match="eps"):
+        odemom.is_representable([[1]], eps)
+
+
+def test_extreme_condition_numbers_give_no_warning(recwarn):
+    odemom.analyze([[1.0, 1e150], [1e-150, 1.0]], 0.5)
+    odemom.analyze([[-1e-160, 1e140], [0, -1.0]], [0.1, 2])
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
