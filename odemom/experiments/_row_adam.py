@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from odemom.checks import expect, shown
+from odemom.checks import as_positive, expect, shown
 
-__all__ = ["as_device", "one_thread", "train_rows"]
+__all__ = ["as_device", "check_training", "one_thread", "train_rows"]
 
 BETAS = 0.9, 0.999
 TINY = 1e-8
@@ -70,6 +70,19 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_training(rates: Sequence[float], device: str, largest: float = math.inf) -> None:
+    """Refuse learning rates that are none, and a device that this machine lacks.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    expect(len(rates) > 0, "rates", got="none", expected="at least one")
+    for rate in rates:
+        as_positive(rate, "rates", largest)
+    as_device(device)
 
 
 def as_device(device: str) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from odemom.checks import as_integer, as_positive, expect, shown
+from odemom.checks import as_integer, expect, shown
 from odemom.experiments._batched_nets import (
     Nets,
     increment_bound,
@@ -29,7 +29,7 @@ from odemom.experiments._batched_nets import (
     step_jacobians,
     trajectory,
 )
-from odemom.experiments._row_adam import as_device, one_thread, train_rows
+from odemom.experiments._row_adam import check_training, one_thread, train_rows
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 
@@ -80,10 +80,7 @@ class Config:
         expect(self.depth % 2 == 1, "depth", got=shown(self.depth), expected="an odd number")
         for name in ("seeds", "steps", "hidden"):
             as_integer(getattr(self, name), name, 1)
-        expect(len(self.rates) > 0, "rates", got="none", expected="at least one")
-        for rate in self.rates:
-            as_positive(rate, "rates")
-        as_device(self.device)
+        check_training(self.rates, self.device)
 
 
 @dataclass(frozen=True)

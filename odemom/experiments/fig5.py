@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from odemom.checks import as_integer, as_positive, expect, shown
+from odemom.checks import as_integer, expect, shown
 from odemom.data.rings import RADII, ring_labels, rings
 from odemom.experiments._batched_nets import (
     Nets,
@@ -29,7 +29,7 @@ from odemom.experiments._batched_nets import (
     step_jacobians,
     trajectory,
 )
-from odemom.experiments._row_adam import as_device, one_thread, train_rows
+from odemom.experiments._row_adam import check_training, one_thread, train_rows
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 
@@ -98,10 +98,7 @@ class Config:
             expect(
                 value % len(RADII) == 0, name, got=shown(value), expected="a multiple of 4: 4 rings"
             )
-        expect(len(self.rates) > 0, "rates", got="none", expected="at least one")
-        for rate in self.rates:
-            as_positive(rate, "rates")
-        as_device(self.device)
+        check_training(self.rates, self.device)
 
 
 @dataclass(frozen=True)

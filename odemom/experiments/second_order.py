@@ -28,10 +28,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from odemom.checks import as_integer, as_positive, expect, shown
+from odemom.checks import as_integer, expect, shown
 from odemom.experiments._ode_models import MODELS, Nets, Vectors, widest
 from odemom.experiments._ode_problems import PROBLEMS, Problem, Split, first_order_bound, loss_of
-from odemom.experiments._row_adam import as_device, one_thread, train_rows
+from odemom.experiments._row_adam import check_training, one_thread, train_rows
 from odemom.experiments._second_order_claims import claims
 from odemom.experiments._second_order_results import Comparison, Fit
 from odemom.experiments.frame import Experiment
@@ -89,9 +89,7 @@ class Config:
                 got=shown(chosen),
                 expected=f"some of {', '.join(known)}, each once",
             )
-        expect(len(self.rates) > 0, "rates", got="none", expected="a list, not empty")
-        for rate in self.rates:
-            as_positive(rate, "rates", 10.0)
+        check_training(self.rates, self.device, 10.0)
         as_integer(self.seeds, "seeds", 1)
         as_integer(self.steps, "steps", 1)
         as_integer(self.budget, "budget", LEAST_BUDGET)
@@ -101,7 +99,6 @@ class Config:
             got=shown(self.tolerance),
             expected="a number in [1e-10, 1e-2]",
         )
-        as_device(self.device)
 
 
 @dataclass(frozen=True)
