@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,9 +72,10 @@ def test_what_is_no_flow_of_the_plane_is_refused(options):
 
 def test_axes_of_a_subfigure_are_drawn_into_and_others_are_refused():
     figure = Figure()
-    axes = figure.subfigures(1, 2)[0].subplots()
+    axes = figure.subfigures(1, 2, squeeze=False)[0, 0].subplots()
     assert eigenvalues([[1, 0], [0, 2]], 1, axes=axes) is figure
-    for wrong in (5, figure):
+    wrongs: list[Any] = [5, figure]
+    for wrong in wrongs:
         with pytest.raises(InvalidInputError, match="axes"):
             eigenvalues([[1]], 1, axes=wrong)
         with pytest.raises(InvalidInputError, match="axes"):

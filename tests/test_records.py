@@ -178,17 +178,17 @@ def test_what_json_cannot_say_is_refused_and_nothing_is_written(tmp_path, payloa
 
 
 @dataclass(frozen=True)
-class Point:
+class Share:
     x: float
     labels: tuple[str, ...] = ()
     share: Fraction | float = 0.5
 
 
 @pytest.mark.parametrize(
-    "point", [Point(1.0), Point(-math.inf, ("a", "b"), Fraction(1, 3)), Point(0.1, (), math.inf)]
+    "point", [Share(1.0), Share(-math.inf, ("a", "b"), Fraction(1, 3)), Share(0.1, (), math.inf)]
 )
 def test_a_dataclass_comes_back_from_json(point):
-    assert from_json(Point, json.loads(json.dumps(jsonable(point)))) == point
+    assert from_json(Share, json.loads(json.dumps(jsonable(point)))) == point
 
 
 @pytest.mark.parametrize(
@@ -210,4 +210,4 @@ def test_a_dataclass_comes_back_from_json(point):
 )
 def test_data_that_do_not_fit_a_dataclass_are_refused(data):
     with pytest.raises(InvalidInputError):
-        from_json(Point, data)
+        from_json(Share, data)

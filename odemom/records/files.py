@@ -205,10 +205,13 @@ def as_path(path: str | os.PathLike[str], name: str) -> Path:
     """
     try:
         found = Path(path)
+    except TypeError as error:
+        raise invalid(name, got=f"{shown(path)} ({error})", expected="a path") from None
+    try:
         found.stat()
     except FileNotFoundError:
         return found
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise invalid(name, got=f"{shown(path)} ({error})", expected="a path") from None
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:

@@ -350,7 +350,8 @@ def test_nothing_is_given_beside_a_spectrum(beside):
 
 
 @pytest.mark.parametrize(
-    "eps", [np.ma.array([0.5, 1.0], mask=[0, 1]), np.array([1, 2], dtype="m8[s]"), np.array([1j])]
+    "eps",
+    [np.ma.array([0.5, 1.0], mask=[False, True]), np.array([1, 2], dtype="m8[s]"), np.array([1j])],
 )
 def test_arrays_that_hold_no_known_numbers_are_no_masses(eps):
     with pytest.raises(InvalidInputError, match="eps"):
