@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import torch
 from torch import Tensor
 
-from odemom.nn.reversible.eager import LayerConstants
 from odemom.nn.reversible.state import Gradients, ReversibleState
 
 __all__ = ["CouplingState"]
@@ -28,9 +29,9 @@ class CouplingState(ReversibleState):
     """
 
     def __init__(self, a: Tensor, b: Tensor, *, resolution: int | None = None) -> None:
-        super().__init__(a, b, resolution=resolution)
+        super().__init__(a, b, resolution=resolution, by_sample=True)
         self.a, self.b = self._encode(a), self._encode(b)
-        self._free = LayerConstants(1, 1, 1, 1, float(2**self.format.bits), self.format.unit)
+        self._free = self._layer_constants(Fraction(1), Fraction(1))
 
     def shown(self) -> Tensor:
         """The half b as floats."""

@@ -51,18 +51,17 @@ class MomentumState(ReversibleState):
         resolution: int | None = None,
         keep: bool = True,
     ) -> None:
-        super().__init__(*((x,) if v is None else (x, v)), resolution=resolution)
+        pair = (x,) if v is None else (x, v)
+        super().__init__(*pair, resolution=resolution, by_sample=True)
         self.gamma = gamma
         self.x = self._encode(x)
         self.v = torch.zeros_like(self.x) if v is None else self._encode(v)
-        size, device = self.x.numel(), self.device
+        size, device = x.numel(), self.device
         self.buffer = InformationBuffer(gamma, size, device, keep=keep) if gamma != 1 else None
 
     def _constants(self, before: int, after: int) -> LayerConstants:
         # With gamma = 1 the increment is 0: the scheme x <- x + v, as in the plain network.
-        scale = float((1 - self.gamma) * 2**self.format.bits)
-        n, d = self.gamma.numerator, self.gamma.denominator
-        return LayerConstants(n, d, before, after, scale, self.format.unit)
+        return self._layer_constants(1 - self.gamma, self.gamma, (before, after))
 
     def shown(self) -> Tensor:
         """The position x as floats."""
@@ -87,7 +86,7 @@ class MomentumState(ReversibleState):
     def expose(self) -> Tensor:
         """The position: x = x' - v'."""
         out = self._empty()
-        self.kernel.expose(self.x, self.v, self._flat(out), self.format.unit)
+        self.kernel.expose(self.x, self.v, self._flat(out), self._unit)
         return out
 
     def retreat(self, f: Tensor) -> Tensor:

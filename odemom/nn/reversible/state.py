@@ -10,11 +10,13 @@ held in fixed point, where forward and back undo each other bit for bit.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from odemom.nn.reversible import fixed_point
+from odemom.nn.reversible.eager import LayerConstants
 from odemom.nn.reversible.kernels import kernel_for
 
 __all__ = ["ReversibleState"]
@@ -45,7 +47,10 @@ class ReversibleState(ABC):
     *pair : Tensor
         Those of x and h that are not zero; they choose the format.
     resolution : int or None
-        Binary places (`fixed_point.choose`).
+        Binary places; None chooses.
+    by_sample : bool
+        Whether the rule's kernel calls take a unit per sample and two words a number
+        (`fixed_point.fit`), and not one of either (`fixed_point.choose`).
 
     Attributes
     ----------
@@ -56,12 +61,15 @@ class ReversibleState(ABC):
     format : FixedPoint
     """
 
-    def __init__(self, *pair: Tensor, resolution: int | None) -> None:
+    def __init__(self, *pair: Tensor, resolution: int | None, by_sample: bool = False) -> None:
         like = pair[0]
         self.shape = like.shape
         self.device = like.device
         self.carrier = fixed_point.carrier_dtype(like.dtype)
-        self.format = fixed_point.choose(_largest_magnitude(*pair), self.carrier, resolution)
+        if by_sample:
+            self.format = fixed_point.fit([t.to(self.carrier) for t in pair], resolution)
+        else:
+            self.format = fixed_point.choose(_largest_magnitude(*pair), self.carrier, resolution)
         self.order = _memory_format(like)
         self.kernel = kernel_for(like.device)
 
@@ -71,12 +79,30 @@ class ReversibleState(ABC):
         )
 
     def _encode(self, x: Tensor) -> Tensor:
-        return self._flat(self.format.encode(x.detach()))
+        """The entries in the state's memory order, in a row for each word."""
+        number = self.format.encode(self._rows(self._flat(x.detach())))
+        return number.flatten() if self.format.words == 1 else number.flatten(1)
 
-    def _decode(self, units: Tensor) -> Tensor:
+    def _decode(self, number: Tensor) -> Tensor:
         out = self._empty()
-        self._flat(out).copy_(units).mul_(self.format.unit)
+        floats = self.format.decode(self._rows(number), self.carrier)
+        self._flat(out).copy_(floats.flatten())
         return out
+
+    def _rows(self, flat: Tensor) -> Tensor:
+        """The last axis as (samples, entries), where each sample has a unit."""
+        units = self.format.units
+        return flat if units is None else flat.unflatten(-1, (len(units), -1))
+
+    def _layer_constants(
+        self, weight: Fraction, gamma: Fraction, radices: tuple[int, int] = (1, 1)
+    ) -> LayerConstants:
+        """Those of a layer that multiplies by ``gamma`` and adds ``weight`` times f."""
+        scale = float(weight * Fraction(2) ** self.format.bits)
+        units = self.format.units
+        scales = None if units is None else float(weight) / units
+        n, d = gamma.numerator, gamma.denominator
+        return LayerConstants(n, d, *radices, scale, self.format.unit, scales, units)
 
     def _flat(self, x: Tensor) -> Tensor:
         """The entries in the state's memory order, one axis."""
@@ -84,6 +110,10 @@ class ReversibleState(ABC):
 
     def _value(self, f: Tensor) -> Tensor:
         return self._flat(f.detach().to(self.carrier))
+
+    @property
+    def _unit(self) -> float | Tensor:
+        return self.format.unit if self.format.units is None else self.format.units
 
     @abstractmethod
     def shown(self) -> Tensor:
