@@ -24,6 +24,9 @@ LARGEST_INCREMENT = float(2**61)
 LOST = 9.0e18
 """Stands for an increment outside the range; larger than any value inside it."""
 
+LEAST_PEAK = 2**51
+"""Stands for all smaller magnitudes, none of which is near the end of the range."""
+
 
 @dataclass(frozen=True)
 class LayerConstants:
@@ -107,15 +110,15 @@ def advance(
     -------
     Tensor of int64, shape (2,)
         The checksum of v before the layer (the sum of v_j (2j + 1) modulo 2^64), and the largest
-        magnitude of increments and of the state after it (9e18 if an increment did not fit). Of
-        numbers of two words, v_j is three times the first plus the second, the magnitude that of
+        magnitude of increments and of the state after it (9e18 if an increment did not fit), or
+        `LEAST_PEAK` if that is larger. Of numbers of two words, v_j is three times the first plus the second, the magnitude that of
         the first.
     """
     if x.dim() == 2:
         return _advance_two_words(x, v, word, f, out, c)
     scale, unit = _per_sample(c)
     checksum = torch.zeros((), dtype=torch.int64, device=x.device)
-    peak = torch.zeros((), dtype=torch.int64, device=x.device)
+    peak = torch.full((), LEAST_PEAK, dtype=torch.int64, device=x.device)
     scratch = _Scratch(x.numel(), x.device)
     for piece, part in scratch.pieces():
         xs, vs = x[piece], v[piece]
@@ -189,8 +192,10 @@ def _advance_two_words(
     v.copy_(two_words.add(v, w))
     x.copy_(two_words.add(x, v))
     out.copy_(two_words.join(x)).mul_(_at(_per_sample(c)[1], slice(0, f.numel()), f.numel()))
-    peak = torch.stack((w[0], v[0], x[0])).abs_()
-    return torch.stack((checksum, peak.amax() if f.numel() else torch.zeros_like(checksum)))
+    peak = torch.full_like(checksum, LEAST_PEAK)
+    for bound in torch.stack((w[0], v[0], x[0])).aminmax() if f.numel() else ():
+        peak = torch.maximum(peak, bound.abs())
+    return torch.stack((checksum, peak))
 
 
 def _retreat_two_words(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:

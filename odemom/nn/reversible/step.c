@@ -12,21 +12,24 @@
  *   - step_two_words.h: numbers of two words.
  * Each is written once and included for float and for double.
  *
- * Tensors of up to 32768 elements are not worth waking a second thread for.
- *
  * Notation: buffer.py. Integer quotients go through double precision, which vectorises where 64-bit
  * division does not, and are then corrected to the exact integers:
  *   - FLOOR_DIV: |a| < 2^63, m <= 2^24. The first quotient errs by at most 2^63 3 2^-53 / m + 1, so
  *     the remainder is below 2^26, its quotient exact but for one unit, which the signs settle.
  *   - SMALL_DIV: a >= 0 with a quotient below 2^24: errs by at most one unit.
  */
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
+#ifndef BLOCK
 #define BLOCK 512 /* entries whose data fit the first cache */
+#endif
+#define RUN 32768 /* entries that one thread takes at a time, and that are not worth waking another */
 #define LARGEST_INCREMENT 2305843009213693952.0 /* 2^61 */
 #define LOST 9.0e18
+#define LEAST_PEAK ((I)1 << 51) /* smaller ones are not told apart */
 
 typedef int64_t I;
 typedef uint64_t U;
@@ -47,6 +50,7 @@ typedef uint64_t U;
     SETTLE(q, r, a, m)
 
 static inline I larger(I a, I b) { return a > b ? a : b; }
+static inline I least(I a, I b) { return a < b ? a : b; }
 static inline I magnitude(I a) { return a < 0 ? -a : a; }
 
 /* What a layer does to every entry: gamma = n/d, and the buffer's radices. */
@@ -57,15 +61,24 @@ typedef struct {
 #include "step_vectors.h"
 
 #define REAL float
+#define INTEGER int32_t
+#define INTEGER_MAX INT32_MAX
+#define MAX FLT_MAX
 #define NAME(name) f32_##name
 #include "step_exact.h"
 #include "step_fast.h"
 #include "step_two_words.h"
 #include "step_entry.h"
 #undef REAL
+#undef INTEGER
+#undef INTEGER_MAX
+#undef MAX
 #undef NAME
 
 #define REAL double
+#define INTEGER int64_t
+#define INTEGER_MAX INT64_MAX
+#define MAX DBL_MAX
 #define NAME(name) f64_##name
 #include "step_exact.h"
 #include "step_fast.h"

@@ -17,7 +17,7 @@ static void NAME(advance_exact)(I m, I first, I *restrict x, I *restrict v, I *r
                                 const double *restrict scale, const REAL *restrict unit,
                                 I *restrict out) {
     const double inverse_d = 1.0 / (double)c.d, inverse_after = 1.0 / (double)c.after;
-    I sum = 0, peak = 0;
+    I sum = 0, peak = LEAST_PEAK;
     for (I j = 0; j < m; j++) {
         I vj = v[j];
         sum += vj * (2 * (first + j) + 1);
@@ -40,7 +40,7 @@ static void NAME(advance_exact_free)(I m, I first, I *restrict x, I *restrict v,
                                      const REAL *restrict f, REAL *restrict y,
                                      const double *restrict scale, const REAL *restrict unit,
                                      I *restrict out) {
-    I sum = 0, peak = 0;
+    I sum = 0, peak = LEAST_PEAK;
     for (I j = 0; j < m; j++) {
         I vj = v[j];
         sum += vj * (2 * (first + j) + 1);

@@ -70,7 +70,7 @@ static void NAME(advance_two_words)(I m, I first, I size, I *restrict x, I *rest
                                     Layer c, const double *restrict scale,
                                     const REAL *restrict unit, I *restrict out) {
     const double inverse_d = 1.0 / (double)c.d, inverse_after = 1.0 / (double)c.after;
-    I sum = 0, peak = 0;
+    I sum = 0, peak = LEAST_PEAK;
     for (I j = 0; j < m; j++) {
         Number v_j = {v[j], (U)v[size + j]}, x_j = {x[j], (U)x[size + j]};
         sum += checked(v_j, first + j);

@@ -25,6 +25,12 @@ typedef I IV VECTOR(I);
 typedef double DV VECTOR(double);
 typedef float FV VECTOR(float);
 
+/* Two vectors at once, statement by statement, hide each other's latency. */
+#define TWO 2
+#define WIDTH (TWO * LANES)
+#define EACH for (int u = 0; u < TWO; u++)
+#define AT(pointer) ((pointer) + j + u * LANES)
+
 #define LOAD(type, pointer) (*(const type *)(pointer))
 #define STORE(type, pointer, value) (*(type *)(pointer) = (value))
 
@@ -33,33 +39,63 @@ typedef float FV VECTOR(float);
 
 #define TO_REAL(a) ((DV)((a) + MAGIC_BITS) - MAGIC)
 #define TO_INTEGER(z) ((IV)((z) + MAGIC) - MAGIC_BITS)
-#define ROUNDED(z) (((z) + MAGIC) - MAGIC)
 
-/* The bits of |v|, |w| and |x| with which step_fast.h is exact. */
+/* |v| and |w| up to which step_fast.h is exact: 2^49. */
 #define V_BITS 49
-#define X_BITS 50
-#define LARGEST_FAST_INCREMENT 562949953421312.0 /* 2^49 */
+#define LARGEST_FAST_INCREMENT 562949953421312.0
+
+/* a b + c, rounded once or twice: for uses in which both are right. */
+static inline DV fused(DV a, DV b, DV c) {
+#if defined(__AVX512F__)
+    return (DV)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (DV)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+    return (DV)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+static inline DV all(double a) { return (DV){0} + a; }
 
 /* The exact floor(a/m), for an integer |a| < 2^51 as a double, and inverse = 1/m rounded:
  * (a + 1/2)/m - 1/2 is at least 1/(2m) away from where rounding to integers changes, and computed
  * with an error below 2^51 2^-52 / m. */
-#define QUOTIENT(a, m, inverse) ROUNDED(((a) + (0.5 - 0.5 * (m))) * (inverse))
+static inline DV quotient(DV a, double m, double inverse) {
+    return fused(a + (0.5 - 0.5 * m), all(inverse), all(MAGIC)) - MAGIC;
+}
 
-static inline DV abs_of(DV a) { return (DV)((IV)a & INT64_MAX); }
-
-static inline DV max_of(DV a, DV b) {
+/* As doubles. (gcc 12 takes __builtin_convertvector through memory here.) */
+static inline DV f32_widened(const float *a) {
 #if defined(__AVX512F__)
-    return (DV)_mm512_max_pd((__m512d)a, (__m512d)b);
+    return (DV)_mm512_cvtps_pd(_mm256_loadu_ps(a));
 #elif defined(__AVX2__)
-    return (DV)_mm256_max_pd((__m256d)a, (__m256d)b);
-#elif defined(__SSE2__)
-    return (DV)_mm_max_pd((__m128d)a, (__m128d)b);
-#elif defined(__aarch64__)
-    return (DV)vmaxq_f64((float64x2_t)a, (float64x2_t)b);
+    return (DV)_mm256_cvtps_pd(_mm_loadu_ps(a));
 #else
-    IV first = (IV)(a > b);
-    return (DV)((first & (IV)a) | (~first & (IV)b));
+    return __builtin_convertvector(LOAD(FV, a), DV);
 #endif
+}
+
+static inline DV f64_widened(const double *a) { return LOAD(DV, a); }
+
+/* The bits that some, and that all of the integers biased by MAGIC have. */
+typedef struct {
+    IV some, every;
+} Extent;
+
+#define NOTHING {{0}, (IV){0} - 1}
+
+#define EXTEND(extent, a_bits)                                                                     \
+    (extent).some |= (a_bits);                                                                     \
+    (extent).every &= (a_bits);
+
+/* Whether all of them were in [-2^51, 2^51), where the bias converts: their sums then have the sign
+ * and exponent of MAGIC. */
+static inline int all_convert(Extent a) {
+    for (int l = 0; l < LANES; l++)
+        if (a.some[l] >> 52 != MAGIC_BITS >> 52 || a.every[l] >> 52 != MAGIC_BITS >> 52) return 0;
+    return 1;
 }
 
 /* The product of the low 32 bits of each, unsigned. */
@@ -83,39 +119,26 @@ static inline IV product(IV a, I m) {
     return low_product(a, zero + m) + (low_product(a, zero + (m >> 32)) << 32);
 }
 
-/* Whether all of the m (a multiple of LANES) integers are in [-2^bits, 2^bits). */
-static inline int within(I m, const I *a, int bits) {
-    IV seen = {0};
-    for (I j = 0; j < m; j += LANES) seen |= LOAD(IV, a + j) + ((I)1 << bits);
-    U any = 0;
-    for (int l = 0; l < LANES; l++) any |= (U)seen[l];
-    return !(any >> (bits + 1));
-}
-
-/* The sum of v_j (2j + 1) over vectors v, with two additions for each: every lane keeps its sum,
- * and the sum of its sums so far. */
+/* The sum of v_j (2j + 1) over vectors of v_j + MAGIC_BITS, with two additions for each: every lane
+ * keeps its sum, and the sum of its sums so far. */
 typedef struct {
     IV sum, sums;
 } Check;
 
-#define CHECK(check, v)                                                                            \
-    (check).sum += (v);                                                                            \
+#define CHECK(check, v_bits)                                                                       \
+    (check).sum += (v_bits);                                                                       \
     (check).sums += (check).sum;
 
 /* For m entries, the first of which is entry number `first` of all. */
 static inline I checksum(Check check, I m, I first) {
     I total = 0, count = m / LANES;
     for (I l = 0; l < LANES; l++) {
-        I later = count * check.sum[l] - check.sums[l]; /* the sum of v_j times its vector's number */
-        total += (2 * (first + l) + 1) * check.sum[l] + 2 * LANES * later;
+        I sum = check.sum[l] - count * MAGIC_BITS;
+        I sums = check.sums[l] - count * (count + 1) / 2 * MAGIC_BITS;
+        /* count sum - sums is the sum of v_j times the number of its vector */
+        total += (2 * (first + l) + 1) * sum + 2 * LANES * (count * sum - sums);
     }
     return total;
-}
-
-static inline I largest(DV a) {
-    I top = 0;
-    for (int l = 0; l < LANES; l++) top = larger(top, (I)a[l]);
-    return top;
 }
 
 /* How a block multiplies by gamma. */
@@ -153,9 +176,9 @@ static inline Ratios joint_ratios(I m, I by) {
 static inline DV resplit(DV a, I m, IV *b, I by, Ratios c) {
     IV joint = product((IV)(a + MAGIC), m) + *b;
     DV estimate = a * c.of_a + TO_REAL(*b >> c.shift) * c.of_b;
-    DV quotient = ROUNDED(estimate - 0.5);
-    IV rest = joint - product((IV)(quotient + MAGIC), by);
+    DV raised = (estimate - 0.5) + MAGIC;
+    IV rest = joint - product((IV)raised, by);
     IV over = (IV)(rest < 0);
     *b = rest + (over & by);
-    return quotient - (DV)(over & (IV)((DV){0} + 1.0));
+    return raised - MAGIC - (DV)(over & (IV)all(1.0));
 }
