@@ -9,11 +9,6 @@
 typedef REAL VALUES VECTOR(REAL);
 typedef INTEGER SIZES VECTOR(INTEGER);
 
-static inline SIZES NAME(top_of)(SIZES a, SIZES b) {
-    SIZES first = (SIZES)(a > b);
-    return (first & a) | (~first & b);
-}
-
 /* What decides whether a block may go this way: all bits of its velocities, as sums with 2^V_BITS,
  * and the bits of the largest magnitude of f, which are ordered as magnitudes are, nan above all. */
 typedef struct {
@@ -67,7 +62,7 @@ NAME(advance_vectors)(int kind, I m, I first, I *restrict x, I *restrict v, I *r
     const Ratios ratios = joint_ratios(c.before, c.after);
     Check check = {{0}, {0}};
     NAME(scan) scan = {{0}, {0}};
-    Extent extent = NOTHING;
+    IV beyond = {0};
     for (I j = 0; j < m; j += WIDTH) {
         IV v_bits[TWO], b_j[TWO], x_bits[TWO];
         DV w_m[TWO], middle[TWO], q[TWO], r[TWO], s[TWO], v_m[TWO]; /* middle: gamma v */
@@ -97,11 +92,11 @@ NAME(advance_vectors)(int kind, I m, I first, I *restrict x, I *restrict v, I *r
         EACH STORE(VALUES, AT(y),
               __builtin_convertvector((DV)x_bits[u] - MAGIC, VALUES) *
                   LOAD(VALUES, unit + (j + u * LANES) * stride));
-        EACH { EXTEND(extent, x_bits[u]) }
+        EACH beyond |= BEYOND(x_bits[u]);
     }
     *next = scan;
     out[0] = checksum(check, m, first);
-    out[1] = all_convert(extent) ? LEAST_PEAK : NAME(shown_exactly)(m, x, y, unit, stride);
+    out[1] = all_convert(beyond) ? LEAST_PEAK : NAME(shown_exactly)(m, x, y, unit, stride);
 }
 
 __attribute__((always_inline)) static inline I
@@ -143,16 +138,16 @@ NAME(retreat_vectors)(int kind, I m, I first, I *restrict v, I *restrict b,
 
 static void NAME(expose_vectors)(I m, I *restrict x, const I *restrict v, REAL *restrict y,
                                  const REAL *restrict unit, I stride) {
-    Extent extent = NOTHING;
+    IV beyond = {0};
     for (I j = 0; j < m; j += LANES) {
         IV x_old = LOAD(IV, x + j) - LOAD(IV, v + j), x_bits = x_old + MAGIC_BITS;
         STORE(IV, x + j, x_old);
         STORE(VALUES, y + j,
               __builtin_convertvector((DV)x_bits - MAGIC, VALUES) *
                   LOAD(VALUES, unit + j * stride));
-        EXTEND(extent, x_bits)
+        beyond |= BEYOND(x_bits);
     }
-    if (!all_convert(extent)) NAME(shown_exactly)(m, x, y, unit, stride);
+    if (!all_convert(beyond)) NAME(shown_exactly)(m, x, y, unit, stride);
 }
 #undef VALUES
 #undef SIZES

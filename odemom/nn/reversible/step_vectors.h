@@ -57,6 +57,26 @@ static inline DV fused(DV a, DV b, DV c) {
 #endif
 }
 
+/* The larger ones of magnitudes, by their bits. */
+typedef int32_t BITS_32 VECTOR(int32_t);
+typedef int64_t BITS_64 VECTOR(int64_t);
+
+static inline BITS_32 f32_top_of(BITS_32 a, BITS_32 b) {
+#if defined(__AVX512F__)
+    return (BITS_32)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#elif defined(__AVX2__)
+    return (BITS_32)_mm_max_epi32((__m128i)a, (__m128i)b);
+#else
+    BITS_32 first = (BITS_32)(a > b);
+    return (first & a) | (~first & b);
+#endif
+}
+
+static inline BITS_64 f64_top_of(BITS_64 a, BITS_64 b) {
+    BITS_64 first = (BITS_64)(a > b);
+    return (first & a) | (~first & b);
+}
+
 static inline DV all(double a) { return (DV){0} + a; }
 
 /* The exact floor(a/m), for an integer |a| < 2^51 as a double, and inverse = 1/m rounded:
@@ -79,23 +99,14 @@ static inline DV f32_widened(const float *a) {
 
 static inline DV f64_widened(const double *a) { return LOAD(DV, a); }
 
-/* The bits that some, and that all of the integers biased by MAGIC have. */
-typedef struct {
-    IV some, every;
-} Extent;
+/* Integers biased by MAGIC are those of [-2^51, 2^51), where the bias converts, if none differs from
+ * the least of these by more than 52 bits hold: `seen` is the union of the differences. */
+#define BEYOND(x_bits) ((x_bits) - (MAGIC_BITS - ((I)1 << 51)))
 
-#define NOTHING {{0}, (IV){0} - 1}
-
-#define EXTEND(extent, a_bits)                                                                     \
-    (extent).some |= (a_bits);                                                                     \
-    (extent).every &= (a_bits);
-
-/* Whether all of them were in [-2^51, 2^51), where the bias converts: their sums then have the sign
- * and exponent of MAGIC. */
-static inline int all_convert(Extent a) {
-    for (int l = 0; l < LANES; l++)
-        if (a.some[l] >> 52 != MAGIC_BITS >> 52 || a.every[l] >> 52 != MAGIC_BITS >> 52) return 0;
-    return 1;
+static inline int all_convert(IV seen) {
+    U any = 0;
+    for (int l = 0; l < LANES; l++) any |= (U)seen[l];
+    return !(any >> 52);
 }
 
 /* The product of the low 32 bits of each, unsigned. */
