@@ -12,12 +12,33 @@ from odemom.checks import invalid
 from odemom.errors import InvalidInputError
 from odemom.nn.recompute.second_call import Autocast
 
-__all__ = ["Extras", "call_function", "where"]
+__all__ = ["Extras", "FunctionWithOthers", "call_function", "taken_others", "where"]
+
+
+class FunctionWithOthers(nn.Module):
+    """A function that computes further tensors beside the one that moves the state.
+
+    Attributes
+    ----------
+    others : tuple of Tensor
+        Those of its latest call, until `taken_others` takes them.
+    """
+
+    others: tuple[Tensor, ...] = ()
+
+
+def taken_others(function: nn.Module) -> tuple[Tensor, ...]:
+    """The further tensors of the latest call of a function, which lets go of them."""
+    if not isinstance(function, FunctionWithOthers):
+        return ()
+    others, function.others = function.others, ()
+    return others
 
 
 def where(functions: Sequence[nn.Module], n: int) -> str:
     """The name of function ``n`` for messages."""
-    return f"functions[{n}] ({type(functions[n]).__name__})"
+    label = getattr(functions[n], "label", None)
+    return label if isinstance(label, str) else f"functions[{n}] ({type(functions[n]).__name__})"
 
 
 def call_function(
@@ -27,8 +48,12 @@ def call_function(
     tensors: Sequence[Tensor],
     name: str,
     autocast: Autocast,
+    *,
+    same_shape: bool = True,
 ) -> Tensor:
     """``function(x, *extras)``, refused unless it can be added to ``x`` and left ``x`` alone.
+
+    With ``same_shape=False`` any floating-point tensor will do.
 
     Raises
     ------
@@ -49,6 +74,8 @@ def call_function(
     if not isinstance(f, Tensor):
         fix = "Return the residual alone." if isinstance(f, tuple | list) else ""
         raise invalid(name, got=f"a value of type {type(f).__name__}", expected=expected, fix=fix)
+    if not same_shape:
+        return f
     if f.shape != x.shape:
         raise invalid(name, got=f"a value of shape {tuple(f.shape)}", expected=expected)
     narrower = f.is_floating_point() and f.dtype.itemsize <= x.dtype.itemsize

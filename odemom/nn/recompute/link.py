@@ -27,7 +27,8 @@ class Link(torch.autograd.Function):
     """One layer of a `Trajectory`: the pair (x, h) in, the pair after the layer out.
 
     The values live in the trajectory. A companion h that no one looks at stands in the graph as a
-    `token`; the last layer shows it.
+    `token`; the last layer shows it. What the function computes beside (`FunctionWithOthers`)
+    follows the pair.
     """
 
     @staticmethod
@@ -41,26 +42,34 @@ class Link(torch.autograd.Function):
         ctx.save_for_backward(*tensors)  # finds parameters changed in place before backward
         # The first x came from outside; the function sees it as the fixed point holds it.
         out = run.advance(x if ctx.n else run.shown())
-        at_the_end = run.position == len(run.functions)
-        return out, run.require_state().companion() if at_the_end else token(out)
+        at_the_end = run.closed and run.position == len(run.layers)
+        h = run.require_state().companion() if at_the_end else token(out)
+        others = [(t.detach(), t.requires_grad) for t in run.others]
+        run.others = ()
+        ctx.mark_non_differentiable(*(t for t, needs in others if not needs))
+        return out, h, *(t for t, _ in others)
 
     @staticmethod
-    def backward(ctx: Any, gx: Tensor | None, gh: Tensor | None) -> Any:  # type: ignore[override]
+    def backward(  # type: ignore[override]
+        ctx: Any, gx: Tensor | None, gh: Tensor | None, *gothers: Tensor | None
+    ) -> Any:
         """Move back over the function, and apply the adjoint of the state's rule."""
         _refuse_double(ctx)
-        gf, gx, gh = ctx.run.require_state().adjoint(gx, gh)
-        through_f, others = _pull_back(ctx, gf)
-        if ctx.n == ctx.run.first and not _graph_is_kept():
-            ctx.run.release()
+        gf: Tensor | None = None
+        if gx is not None or gh is not None:
+            gf, gx, gh = ctx.run.require_state().adjoint(gx, gh)
+        through_f, others = _pull_back(ctx, [gf, *gothers])
+        if not _graph_is_kept():
+            ctx.run.forget(ctx.n)
         gx = through_f if gx is None else gx if through_f is None else gx + through_f
         return None, gx, gh, *others
 
 
 def linked(run: Trajectory, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The pair after all layers, as a chain of links from (x, h); h = None is zero."""
+    """The pair after the layers left of a trajectory, as a chain of links; h = None is zero."""
     pair = x, token(x) if h is None else h
-    for parameters in run.parameters:
-        pair = Link.apply(run, *pair, *parameters, *run.extras.tensors)  # type: ignore[misc]
+    for layer in run.layers[run.position :]:
+        pair = Link.apply(run, *pair, *layer.parameters, *layer.extras.tensors)[:2]  # type: ignore[misc]
     return pair  # type: ignore[return-value]
 
 
@@ -69,29 +78,38 @@ def token(x: Tensor) -> Tensor:
     return torch.zeros((), dtype=x.dtype, device=x.device).expand(x.shape)
 
 
-def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor | None]]:
-    """The gradients that ``cotangent``, that for f, has for x, the parameters and the extras.
+def _pull_back(
+    ctx: Any, cotangents: list[Tensor | None]
+) -> tuple[Tensor | None, list[Tensor | None]]:
+    """The gradients that those for f and its others have for x, the parameters and the extras.
 
     None is zero.
     """
     run, n, saved = ctx.run, ctx.n, ctx.saved_tensors
     run.seek(n + 1)
-    count = len(run.slots[n])
-    parameters = [_usable(p, s) for p, s in zip(saved[:count], run.slots[n], strict=True)]
-    extras = run.extras.detached()
+    slots = run.layers[n].slots
+    parameters = [_usable(p, s) for p, s in zip(saved[: len(slots)], slots, strict=True)]
+    extras = run.layers[n].extras.detached()
     x, f = run.retreat(parameters, extras)
+    values, run.others = [f, *run.others], ()
     inputs: list[Tensor] = [x, *parameters, *extras]
     wanted = {id(t): t for t in inputs if t.requires_grad}
     if not ctx.needs_input_grad[X_INPUT]:
         del wanted[id(x)]
-    if not wanted or not f.requires_grad:
+    known = [
+        (value, cotangent.to(value.dtype))
+        for value, cotangent in zip(values, cotangents, strict=True)
+        if cotangent is not None and value.requires_grad
+    ]
+    if not wanted or not known:
         return None, [None] * (len(inputs) - 1)
-    found = torch.autograd.grad(f, list(wanted.values()), cotangent.to(f.dtype), allow_unused=True)
+    reached, given = zip(*known, strict=True)
+    found = torch.autograd.grad(reached, list(wanted.values()), given, allow_unused=True)
     by_id = dict(zip(wanted, found, strict=True))
     # A parameter that fills several places is one input repeated: its gradient goes in once.
     grads: list[Tensor | None] = [by_id.pop(id(t), None) for t in inputs]
     if grads[0] is not None:
-        grads[0] = grads[0].to(cotangent.dtype)
+        grads[0] = grads[0].to(run.require_state().carrier)
     return grads[0], grads[1:]
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from odemom.checks import invalid
 from odemom.errors import ReversibilityError
-from odemom.nn.recompute.calls import Extras, call_function, where
+from odemom.nn.recompute.calls import Extras, call_function, taken_others, where
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot
 from odemom.nn.reversible.eager import LARGEST_INCREMENT
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
-from odemom.nn.reversible.state import ReversibleState
+from odemom.nn.reversible.state import LayerState, ReversibleState
 
 __all__ = ["Trajectory", "parameter_at"]
 
@@ -28,44 +29,68 @@ def parameter_slots(function: nn.Module) -> list[Slot]:
     ]
 
 
+@dataclass
+class Layer:
+    """One function of a trajectory, with all that its second call needs.
+
+    Attributes
+    ----------
+    function : Module
+    extras : Extras
+    autocast : Autocast
+    slots, parameters
+        Where its parameters are, and the tensors that were there.
+    call : FunctionCall or None
+        The first call, once made under `Trajectory.record`.
+    checksum : int or Tensor
+        Of the state before the layer.
+    """
+
+    function: nn.Module
+    extras: Extras
+    autocast: Autocast
+    slots: list[Slot]
+    parameters: tuple[Tensor, ...]
+    call: FunctionCall | None = None
+    checksum: int | Tensor = 0
+
+
 class Trajectory:
     """The state of one pass and what is needed to move it back.
 
     Parameters
     ----------
-    functions : sequence of Module
-    state : ReversibleState
-    extras : Extras
+    state : LayerState
     dtype : torch.dtype
         That of the functions' input.
     record : bool
         Whether to keep what going back needs.
     """
 
-    def __init__(
-        self,
-        functions: Sequence[nn.Module],
-        state: ReversibleState,
-        extras: Extras,
-        dtype: torch.dtype,
-        *,
-        record: bool = True,
-    ) -> None:
-        self.functions = list(functions)
-        self.state: ReversibleState | None = state
-        self.extras = extras
+    def __init__(self, state: LayerState, dtype: torch.dtype, *, record: bool = True) -> None:
+        self.state: LayerState | None = state
+        self.device = state.device
         self.dtype = dtype
         self.record = record
+        self.closed = False  # whether no layer will be appended
+        self.others: tuple[Tensor, ...] = ()  # what the last call computed beside its value
+        self.layers: list[Layer] = []
         self.position = 0
         self.first: int | None = None  # the first layer that a backward pass reaches
-        self.autocast = Autocast.current(state.device)
-        self._random = RandomStates.current(state.device) if record else None
-        self._calls: list[FunctionCall] = []
         self._stats: list[Tensor] = []
-        self._checksums: list[int | Tensor] = []
-        slots: dict[int, list[Slot]] = {id(f): parameter_slots(f) for f in self.functions}
-        self.slots = [slots[id(f)] for f in self.functions]
-        self.parameters = [tuple(parameter_at(s) for s in slots) for slots in self.slots]
+        self._slots: dict[int, list[Slot]] = {}
+        self._random: RandomStates | None = None  # after the last call, if nothing came between
+
+    def append(self, function: nn.Module, extras: Extras) -> Layer:
+        """A further function, to be called as things stand now."""
+        slots = self._slots.get(id(function))
+        if slots is None:
+            slots = self._slots[id(function)] = parameter_slots(function)
+        parameters = tuple(parameter_at(slot) for slot in slots)
+        layer = Layer(function, extras, Autocast.current(self.device), slots, parameters)
+        self.layers.append(layer)
+        self._random = None
+        return layer
 
     # --- forward -------------------------------------------------------------------------------
 
@@ -73,7 +98,7 @@ class Trajectory:
         """The input of the next function, in the carrier dtype."""
         return self.require_state().shown()
 
-    def require_state(self) -> ReversibleState:
+    def require_state(self) -> LayerState:
         """The state.
 
         Raises
@@ -90,11 +115,11 @@ class Trajectory:
 
     def advance(self, shown: Tensor) -> Tensor:
         """Move over the next function; its successor's input, in the carrier dtype."""
-        n, function = self.position, self.functions[self.position]
-        if not self.record:
-            f = self._called(n, shown.to(self.dtype), self.extras.tensors)
+        n = self.position
+        if self.record:
+            f = self._first_value(n, shown)
         else:
-            f = self._first_value(n, function, shown)
+            f = self._called(n, shown.to(self.dtype), self.layers[n].extras.tensors)
         out, stats = self.require_state().advance(f)
         self._keep(n, stats, f)
         self.position += 1
@@ -103,30 +128,38 @@ class Trajectory:
     def advance_to_the_end(self) -> Tensor:
         """Move over all functions that are left; the last x, in the carrier dtype."""
         shown = self.shown()
-        while self.position < len(self.functions):
+        while self.position < len(self.layers):
             shown = self.advance(shown)
         return shown
 
-    def _first_value(self, n: int, function: nn.Module, shown: Tensor) -> Tensor:
+    def _first_value(self, n: int, shown: Tensor) -> Tensor:
         # Gradient mode is on, as it will be the second time: kernels may depend on it.
-        x, extras = shown.detach().to(self.dtype).requires_grad_(), self.extras.detached()
-        assert self._random is not None
-        with torch.enable_grad(), FunctionCall.recording(function, self._random) as call:
+        layer = self.layers[n]
+        x, extras = shown.detach().to(self.dtype).requires_grad_(), layer.extras.detached()
+        random = self._random or RandomStates.current(self.device)
+        with torch.enable_grad(), FunctionCall.recording(layer.function, random) as call:
             f = self._called(n, x, extras)
         self._check_leaves(n, f, [x, *extras])
-        self._random = call.after
-        self._calls.append(call)
+        layer.call, self._random = call, call.after
         return f.detach()
 
+    def name(self, n: int) -> str:
+        """The name of function ``n`` for messages."""
+        return where([layer.function for layer in self.layers], n)
+
     def _called(self, n: int, x: Tensor, extras: Sequence[Tensor]) -> Tensor:
-        return call_function(
-            self.functions[n], x, self.extras, extras, where(self.functions, n), self.autocast
-        )
+        layer = self.layers[n]
+        f = call_function(
+            layer.function, x, layer.extras, extras, self.name(n), layer.autocast,
+            same_shape=self.require_state().keeps_shape,
+        )  # fmt: skip
+        self.others = taken_others(layer.function)
+        return f
 
     def _check_leaves(self, n: int, f: Tensor, known: list[Tensor]) -> None:
         """Refuse functions whose value depends on a tensor that no gradient would reach."""
-        ids = {id(t) for t in (*known, *self.parameters[n])}
-        stop = {p.grad_fn for p in self.parameters[n] if p.grad_fn is not None}
+        ids = {id(t) for t in (*known, *self.layers[n].parameters)}
+        stop = {p.grad_fn for p in self.layers[n].parameters if p.grad_fn is not None}
         pending, seen = [f.grad_fn], set(stop)
         while pending:
             node = pending.pop()
@@ -136,7 +169,7 @@ class Trajectory:
             leaf = getattr(node, "variable", None)
             if leaf is not None and id(leaf) not in ids:
                 raise invalid(
-                    where(self.functions, n),
+                    self.name(n),
                     got=f"a value that depends on a tensor of shape {tuple(leaf.shape)} which "
                     "requires a gradient and is neither the function's parameter nor an argument",
                     expected="a function of its arguments and its own parameters",
@@ -149,18 +182,20 @@ class Trajectory:
             checksum, peak = stats.tolist()
             if peak >= OUT_OF_RANGE:
                 raise self._escaped(n, peak, f)
-            self._checksums.append(checksum)
+            self.layers[n].checksum = checksum
         else:  # no wait for the device here: `settle` looks at them all at the end
             self._stats.append(stats)
-            self._checksums.append(stats[0])
+            self.layers[n].checksum = stats[0]
 
     def _escaped(self, n: int, peak: int, f: Tensor | None) -> Exception:
-        size = peak * self.require_state().format.unit
+        state = self.require_state()
+        assert isinstance(state, ReversibleState)
+        size = peak * state.format.unit
         if peak > OUT_OF_RANGE + LARGEST_INCREMENT and f is not None and f.numel():
             size = max(f.detach().abs().max().double().item(), size)
             if f.isnan().any():
                 size = float("nan")
-        return self.require_state().format.escape(f"layer {n}, {where(self.functions, n)}", size)
+        return state.format.escape(f"layer {n}, {self.name(n)}", size)
 
     def settle(self) -> None:
         """Raise if any layer left the range; for devices on which that is looked up late."""
@@ -188,10 +223,10 @@ class Trajectory:
         f = self._value_again(n, x, parameters, extras)
         checksum = self.require_state().retreat(f)
         self.position = n
-        if not _same(checksum, self._checksums[n]):
+        if not _same(checksum, self.layers[n].checksum):
             self.state = None
             raise ReversibilityError(
-                f"{where(self.functions, n)}, layer {n}: the function did not recompute the "
+                f"{self.name(n)}, layer {n}: the function did not recompute the "
                 "bits of its forward pass, so no gradient can be trusted. Autocast, buffers and "
                 "PyTorch's random numbers are restored; look for other state: a generator of its "
                 "own, NumPy's, a counter, a parameter changed since, an operation that is not "
@@ -206,17 +241,19 @@ class Trajectory:
         parameters: Sequence[Tensor] | None,
         extras: Sequence[Tensor] | None,
     ) -> Tensor:
-        tensors = self.parameters[n] if parameters is None else parameters
+        layer = self.layers[n]
+        tensors = layer.parameters if parameters is None else parameters
         places: dict[Slot, Tensor | None] = {
             slot: tensor
-            for slot, tensor in zip(self.slots[n], tensors, strict=True)
+            for slot, tensor in zip(layer.slots, tensors, strict=True)
             if parameter_at(slot) is not tensor
         }
-        extras = self.extras.detached() if extras is None else extras
+        extras = layer.extras.detached() if extras is None else extras
+        assert layer.call is not None
         with (
             torch.enable_grad(),
-            self._calls[n].again(self.functions[n], places),
-            self.autocast.again(),
+            layer.call.again(layer.function, places),
+            layer.autocast.again(),
         ):
             return self._called(n, x, extras)
 
@@ -235,6 +272,16 @@ class Trajectory:
         twin.__dict__ = dict(self.__dict__)
         twin.state = self.require_state().clone()
         return twin
+
+    def forget(self, n: int) -> None:
+        """Let go of what only the layers from ``n`` on needed to go back; all, if it is the first.
+
+        Without ``retain_graph`` they are not gone back over again.
+        """
+        if n == self.first:
+            self.state = None
+        elif self.state is not None:
+            self.state.forget()
 
     def release(self) -> None:
         """Let the state go."""
