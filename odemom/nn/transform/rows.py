@@ -25,8 +25,8 @@ from odemom.nn.reversible.state import LayerState
 from odemom.nn.transform.calls import BlockFunction
 
 __all__ = [
-    "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "new_run", "plain_step", "recorded_alone",
-    "recorded_step", "why_none",
+    "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "new_run", "plain_step",
+    "recorded_alone", "recorded_step", "why_none",
 ]  # fmt: skip
 
 _NAME = "_odemom_carry"
