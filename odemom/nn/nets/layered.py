@@ -85,7 +85,7 @@ class LayeredNet(nn.Module, ABC):
     def value(self, n: int, x: Tensor, extras: Extras) -> Tensor:
         """The value of function ``n``, checked."""
         name, autocast = where(list(self.functions), n), Autocast.current(x.device)
-        return call_function(self.functions[n], x, extras, extras.tensors, name, autocast)
+        return call_function(self.functions[n], x, extras, name, autocast)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The value at ``x``; further arguments go to every function.

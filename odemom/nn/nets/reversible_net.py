@@ -55,7 +55,7 @@ class ReversibleNet(LayeredNet, Generic[State]):
             return super().forward(x, *args, **kwargs)
         check_input(x)
         extras, carry = Extras(args, kwargs), self.begin(x)
-        inputs = (*carry, *extras.tensors, *self.parameters())
+        inputs = (*carry, *extras.snapshot().tensors, *self.parameters())
         record = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
         run, state = self._run(carry, extras, x.dtype, record=record)
         if record:

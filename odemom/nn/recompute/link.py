@@ -35,12 +35,14 @@ class Link(torch.autograd.Function):
         """Move over the next function; ``tensors`` are its parameters and the extra arguments."""
         del h
         ctx.set_materialize_grads(False)
-        ctx.run, ctx.n = run, run.position
+        ctx.run, ctx.n, ctx.pass_number = run, run.position, run.number
         if run.first is None and any(ctx.needs_input_grad):
             run.first = run.position
         ctx.save_for_backward(*tensors)  # finds parameters changed in place before backward
-        # The first x came from outside; the function sees it as the fixed point holds it.
-        out = run.advance(x if ctx.n else run.shown())
+        with torch.enable_grad():
+            # A tensor that leaves the function keeps this graph, and so its gradient comes back.
+            shown = x if ctx.n else Entrance.apply(run, x)
+        out = run.advance(shown)  # type: ignore[arg-type]
         at_the_end = run.position == len(run.functions)
         return out, run.require_state().companion() if at_the_end else token(out)
 
@@ -56,11 +58,26 @@ class Link(torch.autograd.Function):
         return None, gx, gh, *others
 
 
+class Entrance(torch.autograd.Function):
+    """The first x, which came from outside, as the fixed point holds it for the first function."""
+
+    @staticmethod
+    def forward(ctx: Any, run: Trajectory, x: Tensor) -> Tensor:
+        """The rounded x."""
+        ctx.n, ctx.pass_number = 0, run.number
+        return run.shown()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        """The gradient for x."""
+        return None, gradients[0]
+
+
 def linked(run: Trajectory, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
     """The pair after all layers, as a chain of links from (x, h); h = None is zero."""
     pair = x, token(x) if h is None else h
     for parameters in run.parameters:
-        pair = Link.apply(run, *pair, *parameters, *run.extras.tensors)  # type: ignore[misc]
+        pair = Link.apply(run, *pair, *parameters, *run.arguments().tensors)  # type: ignore[misc]
     return pair  # type: ignore[return-value]
 
 
@@ -78,9 +95,8 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
     run.seek(n + 1)
     count = len(run.slots[n])
     parameters = [_usable(p, s) for p, s in zip(saved[:count], run.slots[n], strict=True)]
-    extras = run.extras.detached()
-    x, f = run.retreat(parameters, extras)
-    inputs: list[Tensor] = [x, *parameters, *extras]
+    inputs, f = run.retreat(parameters)
+    x = inputs[0]
     wanted = {id(t): t for t in inputs if t.requires_grad}
     if not ctx.needs_input_grad[X_INPUT]:
         del wanted[id(x)]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from odemom.checks import invalid
 from odemom.errors import ReversibilityError
-from odemom.nn.recompute.calls import Extras, call_function, where
+from odemom.nn.recompute.calls import NO_OTHERS, Extras, call_function, where
+from odemom.nn.recompute.changes import Facts
+from odemom.nn.recompute.graph import Reach, edges, reach
+from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot
 from odemom.nn.reversible.eager import LARGEST_INCREMENT
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
@@ -26,6 +31,30 @@ def parameter_slots(function: nn.Module) -> list[Slot]:
         for name, parameter in part._parameters.items()
         if parameter is not None
     ]
+
+
+PASSES = itertools.count()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The first call of one layer's function.
+
+    Attributes
+    ----------
+    call : FunctionCall
+    arguments : Snapshot
+        What the extra arguments held before it.
+    reached : frozenset of int
+        What the graph of its value reaches of x, the parameters and the arguments, in this order.
+    wanted : frozenset of int
+        Which of them required a gradient.
+    """
+
+    call: FunctionCall
+    arguments: Snapshot
+    reached: frozenset[int]
+    wanted: frozenset[int]
 
 
 class Trajectory:
@@ -60,12 +89,15 @@ class Trajectory:
         self.first: int | None = None  # the first layer that a backward pass reaches
         self.autocast = Autocast.current(state.device)
         self._random = RandomStates.current(state.device) if record else None
-        self._calls: list[FunctionCall] = []
+        self.number = next(PASSES)
+        self._layers: list[Layer] = []
+        self._arguments: Snapshot | None = None
         self._stats: list[Tensor] = []
         self._checksums: list[int | Tensor] = []
         slots: dict[int, list[Slot]] = {id(f): parameter_slots(f) for f in self.functions}
         self.slots = [slots[id(f)] for f in self.functions]
         self.parameters = [tuple(parameter_at(s) for s in slots) for slots in self.slots]
+        self._facts = {id(f): Facts(f) for f in self.functions} if record else {}
 
     # --- forward -------------------------------------------------------------------------------
 
@@ -88,11 +120,20 @@ class Trajectory:
             )
         return self.state
 
+    def arguments(self) -> Snapshot:
+        """What the extra arguments hold before the call of the next function."""
+        self._arguments = self.extras.snapshot()
+        return self._arguments
+
     def advance(self, shown: Tensor) -> Tensor:
-        """Move over the next function; its successor's input, in the carrier dtype."""
+        """Move over the next function; its successor's input, in the carrier dtype.
+
+        ``shown`` is this function's input; where it has a graph, a tensor that the function leaves
+        somewhere keeps it.
+        """
         n, function = self.position, self.functions[self.position]
         if not self.record:
-            f = self._called(n, shown.to(self.dtype), self.extras.tensors)
+            f = self._called(n, shown.to(self.dtype))
         else:
             f = self._first_value(n, function, shown)
         out, stats = self.require_state().advance(f)
@@ -108,41 +149,60 @@ class Trajectory:
         return shown
 
     def _first_value(self, n: int, function: nn.Module, shown: Tensor) -> Tensor:
-        # Gradient mode is on, as it will be the second time: kernels may depend on it.
-        x, extras = shown.detach().to(self.dtype).requires_grad_(), self.extras.detached()
+        arguments = self._arguments or self.arguments()
+        self._arguments = None
         assert self._random is not None
-        with torch.enable_grad(), FunctionCall.recording(function, self._random) as call:
-            f = self._called(n, x, extras)
-        self._check_leaves(n, f, [x, *extras])
+        # Gradient mode is on, as it will be the second time: kernels may depend on it.
+        with torch.enable_grad():
+            x = shown.to(self.dtype)
+            if not x.requires_grad:
+                x = x.detach().requires_grad_()
+            tensors = [x, *self.parameters[n], *arguments.tensors]
+            known = edges(tensors)
+            versions = [_version(t) for t in arguments.tensors]
+            with FunctionCall.recording(function, self._random) as call:
+                f = self._called(n, x)
+        if versions != [_version(t) for t in arguments.tensors]:
+            raise self._moved_argument(n)
+        found = reach(f, known, self.number)
+        if found.stranger:
+            raise self._depends_on_stranger(n, found)
+        wanted = frozenset(i for i, t in enumerate(tensors) if t.requires_grad)
+        self._layers.append(Layer(call, arguments, found.known, wanted))
         self._random = call.after
-        self._calls.append(call)
         return f.detach()
 
-    def _called(self, n: int, x: Tensor, extras: Sequence[Tensor]) -> Tensor:
-        return call_function(
-            self.functions[n], x, self.extras, extras, where(self.functions, n), self.autocast
+    def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS) -> Tensor:
+        name = where(self.functions, n)
+        return call_function(self.functions[n], x, self.extras, name, self.autocast, others)
+
+    def _depends_on_stranger(self, n: int, found: Reach) -> Exception:
+        """Refuse functions whose value depends on a tensor that no gradient would reach."""
+        if found.leaf is not None:
+            return invalid(
+                where(self.functions, n),
+                got=f"a value that depends on a tensor of shape {tuple(found.leaf.shape)} which "
+                "requires a gradient and is neither the function's parameter nor an argument",
+                expected="a function of its arguments and its own parameters",
+                fix="Pass the tensor to the network's call, or register it as a parameter.",
+            )
+        return invalid(
+            where(self.functions, n),
+            got=f"a value that depends on a tensor which layer {found.layer} made and left where "
+            "this one finds it",
+            expected="a function of its arguments and its own parameters",
+            fix="Hand it on in a list, dict or object among the arguments of the network's call, "
+            "which all layers see, or build the network with reversible=False.",
         )
 
-    def _check_leaves(self, n: int, f: Tensor, known: list[Tensor]) -> None:
-        """Refuse functions whose value depends on a tensor that no gradient would reach."""
-        ids = {id(t) for t in (*known, *self.parameters[n])}
-        stop = {p.grad_fn for p in self.parameters[n] if p.grad_fn is not None}
-        pending, seen = [f.grad_fn], set(stop)
-        while pending:
-            node = pending.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            leaf = getattr(node, "variable", None)
-            if leaf is not None and id(leaf) not in ids:
-                raise invalid(
-                    where(self.functions, n),
-                    got=f"a value that depends on a tensor of shape {tuple(leaf.shape)} which "
-                    "requires a gradient and is neither the function's parameter nor an argument",
-                    expected="a function of its arguments and its own parameters",
-                    fix="Pass the tensor to the network's call, or register it as a parameter.",
-                )
-            pending += [following for following, _ in node.next_functions]
+    def _moved_argument(self, n: int) -> Exception:
+        return invalid(
+            where(self.functions, n),
+            got="a function that changes a tensor among its arguments in place",
+            expected="a function that leaves it as it is, for it is called twice",
+            fix="Let it put a new tensor into a list, dict or object among the arguments (with "
+            "transformers' static caches: use_cache=False), or keep a buffer.",
+        )
 
     def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
         if stats.device.type == "cpu":
@@ -173,52 +233,86 @@ class Trajectory:
 
     # --- back ----------------------------------------------------------------------------------
 
-    def retreat(
-        self, parameters: Sequence[Tensor] | None = None, extras: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Move back over the last function; its input, as a leaf, and its value on it.
+    def retreat(self, parameters: Sequence[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
+        """Move back over the last function, which is called with ``parameters``.
+
+        Returns
+        -------
+        inputs : list of Tensor
+            The function's input, its parameters, and the tensors among its arguments, as leaves.
+        f : Tensor
+            Its value.
 
         Raises
         ------
         ReversibilityError
-            If the velocity recovered is not the one of the forward pass.
+            If the velocity recovered is not the one of the forward pass, or the value depends on
+            other tensors than there.
         """
         n = self.position - 1
         x = self.require_state().expose().to(self.dtype).requires_grad_()
-        f = self._value_again(n, x, parameters, extras)
+        inputs, f = self._value_again(n, x, parameters)
         checksum = self.require_state().retreat(f)
         self.position = n
         if not _same(checksum, self._checksums[n]):
-            self.state = None
-            raise ReversibilityError(
-                f"{where(self.functions, n)}, layer {n}: the function did not recompute the "
-                "bits of its forward pass, so no gradient can be trusted. Autocast, buffers and "
-                "PyTorch's random numbers are restored; look for other state: a generator of its "
-                "own, NumPy's, a counter, a parameter changed since, an operation that is not "
-                "deterministic (torch.use_deterministic_algorithms)."
+            raise self._failed(
+                n,
+                "the function did not recompute the bits of its forward pass, so no gradient can "
+                "be trusted.",
+                "Autocast, buffers, attributes and PyTorch's random numbers are restored; look for "
+                "other state: a generator of its own, NumPy's, a global, a parameter changed "
+                "since through .data, an operation that is not deterministic "
+                "(torch.use_deterministic_algorithms).",
             )
-        return x, f
+        self._check_reach(n, inputs, f)
+        return inputs, f
+
+    def _check_reach(self, n: int, inputs: list[Tensor], f: Tensor) -> None:
+        """Raise unless the gradient of ``f`` goes where that of the forward pass would."""
+        found, layer = reach(f, edges(inputs), self.number), self._layers[n]
+        wanted = {i for i, t in enumerate(inputs) if t.requires_grad}
+        if found.stranger or found.known & layer.wanted != layer.reached & wanted:
+            raise self._failed(
+                n,
+                "computed again, the function has the bits of its forward pass but depends on "
+                "other tensors, so its gradient would be lost.",
+                "It keeps a tensor of its forward pass where its second call finds it, in a "
+                "global, a closure or an object of its own. Keep such tensors in the arguments, "
+                "or directly in attributes of the module, which are put back; with transformers, "
+                "call the model with use_cache=False.",
+            )
+
+    def _failed(self, n: int, what: str, otherwise: str) -> ReversibilityError:
+        """The error of layer ``n``, which ends the pass."""
+        self.state = None
+        why = self._facts[id(self.functions[n])].changes() or otherwise
+        return ReversibilityError(f"{where(self.functions, n)}, layer {n}: {what} {why}")
+
+    def changed(self, n: int, what: str) -> ReversibilityError:
+        """The error that something of layer ``n`` is not as it was."""
+        return self._failed(n, what, "")
 
     def _value_again(
-        self,
-        n: int,
-        x: Tensor,
-        parameters: Sequence[Tensor] | None,
-        extras: Sequence[Tensor] | None,
-    ) -> Tensor:
-        tensors = self.parameters[n] if parameters is None else parameters
+        self, n: int, x: Tensor, parameters: Sequence[Tensor] | None
+    ) -> tuple[list[Tensor], Tensor]:
+        layer, originals = self._layers[n], self.parameters[n]
+        tensors = originals if parameters is None else parameters
+        others = {
+            id(p): other for p, other in zip(originals, tensors, strict=True) if other is not p
+        }
+        for t in layer.arguments.tensors:
+            own = any(t is p for p in originals)
+            if not own:
+                others[id(t)] = t.detach().requires_grad_(t.requires_grad)
         places: dict[Slot, Tensor | None] = {
             slot: tensor
             for slot, tensor in zip(self.slots[n], tensors, strict=True)
             if parameter_at(slot) is not tensor
         }
-        extras = self.extras.detached() if extras is None else extras
-        with (
-            torch.enable_grad(),
-            self._calls[n].again(self.functions[n], places),
-            self.autocast.again(),
-        ):
-            return self._called(n, x, extras)
+        again = layer.call.again(self.functions[n], places, layer.arguments, others)
+        with torch.enable_grad(), again, self.autocast.again():
+            f = self._called(n, x, others)
+        return [x, *tensors, *(others.get(id(t), t) for t in layer.arguments.tensors)], f
 
     def seek(self, position: int) -> None:
         """Move to ``position``, for a second backward pass."""
@@ -226,7 +320,8 @@ class Trajectory:
             self.retreat()
         while self.position < position:
             x = self.shown().to(self.dtype).requires_grad_()
-            self.require_state().advance(self._value_again(self.position, x, None, None).detach())
+            _, f = self._value_again(self.position, x, None)
+            self.require_state().advance(f.detach())
             self.position += 1
 
     def fork(self) -> Trajectory:
@@ -251,3 +346,7 @@ def parameter_at(slot: Slot) -> Tensor:
 
 def _same(checksum: Tensor, kept: int | Tensor) -> bool:
     return checksum.item() == (kept if isinstance(kept, int) else kept.item())
+
+
+def _version(tensor: Tensor) -> int | None:
+    return None if tensor.is_inference() else tensor._version
