@@ -66,6 +66,7 @@ def reach(f: Tensor, known: dict[Edge, int], pass_number: int) -> Reach:
     ``pass_number``, and are walked through.
     """
     places: set[int] = set()
+    stray: Tensor | None = None
     pending, seen = [_edge(f)] if f.requires_grad else [], set()
     while pending:
         edge = pending.pop()
@@ -76,11 +77,11 @@ def reach(f: Tensor, known: dict[Edge, int], pass_number: int) -> Reach:
         if edge in known:
             places.add(known[edge])
         elif leaf is not None:
-            return Reach(frozenset(places), leaf=leaf)
+            stray = leaf  # a layer, if one is reached too, says more
         elif node is not None and node not in seen:
             number = getattr(node, "pass_number", None)
             if number is not None and number <= pass_number:
-                return Reach(frozenset(places), layer=node.n)
+                return Reach(frozenset(places), stray, node.n)
             seen.add(node)
             pending += node.next_functions
-    return Reach(frozenset(places))
+    return Reach(frozenset(places), stray)

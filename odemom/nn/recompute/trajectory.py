@@ -178,21 +178,21 @@ class Trajectory:
 
     def _depends_on_stranger(self, n: int, found: Reach) -> Exception:
         """Refuse functions whose value depends on a tensor that no gradient would reach."""
-        if found.leaf is not None:
-            return invalid(
-                where(self.functions, n),
-                got=f"a value that depends on a tensor of shape {tuple(found.leaf.shape)} which "
-                "requires a gradient and is neither the function's parameter nor an argument",
-                expected="a function of its arguments and its own parameters",
-                fix="Pass the tensor to the network's call, or register it as a parameter.",
+        if found.layer is not None:
+            got = f"a tensor which layer {found.layer} made and left where this one finds it"
+        else:
+            assert found.leaf is not None
+            got = (
+                f"a tensor of shape {tuple(found.leaf.shape)} which requires a gradient and is "
+                "neither the function's parameter nor an argument"
             )
         return invalid(
             where(self.functions, n),
-            got=f"a value that depends on a tensor which layer {found.layer} made and left where "
-            "this one finds it",
+            got=f"a value that depends on {got}",
             expected="a function of its arguments and its own parameters",
-            fix="Hand it on in a list, dict or object among the arguments of the network's call, "
-            "which all layers see, or build the network with reversible=False.",
+            fix="Pass the tensor to the network's call, or register it as a parameter; what one "
+            "layer makes for another goes into a list, dict or object among the arguments of the "
+            "call. With reversible=False anything goes.",
         )
 
     def _moved_argument(self, n: int) -> Exception:
@@ -300,9 +300,9 @@ class Trajectory:
         others = {
             id(p): other for p, other in zip(originals, tensors, strict=True) if other is not p
         }
+        own = {id(p) for p in originals}
         for t in layer.arguments.tensors:
-            own = any(t is p for p in originals)
-            if not own:
+            if id(t) not in own:
                 others[id(t)] = t.detach().requires_grad_(t.requires_grad)
         places: dict[Slot, Tensor | None] = {
             slot: tensor
