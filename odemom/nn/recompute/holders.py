@@ -123,7 +123,7 @@ class Snapshot:
     Attributes
     ----------
     tensors : tuple of Tensor
-        Those met in ``values``, each once.
+        Those met, each once.
     """
 
     def __init__(self, values: Iterable[Any] = (), modules: Iterable[nn.Module] = ()) -> None:
@@ -131,10 +131,11 @@ class Snapshot:
         seen: dict[int, Any] = {}
         for value in values:
             self._visit(value, seen, objects=True)
-        self.tensors: tuple[Tensor, ...] = tuple(t for t in seen.values() if isinstance(t, Tensor))
         for module in modules:
             for value in self._hold(module, OWN).values():
                 self._visit(value, seen, objects=False)
+        self.tensors: tuple[Tensor, ...] = tuple(t for t in seen.values() if isinstance(t, Tensor))
+        self._versions = [_version(t) for t in self.tensors]
 
     def _hold(self, holder: Any, kind: Kind) -> Any:
         content = kind.read(holder)
@@ -171,6 +172,10 @@ class Snapshot:
         result = Snapshot()
         result._held = [h for h in self._held if not _same(h[2], h[1].read(h[0]))]
         return result
+
+    def changed_in_place(self) -> bool:
+        """Whether one of the tensors was."""
+        return self._versions != [_version(t) for t in self.tensors]
 
     def now(self) -> Snapshot:
         """What the same ones hold now."""
@@ -228,3 +233,7 @@ def _same(a: Any, b: Any) -> bool:
         pairs = zip(a.items(), b.items(), strict=True)
         return all(v is w and (k is m or k == m) for (k, v), (m, w) in pairs)
     return all(v is w for v, w in zip(a, b, strict=True))
+
+
+def _version(tensor: Tensor) -> int | None:
+    return None if tensor.is_inference() else tensor._version

@@ -8,6 +8,8 @@ share one `Trajectory`, which holds the only state; going back, it moves layer b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -91,7 +93,7 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
 
     None is zero.
     """
-    run, n, saved = ctx.run, ctx.n, ctx.saved_tensors
+    run, n, saved = ctx.run, ctx.n, _saved(ctx)
     run.seek(n + 1)
     count = len(run.slots[n])
     parameters = [_usable(p, s) for p, s in zip(saved[:count], run.slots[n], strict=True)]
@@ -102,13 +104,40 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
         del wanted[id(x)]
     if not wanted or not f.requires_grad:
         return None, [None] * (len(inputs) - 1)
-    found = torch.autograd.grad(f, list(wanted.values()), cotangent.to(f.dtype), allow_unused=True)
+    with _graphs_of_its_own(ctx):
+        found = torch.autograd.grad(f, [*wanted.values()], cotangent.to(f.dtype), allow_unused=True)
     by_id = dict(zip(wanted, found, strict=True))
     # A parameter that fills several places is one input repeated: its gradient goes in once.
     grads: list[Tensor | None] = [by_id.pop(id(t), None) for t in inputs]
     if grads[0] is not None:
         grads[0] = grads[0].to(cotangent.dtype)
     return grads[0], grads[1:]
+
+
+def _saved(ctx: Any) -> tuple[Tensor, ...]:
+    """The parameters and extra arguments of the link, unless one was changed in place."""
+    try:
+        return ctx.saved_tensors
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        what = "a parameter or an argument was modified by an inplace operation after it was used."
+        raise ctx.run.changed(ctx.n, what) from error
+
+
+@contextmanager
+def _graphs_of_its_own(ctx: Any) -> Iterator[None]:
+    """Say which function uses a graph that another layer has used up."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "through the graph a second time" not in str(error):
+            raise
+        what = (
+            "it keeps a tensor that was computed from its parameters once, for several layers, "
+            "and each layer goes back through its graph. Compute it in each call."
+        )
+        raise ctx.run.changed(ctx.n, what) from error
 
 
 def _refuse_double(ctx: Any) -> None:

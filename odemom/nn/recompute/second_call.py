@@ -151,12 +151,15 @@ class FunctionCall:
         training their values do not depend on their buffers.
     attributes : Snapshot
         The attributes that it changed, as they were before.
+    in_place : bool
+        Whether it changed a tensor in an attribute in place, which is not put back.
     """
 
     before: RandomStates
     after: RandomStates
     buffers: dict[Slot, Tensor | None] = field(default_factory=dict)
     attributes: Snapshot = field(default_factory=Snapshot)
+    in_place: bool = False
 
     @classmethod
     @contextmanager
@@ -171,7 +174,7 @@ class FunctionCall:
             now = module._buffers.get(name)
             if now is not was or (now is not None and now._version != versions[module, name]):
                 call.buffers[module, name] = copy
-        call.attributes = attributes.changed()
+        call.attributes, call.in_place = attributes.changed(), attributes.changed_in_place()
         state = RandomStates.current(random.device)
         if not state.equals(random):
             call.after = state

@@ -159,11 +159,10 @@ class Trajectory:
                 x = x.detach().requires_grad_()
             tensors = [x, *self.parameters[n], *arguments.tensors]
             known = edges(tensors)
-            versions = [_version(t) for t in arguments.tensors]
             with FunctionCall.recording(function, self._random) as call:
                 f = self._called(n, x)
-        if versions != [_version(t) for t in arguments.tensors]:
-            raise self._moved_argument(n)
+        if call.in_place or arguments.changed_in_place():
+            raise self._changed_in_place(n, "attributes" if call.in_place else "arguments")
         found = reach(f, known, self.number)
         if found.stranger:
             raise self._depends_on_stranger(n, found)
@@ -195,13 +194,13 @@ class Trajectory:
             "call. With reversible=False anything goes.",
         )
 
-    def _moved_argument(self, n: int) -> Exception:
+    def _changed_in_place(self, n: int, place: str) -> Exception:
         return invalid(
             where(self.functions, n),
-            got="a function that changes a tensor among its arguments in place",
+            got=f"a function that changes a tensor among its {place} in place",
             expected="a function that leaves it as it is, for it is called twice",
-            fix="Let it put a new tensor into a list, dict or object among the arguments (with "
-            "transformers' static caches: use_cache=False), or keep a buffer.",
+            fix="Let it put a new tensor there, total = total + x rather than total += x, or keep "
+            "the tensor in a buffer (with the static caches of transformers: use_cache=False).",
         )
 
     def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
@@ -310,8 +309,14 @@ class Trajectory:
             if parameter_at(slot) is not tensor
         }
         again = layer.call.again(self.functions[n], places, layer.arguments, others)
-        with torch.enable_grad(), again, self.autocast.again():
-            f = self._called(n, x, others)
+        try:
+            with torch.enable_grad(), again, self.autocast.again():
+                f = self._called(n, x, others)
+        except Exception as error:
+            if not self._facts[id(self.functions[n])].changes():
+                raise
+            what = f"its second call failed, {type(error).__name__}: {error}."
+            raise self._failed(n, what, "") from error
         return [x, *tensors, *(others.get(id(t), t) for t in layer.arguments.tensors)], f
 
     def seek(self, position: int) -> None:
@@ -346,7 +351,3 @@ def parameter_at(slot: Slot) -> Tensor:
 
 def _same(checksum: Tensor, kept: int | Tensor) -> bool:
     return checksum.item() == (kept if isinstance(kept, int) else kept.item())
-
-
-def _version(tensor: Tensor) -> int | None:
-    return None if tensor.is_inference() else tensor._version
