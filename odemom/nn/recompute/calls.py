@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from odemom.checks import invalid
@@ -18,9 +19,9 @@ __all__ = ["NO_OTHERS", "Extras", "call_function", "where"]
 NO_OTHERS: Mapping[int, Tensor] = MappingProxyType({})
 
 
-def where(functions: Sequence[nn.Module], n: int) -> str:
-    """The name of function ``n`` for messages."""
-    return f"functions[{n}] ({type(functions[n]).__name__})"
+def where(function: nn.Module, n: int) -> str:
+    """The name of function number ``n`` for messages."""
+    return f"functions[{n}] ({type(function).__name__})"
 
 
 def call_function(
@@ -28,10 +29,12 @@ def call_function(
     x: Tensor,
     extras: Extras,
     name: str,
-    autocast: Autocast,
+    autocast: Autocast | None = None,
     others: Mapping[int, Tensor] = NO_OTHERS,
 ) -> Tensor:
     """``function(x, *extras)``, refused unless it can be added to ``x`` and left ``x`` alone.
+
+    ``autocast`` is that in force, looked up where it matters if it is None.
 
     Raises
     ------
@@ -39,15 +42,19 @@ def call_function(
         If the value is no tensor, or changes the shape or the dtype of the input (under autocast a
         narrower float type is expected); if the function changes its input in place.
     """
-    version = None if x.is_inference() else x._version
+    # Compiled code has no version counters.
+    watched = not torch.compiler.is_compiling() and not x.is_inference()
+    version = x._version if watched else 0
     try:
         f = extras.call(function, x, others)
     except RuntimeError as error:
         if "a leaf Variable that requires grad" in str(error) and x.is_leaf:
             raise _moved_input(name) from error
         raise
-    if version is not None and x._version != version:
+    if watched and x._version != version:
         raise _moved_input(name)
+    if isinstance(f, Tensor) and f.shape == x.shape and f.dtype == x.dtype:
+        return f
     expected = f"one tensor of shape {tuple(x.shape)} and dtype {x.dtype}, like its input"
     if not isinstance(f, Tensor):
         fix = "Return the residual alone." if isinstance(f, tuple | list) else ""
@@ -55,7 +62,7 @@ def call_function(
     if f.shape != x.shape:
         raise invalid(name, got=f"a value of shape {tuple(f.shape)}", expected=expected)
     narrower = f.is_floating_point() and f.dtype.itemsize <= x.dtype.itemsize
-    if f.dtype != x.dtype and not (autocast.enabled and narrower):
+    if not (narrower and (autocast or Autocast.current(x.device)).enabled):
         raise invalid(name, got=f"a value of dtype {f.dtype}", expected=expected)
     return f
 

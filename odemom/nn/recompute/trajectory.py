@@ -172,7 +172,7 @@ class Trajectory:
         return f.detach()
 
     def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS) -> Tensor:
-        name = where(self.functions, n)
+        name = where(self.functions[n], n)
         return call_function(self.functions[n], x, self.extras, name, self.autocast, others)
 
     def _depends_on_stranger(self, n: int, found: Reach) -> Exception:
@@ -186,7 +186,7 @@ class Trajectory:
                 "neither the function's parameter nor an argument"
             )
         return invalid(
-            where(self.functions, n),
+            where(self.functions[n], n),
             got=f"a value that depends on {got}",
             expected="a function of its arguments and its own parameters",
             fix="Pass the tensor to the network's call, or register it as a parameter; what one "
@@ -196,7 +196,7 @@ class Trajectory:
 
     def _changed_in_place(self, n: int, place: str) -> Exception:
         return invalid(
-            where(self.functions, n),
+            where(self.functions[n], n),
             got=f"a function that changes a tensor among its {place} in place",
             expected="a function that leaves it as it is, for it is called twice",
             fix="Let it put a new tensor there, total = total + x rather than total += x, or keep "
@@ -219,7 +219,7 @@ class Trajectory:
             size = max(f.detach().abs().max().double().item(), size)
             if f.isnan().any():
                 size = float("nan")
-        return self.require_state().format.escape(f"layer {n}, {where(self.functions, n)}", size)
+        return self.require_state().format.escape(f"layer {n}, {where(self.functions[n], n)}", size)
 
     def settle(self) -> None:
         """Raise if any layer left the range; for devices on which that is looked up late."""
@@ -285,7 +285,7 @@ class Trajectory:
         """The error of layer ``n``, which ends the pass."""
         self.state = None
         why = self._facts[id(self.functions[n])].changes() or otherwise
-        return ReversibilityError(f"{where(self.functions, n)}, layer {n}: {what} {why}")
+        return ReversibilityError(f"{where(self.functions[n], n)}, layer {n}: {what} {why}")
 
     def changed(self, n: int, what: str) -> ReversibilityError:
         """The error that something of layer ``n`` is not as it was."""
