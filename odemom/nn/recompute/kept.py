@@ -43,12 +43,12 @@ class _Kept(LayerState):
                 f"A tensor of shape {tuple(x.shape)} between two blocks was changed in place "
                 "before the backward pass, which needs it. Make that operation out of place."
             )
-        return x
+        return x.detach()
 
     def expose(self) -> Tensor:
         """The input of the last function."""
         self.position -= 1
-        return self.shown().detach()
+        return self.shown()
 
     def retreat(self, f: Tensor) -> Tensor:
         """Nothing to undo; the checksum of the function's value."""
@@ -104,7 +104,7 @@ class KeptPositions(_Kept):
             v = moved(self.velocity, f.detach().to(self.carrier), self.gamma)
             self.velocity = v
             self.keep(x + v)
-        return self.shown().detach(), torch.cat((checksum, torch.zeros_like(checksum)))
+        return self.shown(), torch.cat((checksum, torch.zeros_like(checksum)))
 
     def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
         """The gradients: (1 - gamma)(gx + gv) for f, gx for x, gamma (gx + gv) for v."""

@@ -8,6 +8,8 @@ share one `Trajectory`, which holds the only state; going back, it moves layer b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,8 +29,7 @@ class Link(torch.autograd.Function):
     """One layer of a `Trajectory`: the pair (x, h) in, the pair after the layer out.
 
     The values live in the trajectory. A companion h that no one looks at stands in the graph as a
-    `token`; the last layer shows it. What the function computes beside (`FunctionWithOthers`)
-    follows the pair.
+    `token`; the last layer shows it.
     """
 
     @staticmethod
@@ -36,40 +37,50 @@ class Link(torch.autograd.Function):
         """Move over the next function; ``tensors`` are its parameters and the extra arguments."""
         del h
         ctx.set_materialize_grads(False)
-        ctx.run, ctx.n = run, run.position
+        ctx.run, ctx.n, ctx.pass_number = run, run.position, run.number
         if run.first is None and any(ctx.needs_input_grad):
             run.first = run.position
         ctx.save_for_backward(*tensors)  # finds parameters changed in place before backward
-        # The first x came from outside; the function sees it as the fixed point holds it.
-        out = run.advance(x if ctx.n else run.shown())
+        with torch.enable_grad():
+            # A tensor that leaves the function keeps this graph, and so its gradient comes back.
+            shown = x if ctx.n else Entrance.apply(run, x)
+        out = run.advance(shown)  # type: ignore[arg-type]
         at_the_end = run.closed and run.position == len(run.layers)
-        h = run.require_state().companion() if at_the_end else token(out)
-        others = [(t.detach(), t.requires_grad) for t in run.others]
-        run.others = ()
-        ctx.mark_non_differentiable(*(t for t, needs in others if not needs))
-        return out, h, *(t for t, _ in others)
+        return out, run.require_state().companion() if at_the_end else token(out)
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: Any, gx: Tensor | None, gh: Tensor | None, *gothers: Tensor | None
-    ) -> Any:
+    def backward(ctx: Any, gx: Tensor | None, gh: Tensor | None) -> Any:  # type: ignore[override]
         """Move back over the function, and apply the adjoint of the state's rule."""
         _refuse_double(ctx)
-        gf: Tensor | None = None
-        if gx is not None or gh is not None:
-            gf, gx, gh = ctx.run.require_state().adjoint(gx, gh)
-        through_f, others = _pull_back(ctx, [gf, *gothers])
+        gf, gx, gh = ctx.run.require_state().adjoint(gx, gh)
+        through_f, others = _pull_back(ctx, gf)
         if not _graph_is_kept():
             ctx.run.forget(ctx.n)
         gx = through_f if gx is None else gx if through_f is None else gx + through_f
         return None, gx, gh, *others
 
 
+class Entrance(torch.autograd.Function):
+    """The first x, which came from outside, as the fixed point holds it for the first function."""
+
+    @staticmethod
+    def forward(ctx: Any, run: Trajectory, x: Tensor) -> Tensor:
+        """The rounded x."""
+        ctx.n, ctx.pass_number = 0, run.number
+        return run.shown()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        """The gradient for x."""
+        return None, gradients[0]
+
+
 def linked(run: Trajectory, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The pair after the layers left of a trajectory, as a chain of links; h = None is zero."""
+    """The pair after the layers left, as a chain of links from (x, h); h = None is zero."""
     pair = x, token(x) if h is None else h
     for layer in run.layers[run.position :]:
-        pair = Link.apply(run, *pair, *layer.parameters, *layer.extras.tensors)[:2]  # type: ignore[misc]
+        tensors = run.arguments().tensors
+        pair = Link.apply(run, *pair, *layer.parameters, *tensors)  # type: ignore[misc]
     return pair  # type: ignore[return-value]
 
 
@@ -78,39 +89,56 @@ def token(x: Tensor) -> Tensor:
     return torch.zeros((), dtype=x.dtype, device=x.device).expand(x.shape)
 
 
-def _pull_back(
-    ctx: Any, cotangents: list[Tensor | None]
-) -> tuple[Tensor | None, list[Tensor | None]]:
-    """The gradients that those for f and its others have for x, the parameters and the extras.
+def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor | None]]:
+    """The gradients that ``cotangent``, that for f, has for x, the parameters and the extras.
 
     None is zero.
     """
-    run, n, saved = ctx.run, ctx.n, ctx.saved_tensors
+    run, n, saved = ctx.run, ctx.n, _saved(ctx)
     run.seek(n + 1)
     slots = run.layers[n].slots
     parameters = [_usable(p, s) for p, s in zip(saved[: len(slots)], slots, strict=True)]
-    extras = run.layers[n].extras.detached()
-    x, f = run.retreat(parameters, extras)
-    values, run.others = [f, *run.others], ()
-    inputs: list[Tensor] = [x, *parameters, *extras]
+    inputs, f = run.retreat(parameters)
+    x = inputs[0]
     wanted = {id(t): t for t in inputs if t.requires_grad}
     if not ctx.needs_input_grad[X_INPUT]:
         del wanted[id(x)]
-    known = [
-        (value, cotangent.to(value.dtype))
-        for value, cotangent in zip(values, cotangents, strict=True)
-        if cotangent is not None and value.requires_grad
-    ]
-    if not wanted or not known:
+    if not wanted or not f.requires_grad:
         return None, [None] * (len(inputs) - 1)
-    reached, given = zip(*known, strict=True)
-    found = torch.autograd.grad(reached, list(wanted.values()), given, allow_unused=True)
+    with _graphs_of_its_own(ctx):
+        found = torch.autograd.grad(f, [*wanted.values()], cotangent.to(f.dtype), allow_unused=True)
     by_id = dict(zip(wanted, found, strict=True))
     # A parameter that fills several places is one input repeated: its gradient goes in once.
     grads: list[Tensor | None] = [by_id.pop(id(t), None) for t in inputs]
     if grads[0] is not None:
-        grads[0] = grads[0].to(run.require_state().carrier)
+        grads[0] = grads[0].to(cotangent.dtype)
     return grads[0], grads[1:]
+
+
+def _saved(ctx: Any) -> tuple[Tensor, ...]:
+    """The parameters and extra arguments of the link, unless one was changed in place."""
+    try:
+        return ctx.saved_tensors
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        what = "a parameter or an argument was modified by an inplace operation after it was used."
+        raise ctx.run.changed(ctx.n, what) from error
+
+
+@contextmanager
+def _graphs_of_its_own(ctx: Any) -> Iterator[None]:
+    """Say which function uses a graph that another layer has used up."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "through the graph a second time" not in str(error):
+            raise
+        what = (
+            "it keeps a tensor that was computed from its parameters once, for several layers, "
+            "and each layer goes back through its graph. Compute it in each call."
+        )
+        raise ctx.run.changed(ctx.n, what) from error
 
 
 def _refuse_double(ctx: Any) -> None:

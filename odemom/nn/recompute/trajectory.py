@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 
 from odemom.checks import invalid
 from odemom.errors import ReversibilityError
-from odemom.nn.recompute.calls import Extras, call_function, taken_others, where
+from odemom.nn.recompute.calls import NO_OTHERS, Extras, call_function, where
+from odemom.nn.recompute.changes import Facts
+from odemom.nn.recompute.graph import Reach, edges, reach
+from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot
 from odemom.nn.reversible.eager import LARGEST_INCREMENT
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
@@ -29,21 +33,49 @@ def parameter_slots(function: nn.Module) -> list[Slot]:
     ]
 
 
+PASSES = itertools.count()
+
+
+@dataclass(frozen=True)
+class FirstCall:
+    """The first call of one layer's function.
+
+    Attributes
+    ----------
+    call : FunctionCall
+    arguments : Snapshot
+        What the extra arguments held before it.
+    reached : frozenset of int
+        What the graph of its value reaches of x, the parameters and the arguments, in this order.
+    wanted : frozenset of int
+        Which of them required a gradient.
+    """
+
+    call: FunctionCall
+    arguments: Snapshot
+    reached: frozenset[int]
+    wanted: frozenset[int]
+
+
 @dataclass
 class Layer:
-    """One function of a trajectory, with all that its second call needs.
+    """One function of a trajectory, and what its second call needs.
 
     Attributes
     ----------
     function : Module
     extras : Extras
+        Its arguments besides x.
     autocast : Autocast
+        In force at its call.
     slots, parameters
         Where its parameters are, and the tensors that were there.
-    call : FunctionCall or None
-        The first call, once made under `Trajectory.record`.
+    facts : Facts or None
+        What is known of it before its call; None where nothing is recorded.
+    first : FirstCall or None
+        Once it was called.
     checksum : int or Tensor
-        Of the state before the layer.
+        Of the state, to be found again.
     """
 
     function: nn.Module
@@ -51,7 +83,8 @@ class Layer:
     autocast: Autocast
     slots: list[Slot]
     parameters: tuple[Tensor, ...]
-    call: FunctionCall | None = None
+    facts: Facts | None
+    first: FirstCall | None = None
     checksum: int | Tensor = 0
 
 
@@ -65,6 +98,18 @@ class Trajectory:
         That of the functions' input.
     record : bool
         Whether to keep what going back needs.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    closed : bool
+        Whether no layer will be appended: the last one shows the companion.
+    position : int
+        Layers passed.
+    first : int or None
+        The first layer that a backward pass reaches.
+    number : int
+        Passes are numbered as they begin.
     """
 
     def __init__(self, state: LayerState, dtype: torch.dtype, *, record: bool = True) -> None:
@@ -72,22 +117,25 @@ class Trajectory:
         self.device = state.device
         self.dtype = dtype
         self.record = record
-        self.closed = False  # whether no layer will be appended
-        self.others: tuple[Tensor, ...] = ()  # what the last call computed beside its value
         self.layers: list[Layer] = []
+        self.closed = False
         self.position = 0
-        self.first: int | None = None  # the first layer that a backward pass reaches
-        self._stats: list[Tensor] = []
-        self._slots: dict[int, list[Slot]] = {}
+        self.first: int | None = None
+        self.number = next(PASSES)
         self._random: RandomStates | None = None  # after the last call, if nothing came between
+        self._arguments: Snapshot | None = None
+        self._stats: list[Tensor] = []
+        self._known: dict[int, tuple[list[Slot], Facts | None]] = {}
 
     def append(self, function: nn.Module, extras: Extras) -> Layer:
         """A further function, to be called as things stand now."""
-        slots = self._slots.get(id(function))
-        if slots is None:
-            slots = self._slots[id(function)] = parameter_slots(function)
+        known = self._known.get(id(function))
+        if known is None:
+            facts = Facts(function) if self.record else None
+            known = self._known[id(function)] = parameter_slots(function), facts
+        slots, facts = known
         parameters = tuple(parameter_at(slot) for slot in slots)
-        layer = Layer(function, extras, Autocast.current(self.device), slots, parameters)
+        layer = Layer(function, extras, Autocast.current(self.device), slots, parameters, facts)
         self.layers.append(layer)
         self._random = None
         return layer
@@ -98,7 +146,7 @@ class Trajectory:
         """The input of the next function, in the carrier dtype."""
         return self.require_state().shown()
 
-    def require_state(self) -> LayerState:
+    def require_state(self) -> ReversibleState:
         """The state.
 
         Raises
@@ -113,13 +161,19 @@ class Trajectory:
             )
         return self.state
 
+    def arguments(self) -> Snapshot:
+        """What the extra arguments hold before the call of the next function."""
+        self._arguments = self.layers[self.position].extras.snapshot()
+        return self._arguments
+
     def advance(self, shown: Tensor) -> Tensor:
-        """Move over the next function; its successor's input, in the carrier dtype."""
+        """Move over the next function; its successor's input, in the carrier dtype.
+
+        ``shown`` is this function's input; where it has a graph, a tensor that the function leaves
+        somewhere keeps it.
+        """
         n = self.position
-        if self.record:
-            f = self._first_value(n, shown)
-        else:
-            f = self._called(n, shown.to(self.dtype), self.layers[n].extras.tensors)
+        f = self._first_value(n, shown) if self.record else self._called(n, shown.to(self.dtype))
         out, stats = self.require_state().advance(f)
         self._keep(n, stats, f)
         self.position += 1
@@ -133,49 +187,67 @@ class Trajectory:
         return shown
 
     def _first_value(self, n: int, shown: Tensor) -> Tensor:
-        # Gradient mode is on, as it will be the second time: kernels may depend on it.
         layer = self.layers[n]
-        x, extras = shown.detach().to(self.dtype).requires_grad_(), layer.extras.detached()
+        arguments = self._arguments or self.arguments()
+        self._arguments = None
         random = self._random or RandomStates.current(self.device)
-        with torch.enable_grad(), FunctionCall.recording(layer.function, random) as call:
-            f = self._called(n, x, extras)
-        self._check_leaves(n, f, [x, *extras])
-        layer.call, self._random = call, call.after
+        # Gradient mode is on, as it will be the second time: kernels may depend on it.
+        with torch.enable_grad():
+            x = shown.to(self.dtype)
+            if not x.requires_grad:
+                x = x.detach().requires_grad_()
+            tensors = [x, *layer.parameters, *arguments.tensors]
+            known = edges(tensors)
+            with FunctionCall.recording(layer.function, random) as call:
+                f = self._called(n, x)
+        if call.in_place or arguments.changed_in_place():
+            raise self._changed_in_place(n, "attributes" if call.in_place else "arguments")
+        found = reach(f, known, self.number)
+        if found.stranger:
+            raise self._depends_on_stranger(n, found)
+        wanted = frozenset(i for i, t in enumerate(tensors) if t.requires_grad)
+        layer.first = FirstCall(call, arguments, found.known, wanted)
+        self._random = call.after
         return f.detach()
+
+    def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS) -> Tensor:
+        layer = self.layers[n]
+        return call_function(
+            layer.function, x, layer.extras, self.name(n), layer.autocast, others,
+            same_shape=self.require_state().keeps_shape,
+        )  # fmt: skip
 
     def name(self, n: int) -> str:
         """The name of function ``n`` for messages."""
-        return where([layer.function for layer in self.layers], n)
+        return where(self.layers[n].function, n)
 
-    def _called(self, n: int, x: Tensor, extras: Sequence[Tensor]) -> Tensor:
-        layer = self.layers[n]
-        f = call_function(
-            layer.function, x, layer.extras, extras, self.name(n), layer.autocast,
-            same_shape=self.require_state().keeps_shape,
-        )  # fmt: skip
-        self.others = taken_others(layer.function)
-        return f
-
-    def _check_leaves(self, n: int, f: Tensor, known: list[Tensor]) -> None:
+    def _depends_on_stranger(self, n: int, found: Reach) -> Exception:
         """Refuse functions whose value depends on a tensor that no gradient would reach."""
-        ids = {id(t) for t in (*known, *self.layers[n].parameters)}
-        stop = {p.grad_fn for p in self.layers[n].parameters if p.grad_fn is not None}
-        pending, seen = [f.grad_fn], set(stop)
-        while pending:
-            node = pending.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            leaf = getattr(node, "variable", None)
-            if leaf is not None and id(leaf) not in ids:
-                raise invalid(
-                    self.name(n),
-                    got=f"a value that depends on a tensor of shape {tuple(leaf.shape)} which "
-                    "requires a gradient and is neither the function's parameter nor an argument",
-                    expected="a function of its arguments and its own parameters",
-                    fix="Pass the tensor to the network's call, or register it as a parameter.",
-                )
-            pending += [following for following, _ in node.next_functions]
+        if found.layer is not None:
+            got = f"a tensor which layer {found.layer} made and left where this one finds it"
+        else:
+            assert found.leaf is not None
+            got = (
+                f"a tensor of shape {tuple(found.leaf.shape)} which requires a gradient and is "
+                "neither the function's parameter nor an argument"
+            )
+        return invalid(
+            self.name(n),
+            got=f"a value that depends on {got}",
+            expected="a function of its arguments and its own parameters",
+            fix="Pass the tensor to the network's call, or register it as a parameter; what one "
+            "layer makes for another goes into a list, dict or object among the arguments of the "
+            "call. With reversible=False anything goes.",
+        )
+
+    def _changed_in_place(self, n: int, place: str) -> Exception:
+        return invalid(
+            self.name(n),
+            got=f"a function that changes a tensor among its {place} in place",
+            expected="a function that leaves it as it is, for it is called twice",
+            fix="Let it put a new tensor there, total = total + x rather than total += x, or keep "
+            "the tensor in a buffer (with the static caches of transformers: use_cache=False).",
+        )
 
     def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
         if stats.device.type == "cpu":
@@ -208,54 +280,99 @@ class Trajectory:
 
     # --- back ----------------------------------------------------------------------------------
 
-    def retreat(
-        self, parameters: Sequence[Tensor] | None = None, extras: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Move back over the last function; its input, as a leaf, and its value on it.
+    def retreat(self, parameters: Sequence[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
+        """Move back over the last function, which is called with ``parameters``.
+
+        Returns
+        -------
+        inputs : list of Tensor
+            The function's input, its parameters, and the tensors among its arguments, as leaves.
+        f : Tensor
+            Its value.
 
         Raises
         ------
         ReversibilityError
-            If the velocity recovered is not the one of the forward pass.
+            If the velocity recovered is not the one of the forward pass, or the value depends on
+            other tensors than there.
         """
         n = self.position - 1
         x = self.require_state().expose().to(self.dtype).requires_grad_()
-        f = self._value_again(n, x, parameters, extras)
+        inputs, f = self._value_again(n, x, parameters)
         checksum = self.require_state().retreat(f)
         self.position = n
         if not _same(checksum, self.layers[n].checksum):
-            self.state = None
-            raise ReversibilityError(
-                f"{self.name(n)}, layer {n}: the function did not recompute the "
-                "bits of its forward pass, so no gradient can be trusted. Autocast, buffers and "
-                "PyTorch's random numbers are restored; look for other state: a generator of its "
-                "own, NumPy's, a counter, a parameter changed since, an operation that is not "
-                "deterministic (torch.use_deterministic_algorithms)."
+            raise self._failed(
+                n,
+                "the function did not recompute the bits of its forward pass, so no gradient can "
+                "be trusted.",
+                "Autocast, buffers, attributes and PyTorch's random numbers are restored; look for "
+                "other state: a generator of its own, NumPy's, a global, a parameter changed "
+                "since through .data, an operation that is not deterministic "
+                "(torch.use_deterministic_algorithms).",
             )
-        return x, f
+        self._check_reach(n, inputs, f)
+        return inputs, f
+
+    def _check_reach(self, n: int, inputs: list[Tensor], f: Tensor) -> None:
+        """Raise unless the gradient of ``f`` goes where that of the forward pass would."""
+        found, first = reach(f, edges(inputs), self.number), self.layers[n].first
+        assert first is not None
+        wanted = {i for i, t in enumerate(inputs) if t.requires_grad}
+        if found.stranger or found.known & first.wanted != first.reached & wanted:
+            raise self._failed(
+                n,
+                "computed again, the function has the bits of its forward pass but depends on "
+                "other tensors, so its gradient would be lost.",
+                "It keeps a tensor of its forward pass where its second call finds it, in a "
+                "global, a closure or an object of its own. Keep such tensors in the arguments, "
+                "or directly in attributes of the module, which are put back; with transformers, "
+                "call the model with use_cache=False.",
+            )
+
+    def _failed(self, n: int, what: str, otherwise: str) -> ReversibilityError:
+        """The error of layer ``n``, which ends the pass."""
+        self.state = None
+        why = self._changes(n) or otherwise
+        return ReversibilityError(f"{self.name(n)}, layer {n}: {what} {why}")
+
+    def _changes(self, n: int) -> str:
+        facts = self.layers[n].facts
+        return "" if facts is None else facts.changes()
+
+    def changed(self, n: int, what: str) -> ReversibilityError:
+        """The error that something of layer ``n`` is not as it was."""
+        return self._failed(n, what, "")
 
     def _value_again(
-        self,
-        n: int,
-        x: Tensor,
-        parameters: Sequence[Tensor] | None,
-        extras: Sequence[Tensor] | None,
-    ) -> Tensor:
+        self, n: int, x: Tensor, parameters: Sequence[Tensor] | None
+    ) -> tuple[list[Tensor], Tensor]:
         layer = self.layers[n]
-        tensors = layer.parameters if parameters is None else parameters
+        originals, first = layer.parameters, layer.first
+        assert first is not None
+        tensors = originals if parameters is None else parameters
+        others = {
+            id(p): other for p, other in zip(originals, tensors, strict=True) if other is not p
+        }
+        own = {id(p) for p in originals}
+        for t in first.arguments.tensors:
+            if id(t) not in own:
+                others[id(t)] = t.detach().requires_grad_(t.requires_grad)
         places: dict[Slot, Tensor | None] = {
             slot: tensor
             for slot, tensor in zip(layer.slots, tensors, strict=True)
             if parameter_at(slot) is not tensor
         }
-        extras = layer.extras.detached() if extras is None else extras
-        assert layer.call is not None
-        with (
-            torch.enable_grad(),
-            layer.call.again(layer.function, places),
-            layer.autocast.again(),
-        ):
-            return self._called(n, x, extras)
+        again = first.call.again(layer.function, places, first.arguments, others)
+        try:
+            with torch.enable_grad(), again, layer.autocast.again():
+                f = self._called(n, x, others)
+        except Exception as error:
+            if not self._changes(n):
+                raise
+            what = f"its second call failed, {type(error).__name__}: {error}."
+            raise self._failed(n, what, "") from error
+        return [x, *tensors, *(others.get(id(t), t) for t in first.arguments.tensors)], f
 
     def seek(self, position: int) -> None:
         """Move to ``position``, for a second backward pass."""
@@ -263,7 +380,8 @@ class Trajectory:
             self.retreat()
         while self.position < position:
             x = self.shown().to(self.dtype).requires_grad_()
-            self.require_state().advance(self._value_again(self.position, x, None, None).detach())
+            _, f = self._value_again(self.position, x, None)
+            self.require_state().advance(f.detach())
             self.position += 1
 
     def fork(self) -> Trajectory:

@@ -51,6 +51,8 @@ class Container:
         The index of the block that was called last, if it is in a row.
     joined : bool
         Whether neighbours have been joined as far as is known.
+    warned_of_caches : bool
+        Whether it was said that caches stay empty.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Container:
     count: int
     latest: int | None = None
     joined: bool = True
+    warned_of_caches: bool = False
 
     def mode(self, index: int, x: Any) -> str:
         """How a row that starts with block ``index`` is to be held."""
@@ -179,7 +182,7 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     row, carry = _row(place, x, record=record)
     if row.run is None:
         return _in_floats(block, place, own, call)
-    args, kwargs = call.without_caches(place.label) if record else (call.args, call.kwargs)
+    args, kwargs = _arguments(block, place, call)
     function = BlockFunction(block, own, place.label, residual=True)
     try:
         with undone_on(ShapeChange, block, x.device, watched=place.changes_shape is None):
@@ -200,8 +203,30 @@ def _alone(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Ar
     if not place.container.checkpoint_rest or not torch.is_grad_enabled():
         return own(call.x, *call.args, **call.kwargs)
     function = BlockFunction(block, own, place.label, residual=False)
-    extras = Extras(*call.without_caches(place.label))
+    extras = Extras(*_arguments(block, place, call))
     return rows.recorded_alone(function, call.x, extras)
+
+
+def _arguments(
+    block: nn.Module, place: Place, call: Arguments
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments besides x of a block that recomputes: in training without empty caches."""
+    given = call.args, call.kwargs
+    if not block.training or not torch.is_grad_enabled():
+        return given
+    without = call.without_caches()
+    changed = any(a is not b for a, b in zip(given[0], without[0], strict=True)) or any(
+        value is not without[1][name] for name, value in given[1].items()
+    )
+    if changed and not place.container.warned_of_caches:
+        place.container.warned_of_caches = True
+        warnings.warn(
+            f"{place.label}: in training the blocks of {place.container.name} fill no key-value "
+            "cache, which would keep tensors of every layer. Call the model with use_cache=False, "
+            "or build the twin with reversible=False.",
+            stacklevel=2,
+        )
+    return without
 
 
 def _shape_was(place: Place, *, changes: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +13,6 @@ from torch.utils import _pytree as pytree
 
 from odemom.checks import invalid, shown
 from odemom.errors import InvalidInputError
-from odemom.nn.recompute.calls import FunctionWithOthers
 
 __all__ = ["Arguments", "BlockFunction", "ShapeChange"]
 
@@ -46,43 +45,27 @@ class Arguments:
         self.args, self.kwargs = (), dict(kwargs)
         self.x = self.kwargs.pop(name, None)
 
-    def without_caches(self, label: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The others without key-value caches, which a second call of the block would fill again.
+    def without_caches(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The others without empty key-value caches, which would keep tensors of every layer.
 
-        Raises
-        ------
-        InvalidInputError
-            If a cache holds keys already, so that leaving it out would change the value.
+        As in transformers' own gradient checkpointing.
         """
 
         def without(name: str, value: Any) -> Any:
-            if name == "use_cache":
-                return False if value else value
-            if name not in CACHES or value is None:
-                return value
-            if _filled(value):
-                raise invalid(
-                    label,
-                    got=f"a {type(value).__name__} that holds keys already",
-                    expected="a training step without a key-value cache",
-                    fix="Call the model with use_cache=False and no past_key_values, or build the "
-                    "twin with reversible=False.",
-                )
-            return None
+            if name == "use_cache" and value is True:
+                return False
+            return None if name in CACHES and _is_empty(value) else value
 
-        args = tuple(
-            without(name, value) for name, value in zip(self.names[1:], self.args, strict=False)
-        )
+        named = zip(self.names[1:], self.args, strict=False)
+        args = tuple(without(name, value) for name, value in named)
         args += self.args[len(args) :]
         return args, {name: without(name, value) for name, value in self.kwargs.items()}
 
 
-def _filled(cache: Any) -> bool:
-    """Whether a cache holds keys."""
+def _is_empty(cache: Any) -> bool:
+    """Whether an object is a cache of transformers that holds no keys."""
     length = getattr(cache, "get_seq_length", None)
-    if length is None:
-        return len(cache) > 0 if hasattr(cache, "__len__") else True
-    return int(length()) > 0
+    return callable(length) and length() == 0
 
 
 class ShapeChange(InvalidInputError):
@@ -95,7 +78,7 @@ class ShapeChange(InvalidInputError):
         )
 
 
-class BlockFunction(FunctionWithOthers):
+class BlockFunction(nn.Module):
     """What a block adds to its hidden state, block(x) - x, or what it gives where shapes differ.
 
     Parameters
@@ -120,9 +103,10 @@ class BlockFunction(FunctionWithOthers):
         self._leaves: list[Any] = []
         self._spec: Any = None
         self._where: list[int] = []
+        self.others: tuple[Any, ...] = ()
 
     def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """block(x) - x, the block's further tensors kept aside.
+        """block(x) - x, the block's further values kept aside.
 
         Raises
         ------
@@ -155,24 +139,13 @@ class BlockFunction(FunctionWithOthers):
         self._leaves[0] = None
         return first
 
-    def rebuilt(self, y: Any, others: Sequence[Any]) -> Any:
-        """The value of the latest call with ``y`` for its hidden state and these other tensors."""
-        if self._spec is None:
+    def rebuilt(self, y: Any) -> Any:
+        """The value of the latest call with ``y`` for its hidden state; nothing of it is kept."""
+        spec, leaves, others = self._spec, self._leaves, self.others
+        self._spec, self._leaves, self.others = None, [], ()
+        if spec is None:
             return y
-        leaves = [y, *self._leaves[1:]]
+        leaves[0] = y
         for i, other in zip(self._where, others, strict=True):
             leaves[i] = other
-        return pytree.tree_unflatten(leaves, self._spec)
-
-    def check_repeatable(self) -> None:
-        """Raise if the latest value holds an object that a second call would make again."""
-        if self._spec is None:
-            return
-        for leaf in self._leaves:
-            if not isinstance(leaf, str | bytes | int | float | complex | type(None)):
-                raise invalid(
-                    self.label,
-                    got=f"a value that holds an object of type {type(leaf).__name__}",
-                    expected="tensors, numbers or text beside the hidden state",
-                    fix="Build the twin with reversible=False, which calls each block once.",
-                )
+        return pytree.tree_unflatten(leaves, spec)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odemom.nn.recompute.calls import Extras, taken_others
+from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.kept import KeptInput, KeptPositions, moved
 from odemom.nn.recompute.link import Link, token
 from odemom.nn.recompute.trajectory import Trajectory
@@ -173,7 +173,7 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
     row.record.length += 1
     version = _version(y) if isinstance(y, Tensor) else 0
     _attach(y, Carry(row, row.record.length, version, end if narrow else None, v))
-    return function.rebuilt(y, taken_others(function))
+    return function.rebuilt(y)
 
 
 def recorded_step(
@@ -189,12 +189,10 @@ def recorded_step(
     wide = x.to(state.carrier) if carry is None or carry.x is None else carry.x
     if run.record:
         h = token(wide) if carry is None or carry.v is None else carry.v
-        inputs = (*layer.parameters, *extras.tensors)
-        end, v, *others = Link.apply(run, wide, h, *inputs)  # type: ignore[misc]
-        function.check_repeatable()
+        inputs = (*layer.parameters, *run.arguments().tensors)
+        end, v = Link.apply(run, wide, h, *inputs)  # type: ignore[misc]
     else:
         end, v = run.advance(run.shown()), None
-        others, run.others = list(run.others), ()
     velocity = None
     if isinstance(state, KeptPositions):
         velocity, state.velocity = state.velocity, None
@@ -202,17 +200,16 @@ def recorded_step(
     y = _tracked(end.to(x.dtype) if narrow else end)
     row.record.length += 1
     _attach(y, Carry(row, row.record.length, _version(y), end if narrow else None, v, velocity))
-    return function.rebuilt(y, others)
+    return function.rebuilt(y)
 
 
 def recorded_alone(function: BlockFunction, x: Tensor, extras: Extras) -> Any:
     """A block that belongs to no row, whose inside is computed again in the backward pass."""
     run = Trajectory(KeptInput(x), x.dtype)
     layer = run.append(function, extras)
-    inputs = (*layer.parameters, *extras.tensors)
-    end, _, *others = Link.apply(run, x, token(x), *inputs)  # type: ignore[misc]
-    function.check_repeatable()
-    return function.rebuilt(end, others)
+    inputs = (*layer.parameters, *run.arguments().tensors)
+    end, _ = Link.apply(run, x, token(x), *inputs)  # type: ignore[misc]
+    return function.rebuilt(end)
 
 
 def new_run(x: Tensor, mode: str, gamma: Fraction, *, record: bool) -> Trajectory:
