@@ -22,12 +22,23 @@ from torch import Tensor, nn
 
 from odemom.checks import invalid
 from odemom.errors import ReversibilityError
+from odemom.nn.nets.surroundings import (
+    check_function_is_whole,
+    check_surroundings,
+    is_exporting,
+    refused,
+)
 from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.second_call import undone_on
 from odemom.nn.transform import rows
-from odemom.nn.transform.calls import Arguments, BlockFunction, ShapeChange
+from odemom.nn.transform.calls import Arguments, BlockFunction, ShapeChange, positional_names
 
 __all__ = ["Container", "MomentumBlock", "Place", "as_block", "place_of", "twin_block"]
+
+WAY_OUT = (
+    "Build the twin with transform(model, gamma, reversible=False), which runs there, or take the "
+    "original, transform.restore(twin)."
+)
 
 PLACE = "_momentum_place"
 OWN_FORWARD = "_momentum_own_forward"
@@ -92,6 +103,8 @@ class Place:
         Whether it ever went on with a row.
     row : RowRecord or None
         What there is to say about the row of the latest call.
+    entries : int
+        Of its latest value.
     start : str
         Why the latest call started a row; empty if it went on with one.
     """
@@ -103,6 +116,7 @@ class Place:
     changes_shape: bool | None = None
     carried: bool = False
     row: rows.RowRecord | None = None
+    entries: int = 0
     start: str = ""
     label: str = field(init=False)
 
@@ -114,6 +128,7 @@ class Place:
         if torch.compiler.is_compiling():
             return
         self.row = None if row is None else row.record
+        self.carried |= row is not None and not start
         self.start = start
         self.container.latest = None if row is None else self.index
 
@@ -127,6 +142,7 @@ class MomentumBlock(nn.Module):
     """What stands in front of a block's own class in the class of its twin."""
 
     kind: type[nn.Module]
+    names: tuple[str, ...]
 
     def _get_name(self) -> str:
         return "Momentum" + self.kind.__name__
@@ -139,11 +155,13 @@ class MomentumBlock(nn.Module):
         """One momentum layer, or the block's own value where it belongs to no row."""
         place: Place = self.__dict__[PLACE]
         own = self.__dict__.get(OWN_FORWARD) or functools.partial(self.kind.forward, self)
-        call = Arguments(self.kind.forward, args, kwargs)
+        call = Arguments(self.names, args, kwargs)
         if place.container.gamma == 0 or not _is_state(call.x):
             return own(*args, **kwargs)
         if place.container.reversible is False or isinstance(call.x, torch.fx.Proxy):
             return _in_floats(self, place, own, call)
+        if is_exporting():
+            raise refused("torch.export", WAY_OUT)
         return _recomputed(self, place, own, call)
 
 
@@ -167,8 +185,8 @@ def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     function = BlockFunction(block, own, place.label, residual=True)
     first = function.first(value)
     if isinstance(x, Tensor):
-        _shape_was(place, changes=first.shape != x.shape)
-        if place.changes_shape:
+        _shape_was(place, first, changes=first.shape != x.shape)
+        if first.shape != x.shape:
             return value
     row, carry = _row(place, x, record=False)
     return rows.plain_step(row, function, x, carry, first)
@@ -177,6 +195,9 @@ def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call
 def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
     """Such that the backward pass calls the block again; without one, in the same arithmetic."""
     x, record = call.x, torch.is_grad_enabled()
+    check_surroundings(x, block, WAY_OUT)
+    if record and place.changes_shape is None:
+        check_function_is_whole(block, place.label)
     if place.changes_shape:
         return _alone(block, place, own, call)
     row, carry = _row(place, x, record=record)
@@ -189,9 +210,9 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
             y = rows.recorded_step(row, function, x, carry, Extras(args, kwargs))
     except ShapeChange:
         row.run.layers.pop()
-        _shape_was(place, changes=True)
+        place.changes_shape = True
         return _alone(block, place, own, call)
-    _shape_was(place, changes=False)
+    _shape_was(place, x, changes=False)
     return y
 
 
@@ -200,25 +221,25 @@ _recomputed: Callable[..., Any] = torch.compiler.disable(_recompute)
 
 def _alone(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
     """A block that changes shape."""
-    if not place.container.checkpoint_rest or not torch.is_grad_enabled():
-        return own(call.x, *call.args, **call.kwargs)
     function = BlockFunction(block, own, place.label, residual=False)
-    extras = Extras(*_arguments(block, place, call))
-    return rows.recorded_alone(function, call.x, extras)
+    if not place.container.checkpoint_rest or not torch.is_grad_enabled():
+        value = own(call.x, *call.args, **call.kwargs)
+        first = function.first(value)
+    else:
+        extras = Extras(*_arguments(block, place, call))
+        first, value = rows.recorded_alone(function, call.x, extras)
+    _shape_was(place, first, changes=True)
+    return value
 
 
 def _arguments(
     block: nn.Module, place: Place, call: Arguments
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments besides x of a block that recomputes: in training without empty caches."""
-    given = call.args, call.kwargs
     if not block.training or not torch.is_grad_enabled():
-        return given
-    without = call.without_caches()
-    changed = any(a is not b for a, b in zip(given[0], without[0], strict=True)) or any(
-        value is not without[1][name] for name, value in given[1].items()
-    )
-    if changed and not place.container.warned_of_caches:
+        return call.args, call.kwargs
+    args, kwargs, dropped = call.without_caches()
+    if dropped and not place.container.warned_of_caches:
         place.container.warned_of_caches = True
         warnings.warn(
             f"{place.label}: in training the blocks of {place.container.name} fill no key-value "
@@ -226,12 +247,14 @@ def _arguments(
             "or build the twin with reversible=False.",
             stacklevel=2,
         )
-    return without
+    return args, kwargs
 
 
-def _shape_was(place: Place, *, changes: bool) -> None:
-    if place.changes_shape is not changes:
-        place.changes_shape = changes
+def _shape_was(place: Place, value: Any, *, changes: bool) -> None:
+    if torch.compiler.is_compiling():
+        return
+    place.changes_shape = changes
+    place.entries = value.numel()
     if changes:
         place.note(None, "it changes the shape of its input")
 
@@ -241,8 +264,6 @@ def _row(place: Place, x: Any, *, record: bool) -> tuple[rows.Row, rows.Carry | 
     container, carry = place.container, rows.carry_of(x)
     if carry is not None and carry.row.owner is container:
         if carry.row.run is None or carry.row.run.record == record:
-            if not place.carried:
-                place.carried = True
             place.note(carry.row, "")
             return carry.row, carry
         start = "gradients were switched on or off in between"
@@ -294,6 +315,7 @@ def _twin_class(kind: type[nn.Module]) -> type[MomentumBlock]:
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "kind": kind,
+        "names": positional_names(kind.forward),
         "training": property(_get_training, _set_training),
     }
     bases = (MomentumBlock, kind)

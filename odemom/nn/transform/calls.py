@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,14 +13,13 @@ from torch.utils import _pytree as pytree
 from odemom.checks import invalid, shown
 from odemom.errors import InvalidInputError
 
-__all__ = ["Arguments", "BlockFunction", "ShapeChange"]
+__all__ = ["Arguments", "BlockFunction", "ShapeChange", "positional_names"]
 
 CACHES = frozenset({"past_key_values", "past_key_value", "layer_past", "cache"})
 """Names under which the blocks of transformers take a key-value cache."""
 
 
-@lru_cache(maxsize=256)
-def _names(forward: Callable[..., Any]) -> tuple[str, ...]:
+def positional_names(forward: Callable[..., Any]) -> tuple[str, ...]:
     """The names of a method's positional parameters after self."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(forward).parameters.values()
@@ -31,13 +29,14 @@ def _names(forward: Callable[..., Any]) -> tuple[str, ...]:
 class Arguments:
     """The arguments of a block's call: its hidden state x, and the others.
 
-    x is the first one, by position or, where there is none, by the name of the first parameter.
+    x is the first one, by position or, where there is none, by the name of the first parameter;
+    ``names`` are those of the positional parameters.
     """
 
     def __init__(
-        self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        self.names = _names(forward)
+        self.names = names
         if args:
             self.x, self.args, self.kwargs = args[0], args[1:], kwargs
             return
@@ -45,21 +44,26 @@ class Arguments:
         self.args, self.kwargs = (), dict(kwargs)
         self.x = self.kwargs.pop(name, None)
 
-    def without_caches(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The others without empty key-value caches, which would keep tensors of every layer.
+    def without_caches(self) -> tuple[tuple[Any, ...], dict[str, Any], bool]:
+        """The others without empty key-value caches, and whether there was one.
 
-        As in transformers' own gradient checkpointing.
+        As in transformers' own gradient checkpointing: a cache would keep tensors of every layer.
         """
+        dropped = False
 
         def without(name: str, value: Any) -> Any:
+            nonlocal dropped
             if name == "use_cache" and value is True:
                 return False
-            return None if name in CACHES and _is_empty(value) else value
+            if name in CACHES and _is_empty(value):
+                dropped = True
+                return None
+            return value
 
         named = zip(self.names[1:], self.args, strict=False)
         args = tuple(without(name, value) for name, value in named)
         args += self.args[len(args) :]
-        return args, {name: without(name, value) for name, value in self.kwargs.items()}
+        return args, {name: without(name, value) for name, value in self.kwargs.items()}, dropped
 
 
 def _is_empty(cache: Any) -> bool:

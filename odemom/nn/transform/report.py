@@ -49,7 +49,7 @@ class TwinReport:
     parameters : float
         Share of the model's parameters that are in rows.
     activations : float
-        Share of the entries of all states between blocks that are in rows: what need not be kept.
+        Share of the entries of all states between blocks that are in rows.
     """
 
     rows: tuple[RowOfBlocks, ...]
@@ -117,15 +117,13 @@ def twin_report(model: nn.Module) -> TwinReport:
     joined = [m for name, (m, _) in places.items() if name in inside] + lists
     own = {id(p): p.numel() for m in joined for p in m.parameters()}
     every = sum(p.numel() for p in model.parameters())
-    entries = [
-        (_entries(place), name in inside) for name, (_, place) in places.items() if place.row
-    ]
-    states = sum(size for size, _ in entries)
+    states = sum(place.entries for _, place in places.values())
+    moved = sum(place.entries for name, (_, place) in places.items() if name in inside)
     return TwinReport(
         tuple(rows),
         alone,
         sum(own.values()) / every if every else 0.0,
-        sum(size for size, joins in entries if joins) / states if states else 0.0,
+        moved / states if states else float(bool(lists)),
     )
 
 
@@ -144,10 +142,3 @@ def _of_places(places: list[Place]) -> tuple[list[RowOfBlocks], dict[str, str]]:
         names = tuple(place.name for place in group)
         rows.append(RowOfBlocks(row.container, names, row.length, row.shape, row.mode))
     return rows, alone
-
-
-def _entries(place: Place) -> int:
-    size = 1
-    for n in place.row.shape if place.row else ():
-        size *= n
-    return size

@@ -7,6 +7,7 @@ v = 0. Nothing is kept anywhere else, so that a row ends when its last output go
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -102,7 +103,7 @@ class Carry:
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """A copied or saved tensor carries nothing."""
-        return dict, ()
+        return OrderedDict, ()
 
 
 def _version(x: Tensor) -> int:
@@ -203,13 +204,21 @@ def recorded_step(
     return function.rebuilt(y)
 
 
-def recorded_alone(function: BlockFunction, x: Tensor, extras: Extras) -> Any:
-    """A block that belongs to no row, whose inside is computed again in the backward pass."""
+def recorded_alone(function: BlockFunction, x: Tensor, extras: Extras) -> tuple[Tensor, Any]:
+    """A block that belongs to no row, whose inside is computed again in the backward pass.
+
+    Returns
+    -------
+    first : Tensor
+        Its hidden state.
+    value : object
+        All that it returned.
+    """
     run = Trajectory(KeptInput(x), x.dtype)
     layer = run.append(function, extras)
     inputs = (*layer.parameters, *run.arguments().tensors)
     end, _ = Link.apply(run, x, token(x), *inputs)  # type: ignore[misc]
-    return function.rebuilt(end)
+    return end, function.rebuilt(end)
 
 
 def new_run(x: Tensor, mode: str, gamma: Fraction, *, record: bool) -> Trajectory:
