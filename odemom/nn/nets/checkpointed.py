@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from odemom.checks import expect, invalid, shown
 from odemom.nn.nets.layered import Carry, LayeredNet, check_input
 from odemom.nn.recompute.calls import Extras
+from odemom.nn.recompute.holders import Snapshot, as_it_was
 from odemom.nn.recompute.second_call import buffers_put_aside
 
 __all__ = ["Checkpointed"]
@@ -75,10 +77,20 @@ class Checkpointed(nn.Module):
             return carry
 
         def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-            return nullcontext(), buffers_put_aside(net)
+            again = self._again(extras.snapshot(), Snapshot(modules=net.modules()))
+            return nullcontext(), again
 
         for first, last in pairwise(ends):
             carry = checkpoint(
                 run, first, last, *carry, use_reentrant=False, context_fn=contexts
             )  # fmt: skip
         return net.end(carry, x.dtype)
+
+    @contextmanager
+    def _again(self, arguments: Snapshot, attributes: Snapshot) -> Iterator[None]:
+        """What a second run moves is forgotten, and it finds what the first found."""
+        with (
+            buffers_put_aside(self.net),
+            as_it_was(arguments, attributes, self.net.modules(), {}),
+        ):
+            yield

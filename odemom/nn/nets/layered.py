@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 
 from odemom.checks import expect, invalid, shown
 from odemom.nn.recompute.calls import Extras, call_function, where
-from odemom.nn.recompute.second_call import Autocast
+from odemom.nn.reversible.fixed_point import carrier_dtype
 
-__all__ = ["Carry", "LayeredNet", "check_functions", "check_input"]
+__all__ = ["Carry", "LayeredNet", "check_functions", "check_input", "widened"]
 
 Carry = tuple[Tensor, ...]
 
@@ -44,6 +45,34 @@ def check_functions(functions: Iterable[nn.Module]) -> nn.ModuleList:
             fix="Wrap it in one, so that its parameters are known.",
         )
     return functions if isinstance(functions, nn.ModuleList) else nn.ModuleList(listed)
+
+
+def widened(x: Tensor) -> Tensor:
+    """``x`` in the dtype of its carrier (`fixed_point.carrier_dtype`)."""
+    return x.to(carrier_dtype(x.dtype))
+
+
+def without_extras(x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """``x``, in a traced network, which is called with nothing else.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are further arguments.
+    """
+    expect(
+        not args and not kwargs,
+        "call",
+        got=f"{len(args) + len(kwargs)} arguments besides x",
+        expected="x alone, for a network that torch.fx traced on its own",
+        fix="Trace the model that calls it.",
+    )
+    return x
+
+
+# torch.fx, which traces a call without values, keeps calls of these as they are.
+torch.fx.wrap("carrier_dtype")
+torch.fx.wrap("without_extras")
 
 
 def check_input(x: Any) -> None:
@@ -84,8 +113,10 @@ class LayeredNet(nn.Module, ABC):
 
     def value(self, n: int, x: Tensor, extras: Extras) -> Tensor:
         """The value of function ``n``, checked."""
-        name, autocast = where(list(self.functions), n), Autocast.current(x.device)
-        return call_function(self.functions[n], x, extras, extras.tensors, name, autocast)
+        function = self.functions[n]
+        if isinstance(x, torch.fx.Proxy):
+            return extras.call(function, x)
+        return call_function(function, x, extras, where(function, n))
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The value at ``x``; further arguments go to every function.
@@ -105,7 +136,14 @@ class LayeredNet(nn.Module, ABC):
         InvalidInputError
             If x is no tensor of real floats, or a function's value does not fit (`call_function`).
         """
-        check_input(x)
+        return self.plain(x, args, kwargs)
+
+    def plain(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+        """`forward` under plain autograd, for any tensor or torch.fx.Proxy."""
+        if isinstance(args, torch.fx.Proxy):
+            x, args, kwargs = without_extras(x, args, kwargs), (), {}
+        if not isinstance(x, torch.fx.Proxy):
+            check_input(x)
         extras, carry = Extras(args, kwargs), self.begin(x)
         for n in range(len(self.functions)):
             carry = self.layer(n, carry, x.dtype, extras)

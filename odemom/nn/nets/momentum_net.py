@@ -7,14 +7,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 
 from odemom.checks import expect, invalid, shown
-from odemom.nn.nets.layered import Carry, check_input
+from odemom.nn.nets.layered import Carry, check_input, widened
 from odemom.nn.nets.reversible_net import ReversibleNet
 from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.trajectory import Trajectory
-from odemom.nn.reversible.fixed_point import carrier_dtype
 from odemom.nn.reversible.gamma import rational_gamma
 from odemom.nn.reversible.momentum import MomentumState
 
@@ -145,8 +145,8 @@ class MomentumNet(ReversibleNet[MomentumState]):
 
     def begin(self, x: Tensor) -> Carry:
         """x_0 and v_0, if there is one, in the carrier dtype."""
-        carrier, v = carrier_dtype(x.dtype), self._first_velocity(x)
-        return (x.to(carrier),) if v is None else (x.to(carrier), v.to(carrier))
+        wide, v = widened(x), self._first_velocity(x)
+        return (wide,) if v is None else (wide, v.to(wide.dtype))
 
     def layer(self, n: int, carry: Carry, dtype: torch.dtype, extras: Extras) -> Carry:
         """One momentum step."""
@@ -169,6 +169,8 @@ class MomentumNet(ReversibleNet[MomentumState]):
         if self.initial_velocity is None:
             return None
         v = self.initial_velocity(x)
+        if isinstance(x, torch.fx.Proxy):
+            return v
         if not isinstance(v, Tensor) or v.shape != x.shape:
             got = tuple(v.shape) if isinstance(v, Tensor) else type(v).__name__
             raise invalid(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from odemom.nn.nets.layered import Carry, LayeredNet
+from odemom.nn.nets.layered import Carry, LayeredNet, widened
 from odemom.nn.recompute.calls import Extras
-from odemom.nn.reversible.fixed_point import carrier_dtype
 
 __all__ = ["ResidualNet"]
 
@@ -33,7 +32,7 @@ class ResidualNet(LayeredNet):
 
     def begin(self, x: Tensor) -> Carry:
         """x_0 in the carrier dtype."""
-        return (x.to(carrier_dtype(x.dtype)),)
+        return (widened(x),)
 
     def layer(self, n: int, carry: Carry, dtype: torch.dtype, extras: Extras) -> Carry:
         """One residual step."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 
 from odemom.checks import expect
-from odemom.nn.nets.layered import Carry
+from odemom.nn.nets.layered import Carry, widened
 from odemom.nn.nets.reversible_net import ReversibleNet
 from odemom.nn.recompute.calls import Extras
 from odemom.nn.reversible.coupling import CouplingState
-from odemom.nn.reversible.fixed_point import carrier_dtype
 
 __all__ = ["RevNet"]
 
@@ -71,13 +71,14 @@ class RevNet(ReversibleNet[CouplingState]):
 
     def begin(self, x: Tensor) -> Carry:
         """The two halves in the carrier dtype, that which the first function sees in front."""
-        expect(
-            -x.dim() <= self.dim < x.dim() and x.shape[self.dim] % 2 == 0,
-            "x",
-            got=f"a tensor of shape {tuple(x.shape)}",
-            expected=f"an even size along the axis dim={self.dim}",
-        )
-        a, b = x.to(carrier_dtype(x.dtype)).chunk(2, self.dim)
+        if not isinstance(x, torch.fx.Proxy):
+            expect(
+                -x.dim() <= self.dim < x.dim() and x.shape[self.dim] % 2 == 0,
+                "x",
+                got=f"a tensor of shape {tuple(x.shape)}",
+                expected=f"an even size along the axis dim={self.dim}",
+            )
+        a, b = widened(x).chunk(2, self.dim)
         return b, a
 
     def layer(self, n: int, carry: Carry, dtype: torch.dtype, extras: Extras) -> Carry:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -137,7 +138,15 @@ def jet(theta: Tensor, change: Tensor | None, eps: Tensor, order: int) -> Tensor
     Returns
     -------
     Tensor, shape (n, d, d)
+        Of theta's dtype: autocast is off, which would round the products.
     """
+    kind = theta.device.type
+    narrowing = torch.amp.is_autocast_available(kind)
+    with torch.autocast(kind, enabled=False) if narrowing else nullcontext():
+        return _jet(theta, change, eps, order)
+
+
+def _jet(theta: Tensor, change: Tensor | None, eps: Tensor, order: int) -> Tensor:
     factor = ORDER_FACTOR if order else 1.0
     norms, masses = sizes(theta, eps)
     exponents = np.frexp(np.minimum(norms, LARGEST))[1].clip(0, 120)

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from odemom.checks import invalid
 from odemom.errors import InvalidInputError
+from odemom.nn.recompute.holders import Snapshot, replaced
 from odemom.nn.recompute.second_call import Autocast
 
-__all__ = ["Extras", "call_function", "where"]
+__all__ = ["NO_OTHERS", "Extras", "call_function", "where"]
+
+NO_OTHERS: Mapping[int, Tensor] = MappingProxyType({})
 
 
-def where(functions: Sequence[nn.Module], n: int) -> str:
-    """The name of function ``n`` for messages."""
-    return f"functions[{n}] ({type(functions[n]).__name__})"
+def where(function: nn.Module, n: int) -> str:
+    """The name of function number ``n`` for messages."""
+    label = getattr(function, "label", None)
+    return label if isinstance(label, str) else f"functions[{n}] ({type(function).__name__})"
 
 
 def call_function(
     function: nn.Module,
     x: Tensor,
     extras: Extras,
-    tensors: Sequence[Tensor],
     name: str,
-    autocast: Autocast,
+    autocast: Autocast | None = None,
+    others: Mapping[int, Tensor] = NO_OTHERS,
+    *,
+    same_shape: bool = True,
 ) -> Tensor:
     """``function(x, *extras)``, refused unless it can be added to ``x`` and left ``x`` alone.
+
+    With ``same_shape=False`` it may be any tensor. ``autocast`` is that in force, looked up where
+    it matters if it is None.
 
     Raises
     ------
@@ -36,23 +46,29 @@ def call_function(
         If the value is no tensor, or changes the shape or the dtype of the input (under autocast a
         narrower float type is expected); if the function changes its input in place.
     """
-    version = None if x.is_inference() else x._version
+    # Compiled code has no version counters.
+    watched = not torch.compiler.is_compiling() and not x.is_inference()
+    version = x._version if watched else 0
     try:
-        f = extras.call(function, x, tensors)
+        f = extras.call(function, x, others)
     except RuntimeError as error:
         if "a leaf Variable that requires grad" in str(error) and x.is_leaf:
             raise _moved_input(name) from error
         raise
-    if version is not None and x._version != version:
+    if watched and x._version != version:
         raise _moved_input(name)
+    if isinstance(f, Tensor) and f.shape == x.shape and f.dtype == x.dtype:
+        return f
     expected = f"one tensor of shape {tuple(x.shape)} and dtype {x.dtype}, like its input"
     if not isinstance(f, Tensor):
         fix = "Return the residual alone." if isinstance(f, tuple | list) else ""
         raise invalid(name, got=f"a value of type {type(f).__name__}", expected=expected, fix=fix)
+    if not same_shape:
+        return f
     if f.shape != x.shape:
         raise invalid(name, got=f"a value of shape {tuple(f.shape)}", expected=expected)
     narrower = f.is_floating_point() and f.dtype.itemsize <= x.dtype.itemsize
-    if f.dtype != x.dtype and not (autocast.enabled and narrower):
+    if not (narrower and (autocast or Autocast.current(x.device)).enabled):
         raise invalid(name, got=f"a value of dtype {f.dtype}", expected=expected)
     return f
 
@@ -67,22 +83,25 @@ def _moved_input(name: str) -> InvalidInputError:
 
 
 class Extras:
-    """The arguments of the functions besides x, with their tensors taken out and put back."""
+    """The arguments of the functions besides x, which are the caller's own."""
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        leaves, self._spec = pytree.tree_flatten((args, kwargs))
-        self._where = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
-        self.tensors: tuple[Tensor, ...] = tuple(leaves[i] for i in self._where)
-        self._leaves = leaves
+        self._args = args
+        self._kwargs = kwargs
 
-    def detached(self) -> list[Tensor]:
-        """The tensors as leaves that collect gradients where the originals did."""
-        return [t.detach().requires_grad_(t.requires_grad) for t in self.tensors]
+    def snapshot(self) -> Snapshot:
+        """What they hold now; a function may put something into them."""
+        return Snapshot((self._args, self._kwargs))
 
-    def call(self, function: Callable[..., Any], x: Tensor, tensors: Sequence[Tensor]) -> Any:
-        """``function(x, *args, **kwargs)`` with ``tensors`` in place of the original ones."""
-        leaves = list(self._leaves)
-        for i, tensor in zip(self._where, tensors, strict=True):
-            leaves[i] = tensor
-        args, kwargs = pytree.tree_unflatten(leaves, self._spec)
+    def call(
+        self, function: Callable[..., Any], x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS
+    ) -> Any:
+        """``function(x, *args, **kwargs)`` with ``others[id(t)]`` in place of a tensor t.
+
+        Tensors in lists, dicts and objects are not replaced here but by `holders.as_it_was`.
+        """
+        args, kwargs = self._args, self._kwargs
+        if others:
+            args = replaced(args, others)
+            kwargs = {name: replaced(value, others) for name, value in kwargs.items()}
         return function(x, *args, **kwargs)

@@ -8,6 +8,8 @@ share one `Trajectory`, which holds the only state; going back, it moves layer b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -35,32 +37,52 @@ class Link(torch.autograd.Function):
         """Move over the next function; ``tensors`` are its parameters and the extra arguments."""
         del h
         ctx.set_materialize_grads(False)
-        ctx.run, ctx.n = run, run.position
+        ctx.run, ctx.n, ctx.pass_number = run, run.position, run.number
         if run.first is None and any(ctx.needs_input_grad):
             run.first = run.position
         ctx.save_for_backward(*tensors)  # finds parameters changed in place before backward
-        # The first x came from outside; the function sees it as the fixed point holds it.
-        out = run.advance(x if ctx.n else run.shown())
-        at_the_end = run.position == len(run.functions)
+        with torch.enable_grad():
+            # A tensor that leaves the function keeps this graph, and so its gradient comes back.
+            shown = x if ctx.n else Entrance.apply(run, x)
+        out = run.advance(shown)  # type: ignore[arg-type]
+        at_the_end = run.closed and run.position == len(run.layers)
         return out, run.require_state().companion() if at_the_end else token(out)
 
     @staticmethod
     def backward(ctx: Any, gx: Tensor | None, gh: Tensor | None) -> Any:  # type: ignore[override]
         """Move back over the function, and apply the adjoint of the state's rule."""
         _refuse_double(ctx)
-        gf, gx, gh = ctx.run.require_state().adjoint(gx, gh)
-        through_f, others = _pull_back(ctx, gf)
-        if ctx.n == ctx.run.first and not _graph_is_kept():
-            ctx.run.release()
+        state = ctx.run.require_state()
+        through_f, others = _pull_back(ctx, state.force(gx, gh))
+        # Only now: while the function is computed again, memory is short.
+        _, gx, gh = state.adjoint(gx, gh)
+        if not _graph_is_kept():
+            ctx.run.forget(ctx.n)
         gx = through_f if gx is None else gx if through_f is None else gx + through_f
         return None, gx, gh, *others
 
 
+class Entrance(torch.autograd.Function):
+    """The first x, which came from outside, as the fixed point holds it for the first function."""
+
+    @staticmethod
+    def forward(ctx: Any, run: Trajectory, x: Tensor) -> Tensor:
+        """The rounded x."""
+        ctx.n, ctx.pass_number = 0, run.number
+        return run.shown()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        """The gradient for x."""
+        return None, gradients[0]
+
+
 def linked(run: Trajectory, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The pair after all layers, as a chain of links from (x, h); h = None is zero."""
+    """The pair after the layers left, as a chain of links from (x, h); h = None is zero."""
     pair = x, token(x) if h is None else h
-    for parameters in run.parameters:
-        pair = Link.apply(run, *pair, *parameters, *run.extras.tensors)  # type: ignore[misc]
+    for layer in run.layers[run.position :]:
+        tensors = run.arguments().tensors
+        pair = Link.apply(run, *pair, *layer.parameters, *tensors)  # type: ignore[misc]
     return pair  # type: ignore[return-value]
 
 
@@ -74,25 +96,51 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
 
     None is zero.
     """
-    run, n, saved = ctx.run, ctx.n, ctx.saved_tensors
+    run, n, saved = ctx.run, ctx.n, _saved(ctx)
     run.seek(n + 1)
-    count = len(run.slots[n])
-    parameters = [_usable(p, s) for p, s in zip(saved[:count], run.slots[n], strict=True)]
-    extras = run.extras.detached()
-    x, f = run.retreat(parameters, extras)
-    inputs: list[Tensor] = [x, *parameters, *extras]
+    slots = run.layers[n].slots
+    parameters = [_usable(p, s) for p, s in zip(saved[: len(slots)], slots, strict=True)]
+    inputs, f = run.retreat(parameters)
+    x = inputs[0]
     wanted = {id(t): t for t in inputs if t.requires_grad}
     if not ctx.needs_input_grad[X_INPUT]:
         del wanted[id(x)]
     if not wanted or not f.requires_grad:
         return None, [None] * (len(inputs) - 1)
-    found = torch.autograd.grad(f, list(wanted.values()), cotangent.to(f.dtype), allow_unused=True)
+    with _graphs_of_its_own(ctx):
+        found = torch.autograd.grad(f, [*wanted.values()], cotangent.to(f.dtype), allow_unused=True)
     by_id = dict(zip(wanted, found, strict=True))
     # A parameter that fills several places is one input repeated: its gradient goes in once.
     grads: list[Tensor | None] = [by_id.pop(id(t), None) for t in inputs]
     if grads[0] is not None:
         grads[0] = grads[0].to(cotangent.dtype)
     return grads[0], grads[1:]
+
+
+def _saved(ctx: Any) -> tuple[Tensor, ...]:
+    """The parameters and extra arguments of the link, unless one was changed in place."""
+    try:
+        return ctx.saved_tensors
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        what = "a parameter or an argument was modified by an inplace operation after it was used."
+        raise ctx.run.changed(ctx.n, what) from error
+
+
+@contextmanager
+def _graphs_of_its_own(ctx: Any) -> Iterator[None]:
+    """Say which function uses a graph that another layer has used up."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "through the graph a second time" not in str(error):
+            raise
+        what = (
+            "it keeps a tensor that was computed from its parameters once, for several layers, "
+            "and each layer goes back through its graph. Compute it in each call."
+        )
+        raise ctx.run.changed(ctx.n, what) from error
 
 
 def _refuse_double(ctx: Any) -> None:

@@ -1,20 +1,23 @@
 """Calling a function a second time so that it computes the same bits, and moves nothing twice.
 
-A function's value may depend on more than its arguments: the random state, autocast, buffers
-that it moves itself. `FunctionCall` records these at the first call and puts them back for the
-second. What cannot be put back (a counter in Python, a random generator of the function's own) is
-found by the checksum that the caller keeps, as `torch.utils.checkpoint` finds it by metadata.
+A function's value may depend on more than its arguments: the random state, autocast, buffers that
+it moves itself, attributes that it sets (`holders`). `FunctionCall` records these at the first call
+and puts them back for the second. What cannot be put back (a random generator of the function's
+own, a global) is found by the checksum that the caller keeps, as `torch.utils.checkpoint` finds it
+by metadata, and by what the graph of the value reaches (`graph`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase  # the common base of all batch norms
+
+from odemom.nn.recompute.holders import Snapshot, as_it_was
 
 __all__ = ["Autocast", "FunctionCall", "RandomStates", "buffers_put_aside", "swapped"]
 
@@ -79,7 +82,8 @@ class RandomStates:
             return self.accelerator is other.accelerator
         return torch.equal(self.accelerator, other.accelerator)
 
-    def _set(self) -> None:
+    def put_back(self) -> None:
+        """Put them in force."""
         torch.set_rng_state(self.cpu)
         if self.accelerator is not None:
             module = torch.get_device_module(self.device)
@@ -89,11 +93,11 @@ class RandomStates:
     def again(self) -> Iterator[None]:
         """Put them back, and on leaving those that were in force before."""
         before = RandomStates.current(self.device)
-        self._set()
+        self.put_back()
         try:
             yield
         finally:
-            before._set()
+            before.put_back()
 
 
 @contextmanager
@@ -130,6 +134,29 @@ def buffers_put_aside(module: nn.Module) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def undone_on(
+    kind: type[Exception], module: nn.Module, device: torch.device, *, watched: bool
+) -> Iterator[None]:
+    """Undo what a call of ``module`` moved, random states and buffers, if it raises ``kind``."""
+    if not watched:
+        yield
+        return
+    random = RandomStates.current(device)
+    slots = [(m, name) for m in module.modules() for name, b in m._buffers.items() if b is not None]
+    copies = {(m, name): (m._buffers[name], _copy(m._buffers[name])) for m, name in slots}
+    try:
+        yield
+    except kind:
+        random.put_back()
+        with torch.no_grad():
+            for (part, name), (was, copy) in copies.items():
+                assert was is not None
+                was.copy_(copy)
+                part._buffers[name] = was
+        raise
+
+
 def _copy(buffer: Tensor | None) -> Tensor:
     assert buffer is not None
     return buffer.detach().clone()
@@ -146,17 +173,23 @@ class FunctionCall:
     buffers : dict
         The values, before the call, of the buffers that it moved. Batch norms are left out: in
         training their values do not depend on their buffers.
+    attributes : Snapshot
+        The attributes that it changed, as they were before.
+    in_place : bool
+        Whether it changed a tensor in an attribute in place, which is not put back.
     """
 
     before: RandomStates
     after: RandomStates
     buffers: dict[Slot, Tensor | None] = field(default_factory=dict)
+    attributes: Snapshot = field(default_factory=Snapshot)
+    in_place: bool = False
 
     @classmethod
     @contextmanager
     def recording(cls, function: nn.Module, random: RandomStates) -> Iterator[FunctionCall]:
         """Record the call made inside; ``random`` is the state before it."""
-        call = cls(random, random)
+        call, attributes = cls(random, random), Snapshot(modules=function.modules())
         slots = [s for s in buffer_slots(function) if not isinstance(s[0], _NormBase)]
         copies = {(m, name): (m._buffers[name], _copy(m._buffers[name])) for m, name in slots}
         versions = {slot: was._version for slot, (was, _) in copies.items() if was is not None}
@@ -165,18 +198,30 @@ class FunctionCall:
             now = module._buffers.get(name)
             if now is not was or (now is not None and now._version != versions[module, name]):
                 call.buffers[module, name] = copy
+        call.attributes, call.in_place = attributes.changed(), attributes.changed_in_place()
         state = RandomStates.current(random.device)
         if not state.equals(random):
             call.after = state
 
     @contextmanager
-    def again(self, function: nn.Module, parameters: dict[Slot, Tensor | None]) -> Iterator[None]:
-        """Put everything back, and ``parameters`` in their places, for the call made inside."""
+    def again(
+        self,
+        function: nn.Module,
+        parameters: dict[Slot, Tensor | None],
+        arguments: Snapshot,
+        others: Mapping[int, Tensor],
+    ) -> Iterator[None]:
+        """Put everything back for the call made inside.
+
+        ``parameters`` go to their places, and ``others[id(t)]`` to those of a tensor t among the
+        arguments and attributes.
+        """
         fresh: dict[Slot, Tensor | None] = {s: _copy(b) for s, b in self.buffers.items()}
         with ExitStack() as stack:
             stack.enter_context(buffers_put_aside(function))
             stack.enter_context(swapped(fresh, "_buffers"))
             stack.enter_context(swapped(parameters, "_parameters"))
+            stack.enter_context(as_it_was(arguments, self.attributes, function.modules(), others))
             if self.after is not self.before:
                 stack.enter_context(self.before.again())
             yield

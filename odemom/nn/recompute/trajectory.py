@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from odemom.checks import invalid
 from odemom.errors import ReversibilityError
-from odemom.nn.recompute.calls import Extras, call_function, where
+from odemom.nn.recompute.calls import NO_OTHERS, Extras, call_function, where
+from odemom.nn.recompute.changes import Facts
+from odemom.nn.recompute.graph import Reach, edges, reach
+from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot
-from odemom.nn.reversible.eager import LARGEST_INCREMENT
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
-from odemom.nn.reversible.state import ReversibleState
+from odemom.nn.reversible.state import LayerState, ReversibleState
 
 __all__ = ["Trajectory", "parameter_at"]
 
@@ -28,44 +32,112 @@ def parameter_slots(function: nn.Module) -> list[Slot]:
     ]
 
 
+PASSES = itertools.count()
+
+
+@dataclass(frozen=True)
+class FirstCall:
+    """The first call of one layer's function.
+
+    Attributes
+    ----------
+    call : FunctionCall
+    arguments : Snapshot
+        What the extra arguments held before it.
+    reached : frozenset of int
+        What the graph of its value reaches of x, the parameters and the arguments, in this order.
+    wanted : frozenset of int
+        Which of them required a gradient.
+    """
+
+    call: FunctionCall
+    arguments: Snapshot
+    reached: frozenset[int]
+    wanted: frozenset[int]
+
+
+@dataclass
+class Layer:
+    """One function of a trajectory, and what its second call needs.
+
+    Attributes
+    ----------
+    function : Module
+    extras : Extras
+        Its arguments besides x.
+    autocast : Autocast
+        In force at its call.
+    slots, parameters
+        Where its parameters are, and the tensors that were there.
+    facts : Facts or None
+        What is known of it before its call; None where nothing is recorded.
+    first : FirstCall or None
+        Once it was called.
+    checksum : int or Tensor
+        Of the state, to be found again.
+    """
+
+    function: nn.Module
+    extras: Extras
+    autocast: Autocast
+    slots: list[Slot]
+    parameters: tuple[Tensor, ...]
+    facts: Facts | None
+    first: FirstCall | None = None
+    checksum: int | Tensor = 0
+
+
 class Trajectory:
     """The state of one pass and what is needed to move it back.
 
     Parameters
     ----------
-    functions : sequence of Module
-    state : ReversibleState
-    extras : Extras
+    state : LayerState
     dtype : torch.dtype
         That of the functions' input.
     record : bool
         Whether to keep what going back needs.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    closed : bool
+        Whether no layer will be appended: the last one shows the companion.
+    position : int
+        Layers passed.
+    first : int or None
+        The first layer that a backward pass reaches.
+    number : int
+        Passes are numbered as they begin.
     """
 
-    def __init__(
-        self,
-        functions: Sequence[nn.Module],
-        state: ReversibleState,
-        extras: Extras,
-        dtype: torch.dtype,
-        *,
-        record: bool = True,
-    ) -> None:
-        self.functions = list(functions)
-        self.state: ReversibleState | None = state
-        self.extras = extras
+    def __init__(self, state: LayerState, dtype: torch.dtype, *, record: bool = True) -> None:
+        self.state: LayerState | None = state
+        self.device = state.device
         self.dtype = dtype
         self.record = record
+        self.layers: list[Layer] = []
+        self.closed = False
         self.position = 0
-        self.first: int | None = None  # the first layer that a backward pass reaches
-        self.autocast = Autocast.current(state.device)
-        self._random = RandomStates.current(state.device) if record else None
-        self._calls: list[FunctionCall] = []
+        self.first: int | None = None
+        self.number = next(PASSES)
+        self._random: RandomStates | None = None  # after the last call, if nothing came between
+        self._arguments: Snapshot | None = None
         self._stats: list[Tensor] = []
-        self._checksums: list[int | Tensor] = []
-        slots: dict[int, list[Slot]] = {id(f): parameter_slots(f) for f in self.functions}
-        self.slots = [slots[id(f)] for f in self.functions]
-        self.parameters = [tuple(parameter_at(s) for s in slots) for slots in self.slots]
+        self._known: dict[int, tuple[list[Slot], Facts | None]] = {}
+
+    def append(self, function: nn.Module, extras: Extras) -> Layer:
+        """A further function, to be called as things stand now."""
+        known = self._known.get(id(function))
+        if known is None:
+            facts = Facts(function) if self.record else None
+            known = self._known[id(function)] = parameter_slots(function), facts
+        slots, facts = known
+        parameters = tuple(parameter_at(slot) for slot in slots)
+        layer = Layer(function, extras, Autocast.current(self.device), slots, parameters, facts)
+        self.layers.append(layer)
+        self._random = None
+        return layer
 
     # --- forward -------------------------------------------------------------------------------
 
@@ -88,13 +160,19 @@ class Trajectory:
             )
         return self.state
 
+    def arguments(self) -> Snapshot:
+        """What the extra arguments hold before the call of the next function."""
+        self._arguments = self.layers[self.position].extras.snapshot()
+        return self._arguments
+
     def advance(self, shown: Tensor) -> Tensor:
-        """Move over the next function; its successor's input, in the carrier dtype."""
-        n, function = self.position, self.functions[self.position]
-        if not self.record:
-            f = self._called(n, shown.to(self.dtype), self.extras.tensors)
-        else:
-            f = self._first_value(n, function, shown)
+        """Move over the next function; its successor's input, in the carrier dtype.
+
+        ``shown`` is this function's input; where it has a graph, a tensor that the function leaves
+        somewhere keeps it.
+        """
+        n = self.position
+        f = self._first_value(n, shown) if self.record else self._called(n, shown.to(self.dtype))
         out, stats = self.require_state().advance(f)
         self._keep(n, stats, f)
         self.position += 1
@@ -103,64 +181,87 @@ class Trajectory:
     def advance_to_the_end(self) -> Tensor:
         """Move over all functions that are left; the last x, in the carrier dtype."""
         shown = self.shown()
-        while self.position < len(self.functions):
+        while self.position < len(self.layers):
             shown = self.advance(shown)
         return shown
 
-    def _first_value(self, n: int, function: nn.Module, shown: Tensor) -> Tensor:
+    def _first_value(self, n: int, shown: Tensor) -> Tensor:
+        layer = self.layers[n]
+        arguments = self._arguments or self.arguments()
+        self._arguments = None
+        random = self._random or RandomStates.current(self.device)
         # Gradient mode is on, as it will be the second time: kernels may depend on it.
-        x, extras = shown.detach().to(self.dtype).requires_grad_(), self.extras.detached()
-        assert self._random is not None
-        with torch.enable_grad(), FunctionCall.recording(function, self._random) as call:
-            f = self._called(n, x, extras)
-        self._check_leaves(n, f, [x, *extras])
+        with torch.enable_grad():
+            x = shown.to(self.dtype)
+            if not x.requires_grad:
+                x = x.detach().requires_grad_()
+            tensors = [x, *layer.parameters, *arguments.tensors]
+            known = edges(tensors)
+            with FunctionCall.recording(layer.function, random) as call:
+                f = self._called(n, x)
+        if call.in_place or arguments.changed_in_place():
+            raise self._changed_in_place(n, "attributes" if call.in_place else "arguments")
+        found = reach(f, known, self.number)
+        if found.stranger:
+            raise self._depends_on_stranger(n, found)
+        wanted = frozenset(i for i, t in enumerate(tensors) if t.requires_grad)
+        layer.first = FirstCall(call, arguments, found.known, wanted)
         self._random = call.after
-        self._calls.append(call)
         return f.detach()
 
-    def _called(self, n: int, x: Tensor, extras: Sequence[Tensor]) -> Tensor:
+    def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS) -> Tensor:
+        layer = self.layers[n]
         return call_function(
-            self.functions[n], x, self.extras, extras, where(self.functions, n), self.autocast
+            layer.function, x, layer.extras, self.name(n), layer.autocast, others,
+            same_shape=self.require_state().keeps_shape,
+        )  # fmt: skip
+
+    def name(self, n: int) -> str:
+        """The name of function ``n`` for messages."""
+        return where(self.layers[n].function, n)
+
+    def _depends_on_stranger(self, n: int, found: Reach) -> Exception:
+        """Refuse functions whose value depends on a tensor that no gradient would reach."""
+        if found.layer is not None:
+            got = f"a tensor which layer {found.layer} made and left where this one finds it"
+        else:
+            assert found.leaf is not None
+            got = (
+                f"a tensor of shape {tuple(found.leaf.shape)} which requires a gradient and is "
+                "neither the function's parameter nor an argument"
+            )
+        return invalid(
+            self.name(n),
+            got=f"a value that depends on {got}",
+            expected="a function of its arguments and its own parameters",
+            fix="Pass the tensor to the network's call, or register it as a parameter; what one "
+            "layer makes for another goes into a list, dict or object among the arguments of the "
+            "call. With reversible=False anything goes.",
         )
 
-    def _check_leaves(self, n: int, f: Tensor, known: list[Tensor]) -> None:
-        """Refuse functions whose value depends on a tensor that no gradient would reach."""
-        ids = {id(t) for t in (*known, *self.parameters[n])}
-        stop = {p.grad_fn for p in self.parameters[n] if p.grad_fn is not None}
-        pending, seen = [f.grad_fn], set(stop)
-        while pending:
-            node = pending.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            leaf = getattr(node, "variable", None)
-            if leaf is not None and id(leaf) not in ids:
-                raise invalid(
-                    where(self.functions, n),
-                    got=f"a value that depends on a tensor of shape {tuple(leaf.shape)} which "
-                    "requires a gradient and is neither the function's parameter nor an argument",
-                    expected="a function of its arguments and its own parameters",
-                    fix="Pass the tensor to the network's call, or register it as a parameter.",
-                )
-            pending += [following for following, _ in node.next_functions]
+    def _changed_in_place(self, n: int, place: str) -> Exception:
+        return invalid(
+            self.name(n),
+            got=f"a function that changes a tensor among its {place} in place",
+            expected="a function that leaves it as it is, for it is called twice",
+            fix="Let it put a new tensor there, total = total + x rather than total += x, or keep "
+            "the tensor in a buffer (with the static caches of transformers: use_cache=False).",
+        )
 
     def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
         if stats.device.type == "cpu":
             checksum, peak = stats.tolist()
             if peak >= OUT_OF_RANGE:
                 raise self._escaped(n, peak, f)
-            self._checksums.append(checksum)
+            self.layers[n].checksum = checksum
         else:  # no wait for the device here: `settle` looks at them all at the end
             self._stats.append(stats)
-            self._checksums.append(stats[0])
+            self.layers[n].checksum = stats[0]
 
     def _escaped(self, n: int, peak: int, f: Tensor | None) -> Exception:
-        size = peak * self.require_state().format.unit
-        if peak > OUT_OF_RANGE + LARGEST_INCREMENT and f is not None and f.numel():
-            size = max(f.detach().abs().max().double().item(), size)
-            if f.isnan().any():
-                size = float("nan")
-        return self.require_state().format.escape(f"layer {n}, {where(self.functions, n)}", size)
+        state = self.require_state()
+        assert isinstance(state, ReversibleState)
+        return state.escape(f"layer {n}, {self.name(n)}", peak, f)
 
     def settle(self) -> None:
         """Raise if any layer left the range; for devices on which that is looked up late."""
@@ -173,52 +274,99 @@ class Trajectory:
 
     # --- back ----------------------------------------------------------------------------------
 
-    def retreat(
-        self, parameters: Sequence[Tensor] | None = None, extras: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Move back over the last function; its input, as a leaf, and its value on it.
+    def retreat(self, parameters: Sequence[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
+        """Move back over the last function, which is called with ``parameters``.
+
+        Returns
+        -------
+        inputs : list of Tensor
+            The function's input, its parameters, and the tensors among its arguments, as leaves.
+        f : Tensor
+            Its value.
 
         Raises
         ------
         ReversibilityError
-            If the velocity recovered is not the one of the forward pass.
+            If the velocity recovered is not the one of the forward pass, or the value depends on
+            other tensors than there.
         """
         n = self.position - 1
         x = self.require_state().expose().to(self.dtype).requires_grad_()
-        f = self._value_again(n, x, parameters, extras)
+        inputs, f = self._value_again(n, x, parameters)
         checksum = self.require_state().retreat(f)
         self.position = n
-        if not _same(checksum, self._checksums[n]):
-            self.state = None
-            raise ReversibilityError(
-                f"{where(self.functions, n)}, layer {n}: the function did not recompute the "
-                "bits of its forward pass, so no gradient can be trusted. Autocast, buffers and "
-                "PyTorch's random numbers are restored; look for other state: a generator of its "
-                "own, NumPy's, a counter, a parameter changed since, an operation that is not "
-                "deterministic (torch.use_deterministic_algorithms)."
+        if not _same(checksum, self.layers[n].checksum):
+            raise self._failed(
+                n,
+                "the function did not recompute the bits of its forward pass, so no gradient can "
+                "be trusted.",
+                "Autocast, buffers, attributes and PyTorch's random numbers are restored; look for "
+                "other state: a generator of its own, NumPy's, a global, a parameter changed "
+                "since through .data, an operation that is not deterministic "
+                "(torch.use_deterministic_algorithms).",
             )
-        return x, f
+        self._check_reach(n, inputs, f)
+        return inputs, f
+
+    def _check_reach(self, n: int, inputs: list[Tensor], f: Tensor) -> None:
+        """Raise unless the gradient of ``f`` goes where that of the forward pass would."""
+        found, first = reach(f, edges(inputs), self.number), self.layers[n].first
+        assert first is not None
+        wanted = {i for i, t in enumerate(inputs) if t.requires_grad}
+        if found.stranger or found.known & first.wanted != first.reached & wanted:
+            raise self._failed(
+                n,
+                "computed again, the function has the bits of its forward pass but depends on "
+                "other tensors, so its gradient would be lost.",
+                "It keeps a tensor of its forward pass where its second call finds it, in a "
+                "global, a closure or an object of its own. Keep such tensors in the arguments, "
+                "or directly in attributes of the module, which are put back; with transformers, "
+                "call the model with use_cache=False.",
+            )
+
+    def _failed(self, n: int, what: str, otherwise: str) -> ReversibilityError:
+        """The error of layer ``n``, which ends the pass."""
+        self.state = None
+        why = self._changes(n) or otherwise
+        return ReversibilityError(f"{self.name(n)}, layer {n}: {what} {why}")
+
+    def _changes(self, n: int) -> str:
+        facts = self.layers[n].facts
+        return "" if facts is None else facts.changes()
+
+    def changed(self, n: int, what: str) -> ReversibilityError:
+        """The error that something of layer ``n`` is not as it was."""
+        return self._failed(n, what, "")
 
     def _value_again(
-        self,
-        n: int,
-        x: Tensor,
-        parameters: Sequence[Tensor] | None,
-        extras: Sequence[Tensor] | None,
-    ) -> Tensor:
-        tensors = self.parameters[n] if parameters is None else parameters
+        self, n: int, x: Tensor, parameters: Sequence[Tensor] | None
+    ) -> tuple[list[Tensor], Tensor]:
+        layer = self.layers[n]
+        originals, first = layer.parameters, layer.first
+        assert first is not None
+        tensors = originals if parameters is None else parameters
+        others = {
+            id(p): other for p, other in zip(originals, tensors, strict=True) if other is not p
+        }
+        own = {id(p) for p in originals}
+        for t in first.arguments.tensors:
+            if id(t) not in own:
+                others[id(t)] = t.detach().requires_grad_(t.requires_grad)
         places: dict[Slot, Tensor | None] = {
             slot: tensor
-            for slot, tensor in zip(self.slots[n], tensors, strict=True)
+            for slot, tensor in zip(layer.slots, tensors, strict=True)
             if parameter_at(slot) is not tensor
         }
-        extras = self.extras.detached() if extras is None else extras
-        with (
-            torch.enable_grad(),
-            self._calls[n].again(self.functions[n], places),
-            self.autocast.again(),
-        ):
-            return self._called(n, x, extras)
+        again = first.call.again(layer.function, places, first.arguments, others)
+        try:
+            with torch.enable_grad(), again, layer.autocast.again():
+                f = self._called(n, x, others)
+        except Exception as error:
+            if not self._changes(n):
+                raise
+            what = f"its second call failed, {type(error).__name__}: {error}."
+            raise self._failed(n, what, "") from error
+        return [x, *tensors, *(others.get(id(t), t) for t in first.arguments.tensors)], f
 
     def seek(self, position: int) -> None:
         """Move to ``position``, for a second backward pass."""
@@ -226,7 +374,8 @@ class Trajectory:
             self.retreat()
         while self.position < position:
             x = self.shown().to(self.dtype).requires_grad_()
-            self.require_state().advance(self._value_again(self.position, x, None, None).detach())
+            _, f = self._value_again(self.position, x, None)
+            self.require_state().advance(f.detach())
             self.position += 1
 
     def fork(self) -> Trajectory:
@@ -235,6 +384,16 @@ class Trajectory:
         twin.__dict__ = dict(self.__dict__)
         twin.state = self.require_state().clone()
         return twin
+
+    def forget(self, n: int) -> None:
+        """Let go of what only the layers from ``n`` on needed to go back; all, if it is the first.
+
+        Without ``retain_graph`` they are not gone back over again.
+        """
+        if n == self.first:
+            self.state = None
+        elif self.state is not None:
+            self.state.forget()
 
     def release(self) -> None:
         """Let the state go."""

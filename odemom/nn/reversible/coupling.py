@@ -29,9 +29,9 @@ class CouplingState(ReversibleState):
     """
 
     def __init__(self, a: Tensor, b: Tensor, *, resolution: int | None = None) -> None:
-        super().__init__(a, b, resolution=resolution, by_sample=True)
+        super().__init__(a, b, resolution=resolution)
         self.a, self.b = self._encode(a), self._encode(b)
-        self._free = self._layer_constants(Fraction(1), Fraction(1))
+        self._free = self._layer_constants(1.0, Fraction(1))
 
     def shown(self) -> Tensor:
         """The half b as floats."""
@@ -66,6 +66,9 @@ class CouplingState(ReversibleState):
             assert gh is not None
             gx = torch.zeros_like(gh)
         return gx, gh, gx
+
+    def _numbers(self) -> tuple[Tensor, Tensor]:
+        return self.a, self.b
 
     def clone(self) -> CouplingState:
         """A state that can be moved without moving this one."""

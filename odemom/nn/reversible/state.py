@@ -9,25 +9,22 @@ held in fixed point, where forward and back undo each other bit for bit.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from fractions import Fraction
 
 import torch
 from torch import Tensor
 
+from odemom.errors import FixedPointRangeError
 from odemom.nn.reversible import fixed_point
-from odemom.nn.reversible.eager import LayerConstants
+from odemom.nn.reversible.eager import LARGEST_INCREMENT, LayerConstants
+from odemom.nn.reversible.fixed_point import FixedPoint
 from odemom.nn.reversible.kernels import kernel_for
 
-__all__ = ["ReversibleState"]
+__all__ = ["LayerState", "ReversibleState"]
 
-Gradients = tuple[Tensor, Tensor | None, Tensor | None]
-
-
-def _largest_magnitude(*tensors: Tensor) -> float:
-    """The largest magnitude of the entries, nan or inf if there is one."""
-    bounds = [bound.abs() for t in tensors if t.numel() for bound in torch.aminmax(t.detach())]
-    return torch.stack([b.double() for b in bounds]).max().item() if bounds else 0.0
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 def _memory_format(x: Tensor) -> torch.memory_format:
@@ -39,81 +36,21 @@ def _memory_format(x: Tensor) -> torch.memory_format:
     return torch.contiguous_format
 
 
-class ReversibleState(ABC):
-    """A pair (x, h) in fixed point, and the rule by which a layer moves it.
-
-    Parameters
-    ----------
-    *pair : Tensor
-        Those of x and h that are not zero; they choose the format.
-    resolution : int or None
-        Binary places; None chooses.
-    by_sample : bool
-        Whether the rule's kernel calls take a unit per sample and two words a number
-        (`fixed_point.fit`), and not one of either (`fixed_point.choose`).
+class LayerState(ABC):
+    """A pair (x, h) that a layer moves, and how to find its earlier values again.
 
     Attributes
     ----------
-    shape : torch.Size
-        Of a function's input and value.
+    device : torch.device
     carrier : torch.dtype
         float32 or float64.
-    format : FixedPoint
+    keeps_shape : bool
+        Whether the function's value has its input's shape.
     """
 
-    def __init__(self, *pair: Tensor, resolution: int | None, by_sample: bool = False) -> None:
-        like = pair[0]
-        self.shape = like.shape
-        self.device = like.device
-        self.carrier = fixed_point.carrier_dtype(like.dtype)
-        if by_sample:
-            self.format = fixed_point.fit([t.to(self.carrier) for t in pair], resolution)
-        else:
-            self.format = fixed_point.choose(_largest_magnitude(*pair), self.carrier, resolution)
-        self.order = _memory_format(like)
-        self.kernel = kernel_for(like.device)
-
-    def _empty(self) -> Tensor:
-        return torch.empty(
-            self.shape, dtype=self.carrier, device=self.device, memory_format=self.order
-        )
-
-    def _encode(self, x: Tensor) -> Tensor:
-        """The entries in the state's memory order, in a row for each word."""
-        number = self.format.encode(self._rows(self._flat(x.detach())))
-        return number.flatten() if self.format.words == 1 else number.flatten(1)
-
-    def _decode(self, number: Tensor) -> Tensor:
-        out = self._empty()
-        floats = self.format.decode(self._rows(number), self.carrier)
-        self._flat(out).copy_(floats.flatten())
-        return out
-
-    def _rows(self, flat: Tensor) -> Tensor:
-        """The last axis as (samples, entries), where each sample has a unit."""
-        units = self.format.units
-        return flat if units is None else flat.unflatten(-1, (len(units), -1))
-
-    def _layer_constants(
-        self, weight: Fraction, gamma: Fraction, radices: tuple[int, int] = (1, 1)
-    ) -> LayerConstants:
-        """Those of a layer that multiplies by ``gamma`` and adds ``weight`` times f."""
-        scale = float(weight * Fraction(2) ** self.format.bits)
-        units = self.format.units
-        scales = None if units is None else float(weight) / units
-        n, d = gamma.numerator, gamma.denominator
-        return LayerConstants(n, d, *radices, scale, self.format.unit, scales, units)
-
-    def _flat(self, x: Tensor) -> Tensor:
-        """The entries in the state's memory order, one axis."""
-        return x.contiguous(memory_format=self.order).as_strided((x.numel(),), (1,))
-
-    def _value(self, f: Tensor) -> Tensor:
-        return self._flat(f.detach().to(self.carrier))
-
-    @property
-    def _unit(self) -> float | Tensor:
-        return self.format.unit if self.format.units is None else self.format.units
+    device: torch.device
+    carrier: torch.dtype
+    keeps_shape: bool = True
 
     @abstractmethod
     def shown(self) -> Tensor:
@@ -150,11 +87,126 @@ class ReversibleState(ABC):
             Those for f, x and h before it, f being held fixed in that for x.
         """
 
+    def force(self, gx: Tensor | None, gh: Tensor | None) -> Tensor | None:
+        """The first of `adjoint` alone, the gradient for f, for as long as f is computed again."""
+        return self.adjoint(gx, gh)[0]
+
     @abstractmethod
-    def clone(self) -> ReversibleState:
+    def clone(self) -> LayerState:
         """A state that can be moved without moving this one."""
 
     @property
     @abstractmethod
     def nbytes(self) -> int:
         """Bytes held."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Let go of what only a second way back would need."""
+
+
+class ReversibleState(LayerState):
+    """A pair (x, h) in fixed point, and the rule by which a layer moves it.
+
+    Parameters
+    ----------
+    *pair : Tensor
+        Those of x and h that are not zero; they choose the format.
+    resolution : int or None
+        Binary places; None chooses (`fixed_point.fit`).
+
+    Attributes
+    ----------
+    shape : torch.Size
+        Of a function's input and value.
+    carrier : torch.dtype
+        float32 or float64.
+    format : FixedPoint
+    """
+
+    def __init__(self, *pair: Tensor, resolution: int | None) -> None:
+        like = pair[0]
+        self.shape = like.shape
+        self.device = like.device
+        self.carrier = fixed_point.carrier_dtype(like.dtype)
+        self.format = fixed_point.fit([t.to(self.carrier) for t in pair], resolution)
+        self.order = _memory_format(like)
+        self.kernel = kernel_for(like.device)
+
+    def _empty(self) -> Tensor:
+        return torch.empty(
+            self.shape, dtype=self.carrier, device=self.device, memory_format=self.order
+        )
+
+    def _encode(self, x: Tensor) -> Tensor:
+        """The entries in the state's memory order, in a row for each word."""
+        number = self.format.encode(self._rows(self._flat(x.detach())))
+        return number.flatten() if self.format.words == 1 else number.flatten(1)
+
+    def _decode(self, number: Tensor) -> Tensor:
+        out = self._empty()
+        floats = self.format.decode(self._rows(number), self.carrier)
+        self._flat(out).copy_(floats.flatten())
+        return out
+
+    def _rows(self, flat: Tensor) -> Tensor:
+        """The last axis as (samples, entries), where each sample has a unit."""
+        units = self.format.units
+        return flat if units is None else flat.unflatten(-1, (len(units), -1))
+
+    def _layer_constants(
+        self, weight: float, gamma: Fraction, radices: tuple[int, int] = (1, 1)
+    ) -> LayerConstants:
+        """Those of a layer that multiplies by ``gamma`` and adds ``weight`` times f."""
+        scale = math.ldexp(weight, self.format.bits)
+        units = self.format.units
+        scales = None if units is None else weight / units
+        n, d = gamma.numerator, gamma.denominator
+        return LayerConstants(n, d, *radices, scale, self.format.unit, scales, units)
+
+    def _flat(self, x: Tensor) -> Tensor:
+        """The entries in the state's memory order, one axis."""
+        return x.contiguous(memory_format=self.order).as_strided((x.numel(),), (1,))
+
+    def _value(self, f: Tensor) -> Tensor:
+        return self._flat(f.detach().to(self.carrier))
+
+    @property
+    def _unit(self) -> float | Tensor:
+        return self.format.unit if self.format.units is None else self.format.units
+
+    def escape(self, where: str, peak: int, f: Tensor | None) -> FixedPointRangeError:
+        """The error for a layer whose largest magnitude is ``peak`` units, out of the range.
+
+        Parameters
+        ----------
+        where : str
+            Which layer.
+        peak : int
+            As `advance` returned it.
+        f : Tensor or None
+            The function's value there; None once the state has moved on.
+        """
+        if f is None or not f.numel():
+            return self.format.escape(where, peak * self.format.unit)
+        f, form = f.detach().double(), self.format
+        if form.units is not None:  # of the sample that is furthest out
+            sizes = f.flatten(1).abs().amax(1) / form.units
+            sample = int(torch.maximum(sizes, self._peaks()).argmax())
+            f, form = f[sample], FixedPoint(round(-math.log2(form.units[sample].item())))
+        lost = peak > fixed_point.OUT_OF_RANGE + LARGEST_INCREMENT
+        size = max(f.abs().max().item(), peak * form.unit) if lost else peak * form.unit
+        return form.escape(where, float("nan") if f.isnan().any() else size)
+
+    def _peaks(self) -> Tensor:
+        """The largest magnitude in each sample, in units."""
+        firsts = [n if self.format.words == 1 else n[0] for n in self._numbers()]
+        sizes = [self._rows(first).double().abs().amax(-1) for first in firsts]
+        return torch.stack(sizes).amax(0) if sizes else torch.zeros(1, device=self.device)
+
+    def _numbers(self) -> tuple[Tensor, ...]:
+        """The tensors of numbers that are held."""
+        return ()
+
+    def forget(self) -> None:
+        """There is nothing of that kind: the state holds one position."""

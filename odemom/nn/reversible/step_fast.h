@@ -30,12 +30,12 @@ static int NAME(is_fast)(NAME(scan) scan, I m, const double *restrict scale, I s
     U seen = 0;
     INTEGER top = 0;
     REAL largest_value;
-    double steepest = scale[0];
+    double steepest = fabs(scale[0]);
     for (int l = 0; l < LANES; l++) {
         seen |= (U)scan.seen[l];
         top = scan.top[l] > top ? scan.top[l] : top;
     }
-    for (I j = 0; j < m * stride; j++) steepest = scale[j] > steepest ? scale[j] : steepest;
+    for (I j = 0; j < m * stride; j++) steepest = fmax(fabs(scale[j]), steepest);
     memcpy(&largest_value, &top, sizeof top);
     return !(seen >> (V_BITS + 1)) && largest_value <= MAX &&
            (double)largest_value * steepest <= LARGEST_FAST_INCREMENT;
