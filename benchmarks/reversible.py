@@ -71,10 +71,10 @@ def bookkeeping(march: str | None) -> dict:
             full = "" if radix == 160 else ", a full buffer"
             result[f"{kernel} {size}{full}"] = found
             print(
-                f"bookkeeping, {kernel}, {size} elements{full}: {found['forward']:.2f} ns an element "
-                f"and layer forward, {found['forward / move']:.2f} times a pass that moves the same "
-                f"bytes, {found['back']:.2f} back, {found['back / move']:.2f} times; the float "
-                f"update {found['plain']:.2f}",
+                f"bookkeeping, {kernel}, {size} elements{full}: {found['forward']:.2f} ns an "
+                f"element and layer forward, {found['forward / move']:.2f} times a pass that moves "
+                f"the same bytes, {found['back']:.2f} back, {found['back / move']:.2f} times; the "
+                f"float update {found['plain']:.2f}",
                 flush=True,
             )
     return result

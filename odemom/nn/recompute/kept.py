@@ -176,7 +176,7 @@ def moved(v: Tensor | None, f: Tensor, gamma: Fraction) -> Tensor:
 
 
 def _total(a: Tensor | None, b: Tensor | None, weight: float) -> Tensor:
-    """weight (a + b), with one tensor of memory; None is zero."""
+    """Weight (a + b), with one tensor of memory; None is zero."""
     if a is not None and b is not None:
         return torch.add(a, b).mul_(weight)
     only = b if a is None else a

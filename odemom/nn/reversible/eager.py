@@ -111,8 +111,8 @@ def advance(
     Tensor of int64, shape (2,)
         The checksum of v before the layer (the sum of v_j (2j + 1) modulo 2^64), and the largest
         magnitude of increments and of the state after it (9e18 if an increment did not fit), or
-        `LEAST_PEAK` if that is larger. Of numbers of two words, v_j is three times the first plus the second, the magnitude that of
-        the first.
+        `LEAST_PEAK` if that is larger. Of numbers of two words, v_j is three times the first plus
+        the second, and the magnitude that of the first.
     """
     if x.dim() == 2:
         return _advance_two_words(x, v, word, f, out, c)

@@ -4,21 +4,24 @@ Additions are exact, so they can be undone. ``bits`` is the number of binary pla
 2^-bits, the range 2^(62 - bits). Samples, the slices along the first axis, are independent in a
 network, so each has a unit of its own: entries of one cost another no digits.
 
-How the unit is chosen (`fit`). The noise of a layer, about one unit (`odemom.nn.reversible.buffer`),
+How the unit is chosen (`fit`). The noise of a layer, about a unit (`odemom.nn.reversible.buffer`),
 has to stay well below the rounding of the float type, and functions may have values far larger than
 x. One word with 43 binary places does that for float32 (unit roundoff 2^-24): samples as small as
 2^-15 keep `GUARD` bits more than their own digits, and the range is 5e5. A sample with entries
 beyond 16 gets a coarser unit in proportion, for its own rounding is coarser too.
 
 Where 62 bits are not enough, every number has a second word, 64 binary places more (`two_words`):
-for float64, always; for float32, if a sample is smaller than that, or if more than one in
+for float64, always, for float32 if a sample is smaller than that, or if more than one in
 `TOLERATED` of its entries would be kept to fewer digits than a float32 has (a time in seconds since
-1970 beside ordinary numbers). The range stays, so the functions need not be small where x is.
+1970 beside ordinary numbers, or samples along another axis). The range stays, so the functions need
+not be small where x is.
 
-What is promised. Entries keep all digits of their type down to 2^-87 (float32) and 2^-63 (float64)
-of the largest one of their sample; smaller ones are kept to that. Where that is not enough for
-entries of ordinary size, because the largest one is enormous, and where a whole sample is too
-small, the first layer is not reached: `FixedPointRangeError`.
+What is promised. An entry keeps all digits of its type if it is at least 2^-64 (float32) or 2^-58
+(float64) in size; beside entries beyond 16, at least 2^-87 or 2^-63 of the largest one of its
+sample. Smaller ones are kept to 2^-107 or 2^-112 absolutely, or in proportion to the largest.
+Where that would cost digits of ordinary entries, because the largest one is enormous, and where a
+whole sample is too small to be kept to its digits, the first layer is not reached:
+`FixedPointRangeError`. A chosen resolution is one word with so many binary places in all samples.
 """
 
 from __future__ import annotations
@@ -249,9 +252,9 @@ def _expect_all_digits(
             }[kind]
             raise FixedPointRangeError(
                 f"the input: got {got} in sample {sample} (along the first axis), of which the "
-                f"fixed point would keep fewer than the {digits} binary digits of its floats. Scale "
-                "the input, or pass a resolution, for example resolution=43, which rounds "
-                "entries to multiples of 2^-43."
+                f"fixed point would keep fewer than the {digits} binary digits of its floats. "
+                "Scale the input, or pass a resolution, for example resolution=43, which rounds "
+                "entries to multiples of 2^-43 and holds magnitudes below 524288."
             )
 
 

@@ -1,9 +1,9 @@
-"""The integer work of one momentum layer in C: ``step.c`` and what it includes, compiled at first use.
+"""The integer work of one momentum layer in C: ``step.c``, compiled at first use.
 
 The compiler is the system's; the bits are those of `eager`.
 
 The library is kept in ``$ODEMOM_CACHE`` (or ``$XDG_CACHE_HOME/odemom``, ``~/.cache/odemom``) under
-a name that hashes the source, the compiler and the processor. OpenMP is not linked: its symbols
+a name that hashes the sources, the compiler and the processor. OpenMP is not linked: its symbols
 resolve to the runtime that PyTorch has already loaded, so that both share its threads and
 `torch.set_num_threads`. Where that fails, a build with one thread is taken.
 """
@@ -103,9 +103,19 @@ def library() -> ctypes.CDLL | None:
 def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
     size, pointer = ctypes.c_int64, ctypes.c_void_p
     for name in NAMES.values():
-        getattr(lib, f"{name}_advance").argtypes = [*[size] * 3, *[pointer] * 5, *[size] * 4, *[pointer] * 3]
+        getattr(lib, f"{name}_advance").argtypes = [
+            *[size] * 3,
+            *[pointer] * 5,
+            *[size] * 4,
+            *[pointer] * 3,
+        ]
         getattr(lib, f"{name}_expose").argtypes = [*[size] * 3, *[pointer] * 4]
-        getattr(lib, f"{name}_retreat").argtypes = [*[size] * 3, *[pointer] * 3, *[size] * 4, *[pointer] * 2]
+        getattr(lib, f"{name}_retreat").argtypes = [
+            *[size] * 3,
+            *[pointer] * 3,
+            *[size] * 4,
+            *[pointer] * 2,
+        ]
     return lib
 
 

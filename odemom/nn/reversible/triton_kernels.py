@@ -124,7 +124,7 @@ def _retreat(
     tl.atomic_add(stats_ptr, tl.sum(tl.where(mask, v * (2 * j + 1), 0)))
 
 
-# --- two words a number (`two_words`): digits (high, middle, low) in base 2^32 -----------------------
+# --- two words a number (`two_words`): digits (high, middle, low) in base 2^32 -------------------
 
 
 @_compiled
@@ -196,9 +196,7 @@ def _advance_two(
         tl.load(f_ptr + j, mask=mask, other=0.0).to(tl.float64) * scale
     )
     if not FREE:
-        high, middle, low = _rescaled(
-            high, middle, low, d, before, word_ptr, j, mask, after, n
-        )
+        high, middle, low = _rescaled(high, middle, low, d, before, word_ptr, j, mask, after, n)
     high, middle, low = _carried(high + w_high, middle + w_middle, low + w_low)
     _store_digits(v_ptr, j, size, mask, high, middle, low)
     x_high, x_middle, x_low = _load_digits(x_ptr, j, size, mask)
@@ -236,9 +234,7 @@ def _retreat_two(
     )
     high, middle, low = _carried(high - w_high, middle - w_middle, low - w_low)
     if not FREE:
-        high, middle, low = _rescaled(
-            high, middle, low, n, after, word_ptr, j, mask, before, d
-        )
+        high, middle, low = _rescaled(high, middle, low, n, after, word_ptr, j, mask, before, d)
     _store_digits(v_ptr, j, size, mask, high, middle, low)
     weighted = tl.where(mask, (3 * high + (middle << 32) + low) * (2 * j + 1), 0)
     tl.atomic_add(stats_ptr, tl.sum(weighted))
