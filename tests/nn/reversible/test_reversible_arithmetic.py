@@ -188,7 +188,7 @@ def test_increment_without_a_place_is_reported(kernel, value):
 
 def there_and_back(kernel, state, f, c):
     """All that a layer and its inverse leave behind."""
-    x, v, word = (None if t is None else t.clone() for t in state)
+    x, v, word = state[0].clone(), state[1].clone(), None if state[2] is None else state[2].clone()
     out, back = torch.empty_like(f), torch.empty_like(f)
     stats = kernel.advance(x, v, word, f, out, c)
     there = [t.clone() for t in (x, v, x if word is None else word)]
@@ -200,7 +200,7 @@ def there_and_back(kernel, state, f, c):
 def by_sample(c, samples):
     """The same with a unit for each sample, from 2^-53 to 2^10."""
     units = torch.ldexp(torch.ones(samples), torch.arange(samples) % 64 - 53).double()
-    return replace(c, units=units, scales=c.scale * c.unit / units)
+    return replace(c, units=units, scales=c.scale * c.unit / units), units
 
 
 def states(gamma, radix, dtype, size, samples=None, words=1):
@@ -214,9 +214,9 @@ def states(gamma, radix, dtype, size, samples=None, words=1):
         v[size // 3 :] >>= 13
         x[-2000:] >>= 3
     if samples is not None:
-        c = by_sample(c, samples)
+        c, units = by_sample(c, samples)
         # as many units of each sample's own
-        f = (f.view(samples, -1) * (c.units[:, None] * 2.0**43)).view(-1).to(dtype)
+        f = (f.view(samples, -1) * (units[:, None] * 2.0**43)).view(-1).to(dtype)
     return (x, v, word), f, c
 
 
@@ -271,6 +271,15 @@ def test_one_entry_at_an_edge_leaves_the_vectors_exact(of, value, gamma, radix, 
     {"x": x, "v": v, "f": f}[of][777] = value
     results = [there_and_back(k, (x, v, word), f, constants(gamma, radix)) for k in (eager, native)]
     assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(*results, strict=True))
+
+
+@pytest.mark.skipif(not native.available(), reason="no compiler")
+@pytest.mark.parametrize("scale", [-(2.0**43), -(2.0**48), -(2.0**60)])
+def test_increments_may_be_negative_multiples(scale):
+    state, f, c = states(Fraction(9, 10), 160, torch.float32, 4_096)
+    c = replace(c, scale=scale)
+    results = zip(*(there_and_back(k, state, f, c) for k in (eager, native)), strict=True)
+    assert all(torch.equal(a, b) for a, b in results)
 
 
 TRITON = """

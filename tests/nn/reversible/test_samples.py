@@ -253,7 +253,7 @@ def test_a_sum_that_leaves_the_range_is_that_of_its_sample(sample):
     x[0] = 1e4
     state = MomentumState(x, None, Fraction(1, 2))
     f[sample, 1] = {0: 2.0**28, 2: 2.0**18}[sample]
-    peak = 0
+    peak, shown = 0, x
     while peak < 2**62:
         shown, (_, peak) = state.advance(f)
     size = shown[sample].abs().max().item()
