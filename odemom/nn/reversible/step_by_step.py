@@ -12,7 +12,7 @@ make it exact (Maclaurin, Duvenaud and Adams 2015, section 2; DESIGN 1.7).
    J = s M' + b', it is the pair (s, b') with s < n. Back, J = s M' + b' = r M + b gives (r, b).
    M grows by d/n per layer. When d M would pass 2^62, the low 32 bits of b spill to a list.
 
-`MomentumState` computes the same integers with fused kernels, and also checks its functions.
+`MomentumState` computes them with fused kernels, in units chosen by sample, and checks functions.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 /* One block of vectors, where velocities and increments are below 2^49: exact in doubles.
  *
  * scale and unit are read at multiples of `stride`, 0 or 1: the block's own, or LANES equal ones.
- * m is a multiple of LANES. A name in _m is biased by MAGIC: a double whose low bits are the
- * integer's. Sums and differences of one such with plain ones are exact.
+ * m is a multiple of WIDTH.
  */
 #define VALUES NAME(values)
 #define SIZES NAME(sizes)
@@ -57,35 +56,29 @@ NAME(advance_vectors)(int kind, I m, I first, I *restrict x, I *restrict v, I *r
                       const REAL *restrict f, REAL *restrict y, Layer c,
                       const double *restrict scale, const REAL *restrict unit, I stride, I ahead,
                       NAME(scan) *restrict next, I *restrict out) {
-    const double n = (double)c.n, d = (double)c.d, before = (double)c.before;
-    const double after = (double)c.after, inverse_d = 1.0 / d, inverse_after = 1.0 / after;
+    const double n = (double)c.n, d = (double)c.d;
+    const double inverse_d = 1.0 / d, inverse_after = 1.0 / (double)c.after;
     const Ratios ratios = joint_ratios(c.before, c.after);
     Check check = {{0}, {0}};
     NAME(scan) scan = {{0}, {0}};
     IV beyond = {0};
     for (I j = 0; j < m; j += WIDTH) {
-        IV v_bits[TWO], b_j[TWO], x_bits[TWO];
-        DV w_m[TWO], middle[TWO], q[TWO], r[TWO], s[TWO], v_m[TWO]; /* middle: gamma v */
+        IV v_bits[GROUP], x_bits[GROUP];
+        DV v_j[GROUP], q[GROUP], r[GROUP], v_m[GROUP]; /* first w, then q n + w, then v' */
         EACH v_bits[u] = LOAD(IV, AT(v)) + MAGIC_BITS;
-        EACH middle[u] = (DV)v_bits[u] - MAGIC;
-        EACH w_m[u] = NAME(widened)(AT(f)) * LOAD(DV, scale + (j + u * LANES) * stride) + MAGIC;
+        EACH v_j[u] = (DV)v_bits[u] - MAGIC;
+        EACH v_m[u] = NAME(widened)(AT(f)) * LOAD(DV, scale + (j + u * LANES) * stride) + MAGIC;
         EACH { CHECK(check, v_bits[u]) }
         EACH { SCAN(scan, AT(v) + ahead, AT(f) + ahead) }
-        if (kind != FREE) {
-            EACH b_j[u] = LOAD(IV, AT(b));
-            EACH q[u] = quotient(middle[u], d, inverse_d);
-            EACH r[u] = fused(q[u], all(-d), middle[u]);
-            if (kind == SMALL) {
-                EACH r[u] = fused(r[u], all(before), TO_REAL(b_j[u])); /* J */
-                EACH s[u] = quotient(r[u], after, inverse_after);
-                EACH b_j[u] = TO_INTEGER(fused(s[u], all(-after), r[u]));
-            } else {
-                EACH s[u] = resplit(r[u], c.before, &b_j[u], c.after, ratios);
-            }
-            EACH STORE(IV, AT(b), b_j[u]);
-            EACH middle[u] = fused(q[u], all(n), s[u]);
+        if (kind == FREE) {
+            EACH v_m[u] += v_j[u];
+        } else {
+            EACH q[u] = quotient(v_j[u] + SHIFT(d), inverse_d);
+            EACH r[u] = fused(q[u], all(-d), v_j[u]);
+            EACH v_m[u] = fused(q[u], all(n), v_m[u]);
+            exchange(kind, r, b + j, c.before, c.after, inverse_after, ratios);
+            EACH v_m[u] += r[u];
         }
-        EACH v_m[u] = middle[u] + w_m[u];
         EACH x_bits[u] = LOAD(IV, AT(x)) + (IV)v_m[u];
         EACH STORE(IV, AT(v), (IV)v_m[u] - MAGIC_BITS);
         EACH STORE(IV, AT(x), x_bits[u] - MAGIC_BITS);
@@ -103,34 +96,27 @@ __attribute__((always_inline)) static inline I
 NAME(retreat_vectors)(int kind, I m, I first, I *restrict v, I *restrict b,
                       const REAL *restrict f, Layer c, const double *restrict scale, I stride,
                       I ahead, NAME(scan) *restrict next) {
-    const double n = (double)c.n, d = (double)c.d, before = (double)c.before;
-    const double after = (double)c.after, inverse_n = 1.0 / n, inverse_before = 1.0 / before;
+    const double n = (double)c.n, d = (double)c.d;
+    const double inverse_n = 1.0 / n, inverse_before = 1.0 / (double)c.before;
     const Ratios ratios = joint_ratios(c.after, c.before);
     NAME(scan) scan = {{0}, {0}};
     Check check = {{0}, {0}};
     for (I j = 0; j < m; j += WIDTH) {
-        IV v_bits[TWO], b_j[TWO];
-        DV w_m[TWO], middle[TWO], q[TWO], r[TWO], s[TWO];
-        EACH w_m[u] = NAME(widened)(AT(f)) * LOAD(DV, scale + (j + u * LANES) * stride) + MAGIC;
-        EACH middle[u] = (DV)(LOAD(IV, AT(v)) + MAGIC_BITS) - w_m[u];
+        DV kept[GROUP], q[GROUP], s[GROUP], v_m[GROUP];
+        EACH v_m[u] = NAME(widened)(AT(f)) * LOAD(DV, scale + (j + u * LANES) * stride) + MAGIC;
+        EACH kept[u] = (DV)(LOAD(IV, AT(v)) + MAGIC_BITS) - v_m[u];
         EACH { SCAN(scan, AT(v) + ahead, AT(f) + ahead) }
-        if (kind != FREE) {
-            EACH b_j[u] = LOAD(IV, AT(b));
-            EACH q[u] = quotient(middle[u], n, inverse_n);
-            EACH s[u] = fused(q[u], all(-n), middle[u]);
-            if (kind == SMALL) {
-                EACH s[u] = fused(s[u], all(after), TO_REAL(b_j[u])); /* J */
-                EACH r[u] = quotient(s[u], before, inverse_before);
-                EACH b_j[u] = TO_INTEGER(fused(r[u], all(-before), s[u]));
-            } else {
-                EACH r[u] = resplit(s[u], c.after, &b_j[u], c.before, ratios);
-            }
-            EACH STORE(IV, AT(b), b_j[u]);
-            EACH middle[u] = fused(q[u], all(d), r[u]);
+        if (kind == FREE) {
+            EACH v_m[u] = kept[u] + MAGIC;
+        } else {
+            EACH q[u] = quotient(kept[u] + SHIFT(n), inverse_n);
+            EACH s[u] = fused(q[u], all(-n), kept[u]);
+            EACH v_m[u] = fused(q[u], all(d), all(MAGIC));
+            exchange(kind, s, b + j, c.after, c.before, inverse_before, ratios);
+            EACH v_m[u] += s[u];
         }
-        EACH v_bits[u] = (IV)(middle[u] + MAGIC);
-        EACH STORE(IV, AT(v), v_bits[u] - MAGIC_BITS);
-        EACH { CHECK(check, v_bits[u]) }
+        EACH STORE(IV, AT(v), (IV)v_m[u] - MAGIC_BITS);
+        EACH { CHECK(check, (IV)v_m[u]) }
     }
     *next = scan;
     return checksum(check, m, first);

@@ -2,7 +2,8 @@
  *
  * An integer |a| < 2^51 and the double 2^52 + 2^51 + a have the same low bits, so that one addition
  * on each side converts, either way. The same sum rounds a double below 2^51 to an integer, half to
- * even, as rint does.
+ * even, as rint does. A double z + MAGIC, or the integer of its bits, is called biased: sums with
+ * plain numbers stay exact and biased, and names in _m or _bits say so.
  */
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -20,15 +21,17 @@
 #endif
 
 /* In memory they need not be aligned. */
-#define VECTOR(type) __attribute__((vector_size(LANES * sizeof(type)), aligned(sizeof(type)), may_alias))
+#define VECTOR(type)                                                                               \
+    __attribute__((vector_size(LANES * sizeof(type)), aligned(sizeof(type)), may_alias))
 typedef I IV VECTOR(I);
 typedef double DV VECTOR(double);
 typedef float FV VECTOR(float);
 
-/* Two vectors at once, statement by statement, hide each other's latency. */
-#define TWO 2
-#define WIDTH (TWO * LANES)
-#define EACH for (int u = 0; u < TWO; u++)
+/* So many vectors at once, statement by statement, hide each other's latency: a layer is one chain
+ * of some fifteen operations for each entry. */
+#define GROUP 4
+#define WIDTH (GROUP * LANES)
+#define EACH for (int u = 0; u < GROUP; u++)
 #define AT(pointer) ((pointer) + j + u * LANES)
 
 #define LOAD(type, pointer) (*(const type *)(pointer))
@@ -79,11 +82,13 @@ static inline BITS_64 f64_top_of(BITS_64 a, BITS_64 b) {
 
 static inline DV all(double a) { return (DV){0} + a; }
 
-/* The exact floor(a/m), for an integer |a| < 2^51 as a double, and inverse = 1/m rounded:
- * (a + 1/2)/m - 1/2 is at least 1/(2m) away from where rounding to integers changes, and computed
- * with an error below 2^51 2^-52 / m. */
-static inline DV quotient(DV a, double m, double inverse) {
-    return fused(a + (0.5 - 0.5 * m), all(inverse), all(MAGIC)) - MAGIC;
+/* The exact floor(a/m), for an integer |a| < 2^51 as a double, from a + SHIFT(m) and inverse = 1/m
+ * rounded: (a + 1/2)/m - 1/2 is at least 1/(2m) away from where rounding to integers changes, and
+ * computed with an error below 2^51 2^-52 / m. */
+#define SHIFT(m) (0.5 - 0.5 * (m))
+
+static inline DV quotient(DV shifted, double inverse) {
+    return fused(shifted, all(inverse), all(MAGIC)) - MAGIC;
 }
 
 /* As doubles. (gcc 12 takes __builtin_convertvector through memory here.) */
@@ -192,4 +197,23 @@ static inline DV resplit(DV a, I m, IV *b, I by, Ratios c) {
     IV over = (IV)(rest < 0);
     *b = rest + (over & by);
     return raised - MAGIC - (DV)(over & (IV)all(1.0));
+}
+
+/* r M + b = r' M' + b': r' in place of r and b' of b, for GROUP vectors. */
+__attribute__((always_inline)) static inline void exchange(int kind, DV *r, I *b, I M, I M_new,
+                                                           double inverse, Ratios ratios) {
+    const I j = 0;
+    IV b_j[GROUP];
+    DV b_real[GROUP], joint[GROUP];
+    EACH b_j[u] = LOAD(IV, AT(b));
+    if (kind == SMALL) {
+        EACH b_real[u] = TO_REAL(b_j[u]);
+        EACH joint[u] = fused(r[u], all((double)M), b_real[u]);
+        EACH r[u] = fused(r[u], all((double)M), b_real[u] + SHIFT((double)M_new)); /* J + SHIFT */
+        EACH r[u] = quotient(r[u], inverse);
+        EACH b_j[u] = TO_INTEGER(fused(r[u], all(-(double)M_new), joint[u]));
+    } else {
+        EACH r[u] = resplit(r[u], M, &b_j[u], M_new, ratios);
+    }
+    EACH STORE(IV, AT(b), b_j[u]);
 }

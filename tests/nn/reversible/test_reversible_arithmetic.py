@@ -251,6 +251,7 @@ def test_samples_with_units_of_their_own_are_undone(kernel, gamma, radix, words)
 
 EDGES = [
     ("v", 2**49 - 1), ("v", 2**49), ("v", -(2**49)), ("v", -(2**49) - 1), ("v", 2**61),
+    ("v", 2**51), ("v", -(2**51) - 1), ("v", 2**52 + 12_345), ("v", -(2**52) - 12_345),
     ("x", 2**51 - 1), ("x", 2**51), ("x", -(2**51)), ("x", -(2**51) - 1), ("x", 2**62 - 2**60),
     ("x", 2**52 + 2**51), ("x", 2**53 + 1), ("x", 4382002437431492608), ("x", -(2**62) + 2**60),
     ("f", 2.0**10), ("f", 640.0), ("f", math.nextafter(640.0, 0)), ("f", 641.0),
@@ -274,10 +275,13 @@ def test_one_entry_at_an_edge_leaves_the_vectors_exact(of, value, gamma, radix, 
 
 
 @pytest.mark.skipif(not native.available(), reason="no compiler")
+@pytest.mark.parametrize("samples", [None, 64])
 @pytest.mark.parametrize("scale", [-(2.0**43), -(2.0**48), -(2.0**60)])
-def test_increments_may_be_negative_multiples(scale):
-    state, f, c = states(Fraction(9, 10), 160, torch.float32, 4_096)
-    c = replace(c, scale=scale)
+def test_increments_may_be_negative_multiples(scale, samples):
+    state, f, c = states(Fraction(9, 10), 160, torch.float32, 4_096, samples)
+    c = replace(
+        c, scale=scale, scales=None if samples is None else torch.full((64,), scale).double()
+    )
     results = zip(*(there_and_back(k, state, f, c) for k in (eager, native)), strict=True)
     assert all(torch.equal(a, b) for a, b in results)
 
