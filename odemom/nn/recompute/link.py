@@ -56,8 +56,8 @@ class Link(torch.autograd.Function):
         through_f, others = _pull_back(ctx, state.force(gx, gh))
         # Only now: while the function is computed again, memory is short.
         _, gx, gh = state.adjoint(gx, gh)
-        if not _graph_is_kept():
-            ctx.run.forget(ctx.n)
+        if ctx.n == ctx.run.first and not _graph_is_kept():
+            ctx.run.release()
         gx = through_f if gx is None else gx if through_f is None else gx + through_f
         return None, gx, gh, *others
 

@@ -19,7 +19,10 @@ from torch.nn.modules.batchnorm import _NormBase  # the common base of all batch
 
 from odemom.nn.recompute.holders import Snapshot, as_it_was
 
-__all__ = ["Autocast", "FunctionCall", "RandomStates", "buffers_put_aside", "swapped"]
+__all__ = [
+    "Autocast", "FunctionCall", "RandomStates", "buffers_put_aside", "called_again", "swapped",
+    "tried",
+]  # fmt: skip
 
 Slot = tuple[nn.Module, str]
 
@@ -135,26 +138,25 @@ def buffers_put_aside(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def undone_on(
-    kind: type[Exception], module: nn.Module, device: torch.device, *, watched: bool
-) -> Iterator[None]:
-    """Undo what a call of ``module`` moved, random states and buffers, if it raises ``kind``."""
-    if not watched:
+def called_again(function: nn.Module, arguments: Snapshot, attributes: Snapshot) -> Iterator[None]:
+    """Let a second call inside find what the first one found, and forget what it moves."""
+    with (
+        buffers_put_aside(function),
+        as_it_was(arguments, attributes, function.modules(), {}),
+    ):
         yield
-        return
-    random = RandomStates.current(device)
-    slots = [(m, name) for m in module.modules() for name, b in m._buffers.items() if b is not None]
-    copies = {(m, name): (m._buffers[name], _copy(m._buffers[name])) for m, name in slots}
-    try:
+
+
+@contextmanager
+def tried(function: nn.Module, arguments: Snapshot, device: torch.device) -> Iterator[None]:
+    """Forget all that a call made inside moves."""
+    attributes = Snapshot(modules=function.modules())
+    with (
+        torch.no_grad(),
+        RandomStates.current(device).again(),
+        called_again(function, arguments, attributes),
+    ):
         yield
-    except kind:
-        random.put_back()
-        with torch.no_grad():
-            for (part, name), (was, copy) in copies.items():
-                assert was is not None
-                was.copy_(copy)
-                part._buffers[name] = was
-        raise
 
 
 def _copy(buffer: Tensor | None) -> Tensor:

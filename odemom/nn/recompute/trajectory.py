@@ -212,10 +212,7 @@ class Trajectory:
 
     def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS) -> Tensor:
         layer = self.layers[n]
-        return call_function(
-            layer.function, x, layer.extras, self.name(n), layer.autocast, others,
-            same_shape=self.require_state().keeps_shape,
-        )  # fmt: skip
+        return call_function(layer.function, x, layer.extras, self.name(n), layer.autocast, others)
 
     def name(self, n: int) -> str:
         """The name of function ``n`` for messages."""
@@ -390,16 +387,6 @@ class Trajectory:
         twin.__dict__ = dict(self.__dict__)
         twin.state = self.require_state().clone()
         return twin
-
-    def forget(self, n: int) -> None:
-        """Let go of what only the layers from ``n`` on needed to go back; all, if it is the first.
-
-        Without ``retain_graph`` they are not gone back over again.
-        """
-        if n == self.first:
-            self.state = None
-        elif self.state is not None:
-            self.state.forget()
 
     def release(self) -> None:
         """Let the state go."""

@@ -45,13 +45,10 @@ class LayerState(ABC):
     device : torch.device
     carrier : torch.dtype
         float32 or float64.
-    keeps_shape : bool
-        Whether the function's value has its input's shape.
     """
 
     device: torch.device
     carrier: torch.dtype
-    keeps_shape: bool = True
 
     @abstractmethod
     def shown(self) -> Tensor:
@@ -101,10 +98,6 @@ class LayerState(ABC):
     def nbytes(self) -> int:
         """Bytes held."""
 
-    @abstractmethod
-    def forget(self) -> None:
-        """Let go of what only a second way back would need."""
-
 
 class ReversibleState(LayerState):
     """A pair (x, h) in fixed point, and the rule by which a layer moves it.
@@ -153,6 +146,3 @@ class ReversibleState(LayerState):
 
     def _value(self, f: Tensor) -> Tensor:
         return self._flat(f.detach().to(self.carrier))
-
-    def forget(self) -> None:
-        """There is nothing of that kind: the state holds one position."""
