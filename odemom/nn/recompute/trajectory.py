@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from odemom.checks import invalid
-from odemom.errors import ReversibilityError
+from odemom.errors import OdemomError, ReversibilityError
 from odemom.nn.recompute.calls import NO_OTHERS, Extras, call_function, where
 from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.graph import Reach, edges, reach
@@ -161,6 +161,8 @@ class Trajectory:
             known = edges(tensors)
             with FunctionCall.recording(function, self._random) as call:
                 f = self._called(n, x)
+        if shown.requires_grad and x is not shown and x._backward_hooks:
+            raise self._hooked_input(n)
         if call.in_place or arguments.changed_in_place():
             raise self._changed_in_place(n, "attributes" if call.in_place else "arguments")
         found = reach(f, known, self.number)
@@ -201,6 +203,15 @@ class Trajectory:
             expected="a function that leaves it as it is, for it is called twice",
             fix="Let it put a new tensor there, total = total + x rather than total += x, or keep "
             "the tensor in a buffer (with the static caches of transformers: use_cache=False).",
+        )
+
+    def _hooked_input(self, n: int) -> Exception:
+        return invalid(
+            where(self.functions[n], n),
+            got=f"a function that registers a hook on its input of {self.dtype}, a copy of the "
+            "state, whose gradient goes another way",
+            expected="hooks on tensors that the function computes",
+            fix="Register it on x.clone(), or build the network with reversible=False.",
         )
 
     def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
@@ -312,11 +323,12 @@ class Trajectory:
         try:
             with torch.enable_grad(), again, self.autocast.again():
                 f = self._called(n, x, others)
+        except (torch.OutOfMemoryError, OdemomError):
+            raise
         except Exception as error:
-            if not self._facts[id(self.functions[n])].changes():
-                raise
             what = f"its second call failed, {type(error).__name__}: {error}."
-            raise self._failed(n, what, "") from error
+            otherwise = "The first did not; look for an iterator, a file or a global that it used."
+            raise self._failed(n, what, otherwise) from error
         return [x, *tensors, *(others.get(id(t), t) for t in layer.arguments.tensors)], f
 
     def seek(self, position: int) -> None:

@@ -149,6 +149,23 @@ def test_tensor_in_an_attribute_changed_in_place_is_refused():
     assert function.total == 8
 
 
+class Draws(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.factors = iter([2.0])
+
+    def forward(self, x):
+        return torch.tanh(next(self.factors) * x)
+
+
+def test_second_call_that_fails_is_named():
+    loss = MomentumNet([nn.Tanh(), Draws()], 0.9)(torch.ones(3, requires_grad=True)).sum()
+    with pytest.raises(
+        ReversibilityError, match=r"functions\[1\] \(Draws\).*StopIteration.*iterator"
+    ):
+        loss.backward()
+
+
 def test_nothing_has_changed():
     facts = Facts(block(nn.Dropout()))
     assert facts.changes() == ""

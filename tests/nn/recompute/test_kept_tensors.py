@@ -354,6 +354,52 @@ def test_tensor_of_another_layer_in_an_attribute_is_refused():
         run("reversible", of_the_last, shared=True, x_wants=False)
 
 
+# --- hooks on gradients, registered in a call ----------------------------------------------------
+
+
+def hooks_input(f, x):
+    x.register_hook(lambda g: g * (f.number + 2))
+    return f.a(x)
+
+
+def hooks_weight(f, x):
+    if f.kept is None:
+        f.kept = f.a.weight.register_hook(lambda g: 3 * g)
+    return f.a(x)
+
+
+def hooks_inside(f, x):
+    k = f.a(x)
+    k.register_hook(lambda g: 3 * g)
+    return k
+
+
+@pytest.mark.parametrize("rule", [hooks_input, hooks_weight, hooks_inside])
+def test_hook_registered_in_a_call(rule):
+    compare(rule)
+
+
+def test_hook_on_an_argument():
+    def hooks(f, x, weight):
+        if weight.requires_grad:
+            weight.register_hook(lambda g: 3 * g)
+        return f.a(x) * weight
+
+    found = []
+    for reversible in (True, False):
+        fs, weight = functions(hooks), torch.ones(6, dtype=torch.float64, requires_grad=True)
+        x = torch.ones(5, 6, dtype=torch.float64, requires_grad=True)
+        MomentumNet(fs, 0.9, reversible=reversible)(x, weight).square().sum().backward()
+        found.append([grad(x), grad(weight), *(p.grad for p in fs.parameters())])
+    assert error(*found) <= 1e-12
+
+
+def test_hook_on_an_input_of_half_precision_is_refused():
+    net = MomentumNet(functions(hooks_input), 0.9).bfloat16()
+    with pytest.raises(InvalidInputError, match=r"functions\[0\].*hook on its input.*x\.clone"):
+        net(torch.ones(5, 6, dtype=torch.bfloat16, requires_grad=True))
+
+
 # --- elsewhere -----------------------------------------------------------------------------------
 
 
