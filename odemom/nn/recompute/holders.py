@@ -57,7 +57,7 @@ def _write_set(holder: set[Any], content: list[Any]) -> None:
 
 def _write_dict(holder: dict[Any, Any], content: dict[Any, Any]) -> None:
     # The methods of the base: those of a subclass may refuse, or keep books of their own.
-    base = OrderedDict if isinstance(holder, OrderedDict) else dict
+    base: Any = OrderedDict if isinstance(holder, OrderedDict) else dict
     base.clear(holder)
     for key, value in content.items():
         base.__setitem__(holder, key, value)

@@ -135,14 +135,15 @@ def test_plain_network_under_the_transforms_of_torch_func(make):
     each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, X)
     total = [each[name].sum(0) for name in parameters]
     assert error(total, gradients(net, net)[1:]) <= 1e-5
-    _, tangent = torch.func.jvp(net, (X,), (X,))
+    tangent = torch.func.jvp(net, (X,), (X,))[1]
     near = (net(X + 1e-3 * X) - net(X - 1e-3 * X)) / 2e-3
     assert torch.allclose(tangent, near, atol=1e-3)
 
 
 def test_plain_network_is_traced_by_jit_and_make_fx():
     net = momentum(reversible=False)
-    assert torch.equal(torch.jit.trace(net, X)(2 * X), net(2 * X))
+    traced: Any = torch.jit.trace(net, X)
+    assert torch.equal(traced(2 * X), net(2 * X))
     assert torch.equal(make_fx(net)(X)(2 * X), net(2 * X))
 
 
@@ -169,7 +170,8 @@ def compiled_in_place(net, backend):
 
 
 def compiled_each(net, backend):
-    net.functions = nn.ModuleList(torch.compile(f, backend=backend) for f in net.functions)
+    compiled: list[Any] = [torch.compile(f, backend=backend) for f in net.functions]
+    net.functions = nn.ModuleList(compiled)
     return net
 
 
@@ -209,7 +211,7 @@ def test_model_around_a_reversible_network_is_compiled():
 def test_whole_graph_of_a_reversible_network_is_refused_with_the_way_out():
     torch.compiler.reset()
     run = torch.compile(momentum(reversible=True), backend="eager", fullgraph=True)
-    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"net\.compile\(\).*reversible=False"):
+    with pytest.raises(Exception, match=r"net\.compile\(\).*reversible=False"):
         run(X)
 
 

@@ -118,10 +118,10 @@ def test_parameters_frozen_or_replaced_after_the_forward_pass_are_as_in_the_plai
 class WeighsOnce(nn.Linear):
     kept = None
 
-    def forward(self, x):
+    def forward(self, input):
         if self.kept is None:
             self.kept = torch.nn.functional.normalize(self.weight)
-        return torch.tanh(x @ self.kept)
+        return torch.tanh(input @ self.kept)
 
 
 def test_graph_that_several_layers_share_is_named():

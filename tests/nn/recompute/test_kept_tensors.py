@@ -34,7 +34,7 @@ class Keeps(nn.Module):
         return torch.tanh(self.b(self.rule(self, x, *args, **kwargs)))
 
 
-def functions(rule, *, shared=False):
+def functions(rule, *, shared=False) -> Any:
     torch.manual_seed(0)
     if shared:
         return nn.ModuleList([Keeps(rule, 0)] * DEPTH)
@@ -47,7 +47,7 @@ def run(kind, rule, make=None, loss_of=None, *, shared=False, x_wants=True):
     fs = functions(rule, shared=shared)
     x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     x.requires_grad_(x_wants)
-    args = () if make is None else (make(),)
+    args: Any = () if make is None else (make(),)
     if kind == "plain":
         y = plain(fs, 0.9, x, *args)
     elif kind == "checkpointed":
@@ -450,10 +450,12 @@ def test_loss_in_a_global_has_its_gradient():
 
 def test_nested_reversible_nets():
     torch.manual_seed(0)
-    inner = [MomentumNet([nn.Sequential(nn.Linear(6, 6), nn.Tanh())] * 3, 0.5) for _ in range(4)]
+    inner: list[Any] = [
+        MomentumNet([nn.Sequential(nn.Linear(6, 6), nn.Tanh())] * 3, 0.5) for _ in range(4)
+    ]
     found = []
     for reversible in (True, False):
-        net = copy.deepcopy(MomentumNet(inner, 0.9)).double()
+        net: Any = copy.deepcopy(MomentumNet(inner, 0.9)).double()
         net.reversible = reversible
         for f in net.functions:
             f.reversible = reversible
@@ -480,7 +482,7 @@ def test_two_backward_passes_with_a_cache():
     x = torch.ones(5, 6, dtype=torch.float64, requires_grad=True)
     loss = MomentumNet(fs, 0.9)(x, cache).square().sum()
     loss.backward(retain_graph=True)
-    once = [p.grad.clone() for p in fs.parameters()]
+    once = [grad(p).clone() for p in fs.parameters()]
     loss.backward()
     assert error([p.grad for p in fs.parameters()], [2 * g for g in once]) <= 1e-12
 
