@@ -18,3 +18,4 @@ from odemom.nn.nets import RevNet as RevNet
 from odemom.nn.ode import ODEBlock as ODEBlock
 from odemom.nn.psi import psi as psi
 from odemom.nn.transform import transform as transform
+from odemom.nn.transform import twin_report as twin_report

@@ -107,8 +107,11 @@ class ReversibleNet(LayeredNet, Generic[State]):
         self, carry: Carry, extras: Extras, dtype: torch.dtype, *, record: bool
     ) -> tuple[Trajectory, State]:
         state = self.exact(carry, keep=record)
-        functions = list(self.functions)
-        return Trajectory(functions, state, extras, dtype, record=record), state
+        run = Trajectory(state, dtype, record=record)
+        for function in self.functions:
+            run.append(function, extras)
+        run.closed = True
+        return run, state
 
 
 @_disable_dynamo

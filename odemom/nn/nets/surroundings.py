@@ -18,7 +18,10 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from odemom.checks import invalid
 from odemom.errors import InvalidInputError
 
-__all__ = ["check_functions_are_whole", "check_surroundings", "is_exporting", "refused"]
+__all__ = [
+    "check_function_is_whole", "check_functions_are_whole", "check_surroundings", "is_exporting",
+    "refused",
+]  # fmt: skip
 
 WAY_OUT = (
     "Use the same network with reversible=False (net.reversible = False), or the original of a "
@@ -44,7 +47,7 @@ def is_exporting() -> bool:
     return found is not None and found()
 
 
-def check_surroundings(x: Tensor, net: nn.Module) -> None:
+def check_surroundings(x: Tensor, net: nn.Module, way_out: str = WAY_OUT) -> None:
     """Raise if the call is traced or transformed.
 
     Raises
@@ -54,22 +57,22 @@ def check_surroundings(x: Tensor, net: nn.Module) -> None:
         differentiation, and on the meta device.
     """
     if isinstance(x, torch.fx.Proxy):
-        raise refused("torch.fx, which traces it")
+        raise refused("torch.fx, which traces it", way_out)
     if torch._C._get_tracing_state() is not None:
-        raise refused("torch.jit.trace")
+        raise refused("torch.jit.trace", way_out)
     if torch._C._functorch.peek_interpreter_stack() is not None:  # type: ignore[attr-defined]
-        raise refused("a transform of torch.func (grad, vmap, jvp, ...)")
+        raise refused("a transform of torch.func (grad, vmap, jvp, ...)", way_out)
     if not isinstance(x, Tensor):
         return
     if x.is_meta or _is_fake(x):
         raise refused(
             "a tracer that knows shapes but no values (meta or fake tensors, make_fx)",
-            fix=f"For memory, net.memory_report(x). {WAY_OUT}",
+            fix=f"For memory, odemom.nn.memory_report(net, x). {way_out}",
         )
     if forward_ad._current_level >= 0:
         for tensor in (x, *net.parameters()):
             if forward_ad.unpack_dual(tensor).tangent is not None:
-                raise refused("forward-mode differentiation")
+                raise refused("forward-mode differentiation", way_out)
 
 
 def _is_fake(x: Tensor) -> bool:
@@ -87,23 +90,27 @@ def check_functions_are_whole(functions: Iterable[nn.Module]) -> None:
         If one is not initialised yet (lazy modules), or sharded by itself (FSDP).
     """
     for n, function in enumerate(functions):
-        name = f"functions[{n}] ({type(function).__name__})"
-        if any(is_lazy(p) for p in (*function.parameters(), *function.buffers())):
-            raise invalid(
-                name,
-                got="a lazy module that has no parameters yet",
-                expected="modules with their parameters",
-                fix="Call the network once under torch.no_grad(), which initialises them.",
-            )
-        if any(_parameters_come_and_go(part) for part in function.modules()):
-            raise invalid(
-                name,
-                got="a module whose parameters come and go with its call (sharded by itself, or by "
-                "FullyShardedDataParallel)",
-                expected="parameters that stay for the whole backward pass",
-                fix="Shard the network as a whole by torch.distributed.fsdp.fully_shard(net), or "
-                "build it with reversible=False.",
-            )
+        check_function_is_whole(function, f"functions[{n}] ({type(function).__name__})")
+
+
+def check_function_is_whole(function: nn.Module, name: str) -> None:
+    """`check_functions_are_whole` for one that is called ``name``."""
+    if any(is_lazy(p) for p in (*function.parameters(), *function.buffers())):
+        raise invalid(
+            name,
+            got="a lazy module that has no parameters yet",
+            expected="modules with their parameters",
+            fix="Call the network once under torch.no_grad(), which initialises them.",
+        )
+    if any(_parameters_come_and_go(part) for part in function.modules()):
+        raise invalid(
+            name,
+            got="a module whose parameters come and go with its call (sharded by itself, or by "
+            "FullyShardedDataParallel)",
+            expected="parameters that stay for the whole backward pass",
+            fix="Shard the network as a whole by torch.distributed.fsdp.fully_shard(net), or "
+            "build it with reversible=False.",
+        )
 
 
 def _parameters_come_and_go(part: nn.Module) -> bool:

@@ -21,7 +21,8 @@ NO_OTHERS: Mapping[int, Tensor] = MappingProxyType({})
 
 def where(function: nn.Module, n: int) -> str:
     """The name of function number ``n`` for messages."""
-    return f"functions[{n}] ({type(function).__name__})"
+    label = getattr(function, "label", None)
+    return label if isinstance(label, str) else f"functions[{n}] ({type(function).__name__})"
 
 
 def call_function(
@@ -31,10 +32,13 @@ def call_function(
     name: str,
     autocast: Autocast | None = None,
     others: Mapping[int, Tensor] = NO_OTHERS,
+    *,
+    same_shape: bool = True,
 ) -> Tensor:
     """``function(x, *extras)``, refused unless it can be added to ``x`` and left ``x`` alone.
 
-    ``autocast`` is that in force, looked up where it matters if it is None.
+    With ``same_shape=False`` it may be any tensor. ``autocast`` is that in force, looked up where
+    it matters if it is None.
 
     Raises
     ------
@@ -59,6 +63,8 @@ def call_function(
     if not isinstance(f, Tensor):
         fix = "Return the residual alone." if isinstance(f, tuple | list) else ""
         raise invalid(name, got=f"a value of type {type(f).__name__}", expected=expected, fix=fix)
+    if not same_shape:
+        return f
     if f.shape != x.shape:
         raise invalid(name, got=f"a value of shape {tuple(f.shape)}", expected=expected)
     narrower = f.is_floating_point() and f.dtype.itemsize <= x.dtype.itemsize

@@ -6,10 +6,12 @@ from typing import Any
 
 from torch import nn
 
+from odemom.checks import shown
+
 __all__ = ["Facts"]
 
-PLAIN = frozenset({bool, int, float, str, type(None), tuple})
-"""Types of attributes that are compared by value."""
+PLAIN = frozenset({bool, int, float, str, type(None)})
+"""Types of attributes that are compared by value, alone or in tuples."""
 
 SHOWN = 4
 """Changes that a message names."""
@@ -37,7 +39,7 @@ class Facts:
                 found.append(f"{_name(fact)} was added")
             elif fact not in now:
                 found.append(f"{_name(fact)} was removed")
-            elif not _equal(self._known[fact], now[fact]):
+            elif repr(self._known[fact]) != repr(now[fact]):
                 found.append(_change(fact, self._known[fact], now[fact]))
         if not found:
             return ""
@@ -49,7 +51,7 @@ def _facts(function: nn.Module) -> dict[Fact, Any]:
     found: dict[Fact, Any] = {}
     for path, module in function.named_modules():
         for name, value in vars(module).items():
-            if type(value) in PLAIN:
+            if type(value) in PLAIN or _is_plain_tuple(value):
                 found[path, name] = value
         found[path, "its forward hooks"] = (*module._forward_pre_hooks, *module._forward_hooks)
         for name, p in module._parameters.items():
@@ -66,11 +68,8 @@ def _name(fact: Fact) -> str:
     return ".".join(part for part in fact if part)
 
 
-def _equal(a: Any, b: Any) -> bool:
-    try:
-        return bool(a == b) or (a != a and b != b)  # nan is as it was
-    except (RuntimeError, ValueError, TypeError):  # tuples of tensors or arrays
-        return a is b
+def _is_plain_tuple(value: Any) -> bool:
+    return type(value) is tuple and all(type(part) in PLAIN for part in value)
 
 
 def _change(fact: Fact, old: Any, new: Any) -> str:
@@ -82,7 +81,7 @@ def _change(fact: Fact, old: Any, new: Any) -> str:
         return f"forward hooks of {path or 'it'} were added or removed"
     if isinstance(new, tuple) and len(new) == 4 and isinstance(new[1], bool):
         return f"{_name(fact)} {_parameter_change(old, new)}"
-    return f"{_name(fact)} went from {old!r} to {new!r}"
+    return f"{_name(fact)} went from {shown(old)} to {shown(new)}"
 
 
 def _parameter_change(old: Any, new: Any) -> str:

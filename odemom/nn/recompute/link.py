@@ -45,8 +45,13 @@ class Link(torch.autograd.Function):
         if run.first is None and any(ctx.needs_input_grad):
             run.first = run.position
         ctx.save_for_backward(*tensors)  # finds parameters changed in place before backward
-        out = run.advance(x)
-        at_the_end = run.position == len(run.functions)
+        entered = ctx.n or getattr(x.grad_fn, "pass_number", None) == run.number
+        with torch.enable_grad():
+            shown = x if entered else Entrance.apply(run, x)
+        out = run.advance(shown)  # type: ignore[arg-type]
+        if shown is not x and shown._backward_hooks:  # type: ignore[union-attr]
+            raise run.hooked_input(ctx.n)
+        at_the_end = run.closed and run.position == len(run.layers)
         return out, run.require_state().companion() if at_the_end else token(out)
 
     @staticmethod
@@ -55,8 +60,8 @@ class Link(torch.autograd.Function):
         _refuse_double(ctx)
         gf, gx, gh = ctx.run.require_state().adjoint(gx, gh)
         through_f, others = _pull_back(ctx, gf)
-        if ctx.n == ctx.run.first and not _graph_is_kept():
-            ctx.run.release()
+        if not _graph_is_kept():
+            ctx.run.forget(ctx.n)
         gx = through_f if gx is None else gx if through_f is None else gx + through_f
         return None, gx, gh, *others
 
@@ -77,10 +82,12 @@ class Entrance(torch.autograd.Function):
 
 
 def linked(run: Trajectory, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The pair after all layers, as a chain of links from (x, h); h = None is zero."""
-    pair = Entrance.apply(run, x), token(x) if h is None else h
-    for parameters in run.parameters:
-        pair = Link.apply(run, *pair, *parameters, *run.arguments().tensors)  # type: ignore[misc]
+    """The pair after the layers left, as a chain of links from (x, h); h = None is zero."""
+    first = Entrance.apply(run, x) if x.requires_grad else x
+    pair = first, token(x) if h is None else h
+    for layer in run.layers[run.position :]:
+        tensors = run.arguments().tensors
+        pair = Link.apply(run, *pair, *layer.parameters, *tensors)  # type: ignore[misc]
     return pair  # type: ignore[return-value]
 
 
@@ -96,8 +103,8 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
     """
     run, n, saved = ctx.run, ctx.n, _saved(ctx)
     run.seek(n + 1)
-    count = len(run.slots[n])
-    parameters = [_usable(p, s) for p, s in zip(saved[:count], run.slots[n], strict=True)]
+    slots = run.layers[n].slots
+    parameters = [_usable(p, s) for p, s in zip(saved[: len(slots)], slots, strict=True)]
     inputs, f = run.retreat(parameters)
     x = inputs[0]
     wanted = {id(t): t for t in inputs if t.requires_grad}
@@ -105,7 +112,7 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
         del wanted[id(x)]
     if not wanted or not f.requires_grad:
         return None, [None] * (len(inputs) - 1)
-    _without_hooks(inputs, run.parameters[n])
+    _without_hooks(inputs, run.layers[n].parameters)
     with _graphs_of_its_own(ctx):
         found = torch.autograd.grad(f, [*wanted.values()], cotangent.to(f.dtype), allow_unused=True)
     by_id = dict(zip(wanted, found, strict=True))

@@ -82,7 +82,8 @@ class RandomStates:
             return self.accelerator is other.accelerator
         return torch.equal(self.accelerator, other.accelerator)
 
-    def _set(self) -> None:
+    def put_back(self) -> None:
+        """Put them in force."""
         torch.set_rng_state(self.cpu)
         if self.accelerator is not None:
             module = torch.get_device_module(self.device)
@@ -92,11 +93,11 @@ class RandomStates:
     def again(self) -> Iterator[None]:
         """Put them back, and on leaving those that were in force before."""
         before = RandomStates.current(self.device)
-        self._set()
+        self.put_back()
         try:
             yield
         finally:
-            before._set()
+            before.put_back()
 
 
 @contextmanager
@@ -131,6 +132,29 @@ def buffers_put_aside(module: nn.Module) -> Iterator[None]:
     copies: dict[Slot, Tensor | None] = {(m, name): _copy(m._buffers[name]) for m, name in slots}
     with swapped(copies, "_buffers"):
         yield
+
+
+@contextmanager
+def undone_on(
+    kind: type[Exception], module: nn.Module, device: torch.device, *, watched: bool
+) -> Iterator[None]:
+    """Undo what a call of ``module`` moved, random states and buffers, if it raises ``kind``."""
+    if not watched:
+        yield
+        return
+    random = RandomStates.current(device)
+    slots = [(m, name) for m in module.modules() for name, b in m._buffers.items() if b is not None]
+    copies = {(m, name): (m._buffers[name], _copy(m._buffers[name])) for m, name in slots}
+    try:
+        yield
+    except kind:
+        random.put_back()
+        with torch.no_grad():
+            for (part, name), (was, copy) in copies.items():
+                assert was is not None
+                was.copy_(copy)
+                part._buffers[name] = was
+        raise
 
 
 def _copy(buffer: Tensor | None) -> Tensor:

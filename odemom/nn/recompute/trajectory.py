@@ -18,7 +18,7 @@ from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot
 from odemom.nn.reversible.eager import LARGEST_INCREMENT
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
-from odemom.nn.reversible.state import ReversibleState
+from odemom.nn.reversible.state import LayerState, ReversibleState
 
 __all__ = ["Trajectory", "parameter_at"]
 
@@ -37,7 +37,7 @@ PASSES = itertools.count()
 
 
 @dataclass(frozen=True)
-class Layer:
+class FirstCall:
     """The first call of one layer's function.
 
     Attributes
@@ -57,47 +57,88 @@ class Layer:
     wanted: frozenset[int]
 
 
+@dataclass
+class Layer:
+    """One function of a trajectory, and what its second call needs.
+
+    Attributes
+    ----------
+    function : Module
+    extras : Extras
+        Its arguments besides x.
+    autocast : Autocast
+        In force at its call.
+    slots, parameters
+        Where its parameters are, and the tensors that were there.
+    facts : Facts or None
+        What is known of it before its call; None where nothing is recorded.
+    first : FirstCall or None
+        Once it was called.
+    checksum : int or Tensor
+        Of the state, to be found again.
+    """
+
+    function: nn.Module
+    extras: Extras
+    autocast: Autocast
+    slots: list[Slot]
+    parameters: tuple[Tensor, ...]
+    facts: Facts | None
+    first: FirstCall | None = None
+    checksum: int | Tensor = 0
+
+
 class Trajectory:
     """The state of one pass and what is needed to move it back.
 
     Parameters
     ----------
-    functions : sequence of Module
-    state : ReversibleState
-    extras : Extras
+    state : LayerState
     dtype : torch.dtype
         That of the functions' input.
     record : bool
         Whether to keep what going back needs.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    closed : bool
+        Whether no layer will be appended: the last one shows the companion.
+    position : int
+        Layers passed.
+    first : int or None
+        The first layer that a backward pass reaches.
+    number : int
+        Passes are numbered as they begin.
     """
 
-    def __init__(
-        self,
-        functions: Sequence[nn.Module],
-        state: ReversibleState,
-        extras: Extras,
-        dtype: torch.dtype,
-        *,
-        record: bool = True,
-    ) -> None:
-        self.functions = list(functions)
-        self.state: ReversibleState | None = state
-        self.extras = extras
+    def __init__(self, state: LayerState, dtype: torch.dtype, *, record: bool = True) -> None:
+        self.state: LayerState | None = state
+        self.device = state.device
         self.dtype = dtype
         self.record = record
+        self.layers: list[Layer] = []
+        self.closed = False
         self.position = 0
-        self.first: int | None = None  # the first layer that a backward pass reaches
-        self.autocast = Autocast.current(state.device)
-        self._random = RandomStates.current(state.device) if record else None
+        self.first: int | None = None
         self.number = next(PASSES)
-        self._layers: list[Layer] = []
+        self._random: RandomStates | None = None  # after the last call, if nothing came between
         self._arguments: Snapshot | None = None
         self._stats: list[Tensor] = []
-        self._checksums: list[int | Tensor] = []
-        slots: dict[int, list[Slot]] = {id(f): parameter_slots(f) for f in self.functions}
-        self.slots = [slots[id(f)] for f in self.functions]
-        self.parameters = [tuple(parameter_at(s) for s in slots) for slots in self.slots]
-        self._facts = {id(f): Facts(f) for f in self.functions} if record else {}
+        self._known: dict[int, tuple[list[Slot], Facts | None]] = {}
+
+    def append(self, function: nn.Module, extras: Extras) -> Layer:
+        """A further function, to be called as things stand now."""
+        known = self._known.get(id(function))
+        if known is None:
+            facts = Facts(function) if self.record else None
+            known = self._known[id(function)] = parameter_slots(function), facts
+        slots, facts = known
+        parameters = tuple(parameter_at(slot) for slot in slots)
+        layer = Layer(function, extras, Autocast.current(self.device), slots, parameters, facts)
+        self.layers.append(layer)
+        self._random = None
+        return layer
 
     # --- forward -------------------------------------------------------------------------------
 
@@ -122,7 +163,7 @@ class Trajectory:
 
     def arguments(self) -> Snapshot:
         """What the extra arguments hold before the call of the next function."""
-        self._arguments = self.extras.snapshot()
+        self._arguments = self.layers[self.position].extras.snapshot()
         return self._arguments
 
     def advance(self, shown: Tensor) -> Tensor:
@@ -131,11 +172,8 @@ class Trajectory:
         ``shown`` is this function's input; where it has a graph, a tensor that the function leaves
         somewhere keeps it.
         """
-        n, function = self.position, self.functions[self.position]
-        if not self.record:
-            f = self._called(n, shown.to(self.dtype))
-        else:
-            f = self._first_value(n, function, shown)
+        n = self.position
+        f = self._first_value(n, shown) if self.record else self._called(n, shown.to(self.dtype))
         out, stats = self.require_state().advance(f)
         self._keep(n, stats, f)
         self.position += 1
@@ -144,38 +182,46 @@ class Trajectory:
     def advance_to_the_end(self) -> Tensor:
         """Move over all functions that are left; the last x, in the carrier dtype."""
         shown = self.shown()
-        while self.position < len(self.functions):
+        while self.position < len(self.layers):
             shown = self.advance(shown)
         return shown
 
-    def _first_value(self, n: int, function: nn.Module, shown: Tensor) -> Tensor:
+    def _first_value(self, n: int, shown: Tensor) -> Tensor:
+        layer = self.layers[n]
         arguments = self._arguments or self.arguments()
         self._arguments = None
-        assert self._random is not None
+        random = self._random or RandomStates.current(self.device)
         # Gradient mode is on, as it will be the second time: kernels may depend on it.
         with torch.enable_grad():
             x = shown.to(self.dtype)
             if not x.requires_grad:
                 x = x.detach().requires_grad_()
-            tensors = [x, *self.parameters[n], *arguments.tensors]
+            tensors = [x, *layer.parameters, *arguments.tensors]
             known = edges(tensors)
-            with FunctionCall.recording(function, self._random) as call:
+            with FunctionCall.recording(layer.function, random) as call:
                 f = self._called(n, x)
         if shown.requires_grad and x is not shown and x._backward_hooks:
-            raise self._hooked_input(n)
+            raise self.hooked_input(n)
         if call.in_place or arguments.changed_in_place():
             raise self._changed_in_place(n, "attributes" if call.in_place else "arguments")
         found = reach(f, known, self.number)
         if found.stranger:
             raise self._depends_on_stranger(n, found)
         wanted = frozenset(i for i, t in enumerate(tensors) if t.requires_grad)
-        self._layers.append(Layer(call, arguments, found.known, wanted))
+        layer.first = FirstCall(call, arguments, found.known, wanted)
         self._random = call.after
         return f.detach()
 
     def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS) -> Tensor:
-        name = where(self.functions[n], n)
-        return call_function(self.functions[n], x, self.extras, name, self.autocast, others)
+        layer = self.layers[n]
+        return call_function(
+            layer.function, x, layer.extras, self.name(n), layer.autocast, others,
+            same_shape=self.require_state().keeps_shape,
+        )  # fmt: skip
+
+    def name(self, n: int) -> str:
+        """The name of function ``n`` for messages."""
+        return where(self.layers[n].function, n)
 
     def _depends_on_stranger(self, n: int, found: Reach) -> Exception:
         """Refuse functions whose value depends on a tensor that no gradient would reach."""
@@ -188,7 +234,7 @@ class Trajectory:
                 "neither the function's parameter nor an argument"
             )
         return invalid(
-            where(self.functions[n], n),
+            self.name(n),
             got=f"a value that depends on {got}",
             expected="a function of its arguments and its own parameters",
             fix="Pass the tensor to the network's call, or register it as a parameter; what one "
@@ -198,16 +244,17 @@ class Trajectory:
 
     def _changed_in_place(self, n: int, place: str) -> Exception:
         return invalid(
-            where(self.functions[n], n),
+            self.name(n),
             got=f"a function that changes a tensor among its {place} in place",
             expected="a function that leaves it as it is, for it is called twice",
             fix="Let it put a new tensor there, total = total + x rather than total += x, or keep "
             "the tensor in a buffer (with the static caches of transformers: use_cache=False).",
         )
 
-    def _hooked_input(self, n: int) -> Exception:
+    def hooked_input(self, n: int) -> Exception:
+        """The error of a hook that would see the gradient of a copy alone."""
         return invalid(
-            where(self.functions[n], n),
+            self.name(n),
             got=f"a function that registers a hook on its input of {self.dtype}, a copy of the "
             "state, whose gradient goes another way",
             expected="hooks on tensors that the function computes",
@@ -219,18 +266,20 @@ class Trajectory:
             checksum, peak = stats.tolist()
             if peak >= OUT_OF_RANGE:
                 raise self._escaped(n, peak, f)
-            self._checksums.append(checksum)
+            self.layers[n].checksum = checksum
         else:  # no wait for the device here: `settle` looks at them all at the end
             self._stats.append(stats)
-            self._checksums.append(stats[0])
+            self.layers[n].checksum = stats[0]
 
     def _escaped(self, n: int, peak: int, f: Tensor | None) -> Exception:
-        size = peak * self.require_state().format.unit
+        state = self.require_state()
+        assert isinstance(state, ReversibleState)
+        size = peak * state.format.unit
         if peak > OUT_OF_RANGE + LARGEST_INCREMENT and f is not None and f.numel():
             size = max(f.detach().abs().max().double().item(), size)
             if f.isnan().any():
                 size = float("nan")
-        return self.require_state().format.escape(f"layer {n}, {where(self.functions[n], n)}", size)
+        return state.format.escape(f"layer {n}, {self.name(n)}", size)
 
     def settle(self) -> None:
         """Raise if any layer left the range; for devices on which that is looked up late."""
@@ -264,7 +313,7 @@ class Trajectory:
         inputs, f = self._value_again(n, x, parameters)
         checksum = self.require_state().retreat(f)
         self.position = n
-        if not _same(checksum, self._checksums[n]):
+        if not _same(checksum, self.layers[n].checksum):
             raise self._failed(
                 n,
                 "the function did not recompute the bits of its forward pass, so no gradient can "
@@ -279,9 +328,10 @@ class Trajectory:
 
     def _check_reach(self, n: int, inputs: list[Tensor], f: Tensor) -> None:
         """Raise unless the gradient of ``f`` goes where that of the forward pass would."""
-        found, layer = reach(f, edges(inputs), self.number), self._layers[n]
+        found, first = reach(f, edges(inputs), self.number), self.layers[n].first
+        assert first is not None
         wanted = {i for i, t in enumerate(inputs) if t.requires_grad}
-        if found.stranger or found.known & layer.wanted != layer.reached & wanted:
+        if found.stranger or found.known & first.wanted != first.reached & wanted:
             raise self._failed(
                 n,
                 "computed again, the function has the bits of its forward pass but depends on "
@@ -295,8 +345,12 @@ class Trajectory:
     def _failed(self, n: int, what: str, otherwise: str) -> ReversibilityError:
         """The error of layer ``n``, which ends the pass."""
         self.state = None
-        why = self._facts[id(self.functions[n])].changes() or otherwise
-        return ReversibilityError(f"{where(self.functions[n], n)}, layer {n}: {what} {why}")
+        why = self._changes(n) or otherwise
+        return ReversibilityError(f"{self.name(n)}, layer {n}: {what} {why}")
+
+    def _changes(self, n: int) -> str:
+        facts = self.layers[n].facts
+        return "" if facts is None else facts.changes()
 
     def changed(self, n: int, what: str) -> ReversibilityError:
         """The error that something of layer ``n`` is not as it was."""
@@ -305,23 +359,25 @@ class Trajectory:
     def _value_again(
         self, n: int, x: Tensor, parameters: Sequence[Tensor] | None
     ) -> tuple[list[Tensor], Tensor]:
-        layer, originals = self._layers[n], self.parameters[n]
+        layer = self.layers[n]
+        originals, first = layer.parameters, layer.first
+        assert first is not None
         tensors = originals if parameters is None else parameters
         others = {
             id(p): other for p, other in zip(originals, tensors, strict=True) if other is not p
         }
         own = {id(p) for p in originals}
-        for t in layer.arguments.tensors:
+        for t in first.arguments.tensors:
             if id(t) not in own:
                 others[id(t)] = t.detach().requires_grad_(t.requires_grad)
         places: dict[Slot, Tensor | None] = {
             slot: tensor
-            for slot, tensor in zip(self.slots[n], tensors, strict=True)
+            for slot, tensor in zip(layer.slots, tensors, strict=True)
             if parameter_at(slot) is not tensor
         }
-        again = layer.call.again(self.functions[n], places, layer.arguments, others)
+        again = first.call.again(layer.function, places, first.arguments, others)
         try:
-            with torch.enable_grad(), again, self.autocast.again():
+            with torch.enable_grad(), again, layer.autocast.again():
                 f = self._called(n, x, others)
         except (torch.OutOfMemoryError, OdemomError):
             raise
@@ -329,7 +385,7 @@ class Trajectory:
             what = f"its second call failed, {type(error).__name__}: {error}."
             otherwise = "The first did not; look for an iterator, a file or a global that it used."
             raise self._failed(n, what, otherwise) from error
-        return [x, *tensors, *(others.get(id(t), t) for t in layer.arguments.tensors)], f
+        return [x, *tensors, *(others.get(id(t), t) for t in first.arguments.tensors)], f
 
     def seek(self, position: int) -> None:
         """Move to ``position``, for a second backward pass."""
@@ -347,6 +403,16 @@ class Trajectory:
         twin.__dict__ = dict(self.__dict__)
         twin.state = self.require_state().clone()
         return twin
+
+    def forget(self, n: int) -> None:
+        """Let go of what only the layers from ``n`` on needed to go back; all, if it is the first.
+
+        Without ``retain_graph`` they are not gone back over again.
+        """
+        if n == self.first:
+            self.state = None
+        elif self.state is not None:
+            self.state.forget()
 
     def release(self) -> None:
         """Let the state go."""

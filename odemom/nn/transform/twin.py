@@ -1,144 +1,85 @@
 """A trained ResNet or Transformer as a momentum network with the same parameters.
 
-A residual block maps x to some block(x) of the same shape; its residual function is
-block(x) - x, whatever the block does inside (an activation after the sum included). A row of such
-blocks becomes one `MomentumNet` of these functions. Blocks that change shape stay as they are and
-end a row; a new row starts with v = 0. With gamma -> 0 a layer is x + (block(x) - x), the original.
-
-The container that held the blocks (a Sequential or a ModuleList) is replaced by one that holds
-the same modules under the same names, so state_dict keys do not change, but that yields rows
-instead of blocks when it is called or iterated. Code that indexes a ModuleList and calls its items
-one by one does not see the rows; PyTorch's encoder and decoder, torchvision's and timm's models
-iterate.
+A residual block maps x to some block(x) of the same shape; its residual function is block(x) - x,
+whatever the block does inside (an activation after the sum included). Blocks that follow each other
+in a list become the layers of one momentum network, a *row*: each stays in its place, and its
+output carries the velocity to the block that takes it (`rows`). A block that changes shape does
+what it did, and the next one starts a row with v = 0. With gamma = 0 every block is itself.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from odemom.checks import expect, invalid, shown
-from odemom.nn.nets.momentum_net import MomentumNet
 from odemom.nn.reversible.gamma import rational_gamma
+from odemom.nn.transform.block import Container, Place, as_block, copied, place_of, twin_block
+from odemom.nn.transform.find import blocks_found, blocks_named, said_lists
+from odemom.nn.transform.functions import FunctionRow, function_row
 
-__all__ = ["MomentumList", "MomentumSequential", "ResidualOf", "restore", "transform"]
+__all__ = ["restore", "transform"]
 
 M = TypeVar("M", bound=nn.Module)
-
-RESIDUAL_BLOCKS = frozenset(
-    {
-        "BasicBlock", "Bottleneck", "PreActBasic", "PreActBottleneck",  # ResNets
-        "TransformerEncoderLayer", "TransformerDecoderLayer",
-        "EncoderBlock", "Block", "LayerScaleBlock", "ParallelScalingBlock", "ResPostBlock",  # ViTs
-        "CNBlock", "ConvNeXtBlock",
-    }
-)  # fmt: skip
-"""Names of the block classes of torch, torchvision and timm that are found without ``layers``."""
-
-
-class ResidualOf(nn.Module):
-    """The residual function x -> block(x) - x of a block."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.block = block
-
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """block(x) - x."""
-        return self.block(x, *args, **kwargs) - x
-
-
-def keeps_shape(block: nn.Module) -> bool:
-    """Whether a residual block has an identity for its shortcut, judged by its attributes."""
-    stride = getattr(block, "stride", 1)
-    return getattr(block, "downsample", None) is None and stride in (1, (1, 1), None)
-
-
-class _Rows(nn.Module):
-    """What both containers share: blocks under their names, and rows of them in between."""
-
-    @classmethod
-    def of(cls, container: nn.Module, gamma: Fraction, reversible: bool) -> nn.Module:
-        """A container with the modules of ``container``, which is left as it is."""
-        rows = _copied(container)
-        rows.__class__ = cls
-        # Not an attribute that nn.Module would register: the parameters have their names already.
-        rows.__dict__["rows"] = tuple(_rows(container, gamma, reversible))
-        return rows
-
-    def __iter__(self) -> Iterator[nn.Module]:
-        return iter(self.__dict__["rows"])
-
-
-class MomentumSequential(_Rows, nn.Sequential):
-    """A Sequential of blocks that runs rows of them as momentum networks."""
-
-
-class MomentumList(_Rows, nn.ModuleList):
-    """A ModuleList of blocks that yields rows of them as momentum networks."""
-
-
-TWINS: dict[type, type[_Rows]] = {nn.Sequential: MomentumSequential, nn.ModuleList: MomentumList}
-
-
-def _rows(container: nn.Module, gamma: Fraction, reversible: bool) -> Iterator[nn.Module]:
-    row: list[nn.Module] = []
-    for block in container._modules.values():
-        assert block is not None
-        if keeps_shape(block):
-            row.append(ResidualOf(block))
-            continue
-        if row:
-            yield MomentumNet(row, gamma, reversible=reversible)
-            row = []
-        yield block
-    if row:
-        yield MomentumNet(row, gamma, reversible=reversible)
-
-
-def _copied(module: M) -> M:
-    """A copy of the module itself, with the same parameters and the same children."""
-    twin = copy.copy(module)
-    twin.__dict__ = dict(module.__dict__)
-    twin.__dict__["_modules"] = dict(module._modules)
-    return twin
 
 
 def transform(
     model: M,
     gamma: float | Fraction | str = 0.9,
     *,
-    reversible: bool = True,
+    reversible: bool | Literal["auto"] = "auto",
     layers: Iterable[str] | None = None,
+    residual: bool = False,
+    rest: Literal["checkpoint", "keep"] = "checkpoint",
 ) -> M:
     """The momentum twin of a residual model: same parameters, same state_dict keys.
 
     Parameters
     ----------
     model : Module
-        It is not changed, but shares its parameters and its blocks with the twin (so training or
-        ``eval()`` of one shows in the other): pass ``copy.deepcopy(model)`` to keep them apart.
+        It is not changed, but shares its parameters and the inside of its blocks with the twin (so
+        training or ``eval()`` of one shows in the other): pass ``copy.deepcopy(model)`` to keep
+        them apart.
     gamma : float, int, Fraction or str
-        As that of `MomentumNet`; 0 with ``reversible=False`` gives the original's values.
-    reversible : bool
-        Whether the rows recompute or remember.
+        As that of `MomentumNet`; 0 gives the original's values.
+    reversible : bool or "auto"
+        Whether the rows recompute or remember. "auto" recomputes too, each row in the way that
+        holds less memory: from an exact state where it is long, from its positions where it is
+        short.
     layers : iterable of str, or None
         Names, as in ``model.named_modules()``, of the Sequentials or ModuleLists of residual
-        blocks. None takes all whose blocks are known ones (`RESIDUAL_BLOCKS`).
+        blocks. None takes all known blocks: those of `find.RESIDUAL_BLOCKS`, and the checkpointable
+        layers of transformers.
+    residual : bool
+        Whether the lists named hold residual functions f, called as x = x + f(x), rather than
+        blocks. Such a list can be iterated over, not indexed.
+    rest : {"checkpoint", "keep"}
+        Whether blocks that belong to no row recompute their inside, too; not with
+        ``reversible=False``.
 
     Returns
     -------
     Module
-        Of the model's class. `transform.restore` undoes it.
+        Of the model's class. `transform.restore` undoes it, `twin_report` shows its rows.
 
     Raises
     ------
     InvalidInputError
         If a name is not one of a Sequential or ModuleList, or no known block is found.
+
+    Warns
+    -----
+    UserWarning
+        In a call, once a list, if blocks that stand side by side in it did not follow each other.
+
+    Notes
+    -----
+    A block may return further values behind its hidden state. In a pass that recomputes, blocks of
+    transformers get no key-value cache.
 
     References
     ----------
@@ -154,23 +95,52 @@ def transform(
     >>> twin.state_dict().keys() == model.state_dict().keys()
     True
     """
-    if not isinstance(model, nn.Module):
-        raise invalid("model", got=type(model).__name__, expected="a torch.nn.Module")
-    fraction = rational_gamma(gamma, reversible=reversible)
-    names = _found(model) if layers is None else _named(model, layers)
+    _check_model(model)
     expect(
-        len(names) > 0,
+        isinstance(reversible, bool) or reversible == "auto",
+        "reversible",
+        got=shown(reversible),
+        expected='True, False or "auto"',
+    )
+    expect(
+        rest in ("checkpoint", "keep"), "rest", got=shown(rest), expected='"checkpoint" or "keep"'
+    )
+    expect(
+        not residual or layers is not None,
+        "residual",
+        got="True without layers",
+        expected="layers=[...], the names of the lists of residual functions",
+        fix=said_lists(model),
+    )
+    # A gamma of 0 is asked of no reversible arithmetic: every block is itself.
+    exact = rational_gamma(gamma, reversible=False)
+    fraction = exact if exact == 0 else rational_gamma(gamma, reversible=reversible is not False)
+    found = blocks_found(model) if layers is None else blocks_named(model, layers)
+    expect(
+        len(found) > 0,
         "model",
         got=f"a {type(model).__name__} in which no known residual block was found",
-        expected="a ResNet or a Transformer of torch, torchvision or timm",
-        fix="Name its Sequentials or ModuleLists of residual blocks: layers=['blocks'].",
+        expected="a ResNet or a Transformer of torch, torchvision, timm or transformers",
+        fix=f"Name its lists of residual blocks, as in layers=['blocks']. {said_lists(model)}",
     )
-    twins = {name: _twin(model.get_submodule(name), fraction, reversible) for name in names}
-    return _replaced(model, twins)
-
-
-def _twin(container: nn.Module, gamma: Fraction, reversible: bool) -> nn.Module:
-    return TWINS[type(container)].of(container, gamma, reversible)
+    if residual:
+        lists = {
+            id(m := model.get_submodule(path)): function_row(
+                m, path, fraction, reversible is not False
+            )
+            for path in found
+        }
+        return _rebuilt(model, lists)
+    twins: dict[int, nn.Module] = {}
+    for path, names in found.items():
+        container = Container(path, fraction, reversible, rest == "checkpoint", len(names))
+        for index, name in enumerate(names):
+            block = model.get_submodule(path)._modules[name]
+            full = f"{path}.{name}" if path else name
+            assert block is not None
+            if id(block) not in twins:
+                twins[id(block)] = twin_block(block, Place(container, full, index, block))
+    return _rebuilt(model, twins)
 
 
 def restore(model: M) -> M:
@@ -190,73 +160,75 @@ def restore(model: M) -> M:
     InvalidInputError
         If no part of the model came from `transform`.
     """
-    plain: dict[type, type] = {twin: kind for kind, twin in TWINS.items()}
-    originals: dict[str, nn.Module] = {}
-    for name, module in model.named_modules():
-        if type(module) in plain:
-            original = _copied(module)
-            original.__class__ = plain[type(module)]
-            del original.__dict__["rows"]
-            originals[name] = original
+    originals = {id(m): as_block(m) for m in model.modules() if place_of(m) is not None}
+    originals |= {id(m): m.restored() for m in model.modules() if isinstance(m, FunctionRow)}
     expect(
         len(originals) > 0,
         "model",
         got=f"a {type(model).__name__} without momentum rows",
         expected="what transform(model) returned",
     )
-    return _replaced(model, originals)
+    return _rebuilt(model, originals)
 
 
-def _found(model: nn.Module) -> list[str]:
-    return [
-        name
-        for name, module in model.named_modules()
-        if type(module) in TWINS
-        and len(module._modules)
-        and all(_is_known(block) for block in module._modules.values())
-    ]
+def _check_model(model: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise invalid("model", got=type(model).__name__, expected="a torch.nn.Module")
+    for name, module in model.named_modules():
+        where = f"model.{name}" if name else "model"
+        if isinstance(module, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            raise invalid(
+                where,
+                got=f"a {type(module).__name__}",
+                expected="a model that is not wrapped yet",
+                fix="Transform the model inside, then wrap its twin.",
+            )
+        if isinstance(module, torch.jit.ScriptModule):
+            raise invalid(
+                where,
+                got="a compiled TorchScript module",
+                expected="a torch.nn.Module in Python",
+                fix="Transform the model before torch.jit.script or torch.jit.trace.",
+            )
+        if place_of(module) is not None or isinstance(module, FunctionRow):
+            raise invalid(
+                where,
+                got="a momentum twin already",
+                expected="an ordinary residual model",
+                fix="transform.restore(model) gives it back.",
+            )
 
 
-def _is_known(block: nn.Module | None) -> bool:
-    return any(base.__name__ in RESIDUAL_BLOCKS for base in type(block).__mro__)
+def _rebuilt(model: M, replacements: dict[int, nn.Module]) -> M:
+    """``model`` with modules replaced by identity, and copies of those on the way to them."""
+    done: dict[int, nn.Module] = dict(replacements)
+
+    def rebuilt(module: nn.Module) -> nn.Module:
+        if id(module) in done:
+            return done[id(module)]
+        done[id(module)] = module  # a module that holds itself
+        children = {
+            name: None if child is None else rebuilt(child)
+            for name, child in module._modules.items()
+        }
+        if all(new is module._modules[name] for name, new in children.items()):
+            return module
+        twin = done[id(module)] = copied(module)
+        twin.__dict__["_modules"].update(children)
+        for name, value in twin.__dict__.items():
+            if isinstance(value, list | tuple) and any(id(v) in done for v in value):
+                twin.__dict__[name] = type(value)(done.get(id(v), v) for v in value)
+        _keep_dense(twin)
+        return twin
+
+    return rebuilt(model)  # type: ignore[return-value]
 
 
-def _named(model: nn.Module, layers: Iterable[str]) -> list[str]:
-    expected = "names of Sequentials or ModuleLists of the model"
-    expect(not isinstance(layers, str), "layers", got=shown(layers), expected="a list of names")
-    modules = dict(model.named_modules())
-    names = list(dict.fromkeys(layers))
-    for name in names:
-        kind = type(modules[name]).__name__ if name in modules else "nothing"
-        expect(
-            name in modules and type(modules[name]) in TWINS and len(modules[name]._modules) > 0,
-            "layers",
-            got=f"{shown(name)}, which is {kind} in this model",
-            expected=expected,
-        )
-    return names
-
-
-def _replaced(model: M, replacements: dict[str, nn.Module]) -> M:
-    """``model`` with the submodules named replaced, and copies of those on the way to them."""
-    if "" in replacements:
-        return replacements[""]  # type: ignore[return-value]
-    result = _copied(model)
-    _keep_dense(result, replacements)
-    below: dict[str, dict[str, nn.Module]] = {}
-    for path, module in replacements.items():
-        head, _, rest = path.partition(".")
-        below.setdefault(head, {})[rest] = module
-    for head, inner in below.items():
-        result._modules[head] = _replaced(result.get_submodule(head), inner)
-    return result
-
-
-def _keep_dense(encoder: nn.Module, replacements: dict[str, nn.Module]) -> None:
+def _keep_dense(encoder: Any) -> None:
     """Keep PyTorch's encoder from packing a padded batch into a nested tensor for inference."""
-    if not isinstance(encoder, nn.TransformerEncoder) or "layers" not in replacements:
+    if not isinstance(encoder, nn.TransformerEncoder):
         return
-    if isinstance(replacements["layers"], MomentumList):
+    if any(place_of(layer) is not None for layer in encoder.layers):
         encoder.__dict__["_packed_before"] = (
             encoder.enable_nested_tensor,
             encoder.use_nested_tensor,

@@ -1,0 +1,384 @@
+"""A block that stays in its place and does one momentum layer when it is called.
+
+The twin of a block is of a class made for it, in front of the block's own: the same name,
+attributes, parameters, children and signature, but `forward` moves the velocity. So code that
+indexes a list, takes a slice of it, collects features, or registers hooks finds what it expects;
+hooks see the momentum network's states, once a call.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._compile import _disable_dynamo  # the public one imports the compiler at once
+
+from odemom.checks import invalid
+from odemom.errors import ReversibilityError
+from odemom.nn.nets.surroundings import (
+    check_function_is_whole,
+    check_surroundings,
+    is_exporting,
+    refused,
+)
+from odemom.nn.recompute.calls import Extras
+from odemom.nn.recompute.second_call import undone_on
+from odemom.nn.transform import rows
+from odemom.nn.transform.calls import Arguments, BlockFunction, ShapeChange, positional_names
+
+__all__ = ["Container", "MomentumBlock", "Place", "as_block", "place_of", "twin_block"]
+
+WAY_OUT = (
+    "Build the twin with transform(model, gamma, reversible=False), which runs there, or take the "
+    "original, transform.restore(twin)."
+)
+
+PLACE = "_momentum_place"
+OWN_FORWARD = "_momentum_own_forward"
+
+
+@dataclass(eq=False)
+class Container:
+    """What the blocks of one list share.
+
+    Attributes
+    ----------
+    name : str
+        Of the list in its model.
+    gamma : Fraction
+    reversible : bool or "auto"
+    checkpoint_rest : bool
+        Whether blocks that belong to no row recompute their inside.
+    count : int
+        Blocks.
+    latest : int or None
+        The index of the block that was called last, if it is in a row.
+    joined : bool
+        Whether neighbours have been joined as far as is known.
+    warned_of_caches : bool
+        Whether it was said that caches stay empty.
+    """
+
+    name: str
+    gamma: Fraction
+    reversible: bool | str
+    checkpoint_rest: bool
+    count: int
+    latest: int | None = None
+    joined: bool = True
+    warned_of_caches: bool = False
+
+    def mode(self, index: int, x: Any) -> str:
+        """How a row that starts with block ``index`` is to be held."""
+        if self.reversible is False or not isinstance(x, Tensor):
+            return "plain"
+        if self.reversible is True:
+            return "exact"
+        return rows.cheaper_mode(self.count - index if self.joined else 1, self.gamma, x.dtype)
+
+
+@dataclass(eq=False)
+class Place:
+    """Where a block stands, and what its calls have shown.
+
+    Attributes
+    ----------
+    container : Container
+    name : str
+        Of the block in its model.
+    index : int
+        In the container.
+    original : Module
+        The block whose twin this is.
+    changes_shape : bool or None
+        None until a call has shown it.
+    carried : bool
+        Whether it ever went on with a row.
+    row : RowRecord or None
+        What there is to say about the row of the latest call.
+    entries : int
+        Of its latest value.
+    start : str
+        Why the latest call started a row; empty if it went on with one.
+    """
+
+    container: Container
+    name: str
+    index: int
+    original: nn.Module
+    changes_shape: bool | None = None
+    carried: bool = False
+    row: rows.RowRecord | None = None
+    entries: int = 0
+    start: str = ""
+    label: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.label = f"{self.name} ({type(self.original).__name__})"
+
+    def note(self, row: rows.Row | None, start: str) -> None:
+        """What a call has shown; nothing is written down while a graph is compiled."""
+        if torch.compiler.is_compiling():
+            return
+        self.row = None if row is None else row.record
+        self.carried |= row is not None and not start
+        self.start = start
+        self.container.latest = None if row is None else self.index
+
+
+def place_of(module: nn.Module) -> Place | None:
+    """The place of a twin block; None for other modules."""
+    return module.__dict__.get(PLACE)
+
+
+class MomentumBlock(nn.Module):
+    """What stands in front of a block's own class in the class of its twin."""
+
+    kind: type[nn.Module]
+    names: tuple[str, ...]
+
+    def _get_name(self) -> str:
+        return "Momentum" + self.kind.__name__
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Classes made here are found again by the block's own class."""
+        return _blank, (self.kind,), dict(self.__dict__)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """One momentum layer, or the block's own value where it belongs to no row."""
+        place: Place = self.__dict__[PLACE]
+        own = self.__dict__.get(OWN_FORWARD) or functools.partial(self.kind.forward, self)
+        call = Arguments(self.names, args, kwargs)
+        if place.container.gamma == 0 or not _is_state(call.x):
+            return own(*args, **kwargs)
+        if place.container.reversible is False or isinstance(call.x, torch.fx.Proxy):
+            return _in_floats(self, place, own, call)
+        if is_exporting():
+            raise refused("torch.export", WAY_OUT)
+        return _recomputed(self, place, own, call)
+
+
+def _is_state(x: Any) -> bool:
+    return isinstance(x, torch.fx.Proxy) or (isinstance(x, Tensor) and x.is_floating_point())
+
+
+def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
+    """Under plain autograd, traced, compiled or not."""
+    x = call.x
+    if not isinstance(x, Tensor) and place.changes_shape is None:
+        raise invalid(
+            place.label,
+            got="a symbol of torch.fx in its first call",
+            expected="a tensor, which shows whether the block keeps its shape",
+            fix="Call the twin on an input once before it is traced.",
+        )
+    if not isinstance(x, Tensor) and place.changes_shape:
+        return own(x, *call.args, **call.kwargs)
+    value = own(x, *call.args, **call.kwargs)
+    function = BlockFunction(block, own, place.label, residual=True)
+    first = function.first(value)
+    if isinstance(x, Tensor):
+        _shape_was(place, first, changes=first.shape != x.shape)
+        if first.shape != x.shape:
+            return value
+    row, carry = _row(place, x, record=False)
+    return rows.plain_step(row, function, x, carry, first)
+
+
+def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
+    """Such that the backward pass calls the block again; without one, in the same arithmetic."""
+    x, record = call.x, torch.is_grad_enabled()
+    check_surroundings(x, block, WAY_OUT)
+    if record and place.changes_shape is None:
+        check_function_is_whole(block, place.label)
+    if place.changes_shape:
+        return _alone(block, place, own, call)
+    row, carry = _row(place, x, record=record)
+    if row.run is None:
+        return _in_floats(block, place, own, call)
+    args, kwargs = _arguments(block, place, call)
+    function = BlockFunction(block, own, place.label, residual=True)
+    try:
+        with undone_on(ShapeChange, block, x.device, watched=place.changes_shape is None):
+            y = rows.recorded_step(row, function, x, carry, Extras(args, kwargs))
+    except ShapeChange:
+        row.run.layers.pop()
+        place.changes_shape = True
+        return _alone(block, place, own, call)
+    _shape_was(place, x, changes=False)
+    return y
+
+
+_recomputed: Callable[..., Any] = _disable_dynamo(_recompute)
+
+
+def _alone(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
+    """A block that changes shape."""
+    function = BlockFunction(block, own, place.label, residual=False)
+    if not place.container.checkpoint_rest or not torch.is_grad_enabled():
+        value = own(call.x, *call.args, **call.kwargs)
+        first = function.first(value)
+    else:
+        extras = Extras(*_arguments(block, place, call))
+        first, value = rows.recorded_alone(function, call.x, extras)
+    _shape_was(place, first, changes=True)
+    return value
+
+
+def _arguments(
+    block: nn.Module, place: Place, call: Arguments
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments besides x of a block that recomputes: in training without empty caches."""
+    if not block.training or not torch.is_grad_enabled():
+        return call.args, call.kwargs
+    args, kwargs, dropped = call.without_caches()
+    if dropped and not place.container.warned_of_caches:
+        place.container.warned_of_caches = True
+        warnings.warn(
+            f"{place.label}: in training the blocks of {place.container.name} fill no key-value "
+            "cache, which would keep tensors of every layer. Call the model with use_cache=False, "
+            "or build the twin with reversible=False.",
+            stacklevel=2,
+        )
+    return args, kwargs
+
+
+def _shape_was(place: Place, value: Any, *, changes: bool) -> None:
+    if torch.compiler.is_compiling():
+        return
+    place.changes_shape = changes
+    place.entries = value.numel()
+    if changes:
+        place.note(None, "it changes the shape of its input")
+
+
+def _row(place: Place, x: Any, *, record: bool) -> tuple[rows.Row, rows.Carry | None]:
+    """The row that a call belongs to, and what its input carries; a new row where none goes on."""
+    container, carry = place.container, rows.carry_of(x)
+    if carry is not None and carry.row.owner is container:
+        if carry.row.run is None or carry.row.run.record == record:
+            place.note(carry.row, "")
+            return carry.row, carry
+        start = "gradients were switched on or off in between"
+    else:
+        start = rows.why_none(x, container)
+    if _in_backward() and place.carried:
+        raise ReversibilityError(
+            f"{place.label}: the block was called in a backward pass, by a checkpoint around it, "
+            "with an input from which the momentum of the blocks before it is gone; expected "
+            "checkpoints around whole rows or none. The twin recomputes its blocks itself: switch "
+            "the model's own gradient checkpointing off."
+        )
+    _warn_of(place, start)
+    shape = tuple(x.shape) if isinstance(x, Tensor) else ()
+    mode = container.mode(place.index, x)
+    row = rows.Row(rows.RowRecord(container.name, mode, shape), container, container.gamma)
+    if mode == "exact" or (mode == "checkpoint" and record):
+        row.run = rows.new_run(x, mode, container.gamma, record=record)
+    place.note(row, start)
+    return row, None
+
+
+def _warn_of(place: Place, start: str) -> None:
+    """Say once that neighbours in a container were not joined."""
+    container = place.container
+    neighbours = place.index > 0 and container.latest == place.index - 1
+    if torch.compiler.is_compiling() or not neighbours or not container.joined:
+        return
+    container.joined = False
+    warnings.warn(
+        f"{place.label} started a row of its own, with velocity 0, since {start}. The blocks of "
+        f"{container.name or 'the model'} are not one momentum network; "
+        "odemom.nn.twin_report(model) shows the rows. If they are residual functions, as in "
+        "x = x + f(x), pass residual=True to transform.",
+        stacklevel=2,
+    )
+
+
+def _in_backward() -> bool:
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
+
+
+# --- making and unmaking ----------------------------------------------------------------------
+
+
+@functools.cache
+def _twin_class(kind: type[nn.Module]) -> type[MomentumBlock]:
+    names = {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "kind": kind,
+        "names": positional_names(kind.forward),
+        "training": property(_get_training, _set_training),
+    }
+    bases = (MomentumBlock, kind)
+    made: Any = types.new_class(kind.__name__, bases, {}, lambda space: space.update(names))
+
+    @functools.wraps(kind.forward)
+    def forward(self: MomentumBlock, *args: Any, **kwargs: Any) -> Any:
+        return MomentumBlock.forward(self, *args, **kwargs)
+
+    made.forward = forward  # set last: a base class may wrap the forward of its subclasses
+    return made
+
+
+def _get_training(block: MomentumBlock) -> bool:
+    """That of the original: the inside of the block is shared with it."""
+    return block.__dict__[PLACE].original.training
+
+
+def _set_training(block: MomentumBlock, mode: bool) -> None:
+    block.__dict__[PLACE].original.training = mode
+
+
+def _blank(kind: type[nn.Module]) -> nn.Module:
+    made = _twin_class(kind)
+    return made.__new__(made)
+
+
+def copied(module: Any) -> Any:
+    """A copy of a module itself: its parameters and children are the same, its hooks its own."""
+    twin = copy.copy(module)
+    twin.__dict__ = dict(module.__dict__)
+    for name, value in module.__dict__.items():
+        if name == "_modules" or (name.endswith("_hooks") and isinstance(value, dict)):
+            twin.__dict__[name] = type(value)(value) if name != "_modules" else dict(value)
+        elif getattr(value, "__self__", None) is module:
+            twin.__dict__[name] = types.MethodType(value.__func__, twin)
+        elif isinstance(value, functools.partial) and module in value.args:
+            args = [twin if argument is module else argument for argument in value.args]
+            twin.__dict__[name] = functools.partial(value.func, *args, **value.keywords)
+    return twin
+
+
+def twin_block(block: nn.Module, place: Place) -> nn.Module:
+    """The twin of a block; the block is left as it is."""
+    twin = copied(block)
+    own = twin.__dict__.pop("forward", None)
+    if own is not None:
+        twin.__dict__[OWN_FORWARD] = own
+    twin.__dict__.pop("training", None)
+    twin.__dict__[PLACE] = place
+    twin.__class__ = _twin_class(type(block))
+    return twin
+
+
+def as_block(twin: nn.Module) -> nn.Module:
+    """The block of a twin, with what the twin holds now."""
+    assert isinstance(twin, MomentumBlock)
+    training, kind = twin.training, twin.kind
+    block = kind.__new__(kind)
+    block.__dict__ = {k: v for k, v in twin.__dict__.items() if k != PLACE}
+    block.__dict__["_modules"] = dict(twin._modules)
+    if OWN_FORWARD in block.__dict__:
+        block.__dict__["forward"] = block.__dict__.pop(OWN_FORWARD)
+    block.__dict__["training"] = training
+    return block

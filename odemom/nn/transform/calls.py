@@ -1,0 +1,155 @@
+"""A call of a block: where its hidden state is among the arguments and in the value."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from odemom.checks import invalid, shown
+from odemom.errors import InvalidInputError
+
+__all__ = ["Arguments", "BlockFunction", "ShapeChange", "positional_names"]
+
+CACHES = frozenset({"past_key_values", "past_key_value", "layer_past", "cache"})
+"""Names under which the blocks of transformers take a key-value cache."""
+
+
+def positional_names(forward: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a method's positional parameters after self."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(forward).parameters.values()
+    return tuple(p.name for p in parameters if p.kind in kinds and p.name != "self")
+
+
+class Arguments:
+    """The arguments of a block's call: its hidden state x, and the others.
+
+    x is the first one, by position or, where there is none, by the name of the first parameter;
+    ``names`` are those of the positional parameters.
+    """
+
+    def __init__(
+        self, names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.names = names
+        if args:
+            self.x, self.args, self.kwargs = args[0], args[1:], kwargs
+            return
+        name = self.names[0] if self.names else ""
+        self.args, self.kwargs = (), dict(kwargs)
+        self.x = self.kwargs.pop(name, None)
+
+    def without_caches(self) -> tuple[tuple[Any, ...], dict[str, Any], bool]:
+        """The others without empty key-value caches, and whether there was one.
+
+        As in transformers' own gradient checkpointing: a cache would keep tensors of every layer.
+        """
+        dropped = False
+
+        def without(name: str, value: Any) -> Any:
+            nonlocal dropped
+            if name == "use_cache" and value is True:
+                return False
+            if name in CACHES and _is_empty(value):
+                dropped = True
+                return None
+            return value
+
+        named = zip(self.names[1:], self.args, strict=False)
+        args = tuple(without(name, value) for name, value in named)
+        args += self.args[len(args) :]
+        return args, {name: without(name, value) for name, value in self.kwargs.items()}, dropped
+
+
+def _is_empty(cache: Any) -> bool:
+    """Whether an object is a cache of transformers that holds no keys."""
+    length = getattr(cache, "get_seq_length", None)
+    return callable(length) and length() == 0
+
+
+class ShapeChange(InvalidInputError):
+    """A block's value has not the shape of its input, so it belongs to no row."""
+
+    def __init__(self, label: str, x: Tensor, first: Tensor) -> None:
+        super().__init__(
+            f"{label}: got a value of shape {tuple(first.shape)}; expected that of its input, "
+            f"{tuple(x.shape)}."
+        )
+
+
+class BlockFunction(nn.Module):
+    """What a block adds to its hidden state, block(x) - x, or what it gives where shapes differ.
+
+    Parameters
+    ----------
+    block : Module
+    forward : callable
+        What the block computes, apart from its hooks.
+    label : str
+        The block's name, for messages.
+    residual : bool
+        Whether to take x off the hidden state.
+    """
+
+    def __init__(
+        self, block: nn.Module, forward: Callable[..., Any], label: str, *, residual: bool
+    ) -> None:
+        super().__init__()
+        self.block = block
+        self.label = label
+        self._forward = forward
+        self._residual = residual
+        self._leaves: list[Any] = []
+        self._spec: Any = None
+        self._where: list[int] = []
+        self.others: tuple[Any, ...] = ()
+
+    def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """block(x) - x, the block's further values kept aside.
+
+        Raises
+        ------
+        ShapeChange
+            If x cannot be taken off.
+        """
+        first = self.first(self._forward(x, *args, **kwargs))
+        if not self._residual:
+            return first
+        if first.shape != x.shape:
+            raise ShapeChange(self.label, x, first)
+        return first - x
+
+    def first(self, value: Any) -> Any:
+        """The hidden state in what the block returned."""
+        if not isinstance(value, tuple | list | dict):
+            self._spec = None
+            return value
+        leaves, self._spec = pytree.tree_flatten(value)
+        first = leaves[0] if leaves else None
+        if not isinstance(first, Tensor | torch.fx.Proxy):
+            raise invalid(
+                self.label,
+                got=f"a {type(value).__name__} whose first entry is {shown(first)}",
+                expected="a hidden state, alone or in front of other values",
+            )
+        self._where = [i for i, leaf in enumerate(leaves) if i and isinstance(leaf, Tensor)]
+        self.others = tuple(leaves[i] for i in self._where)
+        self._leaves = [None if i in self._where else leaf for i, leaf in enumerate(leaves)]
+        self._leaves[0] = None
+        return first
+
+    def rebuilt(self, y: Any) -> Any:
+        """The value of the latest call with ``y`` for its hidden state; nothing of it is kept."""
+        spec, leaves, others = self._spec, self._leaves, self.others
+        self._spec, self._leaves, self.others = None, [], ()
+        if spec is None:
+            return y
+        leaves[0] = y
+        for i, other in zip(self._where, others, strict=True):
+            leaves[i] = other
+        return pytree.tree_unflatten(leaves, spec)

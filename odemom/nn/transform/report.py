@@ -1,0 +1,144 @@
+"""Which rows a twin's latest call formed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from odemom.checks import expect
+from odemom.nn.transform.block import Place, place_of
+from odemom.nn.transform.functions import FunctionRow
+
+__all__ = ["RowOfBlocks", "TwinReport", "twin_report"]
+
+
+@dataclass(frozen=True)
+class RowOfBlocks:
+    """Blocks that ran as one momentum network.
+
+    Attributes
+    ----------
+    container : str
+        The name of their list.
+    blocks : tuple of str
+        Their names; a block that was called again counts in ``layers`` alone.
+    layers : int
+    shape : tuple of int
+        Of the state.
+    mode : str
+        "exact", "checkpoint" or "plain".
+    """
+
+    container: str
+    blocks: tuple[str, ...]
+    layers: int
+    shape: tuple[int, ...]
+    mode: str
+
+
+@dataclass(frozen=True)
+class TwinReport:
+    """The rows of a momentum twin, as its latest call formed them.
+
+    Attributes
+    ----------
+    rows : tuple of RowOfBlocks
+    alone : dict of str to str
+        Blocks that are in no row with another one, and why.
+    parameters : float
+        Share of the model's parameters that are in rows.
+    activations : float
+        Share of the entries of all states between blocks that are in rows.
+    """
+
+    rows: tuple[RowOfBlocks, ...]
+    alone: dict[str, str]
+    parameters: float
+    activations: float
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.rows)} rows of {sum(row.layers for row in self.rows)} momentum layers, "
+            f"{self.parameters:.0%} of the parameters, {self.activations:.0%} of the states"
+        ]
+        for row in self.rows:
+            first, last = row.blocks[0], row.blocks[-1]
+            names = first if first == last else f"{first} to {last}"
+            shape = " x ".join(map(str, row.shape))
+            lines.append(f"  {names}: {row.layers} layers of shape {shape}, {row.mode}")
+        lines += [f"  {name} alone: {why}" for name, why in self.alone.items()]
+        return "\n".join(lines)
+
+
+def twin_report(model: nn.Module) -> TwinReport:
+    """Which blocks of a twin ran as one momentum network in its latest call, and which did not.
+
+    Parameters
+    ----------
+    model : Module
+        What `transform` returned, or a model that holds it.
+
+    Returns
+    -------
+    TwinReport
+        Its ``str`` is a table.
+
+    Raises
+    ------
+    InvalidInputError
+        If no part of the model came from `transform`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odemom.nn import transform, twin_report
+    >>> layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    >>> twin = transform(torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False))
+    >>> _ = twin(torch.zeros(2, 5, 8))
+    >>> print(twin_report(twin))
+    1 rows of 3 momentum layers, 100% of the parameters, 100% of the states
+      layers.0 to layers.2: 3 layers of shape 2 x 5 x 8, checkpoint
+    """
+    places = {p.name: (m, p) for m in model.modules() if (p := place_of(m)) is not None}
+    lists = [m for m in model.modules() if isinstance(m, FunctionRow)]
+    expect(
+        len(places) + len(lists) > 0,
+        "model",
+        got=f"a {type(model).__name__} without momentum rows",
+        expected="what transform(model) returned",
+    )
+    rows, alone = _of_places([place for _, place in places.values()])
+    for functions in lists:
+        name, count = functions.__dict__["name"], len(functions._modules)
+        names = tuple(f"{name}.{n}" for n in functions._modules)
+        rows.append(RowOfBlocks(name, names, count, (), "exact"))
+    inside = {name for row in rows for name in row.blocks}
+    joined = [m for name, (m, _) in places.items() if name in inside] + lists
+    own = {id(p): p.numel() for m in joined for p in m.parameters()}
+    every = sum(p.numel() for p in model.parameters())
+    states = sum(place.entries for _, place in places.values())
+    moved = sum(place.entries for name, (_, place) in places.items() if name in inside)
+    return TwinReport(
+        tuple(rows),
+        alone,
+        sum(own.values()) / every if every else 0.0,
+        moved / states if states else float(bool(lists)),
+    )
+
+
+def _of_places(places: list[Place]) -> tuple[list[RowOfBlocks], dict[str, str]]:
+    members: dict[int, list[Place]] = {}
+    alone: dict[str, str] = {}
+    for place in places:
+        if place.row is None:
+            alone[place.name] = place.start or "it was not called"
+        else:
+            members.setdefault(id(place.row), []).append(place)
+    rows: list[RowOfBlocks] = []
+    for group in members.values():
+        row = group[0].row
+        assert row is not None
+        names = tuple(place.name for place in group)
+        rows.append(RowOfBlocks(row.container, names, row.length, row.shape, row.mode))
+    return rows, alone

@@ -1,0 +1,232 @@
+"""How momentum is carried from one block to the next, though user code calls them one by one.
+
+A block's output carries a `Carry`: the row that it belongs to, and the velocity. A block whose
+input is that very tensor, unchanged, is the row's next layer; any other input starts a new row with
+v = 0. Nothing is kept anywhere else, so that a row ends when its last output goes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odemom.nn.recompute.calls import Extras
+from odemom.nn.recompute.kept import KeptInput, KeptPositions, moved
+from odemom.nn.recompute.link import Link, token
+from odemom.nn.recompute.trajectory import Trajectory
+from odemom.nn.reversible.buffer import spilled_words
+from odemom.nn.reversible.fixed_point import carrier_dtype
+from odemom.nn.reversible.momentum import MomentumState
+from odemom.nn.reversible.state import LayerState
+from odemom.nn.transform.calls import BlockFunction
+
+__all__ = [
+    "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "new_run", "plain_step",
+    "recorded_alone", "recorded_step", "why_none",
+]  # fmt: skip
+
+_NAME = "_odemom_carry"
+
+
+@dataclass(eq=False)
+class RowRecord:
+    """What there is to say about a row afterwards.
+
+    Attributes
+    ----------
+    container : str
+        The name of the list that holds its blocks.
+    mode : str
+        "plain", "checkpoint" or "exact".
+    shape : tuple of int
+        Of the state.
+    length : int
+        Layers so far.
+    """
+
+    container: str
+    mode: str
+    shape: tuple[int, ...]
+    length: int = 0
+
+
+@dataclass(eq=False)
+class Row:
+    """Momentum layers that follow each other.
+
+    Attributes
+    ----------
+    record : RowRecord
+    owner : object
+        The list that holds their blocks.
+    gamma : Fraction
+    run : Trajectory or None
+        What goes back over them; None where nothing has to.
+    """
+
+    record: RowRecord
+    owner: object
+    gamma: Fraction
+    run: Trajectory | None = None
+
+
+@dataclass(eq=False)
+class Carry:
+    """What a block's output carries to the next block.
+
+    Attributes
+    ----------
+    row : Row
+    position : int
+        Layers before.
+    version : int
+        Of the output, to notice a change in place.
+    x : Tensor or None
+        The position in the carrier dtype, where the output has a narrower one.
+    v : Tensor or None
+        The velocity, or what stands for it in the graph.
+    velocity : Tensor or None
+        That of a row that keeps its positions, outside the graph.
+    """
+
+    row: Row
+    position: int
+    version: int
+    x: Tensor | None
+    v: Tensor | None
+    velocity: Tensor | None = None
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """A copied or saved tensor carries nothing."""
+        return OrderedDict, ()
+
+
+def _version(x: Tensor) -> int:
+    return 0 if torch.compiler.is_compiling() or x.is_inference() else x._version
+
+
+def carry_of(x: Any) -> Carry | None:
+    """What ``x`` carries, if it is the latest output of its row and as the block returned it."""
+    if isinstance(x, Tensor):
+        carry = getattr(x, _NAME, None)
+        if not isinstance(carry, Carry) or _version(x) != carry.version:
+            return None
+    else:  # a symbol of torch.fx, on which every attribute exists
+        carry = vars(x).get(_NAME)
+        if carry is None:
+            return None
+    return carry if carry.position == carry.row.record.length else None
+
+
+def why_none(x: Any, owner: object) -> str:
+    """Why a call with this input starts a row of ``owner``."""
+    carry = getattr(x, _NAME, None) if isinstance(x, Tensor) else None
+    if not isinstance(carry, Carry) or carry.row.owner is not owner:
+        return "its input is not the tensor that a block of the same list returned"
+    if _version(x) != carry.version:
+        return "its input was changed in place after the block before it had returned it"
+    return "another block had already gone on from its input"
+
+
+def _attach(y: Any, carry: Carry) -> None:
+    setattr(y, _NAME, carry)
+
+
+def _tracked(y: Tensor) -> Tensor:
+    """``y`` such that changes in place can be seen: inference mode does not count them."""
+    if not torch.compiler.is_compiling() and isinstance(y, Tensor) and y.is_inference():
+        with torch.inference_mode(False):
+            return y.clone()
+    return y
+
+
+def cheaper_mode(layers: int, gamma: Fraction, dtype: torch.dtype) -> str:
+    """The mode that holds less memory for a row of that many layers.
+
+    Examples
+    --------
+    >>> [cheaper_mode(n, Fraction(9, 10), torch.float32) for n in (6, 7)]
+    ['checkpoint', 'exact']
+    """
+    exact = 16 if gamma == 1 else 24 + 4 * spilled_words(gamma, layers)
+    return "exact" if exact < layers * carrier_dtype(dtype).itemsize else "checkpoint"
+
+
+def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, first: Any) -> Any:
+    """One momentum layer in floats: the block's value with x + v in place of its hidden state.
+
+    ``first`` is the hidden state that the block returned.
+    """
+    f = first - x
+    wide = carrier_dtype(x.dtype) if isinstance(x, Tensor) else None
+    narrow = wide is not None and x.dtype != wide
+    position = x if carry is None or carry.x is None else carry.x
+    if narrow:
+        position, f = position.to(wide), f.to(wide)
+    v = moved(None if carry is None else carry.v, f, row.gamma)
+    end = position + v
+    y = _tracked(end.to(x.dtype) if narrow else end)
+    row.record.length += 1
+    version = _version(y) if isinstance(y, Tensor) else 0
+    _attach(y, Carry(row, row.record.length, version, end if narrow else None, v))
+    return function.rebuilt(y)
+
+
+def recorded_step(
+    row: Row, function: BlockFunction, x: Tensor, carry: Carry | None, extras: Extras
+) -> Any:
+    """The same by the row's trajectory, which calls the block again to go back."""
+    run = row.run
+    assert run is not None
+    state = run.require_state()
+    if isinstance(state, KeptPositions):
+        state.velocity = None if carry is None else carry.velocity
+    layer = run.append(function, extras)
+    wide = x.to(state.carrier) if carry is None or carry.x is None else carry.x
+    if run.record:
+        h = token(wide) if carry is None or carry.v is None else carry.v
+        inputs = (*layer.parameters, *run.arguments().tensors)
+        end, v = Link.apply(run, wide, h, *inputs)  # type: ignore[misc]
+    else:
+        end, v = run.advance(run.shown()), None
+    velocity = None
+    if isinstance(state, KeptPositions):
+        velocity, state.velocity = state.velocity, None
+    narrow = x.dtype != state.carrier
+    y = _tracked(end.to(x.dtype) if narrow else end)
+    row.record.length += 1
+    _attach(y, Carry(row, row.record.length, _version(y), end if narrow else None, v, velocity))
+    return function.rebuilt(y)
+
+
+def recorded_alone(function: BlockFunction, x: Tensor, extras: Extras) -> tuple[Tensor, Any]:
+    """A block that belongs to no row, whose inside is computed again in the backward pass.
+
+    Returns
+    -------
+    first : Tensor
+        Its hidden state.
+    value : object
+        All that it returned.
+    """
+    run = Trajectory(KeptInput(x), x.dtype)
+    layer = run.append(function, extras)
+    inputs = (*layer.parameters, *run.arguments().tensors)
+    end, _ = Link.apply(run, x, token(x), *inputs)  # type: ignore[misc]
+    return end, function.rebuilt(end)
+
+
+def new_run(x: Tensor, mode: str, gamma: Fraction, *, record: bool) -> Trajectory:
+    """A trajectory from ``x`` with v = 0, for a row in ``mode`` "exact" or "checkpoint"."""
+    x = x.detach()
+    state: LayerState
+    if mode == "exact":
+        state = MomentumState(x.to(carrier_dtype(x.dtype)), None, gamma, keep=record)
+    else:
+        state = KeptPositions(x, gamma)
+    return Trajectory(state, x.dtype, record=record)
