@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from odemom.errors import DoubleBackwardError
+from odemom.nn.recompute.refusals import hooked_input
 from odemom.nn.recompute.second_call import Slot
 from odemom.nn.recompute.trajectory import Trajectory, parameter_at
 
@@ -50,7 +51,7 @@ class Link(torch.autograd.Function):
             shown = x if entered else Entrance.apply(run, x)
         out = run.advance(shown)  # type: ignore[arg-type]
         if shown is not x and shown._backward_hooks:  # type: ignore[union-attr]
-            raise run.hooked_input(ctx.n)
+            raise hooked_input(run.name(ctx.n), run.dtype)
         at_the_end = run.closed and run.position == len(run.layers)
         return out, run.require_state().companion() if at_the_end else token(out)
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from odemom.checks import invalid
 from odemom.errors import OdemomError, ReversibilityError
+from odemom.nn.recompute import refusals
 from odemom.nn.recompute.calls import NO_OTHERS, Extras, call_function, where
 from odemom.nn.recompute.changes import Facts
-from odemom.nn.recompute.graph import Reach, edges, reach
+from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot
 from odemom.nn.reversible.eager import LARGEST_INCREMENT
@@ -146,7 +146,7 @@ class Trajectory:
         """The input of the next function, in the carrier dtype."""
         return self.require_state().shown()
 
-    def require_state(self) -> ReversibleState:
+    def require_state(self) -> LayerState:
         """The state.
 
         Raises
@@ -201,12 +201,13 @@ class Trajectory:
             with FunctionCall.recording(layer.function, random) as call:
                 f = self._called(n, x)
         if shown.requires_grad and x is not shown and x._backward_hooks:
-            raise self.hooked_input(n)
+            raise refusals.hooked_input(self.name(n), self.dtype)
         if call.in_place or arguments.changed_in_place():
-            raise self._changed_in_place(n, "attributes" if call.in_place else "arguments")
+            place = "attributes" if call.in_place else "arguments"
+            raise refusals.changed_in_place(self.name(n), place)
         found = reach(f, known, self.number)
         if found.stranger:
-            raise self._depends_on_stranger(n, found)
+            raise refusals.stranger(self.name(n), found)
         wanted = frozenset(i for i, t in enumerate(tensors) if t.requires_grad)
         layer.first = FirstCall(call, arguments, found.known, wanted)
         self._random = call.after
@@ -222,44 +223,6 @@ class Trajectory:
     def name(self, n: int) -> str:
         """The name of function ``n`` for messages."""
         return where(self.layers[n].function, n)
-
-    def _depends_on_stranger(self, n: int, found: Reach) -> Exception:
-        """Refuse functions whose value depends on a tensor that no gradient would reach."""
-        if found.layer is not None:
-            got = f"a tensor which layer {found.layer} made and left where this one finds it"
-        else:
-            assert found.leaf is not None
-            got = (
-                f"a tensor of shape {tuple(found.leaf.shape)} which requires a gradient and is "
-                "neither the function's parameter nor an argument"
-            )
-        return invalid(
-            self.name(n),
-            got=f"a value that depends on {got}",
-            expected="a function of its arguments and its own parameters",
-            fix="Pass the tensor to the network's call, or register it as a parameter; what one "
-            "layer makes for another goes into a list, dict or object among the arguments of the "
-            "call. With reversible=False anything goes.",
-        )
-
-    def _changed_in_place(self, n: int, place: str) -> Exception:
-        return invalid(
-            self.name(n),
-            got=f"a function that changes a tensor among its {place} in place",
-            expected="a function that leaves it as it is, for it is called twice",
-            fix="Let it put a new tensor there, total = total + x rather than total += x, or keep "
-            "the tensor in a buffer (with the static caches of transformers: use_cache=False).",
-        )
-
-    def hooked_input(self, n: int) -> Exception:
-        """The error of a hook that would see the gradient of a copy alone."""
-        return invalid(
-            self.name(n),
-            got=f"a function that registers a hook on its input of {self.dtype}, a copy of the "
-            "state, whose gradient goes another way",
-            expected="hooks on tensors that the function computes",
-            fix="Register it on x.clone(), or build the network with reversible=False.",
-        )
 
     def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
         if stats.device.type == "cpu":
@@ -314,15 +277,7 @@ class Trajectory:
         checksum = self.require_state().retreat(f)
         self.position = n
         if not _same(checksum, self.layers[n].checksum):
-            raise self._failed(
-                n,
-                "the function did not recompute the bits of its forward pass, so no gradient can "
-                "be trusted.",
-                "Autocast, buffers, attributes and PyTorch's random numbers are restored; look for "
-                "other state: a generator of its own, NumPy's, a global, a parameter changed "
-                "since through .data, an operation that is not deterministic "
-                "(torch.use_deterministic_algorithms).",
-            )
+            raise self._failed(n, *refusals.OTHER_BITS)
         self._check_reach(n, inputs, f)
         return inputs, f
 
@@ -332,15 +287,7 @@ class Trajectory:
         assert first is not None
         wanted = {i for i, t in enumerate(inputs) if t.requires_grad}
         if found.stranger or found.known & first.wanted != first.reached & wanted:
-            raise self._failed(
-                n,
-                "computed again, the function has the bits of its forward pass but depends on "
-                "other tensors, so its gradient would be lost.",
-                "It keeps a tensor of its forward pass where its second call finds it, in a "
-                "global, a closure or an object of its own. Keep such tensors in the arguments, "
-                "or directly in attributes of the module, which are put back; with transformers, "
-                "call the model with use_cache=False.",
-            )
+            raise self._failed(n, *refusals.OTHER_TENSORS)
 
     def _failed(self, n: int, what: str, otherwise: str) -> ReversibilityError:
         """The error of layer ``n``, which ends the pass."""
