@@ -90,7 +90,7 @@ class Checkpointed(nn.Module):
     def _again(self, arguments: Snapshot, attributes: Snapshot) -> Iterator[None]:
         """What a second run moves is forgotten, and it finds what the first found."""
         with (
-            buffers_put_aside(self.net),
+            buffers_put_aside(self.net.modules()),
             as_it_was(arguments, attributes, self.net.modules(), {}),
         ):
             yield

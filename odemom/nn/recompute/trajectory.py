@@ -23,11 +23,11 @@ from odemom.nn.reversible.state import LayerState, ReversibleState
 __all__ = ["Trajectory", "parameter_at"]
 
 
-def parameter_slots(function: nn.Module) -> list[Slot]:
-    """Every place in ``function`` that holds a parameter, shared ones as often as they occur."""
+def parameter_slots(modules: Sequence[nn.Module]) -> list[Slot]:
+    """Every place in ``modules`` that holds a parameter, shared ones as often as they occur."""
     return [
         (part, name)
-        for part in function.modules()
+        for part in modules
         for name, parameter in part._parameters.items()
         if parameter is not None
     ]
@@ -64,6 +64,8 @@ class Layer:
     Attributes
     ----------
     function : Module
+    modules : tuple of Module
+        It and all its parts.
     extras : Extras
         Its arguments besides x.
     autocast : Autocast
@@ -79,6 +81,7 @@ class Layer:
     """
 
     function: nn.Module
+    modules: tuple[nn.Module, ...]
     extras: Extras
     autocast: Autocast
     slots: list[Slot]
@@ -125,17 +128,19 @@ class Trajectory:
         self._random: RandomStates | None = None  # after the last call, if nothing came between
         self._arguments: Snapshot | None = None
         self._stats: list[Tensor] = []
-        self._known: dict[int, tuple[list[Slot], Facts | None]] = {}
+        self._known: dict[int, tuple[tuple[nn.Module, ...], list[Slot], Facts | None]] = {}
 
     def append(self, function: nn.Module, extras: Extras) -> Layer:
         """A further function, to be called as things stand now."""
         known = self._known.get(id(function))
         if known is None:
-            facts = Facts(function) if self.record else None
-            known = self._known[id(function)] = parameter_slots(function), facts
-        slots, facts = known
+            modules = tuple(function.modules())
+            facts = Facts(function, modules) if self.record else None
+            known = self._known[id(function)] = modules, parameter_slots(modules), facts
+        modules, slots, facts = known
+        autocast = Autocast.current(self.device)
         parameters = tuple(parameter_at(slot) for slot in slots)
-        layer = Layer(function, extras, Autocast.current(self.device), slots, parameters, facts)
+        layer = Layer(function, modules, extras, autocast, slots, parameters, facts)
         self.layers.append(layer)
         self._random = None
         return layer
@@ -198,7 +203,7 @@ class Trajectory:
                 x = x.detach().requires_grad_()
             tensors = [x, *layer.parameters, *arguments.tensors]
             known = edges(tensors)
-            with FunctionCall.recording(layer.function, random) as call:
+            with FunctionCall.recording(layer.modules, random) as call:
                 f = self._called(n, x)
         if shown.requires_grad and x is not shown and x._backward_hooks:
             raise refusals.hooked_input(self.name(n), self.dtype)
@@ -322,7 +327,7 @@ class Trajectory:
             for slot, tensor in zip(layer.slots, tensors, strict=True)
             if parameter_at(slot) is not tensor
         }
-        again = first.call.again(layer.function, places, first.arguments, others)
+        again = first.call.again(layer.modules, places, first.arguments, others)
         try:
             with torch.enable_grad(), again, layer.autocast.again():
                 f = self._called(n, x, others)
