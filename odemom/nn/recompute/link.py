@@ -59,8 +59,10 @@ class Link(torch.autograd.Function):
     def backward(ctx: Any, gx: Tensor | None, gh: Tensor | None) -> Any:  # type: ignore[override]
         """Move back over the function, and apply the adjoint of the state's rule."""
         _refuse_double(ctx)
-        gf, gx, gh = ctx.run.require_state().adjoint(gx, gh)
-        through_f, others = _pull_back(ctx, gf)
+        state = ctx.run.require_state()
+        through_f, others = _pull_back(ctx, state.force(gx, gh))
+        # Only now: while the function is computed again, memory is short.
+        _, gx, gh = state.adjoint(gx, gh)
         if not _graph_is_kept():
             ctx.run.forget(ctx.n)
         gx = through_f if gx is None else gx if through_f is None else gx + through_f

@@ -88,6 +88,10 @@ class LayerState(ABC):
             Those for f, x and h before it, f being held fixed in that for x.
         """
 
+    def force(self, gx: Tensor | None, gh: Tensor | None) -> Tensor | None:
+        """The first of `adjoint` alone, the gradient for f, for as long as f is computed again."""
+        return self.adjoint(gx, gh)[0]
+
     @abstractmethod
     def clone(self) -> LayerState:
         """A state that can be moved without moving this one."""

@@ -183,7 +183,7 @@ def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     if not isinstance(x, Tensor) and place.changes_shape:
         return own(x, *call.args, **call.kwargs)
     value = own(x, *call.args, **call.kwargs)
-    function = BlockFunction(block, own, place.label, residual=True)
+    function = BlockFunction(block, own, place.label, residual=False, same_shape=False)
     first = function.first(value)
     if isinstance(x, Tensor):
         _shape_was(place, first, changes=first.shape != x.shape)
@@ -205,7 +205,9 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     if row.run is None:
         return _in_floats(block, place, own, call)
     args, kwargs = _arguments(block, place, call)
-    function = BlockFunction(block, own, place.label, residual=True)
+    function = BlockFunction(
+        block, own, place.label, residual=row.record.mode == "exact", same_shape=True
+    )
     try:
         with undone_on(ShapeChange, block, x.device, watched=place.changes_shape is None):
             y = rows.recorded_step(row, function, x, carry, Extras(args, kwargs))
@@ -222,7 +224,7 @@ _recomputed: Callable[..., Any] = _disable_dynamo(_recompute)
 
 def _alone(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
     """A block that changes shape."""
-    function = BlockFunction(block, own, place.label, residual=False)
+    function = BlockFunction(block, own, place.label, residual=False, same_shape=False)
     if not place.container.checkpoint_rest or not torch.is_grad_enabled():
         value = own(call.x, *call.args, **call.kwargs)
         first = function.first(value)

@@ -83,7 +83,7 @@ class ShapeChange(InvalidInputError):
 
 
 class BlockFunction(nn.Module):
-    """What a block adds to its hidden state, block(x) - x, or what it gives where shapes differ.
+    """What a block makes of its hidden state, block(x), or what it adds to it, block(x) - x.
 
     Parameters
     ----------
@@ -94,35 +94,37 @@ class BlockFunction(nn.Module):
         The block's name, for messages.
     residual : bool
         Whether to take x off the hidden state.
+    same_shape : bool
+        Whether to refuse a value of another shape.
     """
 
     def __init__(
-        self, block: nn.Module, forward: Callable[..., Any], label: str, *, residual: bool
-    ) -> None:
+        self, block: nn.Module, forward: Callable[..., Any], label: str, *,
+        residual: bool, same_shape: bool,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.block = block
         self.label = label
         self._forward = forward
         self._residual = residual
+        self._same_shape = same_shape
         self._leaves: list[Any] = []
         self._spec: Any = None
         self._where: list[int] = []
         self.others: tuple[Any, ...] = ()
 
     def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """block(x) - x, the block's further values kept aside.
+        """block(x) or block(x) - x, the block's further values kept aside.
 
         Raises
         ------
         ShapeChange
-            If x cannot be taken off.
+            If the hidden state has another shape than x.
         """
         first = self.first(self._forward(x, *args, **kwargs))
-        if not self._residual:
-            return first
-        if first.shape != x.shape:
+        if self._same_shape and first.shape != x.shape:
             raise ShapeChange(self.label, x, first)
-        return first - x
+        return first - x if self._residual else first
 
     def first(self, value: Any) -> Any:
         """The hidden state in what the block returned."""
