@@ -86,7 +86,7 @@ class Extras:
 
     def snapshot(self) -> Snapshot:
         """What they hold now; a function may put something into them."""
-        return Snapshot((self._args, self._kwargs))
+        return Snapshot((*self._args, *self._kwargs.values()))
 
     def call(
         self, function: Callable[..., Any], x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo  # the public one imports the compiler at once
 from torch.utils.checkpoint import checkpoint
 
 from odemom.checks import invalid
@@ -215,7 +216,7 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     return y
 
 
-_recomputed: Callable[..., Any] = torch.compiler.disable(_recompute)
+_recomputed: Callable[..., Any] = _disable_dynamo(_recompute)
 
 
 def _mode(place: Place, x: Any) -> str:

@@ -171,7 +171,7 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
     if narrow:
         position, f = position.to(wide), f.to(wide)
     v = float(1 - row.gamma) * f
-    if carry is not None:
+    if carry is not None and carry.v is not None:
         v = float(row.gamma) * carry.v + v
     end = position + v
     if carry is not None:
