@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from odemom.checks import invalid, shown
-from odemom.errors import InvalidInputError
 
-__all__ = ["Arguments", "BlockFunction", "ShapeChange", "positional_names"]
+__all__ = ["Arguments", "BlockFunction", "positional_names"]
 
 CACHES = frozenset({"past_key_values", "past_key_value", "layer_past", "cache"})
 """Names under which the blocks of transformers take a key-value cache."""
@@ -72,16 +71,6 @@ def _is_empty(cache: Any) -> bool:
     return callable(length) and length() == 0
 
 
-class ShapeChange(InvalidInputError):
-    """A block's value has not the shape of its input, so it belongs to no row."""
-
-    def __init__(self, label: str, x: Tensor, first: Tensor) -> None:
-        super().__init__(
-            f"{label}: got a value of shape {tuple(first.shape)}; expected that of its input, "
-            f"{tuple(x.shape)}."
-        )
-
-
 class BlockFunction(nn.Module):
     """What a block makes of its hidden state, block(x), or what it adds to it, block(x) - x.
 
@@ -94,20 +83,16 @@ class BlockFunction(nn.Module):
         The block's name, for messages.
     residual : bool
         Whether to take x off the hidden state.
-    same_shape : bool
-        Whether to refuse a value of another shape.
     """
 
     def __init__(
-        self, block: nn.Module, forward: Callable[..., Any], label: str, *,
-        residual: bool, same_shape: bool,
-    ) -> None:  # fmt: skip
+        self, block: nn.Module, forward: Callable[..., Any], label: str, *, residual: bool
+    ) -> None:
         super().__init__()
         self.block = block
         self.label = label
         self._forward = forward
         self._residual = residual
-        self._same_shape = same_shape
         self._leaves: list[Any] = []
         self._spec: Any = None
         self._where: list[int] = []
@@ -118,13 +103,20 @@ class BlockFunction(nn.Module):
 
         Raises
         ------
-        ShapeChange
-            If the hidden state has another shape than x.
+        InvalidInputError
+            If x cannot be taken off the hidden state.
         """
         first = self.first(self._forward(x, *args, **kwargs))
-        if self._same_shape and first.shape != x.shape:
-            raise ShapeChange(self.label, x, first)
-        return first - x if self._residual else first
+        if not self._residual:
+            return first
+        if first.shape != x.shape:
+            raise invalid(
+                self.label,
+                got=f"a value of shape {tuple(first.shape)} after one of its input's shape",
+                expected=f"a block that keeps the shape of its input, {tuple(x.shape)}, always",
+                fix="Use a twin of its own for inputs of this size.",
+            )
+        return first - x
 
     def first(self, value: Any) -> Any:
         """The hidden state in what the block returned."""
