@@ -237,17 +237,7 @@ class Trajectory:
 
     def _escaped(self, n: int, peak: int, f: Tensor | None) -> Exception:
         state = self.require_state()
-<<<<<<< HEAD
-        assert isinstance(state, ReversibleState)
         return state.escape(f"layer {n}, {self.name(n)}", peak, f)
-=======
-        size = peak * state.format.unit
-        if peak > OUT_OF_RANGE + LARGEST_INCREMENT and f is not None and f.numel():
-            size = max(f.detach().abs().max().double().item(), size)
-            if f.isnan().any():
-                size = float("nan")
-        return state.format.escape(f"layer {n}, {self.name(n)}", size)
->>>>>>> main
 
     def settle(self) -> None:
         """Raise if any layer left the range; for devices on which that is looked up late."""
