@@ -214,6 +214,20 @@ def test_ordinary_float32_batches_take_one_word():
     assert fit([random(8, 16, dtype=torch.float64)], None) == FixedPoint(48, words=2)
 
 
+@pytest.mark.parametrize(
+    ("largest", "dtype", "bits", "words"),
+    [(2.0**-15, torch.float32, 43, 1), (2.0**-15 * (1 - 2.0**-20), torch.float32, 43, 1),
+     (2.0**-16, torch.float32, 43, 2), (2.0**-79, torch.float32, 43, 2),
+     (2.0**-80, torch.float32, 44, 2), (2.0**-89, torch.float32, 53, 2),
+     (2.0**-55, torch.float64, 48, 2), (2.0**-56, torch.float64, 49, 2),
+     (2.0**-60, torch.float64, 53, 2), (3e38, torch.float32, -81, 1), (1e308, torch.float64, -972, 2)],
+)  # fmt: skip
+def test_the_unit_follows_a_sample_up_and_down(largest, dtype, bits, words):
+    """28 or 57 binary places and more below the largest entry, and a range as wide as can be."""
+    x = torch.tensor([[largest, -largest / 3], [largest, largest]], dtype=dtype)
+    assert fit([x], None) == FixedPoint(bits, words)
+
+
 def test_zeros_do_not_choose_a_unit():
     x = torch.zeros(3, 4)
     x[1], x[2, 0] = 1e4, 1e-3
