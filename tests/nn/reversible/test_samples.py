@@ -220,7 +220,8 @@ def test_ordinary_float32_batches_take_one_word():
      (2.0**-16, torch.float32, 43, 2), (2.0**-79, torch.float32, 43, 2),
      (2.0**-80, torch.float32, 44, 2), (2.0**-89, torch.float32, 53, 2),
      (2.0**-55, torch.float64, 48, 2), (2.0**-56, torch.float64, 49, 2),
-     (2.0**-60, torch.float64, 53, 2), (3e38, torch.float32, -81, 1), (1e308, torch.float64, -972, 2)],
+     (2.0**-60, torch.float64, 53, 2), (3e38, torch.float32, -81, 1),
+     (1e308, torch.float64, -972, 2)],
 )  # fmt: skip
 def test_the_unit_follows_a_sample_up_and_down(largest, dtype, bits, words):
     """28 or 57 binary places and more below the largest entry, and a range as wide as can be."""
