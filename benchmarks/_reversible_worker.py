@@ -8,19 +8,24 @@ method a process: peak resident memory over one step, less that before it, with 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import importlib
 import json
 import math
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from odemom.nn import Checkpointed, MomentumNet, transform
-from odemom.nn.reversible import kernel_for, use_kernel
+from odemom.nn.reversible import kernel_for, native, use_kernel
 from odemom.nn.reversible.buffer import radices
 from odemom.nn.reversible.eager import LayerConstants
 
@@ -116,6 +121,7 @@ def step(net: nn.Module, x: Tensor) -> None:
 
 def times(request: dict) -> dict:
     """Seconds of steps, method by method in turn."""
+    build_for(request.get("march"))
     nets = {m: build(m, request["workload"], request["depth"]) for m in request["methods"]}
     found: dict[str, list[float]] = {m: [] for m in nets}
     for repeat in range(request["repeats"] + 1):
@@ -151,37 +157,71 @@ def memory(request: dict) -> dict:
     return {"peak": _status("VmHWM") - before, "seconds": time.perf_counter() - start}
 
 
+def move_library() -> ctypes.CDLL:
+    """``_move.c``, built as `native` builds ``step.c``."""
+    compiler, source = native.compiler(), Path(__file__).with_name("_move.c")
+    assert compiler is not None
+    flags = [*native.BASE, *native.BUILDS[0]]
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "move.so"
+        subprocess.run([compiler, *flags, "-shared", str(source), "-o", str(made)], check=True)
+        return ctypes.CDLL(str(made))
+
+
 def bookkeeping(request: dict) -> dict:
-    """Nanoseconds an element and layer of the integer work alone, forward and back."""
-    size, layers, gamma = request["size"], request["layers"], 9 / 10
+    """Nanoseconds an element and layer of the integer work alone, forward and back.
+
+    After each layer a pass that only moves the same bytes, on arrays of its own; and the float
+    update of the plain network.
+    """
+    size, layers = request["size"], request["layers"]
+    build_for(request.get("march"))
     with use_kernel(request["kernel"]):
         kernel = kernel_for("cpu")
     generator = torch.Generator().manual_seed(0)
     x, v = ((torch.randn(size, generator=generator).double() * 2**43).long() for _ in range(2))
     word, f, out = torch.zeros_like(x), torch.randn(size, generator=generator), torch.empty(size)
-    from fractions import Fraction
-
-    radix, steps = 160, []
+    radix, steps = request.get("radix", 160), []
     for _ in range(layers):
         _, before, radix = radices(Fraction(9, 10), radix)
-        steps.append(LayerConstants(9, 10, before, radix, (1 - gamma) * 2**43, 2.0**-43))
-    forward, back = [], []
+        steps.append(LayerConstants(9, 10, before, radix, 0.1 * 2**43, 2.0**-43))
+    move, others = move_library(), [t.clone() for t in (x, v, word, f, out)]
+    mx, mv, mb, mf, my = (ctypes.c_void_p(t.data_ptr()) for t in others)
+    count = ctypes.c_int64(size)
+    times: dict[str, list[float]] = {
+        "forward": [], "move_forward": [], "back": [], "move_back": [], "plain": []
+    }  # fmt: skip
+
+    def timed(name: str, *calls: Callable[[], object]) -> None:
+        start = time.perf_counter()
+        for call in calls:
+            call()
+        times[name].append((time.perf_counter() - start) / size * 1e9)
+
     for c in steps:
-        start = time.perf_counter()
-        kernel.advance(x, v, word, f, out, c)
-        forward.append((time.perf_counter() - start) / size * 1e9)
+        timed("forward", lambda c=c: kernel.advance(x, v, word, f, out, c))
+        timed("move_forward", lambda: move.forward(count, mx, mv, mb, mf, my))
     for c in reversed(steps):
-        start = time.perf_counter()
-        kernel.expose(x, v, out, c.unit)
-        kernel.retreat(v, word, f, c)
-        back.append((time.perf_counter() - start) / size * 1e9)
-    plain, velocity = [], torch.zeros(size)
+        timed(
+            "back",
+            lambda c=c: kernel.expose(x, v, out, c.unit),
+            lambda c=c: kernel.retreat(v, word, f, c),
+        )
+        timed(
+            "move_back",
+            lambda: move.expose(count, mx, mv, my),
+            lambda: move.retreat(count, mv, mb, mf),
+        )
+    velocity = torch.zeros(size)
     for _ in range(layers):
-        start = time.perf_counter()
-        velocity.mul_(0.9).add_(f, alpha=0.1)
-        out.add_(velocity)
-        plain.append((time.perf_counter() - start) / size * 1e9)
-    return {"forward": forward, "back": back, "plain": plain}
+        timed("plain", lambda: velocity.mul_(0.9).add_(f, alpha=0.1), lambda: out.add_(velocity))
+    return times
+
+
+def build_for(march: str | None) -> None:
+    """Have the fused step built for a processor other than this one."""
+    if march is not None:
+        native.BUILDS = ((f"-march={march}", "-fopenmp"),)
 
 
 class Cifar1201(nn.Module):

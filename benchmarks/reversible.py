@@ -1,6 +1,7 @@
 """Time and memory of a training step: plain autograd, checkpointing, momentumnet, memcnn, odemom.
 
-    python -m benchmarks.reversible [--cases bookkeeping mlp conv16 ...] [--quick] [--out DIR]
+    python -m benchmarks.reversible [--cases bookkeeping mlp conv16 ...] [--march x86-64-v3]
+                                    [--quick] [--out DIR]
 
 Prints ratios with their quartiles, writes them to ``reversible.json`` and draws
 ``reversible.png``. momentumnet and memcnn come with the extra ``bench`` and are left out, with a
@@ -56,31 +57,36 @@ def installed() -> list[str]:
     return found
 
 
-def bookkeeping() -> dict:
-    """The integer work alone, both kernels."""
+def bookkeeping(march: str | None) -> dict:
+    """The integer work alone, both kernels, beside passes that only move the same bytes."""
     result = {}
-    for kernel in ("fused", "eager"):
+    for kernel, radix in (("fused", 160), ("fused", 2**48), ("eager", 160)):
         for size in (250_000, 4_000_000):
-            answer = ask({"kind": "bookkeeping", "kernel": kernel, "size": size, "layers": 60})
-            medians = {part: statistics.median(values) for part, values in answer.items()}
-            result[f"{kernel} {size}"] = medians
+            request = {"kind": "bookkeeping", "kernel": kernel, "size": size, "layers": 60}
+            answer = ask({**request, "radix": radix, "march": march})
+            found = {part: statistics.median(values) for part, values in answer.items()}
+            for part in ("forward", "back"):
+                pairs = zip(answer[part], answer[f"move_{part}"], strict=True)
+                found[f"{part} / move"] = statistics.median(a / b for a, b in pairs)
+            full = "" if radix == 160 else ", a full buffer"
+            result[f"{kernel} {size}{full}"] = found
             print(
-                f"bookkeeping, {kernel}, {size} elements: {medians['forward']:.2f} ns an element "
-                f"and layer forward ({medians['forward'] / medians['plain']:.1f} x the float "
-                f"update), {medians['back']:.2f} back",
+                f"bookkeeping, {kernel}, {size} elements{full}: {found['forward']:.2f} ns an "
+                f"element and layer forward, {found['forward / move']:.2f} times a pass that moves "
+                f"the same bytes, {found['back']:.2f} back, {found['back / move']:.2f} times; the "
+                f"float update {found['plain']:.2f}",
                 flush=True,
             )
     return result
 
 
-def case(name: str, depth: int, peers: list[str], repeats: int) -> dict:
+def case(name: str, depth: int, peers: list[str], repeats: int, march: str | None) -> dict:
     """Ratios to plain autograd (memcnn: also to its own) and to checkpointing."""
     methods = ["plain", "checkpoint", "odemom"]
     if name != "resnet101":
         methods += peers + (["memcnn_plain"] if "memcnn" in peers else [])
-    seconds = ask(
-        {"kind": "times", "workload": name, "depth": depth, "methods": methods, "repeats": repeats}
-    )
+    request = {"kind": "times", "workload": name, "depth": depth, "methods": methods}
+    seconds = ask({**request, "repeats": repeats, "march": march})
     peaks = {
         m: ask({"kind": "memory", "workload": name, "depth": depth, "method": m})["peak"]
         for m in methods
@@ -150,6 +156,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, help="instead of the case's own")
     parser.add_argument("--blocks", type=int, default=200, help="of a stage of the CIFAR network")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--march", help="build the fused step for it, for example x86-64-v3")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -158,17 +165,18 @@ def main() -> None:
     peers = [] if args.no_peers else installed()
     versions = {p: importlib.metadata.version(p) for p in ("torch", "odemom", *peers) if _known(p)}
     results["machine"] = {"processor": platform.machine(), "cores": os.cpu_count(), **versions}
+    results["machine"]["march"] = args.march or "native"
     for item in args.cases:
         name, _, depth = item.partition(":")
         if name == "bookkeeping":
-            results[name] = bookkeeping()
+            results[name] = bookkeeping(args.march)
         elif name == "cifar":
             results[name] = cifar(2 if args.quick else args.blocks)
         else:
             depths = [int(depth)] if depth else CASES[name][: 1 if args.quick else None]
             repeats = args.repeats or (2 if args.quick else REPEATS[name])
             for d in depths:
-                results.setdefault(name, {})[str(d)] = case(name, d, peers, repeats)
+                results.setdefault(name, {})[str(d)] = case(name, d, peers, repeats, args.march)
         target.write_text(json.dumps(results, indent=1) + "\n")
     if any(name in results for name in ("mlp", "conv16", "conv64")):
         draw(results, args.out / "reversible.png")

@@ -16,7 +16,7 @@ from odemom.errors import InvalidInputError
 from odemom.nn.nets.layered import check_input
 from odemom.nn.recompute.holders import Snapshot, as_it_was
 from odemom.nn.reversible.buffer import spilled_words
-from odemom.nn.reversible.fixed_point import carrier_dtype
+from odemom.nn.reversible.fixed_point import carrier_dtype, words_for
 
 if TYPE_CHECKING:
     from odemom.nn.nets.momentum_net import MomentumNet
@@ -184,7 +184,7 @@ def memory_report(net: MomentumNet, x: Tensor, *args: Any, **kwargs: Any) -> Mem
     return MemoryReport(
         depth=depth,
         elements=size,
-        state=16 * size,
+        state=16 * size * words_for(carrier_dtype(x.dtype), net.resolution),
         buffer=buffer,
         buffer_bits=8.0 * buffer / size if size else 0.0,
         paper_bits=depth * (1 - float(gamma)) / math.log(2),

@@ -49,8 +49,8 @@ class MomentumNet(ReversibleNet[MomentumState]):
 
     With ``reversible=True`` a training step keeps no activations: the backward pass moves the state
     back layer by layer, bit for bit, and recomputes each function on the input it had
-    (`odemom.nn.reversible`). Memory is that of one layer plus 24 bytes per element of x, and 4
-    bytes more per 32 bits that gamma forgets, log2(1/gamma) bits per layer.
+    (`odemom.nn.reversible`). Memory is that of one layer plus 24 bytes per element of x, 40 in
+    float64, and 4 bytes more per 32 bits that gamma forgets, log2(1/gamma) bits per layer.
 
     Parameters
     ----------
@@ -67,8 +67,9 @@ class MomentumNet(ReversibleNet[MomentumState]):
     initial_velocity : Module or None
         Maps x_0 to v_0; None is zero.
     resolution : int or None
-        Binary places of the fixed point; None chooses by dtype and size of x_0
-        (`odemom.nn.reversible.fixed_point`). Fewer places give a wider range.
+        Binary places of the fixed point; None chooses by dtype and size of x_0, for each sample
+        (slice along the first axis) on its own (`odemom.nn.reversible.fixed_point`). Fewer places
+        give a wider range.
 
     Attributes
     ----------
@@ -86,7 +87,8 @@ class MomentumNet(ReversibleNet[MomentumState]):
         torch.export, torch.fx, make_fx, the transforms of torch.func, forward-mode differentiation,
         on the meta device, and with functions that are sharded one by one or not initialised.
     FixedPointRangeError
-        If an activation leaves the range (in the call).
+        If an activation leaves the range, or a sample of x_0 would be kept to fewer digits than
+        its floats have (in the call).
     ReversibilityError
         If a function does not recompute the bits of its forward pass, or depends on other tensors
         than there (in the backward pass); what was changed in between is named.
@@ -95,7 +97,8 @@ class MomentumNet(ReversibleNet[MomentumState]):
 
     Notes
     -----
-    Gradients are those of the float network with the same gamma up to less than its own rounding.
+    Gradients are those of the float network with the same gamma up to that one's rounding: neither
+    is nearer to exact arithmetic.
     `create_graph=True` is refused; `retain_graph=True` works, and every further backward pass
     costs one more forward pass.
 

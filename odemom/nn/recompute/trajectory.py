@@ -16,7 +16,6 @@ from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot
-from odemom.nn.reversible.eager import LARGEST_INCREMENT
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import ReversibleState
 
@@ -238,12 +237,7 @@ class Trajectory:
 
     def _escaped(self, n: int, peak: int, f: Tensor | None) -> Exception:
         state = self.require_state()
-        size = peak * state.format.unit
-        if peak > OUT_OF_RANGE + LARGEST_INCREMENT and f is not None and f.numel():
-            size = max(f.detach().abs().max().double().item(), size)
-            if f.isnan().any():
-                size = float("nan")
-        return state.format.escape(f"layer {n}, {self.name(n)}", size)
+        return state.escape(f"layer {n}, {self.name(n)}", peak, f)
 
     def settle(self) -> None:
         """Raise if any layer left the range; for devices on which that is looked up late."""

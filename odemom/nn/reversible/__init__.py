@@ -12,12 +12,15 @@ that spills when it is full (`buffer`). Every x that a function sees, going back
 it had going forward, at any depth, and the function's value with them.
 
 Noise. Against real arithmetic a layer rounds f once (half a unit) and gamma v once (about one unit,
-whatever the denominator), where floats round relative to the size of x. The defaults put the unit
-2^19 below the rounding of float32 at 1 and 2^-48 for float64: the reversible network is the float
-network up to less than its own rounding. What leaves the range raises; it is never wrapped.
+whatever the denominator), where floats round relative to the size of x. Each sample has a unit of
+its own, 2^-43 for float32 and, with two words a number, 2^-112 for float64 where the sample is of
+size 1 (`fixed_point`): the reversible network is no further from exact arithmetic than the float
+network, and differs from it by that one's rounding. What leaves the range raises; it is never
+wrapped.
 
 Cost. One pass over memory forward and two back (`kernels`), 24 bytes per element for x, v and the
-buffer's word, and 4 bytes more per 32 bits that gamma forgets, log2(1/gamma) bits per layer.
+buffer's word, 40 for numbers of two words, and 4 bytes more per 32 bits that gamma forgets,
+log2(1/gamma) bits per layer.
 
 Where to start. `step_by_step` is the whole scheme on one page of plain integer arithmetic, to be
 read beside the papers; the rest of this room does the same fast, bit for bit.

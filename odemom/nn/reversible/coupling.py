@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import torch
 from torch import Tensor
 
-from odemom.nn.reversible.eager import LayerConstants
 from odemom.nn.reversible.state import Gradients, ReversibleState
 
 __all__ = ["CouplingState"]
@@ -30,7 +31,7 @@ class CouplingState(ReversibleState):
     def __init__(self, a: Tensor, b: Tensor, *, resolution: int | None = None) -> None:
         super().__init__(a, b, resolution=resolution)
         self.a, self.b = self._encode(a), self._encode(b)
-        self._free = LayerConstants(1, 1, 1, 1, float(2**self.format.bits), self.format.unit)
+        self._free = self._layer_constants(1.0, Fraction(1))
 
     def shown(self) -> Tensor:
         """The half b as floats."""
@@ -65,6 +66,9 @@ class CouplingState(ReversibleState):
             assert gh is not None
             gx = torch.zeros_like(gh)
         return gx, gh, gx
+
+    def _numbers(self) -> tuple[Tensor, Tensor]:
+        return self.a, self.b
 
     def clone(self) -> CouplingState:
         """A state that can be moved without moving this one."""

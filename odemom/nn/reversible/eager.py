@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from odemom.nn.reversible import two_words
+
 __all__ = ["LayerConstants", "advance", "expose", "retreat"]
 
 CPU_CHUNK = 1 << 16
@@ -21,6 +23,9 @@ LARGEST_INCREMENT = float(2**61)
 
 LOST = 9.0e18
 """Stands for an increment outside the range; larger than any value inside it."""
+
+LEAST_PEAK = 2**51
+"""Stands for all smaller magnitudes, none of which is near the end of the range."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class LayerConstants:
         (1 - gamma) over the unit of the fixed point.
     unit : float
         A power of two.
+    scales, units : Tensor of float64, shape (samples,), or None
+        Scale and unit in each of as many equal parts of the entries; None: the same in all.
     """
 
     n: int
@@ -45,6 +52,16 @@ class LayerConstants:
     after: int
     scale: float
     unit: float
+    scales: Tensor | None = None
+    units: Tensor | None = None
+
+
+def _at(values: float | Tensor, piece: slice, size: int) -> float | Tensor:
+    """The values of the samples that the entries of ``piece`` belong to, of ``size`` in all."""
+    if not isinstance(values, Tensor):
+        return values
+    entries = torch.arange(piece.start, piece.stop, device=values.device)
+    return values[entries // (size // len(values))]
 
 
 class _Scratch:
@@ -63,7 +80,7 @@ class _Scratch:
             last = min(first + self.step, self.size)
             yield slice(first, last), slice(0, last - first)
 
-    def increment(self, f: Tensor, scale: float, part: slice) -> Tensor:
+    def increment(self, f: Tensor, scale: float | Tensor, part: slice) -> Tensor:
         """(1 - gamma) f in units, and `LOST` where it is not finite or does not fit."""
         real, size, misfit = self.reals[0, part], self.reals[1, part], self.flags[part]
         torch.abs(real.copy_(f).mul_(scale).round_(), out=size)
@@ -84,7 +101,7 @@ def advance(
 
     Parameters
     ----------
-    x, v : Tensor of int64, shape (size,)
+    x, v : Tensor of int64, shape (size,), or (2, size) for numbers of two words
     word : Tensor of int64, shape (size,), or None when gamma = 1
     f, out : Tensor of float32 or float64, shape (size,)
     c : LayerConstants
@@ -93,10 +110,15 @@ def advance(
     -------
     Tensor of int64, shape (2,)
         The checksum of v before the layer (the sum of v_j (2j + 1) modulo 2^64), and the largest
-        magnitude of increments and of the state after it (9e18 if an increment did not fit).
+        magnitude of increments and of the state after it (9e18 if an increment did not fit), or
+        `LEAST_PEAK` if that is larger. Of numbers of two words, v_j is three times the first plus
+        the second, and the magnitude that of the first.
     """
+    if x.dim() == 2:
+        return _advance_two_words(x, v, word, f, out, c)
+    scale, unit = _per_sample(c)
     checksum = torch.zeros((), dtype=torch.int64, device=x.device)
-    peak = torch.zeros((), dtype=torch.int64, device=x.device)
+    peak = torch.full((), LEAST_PEAK, dtype=torch.int64, device=x.device)
     scratch = _Scratch(x.numel(), x.device)
     for piece, part in scratch.pieces():
         xs, vs = x[piece], v[piece]
@@ -108,18 +130,22 @@ def advance(
             torch.div(joint, c.after, rounding_mode="floor", out=s)
             torch.sub(joint, s, alpha=c.after, out=word[piece])
             torch.add(s, q, alpha=c.n, out=vs)
-        w = scratch.increment(f[piece], c.scale, part)
+        w = scratch.increment(f[piece], _at(scale, piece, f.numel()), part)
         vs.add_(w)
         xs.add_(vs)
-        out[piece].copy_(xs).mul_(c.unit)
+        out[piece].copy_(xs).mul_(_at(unit, piece, f.numel()))
         for bound in (*torch.aminmax(w), *torch.aminmax(vs), *torch.aminmax(xs)):
             peak = torch.maximum(peak, bound.abs())
     return torch.stack((checksum, peak))
 
 
-def expose(x: Tensor, v: Tensor, out: Tensor, unit: float) -> None:
-    """Undo x <- x + v in place, and write x as floats into ``out``."""
-    out.copy_(x.sub_(v)).mul_(unit)
+def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
+    """Undo x <- x + v in place, and write x as floats into ``out``; a unit may be per sample."""
+    if x.dim() == 2:
+        real = two_words.join(x.copy_(two_words.subtract(x, v)))
+    else:
+        real = x.sub_(v)
+    out.copy_(real).mul_(_at(unit, slice(0, out.numel()), out.numel()))
 
 
 def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
@@ -130,11 +156,14 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
     Tensor of int64, shape (1,)
         The checksum of the velocity recovered.
     """
+    if v.dim() == 2:
+        return _retreat_two_words(v, word, f, c)
+    scale, _ = _per_sample(c)
     checksum = torch.zeros(1, dtype=torch.int64, device=v.device)
     scratch = _Scratch(v.numel(), v.device)
     for piece, part in scratch.pieces():
         vs = v[piece]
-        vs.sub_(scratch.increment(f[piece], c.scale, part))
+        vs.sub_(scratch.increment(f[piece], _at(scale, piece, f.numel()), part))
         if word is not None:
             q, r = scratch.integers[1:, part]
             torch.div(vs, c.n, rounding_mode="floor", out=q)
@@ -144,3 +173,52 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
             torch.add(r, q, alpha=c.d, out=vs)
         checksum += scratch.weighted_sum(vs, piece.start, part)
     return checksum
+
+
+# --- two words a number ------------------------------------------------------------------------
+
+
+def _advance_two_words(
+    x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
+) -> Tensor:
+    checksum = _checksum_two_words(v)
+    if word is not None:
+        quotient, r = two_words.divide(v, c.d)
+        joint = r.mul_(c.before).add_(word)
+        s = torch.div(joint, c.after, rounding_mode="floor")
+        torch.sub(joint, s, alpha=c.after, out=word)
+        v.copy_(two_words.multiply(quotient, c.n, s))
+    w = _increment_two_words(f, c)
+    v.copy_(two_words.add(v, w))
+    x.copy_(two_words.add(x, v))
+    out.copy_(two_words.join(x)).mul_(_at(_per_sample(c)[1], slice(0, f.numel()), f.numel()))
+    peak = torch.full_like(checksum, LEAST_PEAK)
+    for bound in torch.stack((w[0], v[0], x[0])).aminmax() if f.numel() else ():
+        peak = torch.maximum(peak, bound.abs())
+    return torch.stack((checksum, peak))
+
+
+def _retreat_two_words(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
+    v.copy_(two_words.subtract(v, _increment_two_words(f, c)))
+    if word is not None:
+        quotient, s = two_words.divide(v, c.n)
+        joint = s.mul_(c.after).add_(word)
+        r = torch.div(joint, c.before, rounding_mode="floor")
+        torch.sub(joint, r, alpha=c.before, out=word)
+        v.copy_(two_words.multiply(quotient, c.d, r))
+    return _checksum_two_words(v)[None]
+
+
+def _increment_two_words(f: Tensor, c: LayerConstants) -> Tensor:
+    real = f.to(torch.float64) * _at(_per_sample(c)[0], slice(0, f.numel()), f.numel())
+    return two_words.split(real.masked_fill_(~(real.abs() <= LARGEST_INCREMENT), LOST))
+
+
+def _checksum_two_words(v: Tensor) -> Tensor:
+    weight = torch.arange(1, 2 * v.shape[1] + 1, 2, device=v.device)
+    return weight.mul_(v[0] * 3 + v[1]).sum()
+
+
+def _per_sample(c: LayerConstants) -> tuple[float | Tensor, float | Tensor]:
+    """Scale and unit, one for each sample where these differ."""
+    return c.scale if c.scales is None else c.scales, c.unit if c.units is None else c.units

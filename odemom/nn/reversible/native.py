@@ -3,7 +3,7 @@
 The compiler is the system's; the bits are those of `eager`.
 
 The library is kept in ``$ODEMOM_CACHE`` (or ``$XDG_CACHE_HOME/odemom``, ``~/.cache/odemom``) under
-a name that hashes the source, the compiler and the processor. OpenMP is not linked: its symbols
+a name that hashes the sources, the compiler and the processor. OpenMP is not linked: its symbols
 resolve to the runtime that PyTorch has already loaded, so that both share its threads and
 `torch.set_num_threads`. Where that fails, a build with one thread is taken.
 """
@@ -28,6 +28,7 @@ from odemom.nn.reversible.eager import LayerConstants
 __all__ = ["advance", "available", "expose", "library", "retreat"]
 
 SOURCE = Path(__file__).with_name("step.c")
+SOURCES = (SOURCE, *sorted(SOURCE.parent.glob("step_*.h")))
 BASE = ("-O3", "-fPIC", "-fwrapv", "-ffp-contract=off", "-fno-trapping-math")
 BUILDS = (
     ("-march=native", "-mprefer-vector-width=512", "-fopenmp"),
@@ -86,10 +87,9 @@ def library() -> ctypes.CDLL | None:
         version = subprocess.run([cc, "--version"], **_QUIET).stdout
     except (OSError, subprocess.SubprocessError):
         return None
+    sources = [source.read_bytes() for source in SOURCES]
     for flags in BUILDS:
-        key = b"\0".join(
-            [SOURCE.read_bytes(), version, repr(BASE + flags).encode(), _processor().encode()]
-        )
+        key = b"\0".join([*sources, version, repr(BASE + flags).encode(), _processor().encode()])
         target = directory / f"step-{hashlib.sha256(key).hexdigest()[:24]}.so"
         try:
             if not target.exists():
@@ -101,19 +101,21 @@ def library() -> ctypes.CDLL | None:
 
 
 def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
-    size, pointer, real = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
+    size, pointer = ctypes.c_int64, ctypes.c_void_p
     for name in NAMES.values():
-        step = [size] * 4
         getattr(lib, f"{name}_advance").argtypes = [
-            size,
+            *[size] * 3,
             *[pointer] * 5,
-            *step,
-            real,
-            real,
-            pointer,
+            *[size] * 4,
+            *[pointer] * 3,
         ]
-        getattr(lib, f"{name}_expose").argtypes = [size, *[pointer] * 3, real]
-        getattr(lib, f"{name}_retreat").argtypes = [size, *[pointer] * 3, *step, real, pointer]
+        getattr(lib, f"{name}_expose").argtypes = [*[size] * 3, *[pointer] * 4]
+        getattr(lib, f"{name}_retreat").argtypes = [
+            *[size] * 3,
+            *[pointer] * 3,
+            *[size] * 4,
+            *[pointer] * 2,
+        ]
     return lib
 
 
@@ -128,29 +130,43 @@ def _entry(operation: str, dtype: torch.dtype):
     return getattr(lib, f"{NAMES[dtype]}_{operation}")
 
 
+def _per_sample(values: Tensor | None, value: float) -> Tensor:
+    return torch.tensor([value], dtype=torch.float64) if values is None else values
+
+
+def _shape(f: Tensor, x: Tensor, per_sample: Tensor) -> tuple[int, int, int]:
+    """Entries, entries of a sample, and words a number."""
+    return f.numel(), max(f.numel() // len(per_sample), 1), x.dim()
+
+
 def advance(
     x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
 ) -> Tensor:
     """As `eager.advance`."""
     stats = torch.empty(2, dtype=torch.int64)
+    scales, units = _per_sample(c.scales, c.scale), _per_sample(c.units, c.unit)
     _entry("advance", f.dtype)(
-        x.numel(), x.data_ptr(), v.data_ptr(), 0 if word is None else word.data_ptr(),
-        f.data_ptr(), out.data_ptr(), c.n, c.d, c.before, c.after, c.scale, c.unit,
-        stats.data_ptr(),
+        *_shape(f, x, scales), x.data_ptr(), v.data_ptr(), 0 if word is None else word.data_ptr(),
+        f.data_ptr(), out.data_ptr(), c.n, c.d, c.before, c.after, scales.data_ptr(),
+        units.data_ptr(), stats.data_ptr(),
     )  # fmt: skip
     return stats
 
 
-def expose(x: Tensor, v: Tensor, out: Tensor, unit: float) -> None:
+def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
     """As `eager.expose`."""
-    _entry("expose", out.dtype)(x.numel(), x.data_ptr(), v.data_ptr(), out.data_ptr(), unit)
+    units = unit if isinstance(unit, Tensor) else _per_sample(None, unit)
+    _entry("expose", out.dtype)(
+        *_shape(out, x, units), x.data_ptr(), v.data_ptr(), out.data_ptr(), units.data_ptr()
+    )
 
 
 def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
     """As `eager.retreat`."""
     checksum = torch.empty(1, dtype=torch.int64)
+    scales = _per_sample(c.scales, c.scale)
     _entry("retreat", f.dtype)(
-        v.numel(), v.data_ptr(), 0 if word is None else word.data_ptr(), f.data_ptr(),
-        c.n, c.d, c.before, c.after, c.scale, checksum.data_ptr(),
+        *_shape(f, v, scales), v.data_ptr(), 0 if word is None else word.data_ptr(), f.data_ptr(),
+        c.n, c.d, c.before, c.after, scales.data_ptr(), checksum.data_ptr(),
     )  # fmt: skip
     return checksum

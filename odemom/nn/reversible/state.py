@@ -9,23 +9,22 @@ held in fixed point, where forward and back undo each other bit for bit.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from fractions import Fraction
 
 import torch
 from torch import Tensor
 
+from odemom.errors import FixedPointRangeError
 from odemom.nn.reversible import fixed_point
+from odemom.nn.reversible.eager import LARGEST_INCREMENT, LayerConstants
+from odemom.nn.reversible.fixed_point import FixedPoint
 from odemom.nn.reversible.kernels import kernel_for
 
 __all__ = ["ReversibleState"]
 
 Gradients = tuple[Tensor, Tensor | None, Tensor | None]
-
-
-def _largest_magnitude(*tensors: Tensor) -> float:
-    """The largest magnitude of the entries, nan or inf if there is one."""
-    bounds = [bound.abs() for t in tensors if t.numel() for bound in torch.aminmax(t.detach())]
-    return torch.stack([b.double() for b in bounds]).max().item() if bounds else 0.0
 
 
 def _memory_format(x: Tensor) -> torch.memory_format:
@@ -45,7 +44,7 @@ class ReversibleState(ABC):
     *pair : Tensor
         Those of x and h that are not zero; they choose the format.
     resolution : int or None
-        Binary places (`fixed_point.choose`).
+        Binary places; None chooses (`fixed_point.fit`).
 
     Attributes
     ----------
@@ -61,7 +60,7 @@ class ReversibleState(ABC):
         self.shape = like.shape
         self.device = like.device
         self.carrier = fixed_point.carrier_dtype(like.dtype)
-        self.format = fixed_point.choose(_largest_magnitude(*pair), self.carrier, resolution)
+        self.format = fixed_point.fit([t.to(self.carrier) for t in pair], resolution)
         self.order = _memory_format(like)
         self.kernel = kernel_for(like.device)
 
@@ -71,12 +70,30 @@ class ReversibleState(ABC):
         )
 
     def _encode(self, x: Tensor) -> Tensor:
-        return self._flat(self.format.encode(x.detach()))
+        """The entries in the state's memory order, in a row for each word."""
+        number = self.format.encode(self._rows(self._flat(x.detach())))
+        return number.flatten() if self.format.words == 1 else number.flatten(1)
 
-    def _decode(self, units: Tensor) -> Tensor:
+    def _decode(self, number: Tensor) -> Tensor:
         out = self._empty()
-        self._flat(out).copy_(units).mul_(self.format.unit)
+        floats = self.format.decode(self._rows(number), self.carrier)
+        self._flat(out).copy_(floats.flatten())
         return out
+
+    def _rows(self, flat: Tensor) -> Tensor:
+        """The last axis as (samples, entries), where each sample has a unit."""
+        units = self.format.units
+        return flat if units is None else flat.unflatten(-1, (len(units), -1))
+
+    def _layer_constants(
+        self, weight: float, gamma: Fraction, radices: tuple[int, int] = (1, 1)
+    ) -> LayerConstants:
+        """Those of a layer that multiplies by ``gamma`` and adds ``weight`` times f."""
+        scale = math.ldexp(weight, self.format.bits)
+        units = self.format.units
+        scales = None if units is None else weight / units
+        n, d = gamma.numerator, gamma.denominator
+        return LayerConstants(n, d, *radices, scale, self.format.unit, scales, units)
 
     def _flat(self, x: Tensor) -> Tensor:
         """The entries in the state's memory order, one axis."""
@@ -84,6 +101,43 @@ class ReversibleState(ABC):
 
     def _value(self, f: Tensor) -> Tensor:
         return self._flat(f.detach().to(self.carrier))
+
+    @property
+    def _unit(self) -> float | Tensor:
+        return self.format.unit if self.format.units is None else self.format.units
+
+    def escape(self, where: str, peak: int, f: Tensor | None) -> FixedPointRangeError:
+        """The error for a layer whose largest magnitude is ``peak`` units, out of the range.
+
+        Parameters
+        ----------
+        where : str
+            Which layer.
+        peak : int
+            As `advance` returned it.
+        f : Tensor or None
+            The function's value there; None once the state has moved on.
+        """
+        if f is None or not f.numel():
+            return self.format.escape(where, peak * self.format.unit)
+        f, form = f.detach().double(), self.format
+        if form.units is not None:  # of the sample that is furthest out
+            sizes = f.flatten(1).abs().amax(1) / form.units
+            sample = int(torch.maximum(sizes, self._peaks()).argmax())
+            f, form = f[sample], FixedPoint(round(-math.log2(form.units[sample].item())))
+        lost = peak > fixed_point.OUT_OF_RANGE + LARGEST_INCREMENT
+        size = max(f.abs().max().item(), peak * form.unit) if lost else peak * form.unit
+        return form.escape(where, float("nan") if f.isnan().any() else size)
+
+    def _peaks(self) -> Tensor:
+        """The largest magnitude in each sample, in units."""
+        firsts = [n if self.format.words == 1 else n[0] for n in self._numbers()]
+        sizes = [self._rows(first).double().abs().amax(-1) for first in firsts]
+        return torch.stack(sizes).amax(0) if sizes else torch.zeros(1, device=self.device)
+
+    def _numbers(self) -> tuple[Tensor, ...]:
+        """The tensors of numbers that are held."""
+        return ()
 
     @abstractmethod
     def shown(self) -> Tensor:

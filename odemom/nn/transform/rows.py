@@ -19,7 +19,7 @@ from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.link import Link, token
 from odemom.nn.recompute.trajectory import Trajectory
 from odemom.nn.reversible.buffer import spilled_words
-from odemom.nn.reversible.fixed_point import carrier_dtype
+from odemom.nn.reversible.fixed_point import carrier_dtype, words_for
 from odemom.nn.reversible.momentum import MomentumState
 from odemom.nn.transform.calls import BlockFunction
 
@@ -147,16 +147,18 @@ def _tracked(y: Tensor) -> Tensor:
 def cheaper_mode(layers: int, gamma: Fraction, dtype: torch.dtype) -> str:
     """The mode that holds less memory for a row of that many layers.
 
-    Checkpoints keep the state before each layer, the exact state is 24 bytes an element and more
-    where gamma forgets much.
+    Checkpoints keep the state before each layer; the exact state is 24 bytes an element, 40 for
+    float64, and more where gamma forgets much.
 
     Examples
     --------
     >>> [cheaper_mode(n, Fraction(9, 10), torch.float32) for n in (6, 7)]
     ['checkpoint', 'exact']
     """
-    exact = 16 if gamma == 1 else 24 + 4 * spilled_words(gamma, layers)
-    return "exact" if exact < layers * carrier_dtype(dtype).itemsize else "checkpoint"
+    carrier = carrier_dtype(dtype)
+    exact = 16 * words_for(carrier, None)
+    exact += 0 if gamma == 1 else 8 + 4 * spilled_words(gamma, layers)
+    return "exact" if exact < layers * carrier.itemsize else "checkpoint"
 
 
 def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, first: Any) -> Any:
