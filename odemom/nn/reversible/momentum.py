@@ -28,6 +28,8 @@ class MomentumState(ReversibleState):
         Binary places (`fixed_point.choose`).
     keep : bool
         Whether to keep what is needed to go back.
+    weight : float or None
+        What multiplies f(x) in the rule; None is 1 - gamma.
 
     Examples
     --------
@@ -50,17 +52,19 @@ class MomentumState(ReversibleState):
         *,
         resolution: int | None = None,
         keep: bool = True,
+        weight: float | None = None,
     ) -> None:
         super().__init__(*((x,) if v is None else (x, v)), resolution=resolution)
         self.gamma = gamma
+        # With gamma = 1 it is 0: the scheme x <- x + v, as in the plain network.
+        self.weight = float(1 - gamma) if weight is None else weight
         self.x = self._encode(x)
         self.v = torch.zeros_like(self.x) if v is None else self._encode(v)
         size, device = self.x.numel(), self.device
         self.buffer = InformationBuffer(gamma, size, device, keep=keep) if gamma != 1 else None
 
     def _constants(self, before: int, after: int) -> LayerConstants:
-        # With gamma = 1 the increment is 0: the scheme x <- x + v, as in the plain network.
-        scale = float((1 - self.gamma) * 2**self.format.bits)
+        scale = self.weight * 2**self.format.bits
         n, d = self.gamma.numerator, self.gamma.denominator
         return LayerConstants(n, d, before, after, scale, self.format.unit)
 
@@ -100,10 +104,10 @@ class MomentumState(ReversibleState):
         return checksum
 
     def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
-        """The gradients: (1 - gamma)(gx + gv) for f, gx for x, gamma (gx + gv) for v."""
+        """The gradients: weight (gx + gv) for f, gx for x, gamma (gx + gv) for v."""
         total = gx if gh is None else gh if gx is None else gx + gh
         assert total is not None
-        return total * float(1 - self.gamma), gx, total * float(self.gamma)
+        return total * self.weight, gx, total * float(self.gamma)
 
     def clone(self) -> MomentumState:
         """A state that can be moved without moving this one."""
