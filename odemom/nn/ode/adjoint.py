@@ -23,9 +23,12 @@ from odemom.nn.ode.vector_field import Parts, VectorField
 
 torchdiffeq = optional_import("torchdiffeq", "torch")
 
-__all__ = ["AdjointRun", "adjoint_solution"]
+__all__ = ["LAST_STAGE_AT_END", "AdjointRun", "adjoint_solution", "integrate"]
 
 WAY = "adjoint"
+LAST_STAGE_AT_END = ("dopri5", "dopri8", "bosh3")
+"""Methods whose last evaluation in a step is at the state after it."""
+
 HERE = ", in the adjoint pass"
 
 
@@ -39,6 +42,17 @@ def adjoint_solution(
     run = AdjointRun(field, borrowed, grid, solver)
     inputs = (*start, *borrowed.inputs, *field.extras.tensors)
     return _Adjoint.apply(run, *inputs)  # type: ignore[return-value]
+
+
+def integrate(field: VectorField, start: Parts, grid: Tensor, solver: dict[str, Any]) -> Parts:
+    """The states at the times of ``grid``, by torchdiffeq."""
+    with field.failures_explained():
+        solution = torchdiffeq.odeint(field, start, grid, **solver)
+        if solver["method"] in LAST_STAGE_AT_END and "step_t" in solver["options"]:
+            # torchdiffeq evaluates a polynomial there, at a cost of some digits.
+            ends = zip(solution, field.state, strict=True)
+            solution = tuple(torch.cat([s[:-1], end[None]]) for s, end in ends)
+    return solution
 
 
 class AdjointRun:
@@ -59,8 +73,7 @@ class AdjointRun:
         # Nothing that f is given requires a gradient: a value that does depends on something else.
         with torch.enable_grad(), self.borrowed.in_place(self.borrowed.leaves(requires_grad=False)):
             start = tuple(s.detach() for s in start)
-            with field.failures_explained():
-                solution = torchdiffeq.odeint(field, start, self.grid, **self.solver)
+            solution = integrate(field, start, self.grid, self.solver)
         field.checked = None
         field.tensors = field.extras.tensors
         self.borrowed.mark(field.steady.moving)

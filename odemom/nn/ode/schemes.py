@@ -33,7 +33,7 @@ from torch import Tensor
 
 from odemom.nn.reversible.coupled import CoupledState
 from odemom.nn.reversible.gamma import LARGEST_DENOMINATOR, rational_gamma
-from odemom.nn.reversible.momentum import MomentumState
+from odemom.nn.reversible.leapfrog import LeapfrogState
 from odemom.nn.reversible.state import ReversibleState
 
 __all__ = [
@@ -208,7 +208,7 @@ class Coupled(Scheme):
 
 
 class Leapfrog(Scheme):
-    """The inner kicks of a leapfrog: from (x_1, h v_{1/2}) to (x_N, h v_{N - 1/2}).
+    """The inner kicks of a leapfrog: from (x_1, v_{1/2}) to (x_N, v_{N - 1/2}).
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ class Leapfrog(Scheme):
         self.eps = eps
         # As near as a fraction comes: it is a coefficient of the equation.
         self.damping = Fraction(math.exp(-self.h / eps)).limit_denominator(LARGEST_DENOMINATOR)
-        self.weight = self.h * self.kick_of(self.h)
+        self.weight = self.kick_of(self.h)
 
     def kick_of(self, length: float) -> float:
         """The weight of f in the velocity after ``length``: eps v' = f - v."""
@@ -245,22 +245,24 @@ class Leapfrog(Scheme):
         return slope(self.time(n + 1), shown)
 
     def exact(self, parts: Parts, *, resolution: int | None, keep: bool) -> list[ReversibleState]:
-        """One momentum state."""
-        x, v = parts
-        gamma, weight = self.damping, self.weight
-        return [MomentumState(x, v, gamma, resolution=resolution, keep=keep, weight=weight)]
+        """Position and velocity as one state."""
+        return [
+            LeapfrogState(
+                *parts, self.damping, self.h, self.weight, resolution=resolution, keep=keep
+            )
+        ]
 
     def in_floats(self, slope: Derivative, parts: Parts) -> Parts:
-        """The momentum network."""
+        """A kick and a drift a move."""
         x, v = parts
         for n in range(self.moves):
             (force,) = self.value(n, slope, (x,))
             v = float(self.damping) * v + self.weight * force
-            x = x + v
+            x = x + self.h * v
         return x, v
 
     def read(self, states: list[ReversibleState]) -> Parts:
-        """Position, and displacement of the last step."""
+        """Position and velocity."""
         return states[0].shown(), states[0].companion()
 
     def gradients_at_end(self, grads: Parts) -> list[tuple[Tensor | None, Tensor | None]]:

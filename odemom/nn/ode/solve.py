@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odemom.checks import expect, optional_import, shown
-from odemom.nn.ode.adjoint import adjoint_solution
+from odemom.checks import expect, shown
+from odemom.nn.ode.adjoint import LAST_STAGE_AT_END, adjoint_solution, integrate
 from odemom.nn.ode.borrowed import Borrowed
 from odemom.nn.ode.checks import ADAPTIVE_METHODS, FIXED_STEP_METHODS, LEAPFROG, base_method
 from odemom.nn.ode.exact_pass import exact_solution
@@ -31,8 +31,6 @@ from odemom.nn.ode.schemes import (
     steps_of,
 )
 from odemom.nn.ode.vector_field import VectorField
-
-torchdiffeq = optional_import("torchdiffeq", "torch")
 
 __all__ = ["Problem", "by_torchdiffeq", "reversibly"]
 
@@ -69,8 +67,7 @@ def by_torchdiffeq(problem: Problem, field: VectorField, start: Parts, times: li
     }
     if problem.gradient == "adjoint":
         return adjoint_solution(field, Borrowed(field.f), start, grid, solver)
-    with field.failures_explained():
-        return torchdiffeq.odeint(field, start, grid, **solver)
+    return integrate(field, start, grid, solver)
 
 
 def _options_for(problem: Problem, grid: Tensor, dtype: torch.dtype) -> dict[str, Any]:
@@ -78,13 +75,14 @@ def _options_for(problem: Problem, grid: Tensor, dtype: torch.dtype) -> dict[str
     if method in FIXED_STEP_METHODS and len(grid) > 2:
         # Its linear default would be of lower order than the methods.
         options.setdefault("interp", "cubic")
-    if method in ADAPTIVE_METHODS and method != "scipy_solver":
-        if grid.dtype != torch.float64:
-            options.setdefault("dtype", grid.dtype)
-    if method in ADAPTIVE_METHODS and method != "scipy_solver" and dtype.itemsize > 2:
+    if method not in ADAPTIVE_METHODS or method == "scipy_solver":
+        return options
+    if grid.dtype != torch.float64:
+        options.setdefault("dtype", grid.dtype)
+    if method in LAST_STAGE_AT_END or dtype.itemsize > 2:
         # A step ends at the last time. Else torchdiffeq steps over it and takes the value of a
         # polynomial of degree 4, which is less accurate than dopri8 at any time. (Half precision
-        # loses more by the polynomial's cancellation at the end of a step.)
+        # loses more by that polynomial's cancellation at the end of a step.)
         stops = grid[1:] if method == "dopri8" else grid[-1:]
         jumps = options.get("jump_t", grid[:0])
         stops = torch.cat([options.get("step_t", grid[:0]).to(grid), stops]).unique()
@@ -139,12 +137,11 @@ def _leap(
     )
     x, v = start
     half = scheme.half_kick(field.evaluate(scheme.start, x), v)
-    x, last = _run(
-        problem, scheme, field, field.force, borrowed, (x + scheme.h * half, scheme.h * half)
-    )
+    inner = (x + scheme.h * half, half)
+    x, last = _run(problem, scheme, field, field.force, borrowed, inner)
     if not velocity_wanted:
         return x, torch.zeros_like(x)
-    return x, scheme.half_kick(field.evaluate(scheme.end, x), last / scheme.h)
+    return x, scheme.half_kick(field.evaluate(scheme.end, x), last)
 
 
 def _run(

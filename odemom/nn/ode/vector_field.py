@@ -80,11 +80,13 @@ class VectorField:
         self.autocast = Autocast.current(x.device)
         self.steady = Steady(modules_of(f), x.device)
         self.last: Tensor | None = None
+        self.state: Parts = ()
         self.checked: Callable[[Tensor, Tensor], Tensor] | None = None
         self.first: tuple[Any, Tensor, Tensor | None, Tensor] | None = None
 
     def __call__(self, t: Tensor | float, state: Parts) -> Parts:
         """The derivative of ``state`` at time ``t``."""
+        self.state = state
         force = self.evaluate(t, *state)
         if self.order == 1:
             return (force,)
@@ -143,7 +145,7 @@ class VectorField:
                 raise
             raise IntegrationError(self.explanation(f"{error!s}{where}")) from error
         finally:
-            self.last = None
+            self.last, self.state = None, ()
 
     def explanation(self, reason: str) -> str:
         """Why the solver stopped, and what to do."""
