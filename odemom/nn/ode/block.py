@@ -29,7 +29,6 @@ from odemom.nn.ode.checks import (
 from odemom.nn.ode.options import as_options
 from odemom.nn.ode.solve import Problem, by_torchdiffeq, reversibly
 from odemom.nn.ode.vector_field import Field, Tally, VectorField, like
-from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.second_call import Autocast
 
 __all__ = ["ODEBlock"]
@@ -339,9 +338,7 @@ class ODEBlock(nn.Module):
         refuse_transforms(self.gradient)
         self._tally = tally = Tally()
         velocity = self._velocity_of_module(x)
-        field = VectorField(
-            self.f, self.arguments, self.order, self.eps, x, Extras(args, kwargs), tally
-        )
+        field = VectorField(self.f, self.arguments, self.order, self.eps, x, args, kwargs, tally)
         start = (x,)
         if self.order == 2:
             if velocity is None:

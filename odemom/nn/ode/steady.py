@@ -11,8 +11,9 @@ the forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,21 +49,29 @@ class Steady:
         self._count = 0
         self._forward = True
 
-    @contextmanager
-    def evaluation(self) -> Iterator[None]:
-        """Around each evaluation of the field."""
+    def evaluate(self, f: Callable[..., Any], *args: Any) -> Any:
+        """The value of ``f(*args)``, from the start of all evaluations."""
+        if self._moving or self._drawn:
+            value = self._evaluate_again(f, *args)
+        else:
+            value = f(*args)
+        if self._forward:
+            self._look_for_moves()
+        return value
+
+    def _evaluate_again(self, f: Callable[..., Any], *args: Any) -> Any:
         copies: dict[Slot, Tensor | None] = {s: self._start[s].clone() for s in self._moving}
-        with ExitStack() as stack:
-            if copies:
-                stack.enter_context(swapped(copies, "_buffers"))
-            stack.enter_context(self._random.again() if self._drawn else nullcontext())
-            yield
+        again = self._random.again() if self._drawn else nullcontext()
+        with swapped(copies, "_buffers"), again:
+            value = f(*args)
             if self._forward and self._means:
                 self._collect()
-        if not self._forward:
-            return
+        return value
+
+    def _look_for_moves(self) -> None:
+        """Find out whether the evaluation, which began at the start of all, drew or moved."""
         if not self._drawn and not RandomStates.current(self._random.device).equals(self._random):
-            self._drawn = True  # this evaluation started from the first state: nothing else draws
+            self._drawn = True
         for slot, stamp in self._held.items():
             if slot not in self._moving and _stamp(_buffer(slot)) != stamp:
                 self._moving.add(slot)

@@ -54,7 +54,7 @@ class VectorField:
         Of the equation.
     x : Tensor
         The initial state: values of f have its shape, dtype and device.
-    extras : Extras
+    args, kwargs
         The further arguments of f.
     tally : Tally
     """
@@ -66,7 +66,8 @@ class VectorField:
         order: int,
         eps: float,
         x: Tensor,
-        extras: Extras,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
         tally: Tally,
     ) -> None:
         self.f = f
@@ -74,8 +75,9 @@ class VectorField:
         self.order = order
         self.eps = eps
         self.dtype, self.device = x.dtype, x.device
-        self.extras = extras
-        self.tensors: Sequence[Tensor] = extras.tensors
+        self.extras = Extras(args, kwargs)
+        self.tensors: Sequence[Tensor] = self.extras.tensors
+        self.plain = not args and not kwargs
         self.tally = tally
         self.autocast = Autocast.current(x.device)
         self.steady = Steady(modules_of(f), x.device)
@@ -101,14 +103,8 @@ class VectorField:
         """The value of f, checked and counted, in the dtype of ``x``."""
         self.tally.count()
         carrier, x = x.dtype, x.to(self.dtype)
-        given: list[Any] = []
-        for role in self.roles:
-            if role == "t":
-                given.append(torch.as_tensor(t, dtype=x.dtype, device=x.device))
-            else:
-                given.append(x if role == "x" or v is None else v.to(self.dtype))
-        with self.steady.evaluation():
-            value = like(self._called(given), x, "f", self.autocast)
+        given = [x] if self.roles == ("x",) else self._given(t, x, v)
+        value = like(self.steady.evaluate(self._called, given), x, "f", self.autocast)
         self.last = value.detach()
         if self.checked is not None:
             value = self.checked(x, value)
@@ -116,8 +112,16 @@ class VectorField:
             self.first = (t, x.detach(), None if v is None else v.detach(), self.last)
         return value.to(carrier)
 
+    def _given(self, t: Tensor | float, x: Tensor, v: Tensor | None) -> list[Any]:
+        known = {"x": x, "v": None if v is None else v.to(self.dtype)}
+        if "t" in self.roles:
+            known["t"] = torch.as_tensor(t, dtype=x.dtype, device=x.device)
+        return [known[role] for role in self.roles]
+
     def _called(self, given: list[Any]) -> Any:
         try:
+            if self.plain:
+                return self.f(*given)
             return self.extras.call(
                 lambda x, *a, **k: self.f(*given, *a, **k), given[0], self.tensors
             )

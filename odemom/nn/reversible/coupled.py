@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from fractions import Fraction
 
+import torch
 from torch import Tensor
 
 from odemom.nn.reversible.momentum import MomentumState
@@ -105,10 +106,13 @@ class CoupledState(ReversibleState):
 
     def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
         """The gradients of the last half step, which has not been undone yet."""
-        if self.moves % 2:
-            return self._forth.adjoint(gx, gh)
-        gf, gx, gv = self._back.adjoint(gx, None if gh is None else -gh)
-        return gf, gx, None if gv is None else -gv
+        if gx is None or gh is None:
+            gx, gh = (torch.zeros_like(g) if o is None else o for o, g in ((gx, gh), (gh, gx)))
+        if self.moves % 2:  # v' = lambda v + f, x' = x + v'
+            total = gx + gh
+            return total, gx, total * float(self._forth.gamma)
+        total = gh - gx  # v' = v + f, x' = x - v'
+        return total, gx, total
 
     def _turn(self) -> None:
         self._back.x, self._back.v = self._forth.x, self._forth.v.neg_()
