@@ -18,7 +18,13 @@ from torch import Tensor
 
 from odemom.checks import optional_import
 from odemom.errors import IntegrationError, ReversibilityError
-from odemom.nn.ode.borrowed import Borrowed, Surroundings, refuse_double, refuse_foreign
+from odemom.nn.ode.borrowed import (
+    Borrowed,
+    Surroundings,
+    modes_of,
+    refuse_double,
+    refuse_foreign,
+)
 from odemom.nn.ode.vector_field import Parts, VectorField
 
 torchdiffeq = optional_import("torchdiffeq", "torch")
@@ -64,6 +70,7 @@ class AdjointRun:
         self.field, self.borrowed, self.grid, self.solver = field, borrowed, grid, solver
         self.parts = field.order
         self._surroundings: Surroundings | None = None
+        self._modes = modes_of(field.f)
 
     def forward(self, start: Parts) -> Parts:
         """The states, computed without a graph."""
@@ -76,7 +83,7 @@ class AdjointRun:
             solution = integrate(field, start, self.grid, self.solver)
         field.checked = None
         field.tensors = field.extras.tensors
-        self.borrowed.mark(field.steady.moving)
+        self.borrowed.mark(field.steady.moving, field.extras.tensors)
         self._surroundings = Surroundings(field.f)
         return tuple(s.detach() for s in solution)
 
@@ -101,7 +108,13 @@ class AdjointRun:
             finally:
                 field.tensors = field.extras.tensors
         if stale:
-            raise ReversibilityError(_stale_message(self._surroundings))
+            switched = modes_of(field.f) != self._modes
+            cause = "train() or eval() was called" if switched else "an attribute has changed"
+            raise ReversibilityError(
+                f"f is not the field of the forward pass: {cause} since. Call backward before such "
+                "a change, pass what changes to the block's call, or build the block with "
+                "gradient='backprop'."
+            )
         by_id = {id(t): g for t, g in zip(wanted, found[self.parts :], strict=True)}
         return [*found[: self.parts], *(by_id.get(id(t)) for t in (*leaves, *extras))]
 
@@ -143,16 +156,6 @@ def _options_back(options: dict[str, Any], span: Tensor) -> dict[str, Any]:
         return options
     inside = [t for t in options["step_t"].tolist() if span[1] < t < span[0]]
     return {**options, "step_t": torch.tensor([*inside, span[1]], dtype=span.dtype)}
-
-
-def _stale_message(surroundings: Surroundings | None) -> str:
-    cause = "an attribute, or a tensor that it refers to, has changed since"
-    if surroundings is not None and surroundings.switched():
-        cause = "train() or eval() was called since"
-    return (
-        f"f is not the field of the forward pass: {cause}. Call backward before such a change, "
-        "pass what changes to the block's call, or build the block with gradient='backprop'."
-    )
 
 
 class _Augmented:

@@ -27,7 +27,7 @@ from odemom.nn.ode.checks import (
     refuse_transforms,
 )
 from odemom.nn.ode.options import as_options
-from odemom.nn.ode.solve import Problem, by_torchdiffeq, reversibly
+from odemom.nn.ode.solve import Problem, by_torchdiffeq, moved_with, reversibly
 from odemom.nn.ode.vector_field import Field, Tally, VectorField, like
 from odemom.nn.recompute.second_call import Autocast
 
@@ -349,7 +349,7 @@ class ODEBlock(nn.Module):
         if len(times) > 1:
             solution = self._solution(field, start, times, horizon, return_velocity, moments)
         if moments is not None and moments.requires_grad and torch.is_grad_enabled():
-            solution = _moved_with(moments, times, solution, field)
+            solution = moved_with(moments, times, solution, field)
         field.steady.end_of_forward()
         tally.returned = True
         if not all(bool(torch.isfinite(s).all()) for s in solution):
@@ -396,17 +396,3 @@ class ODEBlock(nn.Module):
         if self.options:
             words.append(f"options={self.options}")
         return ", ".join(words)
-
-
-def _moved_with(
-    moments: Tensor, times: list[float], solution: tuple[Tensor, ...], field: VectorField
-) -> tuple[Tensor, ...]:
-    """The same states, of which those at ``moments`` move with them: dx/dt is the derivative."""
-    earlier = len(times) - len(moments)
-    slopes = [field(t, tuple(s[n] for s in solution)) for n, t in enumerate(times) if n >= earlier]
-    shift = moments - moments.detach()
-    moved = []
-    for state, slope in zip(solution, zip(*slopes, strict=True), strict=True):
-        factor = shift.to(state).reshape(-1, *(1 for _ in state.shape[1:]))
-        moved.append(torch.cat([state[:earlier], state[earlier:] + factor * torch.stack(slope)]))
-    return tuple(moved)

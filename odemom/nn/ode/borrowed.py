@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from odemom.nn.recompute.leaves import fingerprint, foreign_leaf
 from odemom.nn.recompute.second_call import Slot, swapped
 from odemom.nn.recompute.trajectory import parameter_slots
 
-__all__ = ["Borrowed", "Surroundings", "refuse_double", "refuse_foreign"]
+__all__ = ["Borrowed", "Surroundings", "modes_of", "refuse_double", "refuse_foreign"]
 
 
 class Borrowed:
@@ -51,7 +51,7 @@ class Borrowed:
                 )
         unique = {id(p): p for p in self._parameters.values() if p is not None}
         self.inputs: tuple[Tensor, ...] = tuple(p for p in unique.values() if p.requires_grad)
-        self._marks: dict[Slot, Tensor] = {}
+        self._marked: list[tuple[str, Tensor, Tensor]] = []
 
     def leaves(self, *, requires_grad: bool) -> list[Tensor]:
         """One for each of `inputs`."""
@@ -65,24 +65,19 @@ class Borrowed:
         with swapped(places, "_parameters"), swapped(self._buffers, "_buffers"):
             yield
 
-    def mark(self, moving: Iterable[Slot]) -> None:
-        """Note the values of parameters and buffers, those in ``moving`` left out."""
+    def mark(self, moving: Collection[Slot], arguments: Iterable[Tensor]) -> None:
+        """Note the values of parameters, buffers but those in ``moving``, and ``arguments``."""
         held = {**self._parameters, **self._buffers}
-        for slot in moving:
-            held.pop(slot, None)
-        self._marks = {slot: fingerprint(t) for slot, t in held.items() if t is not None}
+        named = [(self._name(s), t) for s, t in held.items() if t is not None and s not in moving]
+        named += [("a tensor given to the call", t) for t in arguments]
+        self._marked = [(name, t, fingerprint(t)) for name, t in named]
 
     def require_unchanged(self) -> None:
-        """Raise if a parameter or a buffer is not as at `mark`."""
-        held = {**self._parameters, **self._buffers}
-        now = [(slot, fingerprint(t)) for slot in self._marks if (t := held[slot]) is not None]
-        if not now:
-            return
-        same = torch.stack([mark == self._marks[s].to(mark.device) for s, mark in now]).tolist()
-        for (slot, _), kept in zip(now, same, strict=True):
-            if not kept:
+        """Raise if one of these tensors is not as at `mark`."""
+        for name, tensor, mark in self._marked:
+            if not torch.equal(fingerprint(tensor), mark):
                 raise ReversibilityError(
-                    f"f is not the field of the forward pass: {self._name(slot)} has changed "
+                    f"f is not the field of the forward pass: {name} has changed "
                     "since. Call backward before the optimizer's step and before writing to .data, "
                     "or build the block with gradient='backprop'."
                 )
@@ -117,7 +112,7 @@ def refuse_double(way: str) -> None:
 
 
 class Surroundings:
-    """What else a module's value may depend on: attributes, closures, whether it trains.
+    """What else a module's value may depend on: attributes, closures, globals.
 
     Only changes of these are seen; whether they matter is seen by evaluating f again.
     """
@@ -125,7 +120,6 @@ class Surroundings:
     def __init__(self, f: Any) -> None:
         self._f = f
         self._before = self._leaves()
-        self._training = _training(f)
 
     def changed(self) -> bool:
         """Whether anything is not as it was."""
@@ -133,11 +127,7 @@ class Surroundings:
         pairs = zip(now, self._before, strict=False)
         return len(now) != len(self._before) or not all(_same(a, b) for a, b in pairs)
 
-    def switched(self) -> bool:
-        """Whether train() or eval() was called on a part of f."""
-        return self._training != _training(self._f)
-
-    def _leaves(self) -> list[tuple[Any, int]]:
+    def _leaves(self) -> list[tuple[Any, Tensor | None]]:
         skipped = ("_parameters", "_buffers", "_modules")
         modules = list(self._f.modules()) if isinstance(self._f, nn.Module) else []
         found: list[Any] = [
@@ -148,10 +138,12 @@ class Surroundings:
             names = getattr(getattr(function, "__code__", None), "co_names", ())
             space = getattr(function, "__globals__", {})
             found += [space.get(name) for name in names]
-        return [(leaf, _version(leaf)) for leaf in pytree.tree_leaves(found)]
+        leaves = pytree.tree_leaves(found)
+        return [(x, fingerprint(x) if isinstance(x, Tensor) else None) for x in leaves]
 
 
-def _training(f: Any) -> list[bool]:
+def modes_of(f: Any) -> list[bool]:
+    """Whether each part of ``f`` trains."""
     return [m.training for m in f.modules()] if isinstance(f, nn.Module) else []
 
 
@@ -162,10 +154,8 @@ def _content(cell: Any) -> Any:
         return None
 
 
-def _version(leaf: Any) -> int:
-    return leaf._version if isinstance(leaf, Tensor) and not leaf.is_inference() else 0
-
-
-def _same(now: tuple[Any, int], before: tuple[Any, int]) -> bool:
-    (a, version), (b, other) = now, before
-    return version == other and (a is b or (type(a) in (int, float, bool, str) and a == b))
+def _same(now: tuple[Any, Tensor | None], before: tuple[Any, Tensor | None]) -> bool:
+    (a, mark), (b, other) = now, before
+    if mark is not None and other is not None:
+        return torch.equal(mark, other)
+    return a is b or (type(a) is type(b) and type(a) in (int, float, bool, str) and a == b)

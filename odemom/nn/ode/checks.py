@@ -204,7 +204,8 @@ def as_times(times: Any, horizon: float) -> list[float]:
 
 def refuse_transforms(gradient: str) -> None:
     """Refuse `torch.func.grad`, `vmap` and the like where a pass hides its steps from them."""
-    if gradient != "backprop" and torch._C._functorch.peek_interpreter_stack() is not None:
+    inside = torch._C._functorch.peek_interpreter_stack()  # type: ignore[attr-defined]
+    if gradient != "backprop" and inside is not None:
         raise invalid(
             "x",
             got=f"a call inside a transform of torch.func, with gradient={gradient!r}",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from odemom.errors import ReversibilityError
-from odemom.nn.ode.borrowed import Borrowed, Surroundings, refuse_double, refuse_foreign
+from odemom.nn.ode.borrowed import Borrowed, modes_of, refuse_double, refuse_foreign
 from odemom.nn.ode.schemes import Derivative, Parts, Scheme
 from odemom.nn.ode.vector_field import VectorField
 from odemom.nn.recompute.link import _graph_is_kept
@@ -64,7 +64,7 @@ class ExactRun:
         self.resolution, self.record = resolution, record
         self.states: list[ReversibleState] | None = None
         self._sums = torch.empty(0)
-        self._surroundings = Surroundings(field.f) if record else None
+        self._modes = modes_of(field.f)
         # A field that knows the time may take another tensor later.
         self._look_always = "t" in field.roles
 
@@ -153,7 +153,7 @@ class ExactRun:
         moves = (sums != self._sums).any(1).nonzero().flatten()
         cause = "look for a parameter changed since, an attribute, a counter, a generator of its "
         cause += "own, an operation that is not deterministic (torch.use_deterministic_algorithms)"
-        if self._surroundings is not None and self._surroundings.switched():
+        if modes_of(self.field.f) != self._modes:
             cause = "train() or eval() was called between the passes"
         raise ReversibilityError(
             f"f, at move {int(moves[-1])} of {len(sums)}, did not recompute the bits of its "

@@ -246,11 +246,8 @@ class Leapfrog(Scheme):
 
     def exact(self, parts: Parts, *, resolution: int | None, keep: bool) -> list[ReversibleState]:
         """Position and velocity as one state."""
-        return [
-            LeapfrogState(
-                *parts, self.damping, self.h, self.weight, resolution=resolution, keep=keep
-            )
-        ]
+        (x, v), rule = parts, (self.damping, self.h, self.weight)
+        return [LeapfrogState(x, v, *rule, resolution=resolution, keep=keep)]
 
     def in_floats(self, slope: Derivative, parts: Parts) -> Parts:
         """A kick and a drift a move."""

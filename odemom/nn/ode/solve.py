@@ -32,7 +32,7 @@ from odemom.nn.ode.schemes import (
 )
 from odemom.nn.ode.vector_field import VectorField
 
-__all__ = ["Problem", "by_torchdiffeq", "reversibly"]
+__all__ = ["Problem", "by_torchdiffeq", "moved_with", "reversibly"]
 
 
 @dataclass(frozen=True)
@@ -163,3 +163,17 @@ def _run(
 def _time_dtype(x: Tensor) -> torch.dtype:
     # Apple's devices have no float64.
     return torch.float32 if x.device.type == "mps" else torch.float64
+
+
+def moved_with(
+    moments: Tensor, times: list[float], solution: tuple[Tensor, ...], field: VectorField
+) -> tuple[Tensor, ...]:
+    """The same states, of which those at ``moments`` move with them: dx/dt is the derivative."""
+    earlier = len(times) - len(moments)
+    slopes = [field(t, tuple(s[n] for s in solution)) for n, t in enumerate(times) if n >= earlier]
+    shift = moments - moments.detach()
+    moved = []
+    for state, slope in zip(solution, zip(*slopes, strict=True), strict=True):
+        factor = shift.to(state).reshape(-1, *(1 for _ in state.shape[1:]))
+        moved.append(torch.cat([state[:earlier], state[earlier:] + factor * torch.stack(slope)]))
+    return tuple(moved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from odemom.nn.recompute.second_call import Autocast
 
 __all__ = ["Field", "Tally", "VectorField", "like"]
 
+NOT_CONVERGED = "Functional iteration did not converge"
 SOLVER_FAILURES = ("underflow in dt", "non-finite values in state", "max_num_steps exceeded")
 
 Field = Callable[..., Tensor]
@@ -140,9 +142,15 @@ class VectorField:
 
     @contextlib.contextmanager
     def failures_explained(self, where: str = "") -> Iterator[None]:
-        """Turn the solver's assertions into an `IntegrationError`."""
+        """Turn the solver's assertions, and its doubts, into an `IntegrationError`."""
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", message=NOT_CONVERGED)
+                yield
+        except UserWarning as error:
+            if NOT_CONVERGED not in str(error):
+                raise
+            raise IntegrationError(self._not_converged(where)) from error
         except AssertionError as error:
             reason = next((r for r in SOLVER_FAILURES if r in str(error)), None)
             if reason is None:
@@ -165,12 +173,25 @@ class VectorField:
         else:
             advice = "Loosen rtol and atol, integrate in float64, or shorten the horizon."
         message = f"The solver cannot reach the horizon: {shown(reason)}. {advice}"
-        if self.order == 1:
+        if self.order == 1 or self.eps == math.inf:
             return message
         return (
             f"{message} With a small eps the equation is stiff, with time scale eps: use "
             f"method='rk4' with options={{'step_size': h}}, h at most eps/2 = {self.eps / 2:.3g}, "
-            "or order=1, its limit."
+            "or order=1 without eps, its limit."
+        )
+
+    def _not_converged(self, where: str) -> str:
+        small = ("a smaller step_size", "")
+        if self.order == 2 and self.eps < math.inf:
+            small = (
+                f"a step_size of at most eps/10 = {self.eps / 10:.3g}",
+                f", h at most eps/2 = {self.eps / 2:.3g}",
+            )
+        return (
+            f"An implicit step of 'implicit_adams' did not converge{where}, and what follows from "
+            f"it may be of any size. Take {small[0]}, or method='rk4' with "
+            f"options={{'step_size': h}}{small[1]}."
         )
 
 

@@ -9,6 +9,10 @@ from torch import Tensor
 
 __all__ = ["fingerprint", "foreign_leaf"]
 
+CHUNK = 1 << 16
+MIXERS = (-7046029254386353131, 0x2545F4914F6CDD1D, -4658895280553007687)
+"""Odd numbers of 64 bits, of linear congruential and xorshift generators and of splitmix."""
+
 
 def foreign_leaf(values: Iterable[Tensor], known: Iterable[Tensor]) -> Tensor | None:
     """A leaf of the graph of ``values`` that is none of ``known``, if there is one.
@@ -39,29 +43,34 @@ def foreign_leaf(values: Iterable[Tensor], known: Iterable[Tensor]) -> Tensor | 
 def fingerprint(tensor: Tensor) -> Tensor:
     """A number that changes when any bit of ``tensor`` does, all but surely; int64, shape ().
 
-    Sums of the bits along rows and columns, weighted by odd numbers: unlike a plain sum it notices
-    entries exchanged and signs flipped.
+    The sum of the entries' bits, each mixed with its place: unlike a plain sum it notices entries
+    exchanged and signs flipped.
 
     Examples
     --------
-    >>> w = torch.tensor([[1.0, -1.0], [2.0, -2.0]])
-    >>> any(bool(fingerprint(w) == fingerprint(other)) for other in (-w, w.T, w.flip(0)))
-    False
+    >>> w = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> bool(fingerprint(w) == fingerprint(-w)), bool(fingerprint(w) == fingerprint(w.clone()))
+    (False, True)
     """
-    dense = tensor.detach()
-    if dense.layout != torch.strided:
-        dense = dense.to_dense()
-    if dense.is_complex():
-        dense = torch.view_as_real(dense)
-    if dense.dtype == torch.bool:
-        dense = dense.to(torch.int8)
-    if dense.is_floating_point():
-        words = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-        dense = dense.contiguous().view(words[dense.element_size()])
-    matrix = dense.reshape(len(dense), -1) if dense.dim() > 1 else dense.reshape(1, -1)
-    total = torch.full((), dense.numel(), dtype=torch.int64, device=dense.device)
-    for axis, seed in ((0, 1), (1, 3)):
-        sums = matrix.sum(axis, dtype=torch.int64)
-        odd = torch.arange(seed, seed + 2 * len(sums), 2, device=dense.device)
-        total = 31 * total + (sums * odd * odd).sum()
+    words = _words(tensor.detach())
+    total = torch.zeros((), dtype=torch.int64, device=words.device)
+    for first in range(0, len(words), CHUNK):
+        piece = words[first : first + CHUNK].to(torch.int64)
+        place = torch.arange(first, first + len(piece), device=words.device)
+        mixed = piece.mul(MIXERS[0]).add_(place.mul_(MIXERS[1]))
+        mixed ^= mixed >> 29
+        mixed.mul_(MIXERS[2])
+        total += (mixed ^ (mixed >> 32)).sum()
     return total
+
+
+def _words(tensor: Tensor) -> Tensor:
+    """The bits of ``tensor`` as integers, one axis."""
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor)
+    if tensor.is_floating_point():
+        kinds = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+        tensor = tensor.contiguous().view(kinds[tensor.element_size()])
+    return tensor.reshape(-1)

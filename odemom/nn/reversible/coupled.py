@@ -106,8 +106,10 @@ class CoupledState(ReversibleState):
 
     def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
         """The gradients of the last half step, which has not been undone yet."""
-        if gx is None or gh is None:
-            gx, gh = (torch.zeros_like(g) if o is None else o for o, g in ((gx, gh), (gh, gx)))
+        like = gx if gh is None else gh
+        assert like is not None
+        gx = torch.zeros_like(like) if gx is None else gx
+        gh = torch.zeros_like(like) if gh is None else gh
         if self.moves % 2:  # v' = lambda v + f, x' = x + v'
             total = gx + gh
             return total, gx, total * float(self._forth.gamma)
