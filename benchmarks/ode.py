@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,8 +66,9 @@ def accuracy() -> dict:
     x = torch.randn(8, WIDTH, generator=generator, dtype=torch.float64)
     result: dict = {}
     for name, (f, order, eps, horizon) in problems().items():
-        mass = {"eps": eps} if order == 2 else {}
-        exact = ODEBlock(f, order, **mass, horizon=horizon, method="dopri8", rtol=1e-12, atol=1e-13)
+        problem: dict[str, Any] = {"order": order, "horizon": horizon}
+        problem |= {"eps": eps} if order == 2 else {}
+        exact = ODEBlock(f, **problem, method="dopri8", rtol=1e-12, atol=1e-13)
         with torch.no_grad():
             reference = exact(x)
         rows = result.setdefault(name, {})
@@ -74,7 +76,7 @@ def accuracy() -> dict:
             rows[label] = []
             for count in EVALUATIONS:
                 step = {"step_size": horizon / (count // a_step)}
-                block = ODEBlock(f, order, **mass, horizon=horizon, method=method, options=step)
+                block = ODEBlock(f, **problem, method=method, options=step)
                 with torch.no_grad():
                     rows[label].append(float((block(x) - reference).norm() / reference.norm()))
             errors = "  ".join(f"{e:.0e}" for e in rows[label])
@@ -114,7 +116,7 @@ def peak(method: str, steps: int, way: str) -> int:
     return int(done.stdout.split()[-1])
 
 
-def peak_here(method: str, steps: int, way: str) -> int:
+def peak_here(method: str, steps: int, way: Any) -> int:
     """The same in this process, which does nothing else."""
     import resource
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from odemom.checks import expect, invalid, shown
-from odemom.errors import IntegrationError
+from odemom.errors import IntegrationError, InvalidInputError
 from odemom.nn.ode.arguments import modules_of, takes
 from odemom.nn.ode.steady import Steady
 from odemom.nn.recompute.calls import Extras
@@ -106,7 +106,10 @@ class VectorField:
         self.tally.count()
         carrier, x = x.dtype, x.to(self.dtype)
         given = [x] if self.roles == ("x",) else self._given(t, x, v)
+        version = 0 if x.is_inference() else x._version
         value = like(self.steady.evaluate(self._called, given), x, "f", self.autocast)
+        if not x.is_inference() and x._version != version:
+            raise _moved_state()
         self.last = value.detach()
         if self.checked is not None:
             value = self.checked(x, value)
@@ -127,6 +130,10 @@ class VectorField:
             return self.extras.call(
                 lambda x, *a, **k: self.f(*given, *a, **k), given[0], self.tensors
             )
+        except RuntimeError as error:
+            if "a leaf Variable that requires grad" in str(error) and given[-1].is_leaf:
+                raise _moved_state() from error
+            raise
         except TypeError as error:
             fits = self.extras.call(lambda x, *a, **k: takes(self.f, (*given, *a), k), given[0], ())
             if fits:
@@ -193,6 +200,15 @@ class VectorField:
             f"it may be of any size. Take {small[0]}, or method='rk4' with "
             f"options={{'step_size': h}}{small[1]}."
         )
+
+
+def _moved_state() -> InvalidInputError:
+    return invalid(
+        "f",
+        got="a field that changes the state in place",
+        expected="a field that leaves x as it is, for the solver needs it",
+        fix="Make its first operation out of place, for example ReLU(inplace=False).",
+    )
 
 
 def like(value: Any, x: Tensor, name: str, autocast: Autocast) -> Tensor:

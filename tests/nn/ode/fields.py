@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 WIDTH = 4
-RK4 = {"method": "rk4", "options": {"step_size": 0.05}}
+RK4: dict[str, Any] = {"method": "rk4", "options": {"step_size": 0.05}}
 
 
-def net(*middle: nn.Module, seed: int = 0) -> nn.Sequential:
+def net(*middle: nn.Module, seed: int = 0) -> Any:
     """A small network in float64, with ``middle`` after its activation."""
     torch.manual_seed(seed)
     layers = (nn.Linear(WIDTH, WIDTH), nn.Tanh(), *middle, nn.Linear(WIDTH, WIDTH))
@@ -38,7 +40,7 @@ class Holding(nn.Module):
     def __init__(self, c: torch.Tensor | float = 1.0) -> None:
         super().__init__()
         self.net = net()
-        self.c = c
+        self.c: Any = c
 
     def forward(self, x):
         return self.net(x) * self.c

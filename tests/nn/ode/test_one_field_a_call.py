@@ -10,17 +10,7 @@ from torch import nn
 
 from odemom.errors import DoubleBackwardError, InvalidInputError, ReversibilityError
 from odemom.nn import ODEBlock
-from tests.nn.ode.fields import (
-    RK4,
-    WIDTH,
-    Given,
-    Holding,
-    Timed,
-    distance,
-    gradients,
-    net,
-    states,
-)
+from tests.nn.ode.fields import RK4, WIDTH, Given, Holding, Timed, distance, gradients, net, states
 
 TIGHT: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}
 ADJOINT: dict[str, Any] = {"gradient": "adjoint", **TIGHT}
@@ -112,7 +102,7 @@ def test_a_field_may_take_gradients_of_its_own(way):
     class Hamiltonian(nn.Module):
         def __init__(self):
             super().__init__()
-            self.energy = net()
+            self.energy: Any = net()
 
         def forward(self, x):
             with torch.enable_grad():
@@ -121,7 +111,8 @@ def test_a_field_may_take_gradients_of_its_own(way):
 
     found = []
     for settings in (way, EXACT if "method" in way else TIGHT):
-        field, x = Hamiltonian(), states().requires_grad_()
+        field: Any = Hamiltonian()
+        x = states().requires_grad_()
         # The last bias does not move the force.
         found.append(gradients(ODEBlock(field, **settings)(x), x, field.energy[0].weight))
     assert distance(*found) < 1e-6
@@ -327,7 +318,7 @@ def test_a_batch_norm_moves_once_a_pass(settings):
 
 
 def test_it_moves_by_the_mean_over_the_evaluations():
-    norm = nn.BatchNorm1d(WIDTH, dtype=torch.float64)
+    norm: Any = nn.BatchNorm1d(WIDTH, dtype=torch.float64)
     inputs = []
     norm.register_forward_pre_hook(lambda _, args: inputs.append(args[0].detach()))
     block = ODEBlock(nn.Sequential(norm, nn.Tanh()), 1, **RK4)
@@ -355,47 +346,50 @@ def test_a_buffer_that_the_field_moves_moves_once(settings):
             self.register_buffer("scale", torch.ones((), dtype=torch.float64))
 
         def forward(self, x):
-            self.scale.mul_(0.5)
-            return self.net(x) * self.scale
+            scale: Any = self.scale
+            scale.mul_(0.5)
+            return self.net(x) * scale
 
-    field = Moving()
+    field: Any = Moving()
     ODEBlock(field, **settings)(states()).sum().backward()
     assert float(field.scale) == 0.5
 
 
 def test_a_function_that_closes_over_a_module_is_seen_through():
-    norm = nn.BatchNorm1d(WIDTH, dtype=torch.float64)
+    norm: Any = nn.BatchNorm1d(WIDTH, dtype=torch.float64)
     ODEBlock(lambda x: norm(x), **RK4)(states(8))
     assert int(norm.num_batches_tracked) == 1
 
 
-# --- times --------------------------------------------------------------------------------------
+@pytest.mark.parametrize("settings", [TIGHT, ADJOINT, REVERSIBLE])
+def test_a_field_that_moves_the_state_in_place_is_refused(settings):
+    field = nn.Sequential(nn.ReLU(inplace=True), *net())
+    with pytest.raises(InvalidInputError, match=r"ReLU\(inplace=False\)"):
+        ODEBlock(field, **settings)(states())
 
 
-@pytest.mark.parametrize(
-    "settings", [TIGHT, ADJOINT, REVERSIBLE, {**REVERSIBLE, "method": "leapfrog"}]
-)
-def test_times_get_gradients(settings):
-    block = ODEBlock(net(), horizon=2, **settings)
-    times = torch.tensor([0.3, 1.0, 1.7], dtype=torch.float64, requires_grad=True)
-    x, v = block.trajectory(states(), times, return_velocity=True)
-    weights = torch.arange(1.0, 4.0, dtype=torch.float64)
-    (found,) = torch.autograd.grad((x.sum((1, 2)) * weights).sum(), times)
-    assert torch.allclose(found, v.sum((1, 2)) * weights, rtol=1e-12)
+@pytest.mark.parametrize(("way", "plain", "bound"), WAYS, ids=["adjoint", "reversible"])
+@pytest.mark.parametrize("kind", ["spectral_norm", "weight_norm", "tied", "gru"])
+def test_parameters_that_are_made_of_others_get_their_gradients(kind, way, plain, bound):
+    class Gru(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cells = nn.GRU(WIDTH, WIDTH, batch_first=True, dtype=torch.float64)
 
+        def forward(self, x):
+            return self.cells(x[:, None])[0][:, 0]
 
-def test_the_derivative_for_a_time_is_that_of_the_solution():
-    block = ODEBlock(Timed(), 1, horizon=2, **TIGHT)
-    times = torch.tensor([0.4, 1.1], dtype=torch.float64, requires_grad=True)
-    x = states()
-    (found,) = torch.autograd.grad(block.trajectory(x, times).sum(), times)
-    h = 1e-4
-    ends = [block.trajectory(x, times.detach() + s).sum((1, 2)) for s in (h, -h)]
-    assert torch.allclose(found, (ends[0] - ends[1]) / (2 * h), rtol=1e-5)
+    def field():
+        made: Any = Gru() if kind == "gru" else net()
+        if kind == "tied":
+            made[2].weight = made[0].weight
+        elif kind != "gru":
+            getattr(nn.utils.parametrizations, kind)(made[0])
+        return made
 
-
-def test_a_horizon_gets_a_gradient():
-    horizon = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    y, v = ODEBlock(net(), **ADJOINT)(states(), horizon=horizon, return_velocity=True)
-    (found,) = torch.autograd.grad(y.sum(), horizon)
-    assert torch.allclose(found, v.sum(), rtol=1e-12)
+    found = []
+    for settings in (way, plain):
+        torch.manual_seed(0)
+        block, x = ODEBlock(field(), **settings), states().requires_grad_()
+        found.append(gradients(block(x), x, *block.parameters()))
+    assert distance(*found) < bound

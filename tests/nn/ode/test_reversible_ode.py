@@ -23,11 +23,11 @@ BOUND = 1e-12
 """In units of 2^-48 a step is rounded a few times: 10,000 steps drift by about a hundred units."""
 
 
-def found(field, steps, way, x, *, method, order=2, velocity="zero", **settings):
+def found(field, steps, way: Any, x, *, method, order: Any = 2, velocity: Any = "zero", **settings):
     """The gradients for ``x`` and all parameters; "backprop" through the same scheme in floats."""
     name = method if method == "leapfrog" else f"reversible_{method}"
     torch.manual_seed(5)
-    v0 = nn.Linear(WIDTH, WIDTH, dtype=torch.float64) if velocity == "module" else velocity
+    v0: Any = nn.Linear(WIDTH, WIDTH, dtype=torch.float64) if velocity == "module" else velocity
     block = ODEBlock(
         field,
         order,
@@ -188,6 +188,7 @@ def test_narrower_floats_keep_their_type(dtype):
     y = ODEBlock(field, gradient="reversible", **settings)(x)
     exact = ODEBlock(field, **settings)(x.detach())
     y.sum().backward()
+    assert x.grad is not None
     assert (y.dtype, x.grad.dtype) == (dtype, dtype)
     assert torch.allclose(y, exact, atol=20 * torch.finfo(dtype).eps)
 
