@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -285,16 +286,23 @@ def conjugated_with_basis(
 ) -> tuple[Rows, list[list[int]]]:
     """V D V^-1 and V."""
     d = len(rows)
-    rows = [list(row) for row in rows]
     basis = [[int(i == j) for j in range(d)] for i in range(d)]
-    for _ in range((2 * d if steps is None else steps) if d > 1 else 0):
-        i, j = (int(x) for x in rng.choice(d, 2, replace=False))
-        c = int(rng.choice([-1, 1]))
-        rows[i] = [x + c * y for x, y in zip(rows[i], rows[j], strict=True)]
-        for row in rows:
-            row[j] -= c * row[i]
-        basis[i] = [x + c * y for x, y in zip(basis[i], basis[j], strict=True)]
-    return rows, basis
+    if d == 1:
+        return [list(row) for row in rows], basis
+    # Over the common denominator all steps are additions of integers.
+    denominator = math.lcm(*(x.denominator for row in rows for x in row))
+    scaled = [[x.numerator * (denominator // x.denominator) for x in row] for row in rows]
+    count = 2 * d if steps is None else steps
+    targets = rng.integers(d, size=count)
+    others = (targets + rng.integers(1, d, size=count)) % d
+    signs = rng.choice([operator.add, operator.sub], count).tolist()
+    for i, j, add in zip(targets.tolist(), others.tolist(), signs, strict=True):
+        subtract = operator.sub if add is operator.add else operator.add
+        scaled[i] = list(map(add, scaled[i], scaled[j]))
+        for row in scaled:
+            row[j] = subtract(row[j], row[i])
+        basis[i] = list(map(add, basis[i], basis[j]))
+    return [[Fraction(x, denominator) for x in row] for row in scaled], basis
 
 
 def transpose(rows: Rows) -> Rows:
