@@ -302,7 +302,9 @@ def conjugated_with_basis(
         for row in scaled:
             row[j] = subtract(row[j], row[i])
         basis[i] = list(map(add, basis[i], basis[j]))
-    return [[Fraction(x, denominator) for x in row] for row in scaled], basis
+    if denominator > 1 or any(isinstance(x, Fraction) for row in rows for x in row):
+        return [[Fraction(x, denominator) for x in row] for row in scaled], basis
+    return scaled, basis
 
 
 def transpose(rows: Rows) -> Rows:

@@ -122,6 +122,8 @@ def main() -> None:
     """Answer the request on the command line, as JSON on the last line of the output."""
     import torch
 
+    import odemom.nn  # noqa: F401  # once, not in every child
+
     request = from_json(Request, json.loads(sys.argv[1]))
     torch.set_num_threads(1)
     found = [m for m in METHODS if m != PEER or importlib.util.find_spec(PEER)]

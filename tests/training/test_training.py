@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -150,8 +152,22 @@ def test_every_kind_of_block_trains_without_a_warning(changes, tmp_path):
     assert np.isfinite(result.history[0]["validation_loss"])
 
 
-def test_without_progress_nothing_is_printed(tmp_path):
-    # In a process of its own: under pytest, Lightning's log does not reach the terminal.
+def test_without_progress_nothing_is_printed(tmp_path, capfd):
+    # Under pytest, Lightning's log does not reach the terminal: here it does.
+    heard = logging.StreamHandler(io.StringIO())
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    for logger in loggers:
+        logger.addHandler(heard)
+    try:
+        train(dataclasses.replace(SMALL, epochs=1), out_dir=tmp_path, progress=False)
+    finally:
+        for logger in loggers:
+            logger.removeHandler(heard)
+    assert (*capfd.readouterr(), heard.stream.getvalue()) == ("", "", "")
+
+
+@pytest.mark.slow
+def test_without_progress_a_fresh_process_prints_nothing(tmp_path):
     code = (
         "from odemom.training import TrainingConfig, train;"
         "config = TrainingConfig(width=8, epochs=1, batch_size=512, method='euler');"
