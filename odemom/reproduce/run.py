@@ -184,7 +184,7 @@ def read_payload(path: str | os.PathLike[str]) -> dict[str, Any]:
     expect(
         path.is_file(),
         "file",
-        got=f"{path}: there is no such file",
+        got=f"{path}, which {'is no file' if path.exists() else 'does not exist'}",
         expected="a .json file that odemom reproduce wrote",
     )
     try:
