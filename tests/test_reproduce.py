@@ -319,7 +319,7 @@ def test_numbers_are_drawn_beside_themselves_and_only_under_their_own_name(finis
 
 
 def test_numbers_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(InvalidInputError, match="missing.json, which does not exist"):
+    with pytest.raises(InvalidInputError, match=r"missing\.json, which does not exist"):
         redraw(tmp_path / "missing.json", tmp_path)
 
 
