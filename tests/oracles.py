@@ -296,16 +296,18 @@ def conjugated_with_basis(
     count = 2 * d if steps is None else steps
     targets = rng.integers(d, size=count)
     others = (targets + rng.integers(1, d, size=count)) % d
-    signs = rng.choice([operator.add, operator.sub], count).tolist()
-    for i, j, add in zip(targets.tolist(), others.tolist(), signs, strict=True):
-        subtract = operator.sub if add is operator.add else operator.add
+    signs = rng.choice([1, -1], count).tolist()
+    for i, j, sign in zip(targets.tolist(), others.tolist(), signs, strict=True):
+        forms = operator.add, operator.sub
+        add, subtract = forms if sign > 0 else forms[::-1]
         scaled[i] = list(map(add, scaled[i], scaled[j]))
         for row in scaled:
             row[j] = subtract(row[j], row[i])
         basis[i] = list(map(add, basis[i], basis[j]))
+    back: Any = scaled
     if denominator > 1 or any(isinstance(x, Fraction) for row in rows for x in row):
-        return [[Fraction(x, denominator) for x in row] for row in scaled], basis
-    return scaled, basis
+        back = [[Fraction(x, denominator) for x in row] for row in scaled]
+    return back, basis
 
 
 def transpose(rows: Rows) -> Rows:
