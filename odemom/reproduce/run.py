@@ -78,7 +78,7 @@ def reproduce(
     >>> import tempfile
     >>> from odemom.experiments import fig4
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     reproduce("fig4", folder, config=fig4.EXPERIMENT.quick)["png"].name
+    ...     reproduce("fig4", folder, config=fig4.Config(points=5, per_unit=1))["png"].name
     'fig4.png'
     """
     experiment = load(name)
