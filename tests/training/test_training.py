@@ -80,6 +80,7 @@ def test_it_learns(whole):
 
 
 def test_an_interrupted_training_resumes_to_the_same_weights(whole, interrupted):
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # Ctrl-C works again
     result, _ = whole
     resumed = train(
         SMALL, out_dir=interrupted, resume=interrupted / "checkpoints" / "last.ckpt", progress=False
@@ -90,10 +91,6 @@ def test_an_interrupted_training_resumes_to_the_same_weights(whole, interrupted)
     for name in ("epoch", "step", "train_loss", "validation_accuracy", "learning_rate", "nfe"):
         assert [row[name] for row in resumed.history] == [row[name] for row in result.history]
     assert len(read_csv(resumed.csv)) == SMALL.epochs
-
-
-def test_ctrl_c_works_again_after_an_interruption(interrupted):
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_same_seed_gives_the_same_weights(whole, tmp_path):
