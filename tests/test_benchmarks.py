@@ -16,8 +16,9 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "decision.json"
 @pytest.mark.parametrize("paired", [True, False])
 def test_the_structured_matrix_has_its_blocks_and_its_verdict(paired):
     rows = structured(paired=paired)
-    assert odemom.is_representable(rows, "1/2") is paired
-    blocks = odemom.jordan_structure(rows)
+    spectrum = odemom.spectrum(rows)
+    assert odemom.is_representable(spectrum, "1/2") is paired
+    blocks = odemom.jordan_structure(spectrum)
     assert blocks[-1] == ((3, 3, 3, 3) if paired else (4, 3, 3, 3)) + (2, 2, 2, 2) + (
         (1, 1, 1, 1) if paired else (1, 1, 1)
     )
