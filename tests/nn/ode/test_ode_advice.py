@@ -57,7 +57,7 @@ FOLLOWED: list[tuple[dict[str, Any], float]] = [
 ]
 
 
-@pytest.mark.parametrize(("advice", "bound"), FOLLOWED, ids=str)
+@pytest.mark.parametrize(("advice", "bound"), FOLLOWED, ids=range(len(FOLLOWED)))
 def test_advice_for_a_small_eps_leads_to_the_solution(advice, bound):
     block = ODEBlock(stiff, **{"order": 2, "eps": EPS, **advice})
     assert float((block(ONE) - solution(EPS)).abs().max()) < bound

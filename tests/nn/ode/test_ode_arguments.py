@@ -165,7 +165,7 @@ BAD_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "options"), BAD_OPTIONS, ids=str)
+@pytest.mark.parametrize(("method", "options"), BAD_OPTIONS, ids=range(len(BAD_OPTIONS)))
 def test_options_that_no_solver_has_are_refused(method, options):
     with pytest.raises(InvalidInputError, match="options"):
         ODEBlock(nn.Tanh(), method=method, options=options)
@@ -191,7 +191,7 @@ GOOD_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "options"), GOOD_OPTIONS, ids=str)
+@pytest.mark.parametrize(("method", "options"), GOOD_OPTIONS, ids=range(len(GOOD_OPTIONS)))
 @pytest.mark.parametrize("adjoint", [False, True])
 def test_options_that_it_has_are_taken(method, options, adjoint):
     field = net()
