@@ -13,8 +13,6 @@ import functools
 import types
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import torch
@@ -32,110 +30,16 @@ from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.second_call import undone_on
 from odemom.nn.transform import rows
 from odemom.nn.transform.calls import Arguments, BlockFunction, ShapeChange, positional_names
+from odemom.nn.transform.places import PLACE, Place
 
-__all__ = ["Container", "MomentumBlock", "Place", "as_block", "place_of", "twin_block"]
+__all__ = ["MomentumBlock", "as_block", "copied", "twin_block"]
 
 WAY_OUT = (
     "Build the twin with transform(model, gamma, reversible=False), which runs there, or take the "
     "original, transform.restore(twin)."
 )
 
-PLACE = "_momentum_place"
 OWN_FORWARD = "_momentum_own_forward"
-
-
-@dataclass(eq=False)
-class Container:
-    """What the blocks of one list share.
-
-    Attributes
-    ----------
-    name : str
-        Of the list in its model.
-    gamma : Fraction
-    reversible : bool or "auto"
-    checkpoint_rest : bool
-        Whether blocks that belong to no row recompute their inside.
-    count : int
-        Blocks.
-    latest : int or None
-        The index of the block that was called last, if it is in a row.
-    joined : bool
-        Whether neighbours have been joined as far as is known.
-    warned_of_caches : bool
-        Whether it was said that caches stay empty.
-    """
-
-    name: str
-    gamma: Fraction
-    reversible: bool | str
-    checkpoint_rest: bool
-    count: int
-    latest: int | None = None
-    joined: bool = True
-    warned_of_caches: bool = False
-
-    def mode(self, index: int, x: Any) -> str:
-        """How a row that starts with block ``index`` is to be held."""
-        if self.reversible is False or not isinstance(x, Tensor):
-            return "plain"
-        if self.reversible is True:
-            return "exact"
-        return rows.cheaper_mode(self.count - index if self.joined else 1, self.gamma, x.dtype)
-
-
-@dataclass(eq=False)
-class Place:
-    """Where a block stands, and what its calls have shown.
-
-    Attributes
-    ----------
-    container : Container
-    name : str
-        Of the block in its model.
-    index : int
-        In the container.
-    original : Module
-        The block whose twin this is.
-    changes_shape : bool or None
-        None until a call has shown it.
-    carried : bool
-        Whether it ever went on with a row.
-    row : RowRecord or None
-        What there is to say about the row of the latest call.
-    entries : int
-        Of its latest value.
-    start : str
-        Why the latest call started a row; empty if it went on with one.
-    """
-
-    container: Container
-    name: str
-    index: int
-    original: nn.Module
-    changes_shape: bool | None = None
-    carried: bool = False
-    row: rows.RowRecord | None = None
-    entries: int = 0
-    start: str = ""
-    label: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.label = f"{self.name} ({type(self.original).__name__})"
-
-    def note(self, row: rows.Row | None, start: str) -> None:
-        """What a call has shown; nothing is written down while a graph is compiled."""
-        if torch.compiler.is_compiling():
-            return
-        self.row = None if row is None else row.record
-        self.carried |= row is not None and not start
-        self.start = start
-        self.container.latest = None if row is None else self.index
-
-
-def place_of(module: nn.Module) -> Place | None:
-    """The place of a twin block; None for other modules."""
-    return module.__dict__.get(PLACE)
 
 
 class MomentumBlock(nn.Module):
@@ -172,21 +76,21 @@ def _is_state(x: Any) -> bool:
 def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
     """Under plain autograd, traced, compiled or not."""
     x = call.x
-    if not isinstance(x, Tensor) and place.changes_shape is None:
+    if not isinstance(x, Tensor) and not place.alone and place.changes_shape is None:
         raise invalid(
             place.label,
             got="a symbol of torch.fx in its first call",
             expected="a tensor, which shows whether the block keeps its shape",
             fix="Call the twin on an input once before it is traced.",
         )
-    if not isinstance(x, Tensor) and place.changes_shape:
+    if not isinstance(x, Tensor) and place.alone:
         return own(x, *call.args, **call.kwargs)
     value = own(x, *call.args, **call.kwargs)
-    function = BlockFunction(block, own, place.label, residual=True)
+    function = _function(block, place, own, call)
     first = function.first(value)
     if isinstance(x, Tensor):
         _shape_was(place, first, changes=first.shape != x.shape)
-        if first.shape != x.shape:
+        if first.shape != x.shape or not place.skips:
             return value
     row, carry = _row(place, x, record=False)
     return rows.plain_step(row, function, x, carry, first)
@@ -198,13 +102,13 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     check_surroundings(x, block, WAY_OUT)
     if record and place.changes_shape is None:
         check_function_is_whole(block, place.label)
-    if place.changes_shape:
+    if place.alone:
         return _alone(block, place, own, call)
     row, carry = _row(place, x, record=record)
     if row.run is None:
         return _in_floats(block, place, own, call)
     args, kwargs = _arguments(block, place, call)
-    function = BlockFunction(block, own, place.label, residual=True)
+    function = _function(block, place, own, call)
     try:
         with undone_on(ShapeChange, block, x.device, watched=place.changes_shape is None):
             y = rows.recorded_step(row, function, x, carry, Extras(args, kwargs))
@@ -219,8 +123,18 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
 _recomputed: Callable[..., Any] = torch.compiler.disable(_recompute)
 
 
+def _function(
+    block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments
+) -> BlockFunction:
+    """What a block adds; its first call shows whether it moves one state."""
+    function = BlockFunction(block, own, place.label, residual=True)
+    if place.changes_shape is None and not torch.compiler.is_compiling():
+        function.passed = call.passed_on()
+    return function
+
+
 def _alone(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
-    """A block that changes shape."""
+    """A block that belongs to no row."""
     function = BlockFunction(block, own, place.label, residual=False)
     if not place.container.checkpoint_rest or not torch.is_grad_enabled():
         value = own(call.x, *call.args, **call.kwargs)
@@ -228,7 +142,7 @@ def _alone(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Ar
     else:
         extras = Extras(*_arguments(block, place, call))
         first, value = rows.recorded_alone(function, call.x, extras)
-    _shape_was(place, first, changes=True)
+    _shape_was(place, first, changes=place.skips or first.shape != call.x.shape)
     return value
 
 
@@ -257,6 +171,8 @@ def _shape_was(place: Place, value: Any, *, changes: bool) -> None:
     place.entries = value.numel()
     if changes:
         place.note(None, "it changes the shape of its input")
+    elif not place.skips:
+        place.note(None, "it does not add its input to its value")
 
 
 def _row(place: Place, x: Any, *, record: bool) -> tuple[rows.Row, rows.Carry | None]:
@@ -278,7 +194,7 @@ def _row(place: Place, x: Any, *, record: bool) -> tuple[rows.Row, rows.Carry | 
         )
     _warn_of(place, start)
     shape = tuple(x.shape) if isinstance(x, Tensor) else ()
-    mode = container.mode(place.index, x)
+    mode = container.mode(place.ahead, x)
     row = rows.Row(rows.RowRecord(container.name, mode, shape), container, container.gamma)
     if mode == "exact" or (mode == "checkpoint" and record):
         row.run = rows.new_run(x, mode, container.gamma, record=record)
