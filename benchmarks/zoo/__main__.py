@@ -10,25 +10,15 @@ weights, and tries the twin of each (`trial`). Prints a table and writes it as `
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
-import contextlib
-import importlib
-import importlib.util
-import io
-import multiprocessing
 import os
 import sys
 import time
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
-from benchmarks.zoo.entry import Entry
-from benchmarks.zoo.table import markdown, table, written
-from benchmarks.zoo.trial import Trial, try_out
+from benchmarks.zoo.run import entries, trials
+from benchmarks.zoo.table import notes, summary, table, written
 
 LIBRARIES = ("torchvision", "timm", "transformers")
 QUICK = {
@@ -37,35 +27,6 @@ QUICK = {
     "LlamaForCausalLM", "BertModel", "T5ForConditionalGeneration", "ViTModel",
 }  # fmt: skip
 """One network of each kind."""
-
-
-def entries(library: str) -> list[Entry]:
-    """The networks of a library; none if it is not installed."""
-    if importlib.util.find_spec(library) is None:
-        print(f"{library} is not installed and is left out: pip install 'odemom[bench]'")
-        return []
-    return importlib.import_module(f"benchmarks.zoo.{library}_models").ENTRIES
-
-
-def tried(library: str, name: str) -> Trial:
-    """The trial of one network; what it prints and warns of on the way is dropped."""
-    torch.set_num_threads(1)
-    (entry,) = [entry for entry in entries(library) if entry.name == name]
-    noise = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(noise):
-        warnings.simplefilter("ignore")
-        return try_out(entry)
-
-
-def trials(chosen: list[Entry], jobs: int) -> Iterator[Trial]:
-    """Those of all networks, in order, in ``jobs`` processes."""
-    if jobs == 1:
-        yield from (tried(entry.library, entry.name) for entry in chosen)
-        return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        libraries, names = [e.library for e in chosen], [e.name for e in chosen]
-        yield from pool.map(tried, libraries, names)
 
 
 def main() -> int:
@@ -94,9 +55,11 @@ def main() -> int:
         done.append(trial)
         print(f"{trial.name}: {trial.verdict}, {trial.seconds:.1f} s", file=sys.stderr, flush=True)
     seconds = time.perf_counter() - start
-    Console().print(table(done))
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    console.print(table(done))
+    console.print("\n".join(notes(done)))
     written(options.out, done, seconds)
-    print(markdown(done).partition("\n\n")[0], f"{seconds:.0f} s", sep="\n")
+    print(summary(done), f"{seconds:.0f} s", sep="\n")
     return int(any(trial.differences for trial in done))
 
 

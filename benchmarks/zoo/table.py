@@ -12,10 +12,10 @@ from rich.table import Table
 from benchmarks.zoo.trial import Trial
 from odemom.records import write_json, write_text_atomic
 
-__all__ = ["markdown", "table", "written"]
+__all__ = ["notes", "summary", "table", "written"]
 
 HEADINGS = (
-    "network", "parameters", "verdict", "rows", "share", "value and gradients", "exact", "auto",
+    "network", "parameters", "verdict", "rows", "share", "oracle", "exact", "auto",
     "rounding", "same", "kept", "peak",
 )  # fmt: skip
 LEFT = {"network", "verdict", "rows"}
@@ -25,17 +25,23 @@ PACKAGES = ("odemom", "torch", "torchvision", "timm", "transformers")
 def cells(trial: Trial) -> list[str]:
     """One line of the table."""
     name = f"{trial.library}: {trial.name}"
-    if trial.verdict == "refused":
-        return [name, _count(trial.parameters), f"refused: {trial.why}"] + ["-"] * 9
-    verdict = ", ".join([trial.verdict] + [f"differs: {what}" for what in trial.differences])
-    if trial.why:
-        verdict += f"; says: {trial.why}"
-    errors = [f"{trial.errors[name]:.0e}" for name in ("oracle", "exact", "auto", "rounding")]
+    if not trial.errors:
+        return [name, _count(trial.parameters), trial.verdict] + ["-"] * 9
+    found = trial.evaluated or trial.errors
+    errors = [f"{found[name]:.0e}" for name in ("oracle", "exact", "auto", "rounding")]
+    if trial.evaluated:
+        errors[-1] += " (eval)"
     memory = [f"{trial.memory[name]:.2f}" for name in ("kept", "peak")]
     same = "yes" if all(trial.checks.values()) else "no"
     rows = ", ".join(map(str, trial.rows)) or "none"
-    share = f"{trial.share:.0%}"
-    return [name, _count(trial.parameters), verdict, rows, share, *errors, same, *memory]
+    verdict = ", ".join([trial.verdict] + [f"differs: {what}" for what in trial.differences])
+    return [name, _count(trial.parameters), verdict, rows, f"{trial.share:.0%}", *errors, same,
+            *memory]  # fmt: skip
+
+
+def notes(trials: list[Trial]) -> list[str]:
+    """Why networks are refused, and what twins say of themselves."""
+    return [f"{t.library}: {t.name}, {t.verdict}: {t.why}." for t in trials if t.why]
 
 
 def _count(parameters: int) -> str:
@@ -56,12 +62,12 @@ def summary(trials: list[Trial]) -> str:
     """One sentence."""
     count = {
         verdict: sum(trial.verdict == verdict for trial in trials)
-        for verdict in ("accepted", "no row", "refused")
+        for verdict in ("accepted", "no row", "refused", "failed")
     }
     silent = sum(bool(trial.differences) for trial in trials)
     return (
         f"{len(trials)} networks: {count['accepted']} accepted, {count['no row']} without a row "
-        f"of equal shapes (said), {count['refused']} refused; silent differences: {silent}."
+        f"of equal shapes (said), {count['refused']} refused, {count['failed']} failed; silent differences: {silent}."
     )
 
 
@@ -69,7 +75,8 @@ def markdown(trials: list[Trial]) -> str:
     """The sentence and the table for the manual."""
     rules = ["---" if heading in LEFT else "---:" for heading in HEADINGS]
     lines = [summary(trials), "", _line(list(HEADINGS)), _line(rules)]
-    return "\n".join([*lines, *(_line(cells(trial)) for trial in trials)]) + "\n"
+    lines += [*(_line(cells(trial)) for trial in trials), "", *(f"- {n}" for n in notes(trials))]
+    return "\n".join(lines) + "\n"
 
 
 def _line(parts: list[str]) -> str:

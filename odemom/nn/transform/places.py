@@ -25,10 +25,19 @@ class Whole:
     Attributes
     ----------
     waiting : set of str or None
-        The blocks that were not called yet; None once one went on with a row.
+        The blocks that were not called yet; None once there is no more to say.
+    several : bool
+        Whether there is more than one; a single one may be called again.
     """
 
     waiting: set[str] | None = field(default_factory=set)
+    several: bool = False
+
+    def add(self, name: str) -> None:
+        """A further block."""
+        if self.waiting is not None:
+            self.several = bool(self.waiting)
+            self.waiting.add(name)
 
     def note(self, name: str, *, joined: bool) -> None:
         """A call of a block; say so if all were called, and none went on with a row."""
@@ -36,9 +45,8 @@ class Whole:
             self.waiting = None
         if self.waiting is None:
             return
-        several = len(self.waiting) > 1 or name not in self.waiting
         self.waiting.discard(name)
-        if several and not self.waiting:
+        if self.several and not self.waiting:
             self.waiting = None
             warnings.warn(
                 "No block of the twin went on with the velocity of another one, so it is no "

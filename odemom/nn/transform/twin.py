@@ -153,7 +153,7 @@ def transform(
             place = Place(container, spot.name, spot.position, spot.ahead, block)
             place.skips = skips
             twins[id(block)] = twin_block(block, place)
-            whole.waiting.add(spot.name)
+            whole.add(spot.name)
     return _rebuilt(model, twins)
 
 
