@@ -218,6 +218,7 @@ def _errors(case: _Case, *, training: bool) -> dict[str, float]:
     def of(net: nn.Module) -> list[Tensor]:
         return case.gradients(net, training=training)
 
+    case.reset()  # the oracle is a copy
     expected = of(momentum_network(case.model, GAMMA))
     plain = of(case.twin(False))
     with case.perturbed():
