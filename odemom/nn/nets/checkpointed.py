@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -14,8 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from odemom.checks import expect, invalid, shown
 from odemom.nn.nets.layered import Carry, LayeredNet, check_input
 from odemom.nn.recompute.calls import Extras
-from odemom.nn.recompute.holders import Snapshot, as_it_was
-from odemom.nn.recompute.second_call import buffers_put_aside
+from odemom.nn.recompute.holders import Snapshot
+from odemom.nn.recompute.second_call import called_again
 
 __all__ = ["Checkpointed"]
 
@@ -77,7 +76,7 @@ class Checkpointed(nn.Module):
             return carry
 
         def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-            again = self._again(extras.snapshot(), Snapshot(modules=net.modules()))
+            again = called_again(net, extras.snapshot(), Snapshot(modules=net.modules()))
             return nullcontext(), again
 
         for first, last in pairwise(ends):
@@ -85,12 +84,3 @@ class Checkpointed(nn.Module):
                 run, first, last, *carry, use_reentrant=False, context_fn=contexts
             )  # fmt: skip
         return net.end(carry, x.dtype)
-
-    @contextmanager
-    def _again(self, arguments: Snapshot, attributes: Snapshot) -> Iterator[None]:
-        """What a second run moves is forgotten, and it finds what the first found."""
-        with (
-            buffers_put_aside(self.net),
-            as_it_was(arguments, attributes, self.net.modules(), {}),
-        ):
-            yield

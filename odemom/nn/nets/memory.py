@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from odemom.checks import invalid
+from odemom.errors import InvalidInputError
 from odemom.nn.nets.layered import check_input
+from odemom.nn.recompute.holders import Snapshot, as_it_was
 from odemom.nn.reversible.buffer import spilled_words
 from odemom.nn.reversible.fixed_point import carrier_dtype
 
@@ -85,6 +89,11 @@ def saved_bytes(function: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> in
     x : Tensor
     *args, **kwargs
         Further arguments of the function.
+
+    Raises
+    ------
+    InvalidInputError
+        If what the function does depends on values, which shapes alone do not tell.
     """
 
     def as_meta(leaf: Any) -> Any:
@@ -107,9 +116,32 @@ def saved_bytes(function: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> in
         return t
 
     y = torch.empty_like(x, device="meta").requires_grad_()
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
-        torch.func.functional_call(function, shapes, (y, *args), kwargs)
+    call = torch.func.functional_call
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t)
+    with torch.enable_grad(), hooks, _left_as_they_are(function, (args, kwargs)):
+        try:
+            call(function, shapes, (y, *args), kwargs)
+        except Exception as error:
+            raise _not_by_shapes(function, error) from error
     return sum(t.untyped_storage().nbytes() for key, t in kept.items() if key not in own)
+
+
+def _left_as_they_are(function: nn.Module, given: Any) -> AbstractContextManager[None]:
+    """Forget what a call puts into its arguments and into attributes of the function."""
+    modules = list(function.modules())
+    return as_it_was(Snapshot(given), Snapshot(modules=modules), modules, {})
+
+
+def _not_by_shapes(function: nn.Module, error: Exception) -> InvalidInputError:
+    said = str(error).strip().partition("\n")[0]
+    return invalid(
+        f"memory_report of {type(function).__name__}",
+        got=f"a function that does not run on shapes alone ({type(error).__name__}: {said[:200]})",
+        expected="operations whose shapes do not depend on values, on tensors that are arguments, "
+        "parameters or buffers (no .item(), no if on a tensor, no boolean masks)",
+        fix="Measure a step instead: torch.cuda.max_memory_allocated(), or torch.profiler with "
+        "profile_memory=True.",
+    )
 
 
 def memory_report(net: MomentumNet, x: Tensor, *args: Any, **kwargs: Any) -> MemoryReport:
@@ -130,7 +162,7 @@ def memory_report(net: MomentumNet, x: Tensor, *args: Any, **kwargs: Any) -> Mem
     Raises
     ------
     InvalidInputError
-        If x is no tensor of real floats.
+        If x is no tensor of real floats, or what a function does depends on values.
 
     Examples
     --------

@@ -57,8 +57,8 @@ class MomentumNet(ReversibleNet[MomentumState]):
     functions : iterable of Module
         f_0, f_1, ..., each from x, and the extra arguments of the call, to a tensor of x's shape
         and dtype. The same module may stand at several places. A function may draw random numbers
-        from PyTorch's generators, move its buffers, and change tensors of its own in place; its
-        forward hooks run twice.
+        from PyTorch's generators, move its buffers, set attributes, and put tensors into lists,
+        dicts and objects among its arguments; its forward hooks run twice.
     gamma : float, int, Fraction or str
         In (0, 1]; 0 too with ``reversible=False``, an ordinary ResNet. The network uses a nearby
         fraction, reversible or not (`odemom.nn.reversible.rational_gamma`): see ``rational_gamma``.
@@ -81,12 +81,15 @@ class MomentumNet(ReversibleNet[MomentumState]):
     ------
     InvalidInputError
         If gamma is outside its interval, a function is no Module, or, in a call, changes shape or
-        dtype, returns a tuple, moves x in place, or depends on a tensor that needs a gradient and
-        is neither its parameter nor an argument.
+        dtype, returns a tuple, moves x or an argument in place, or depends on a tensor that needs a
+        gradient and is neither its parameter nor an argument. Reversible, under torch.jit.trace,
+        torch.export, torch.fx, make_fx, the transforms of torch.func, forward-mode differentiation,
+        on the meta device, and with functions that are sharded one by one or not initialised.
     FixedPointRangeError
         If an activation leaves the range (in the call).
     ReversibilityError
-        If a function does not recompute the bits of its forward pass (in the backward pass).
+        If a function does not recompute the bits of its forward pass, or depends on other tensors
+        than there (in the backward pass); what was changed in between is named.
     DoubleBackwardError
         If a second derivative is asked for.
 
@@ -95,6 +98,14 @@ class MomentumNet(ReversibleNet[MomentumState]):
     Gradients are those of the float network with the same gamma up to less than its own rounding.
     `create_graph=True` is refused; `retain_graph=True` works, and every further backward pass
     costs one more forward pass.
+
+    A tensor that leaves a function (a loss in a list, a cache, an attribute) has its gradient as in
+    the plain network, and keeps as much memory as there; with transformers, ``use_cache=False``
+    saves that.
+
+    `compile` compiles each function by itself; `torch.compile` leaves a reversible network to run
+    uncompiled between compiled parts. With ``reversible=False`` the network is compiled, traced by
+    torch.fx, exported and transformed by torch.func whole.
 
     References
     ----------

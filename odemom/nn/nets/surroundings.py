@@ -13,6 +13,7 @@ import torch.fx
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from odemom.checks import invalid
 from odemom.errors import InvalidInputError
@@ -57,9 +58,9 @@ def check_surroundings(x: Tensor, net: nn.Module, way_out: str = WAY_OUT) -> Non
     """
     if isinstance(x, torch.fx.Proxy):
         raise refused("torch.fx, which traces it", way_out)
-    if torch.jit.is_tracing():
+    if torch._C._get_tracing_state() is not None:
         raise refused("torch.jit.trace", way_out)
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # type: ignore[attr-defined]
         raise refused("a transform of torch.func (grad, vmap, jvp, ...)", way_out)
     if not isinstance(x, Tensor):
         return
@@ -75,7 +76,7 @@ def check_surroundings(x: Tensor, net: nn.Module, way_out: str = WAY_OUT) -> Non
 
 
 def _is_fake(x: Tensor) -> bool:
-    modes = torch.utils._python_dispatch._get_current_dispatch_mode_stack()
+    modes = _get_current_dispatch_mode_stack()
     kinds = {kind.__name__ for value in (x, *modes) for kind in type(value).__mro__}
     return not kinds.isdisjoint(FAKES)
 

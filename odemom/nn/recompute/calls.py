@@ -32,13 +32,10 @@ def call_function(
     name: str,
     autocast: Autocast | None = None,
     others: Mapping[int, Tensor] = NO_OTHERS,
-    *,
-    same_shape: bool = True,
 ) -> Tensor:
     """``function(x, *extras)``, refused unless it can be added to ``x`` and left ``x`` alone.
 
-    With ``same_shape=False`` it may be any tensor. ``autocast`` is that in force, looked up where
-    it matters if it is None.
+    ``autocast`` is that in force, looked up where it matters if it is None.
 
     Raises
     ------
@@ -63,8 +60,6 @@ def call_function(
     if not isinstance(f, Tensor):
         fix = "Return the residual alone." if isinstance(f, tuple | list) else ""
         raise invalid(name, got=f"a value of type {type(f).__name__}", expected=expected, fix=fix)
-    if not same_shape:
-        return f
     if f.shape != x.shape:
         raise invalid(name, got=f"a value of shape {tuple(f.shape)}", expected=expected)
     narrower = f.is_floating_point() and f.dtype.itemsize <= x.dtype.itemsize
@@ -91,7 +86,7 @@ class Extras:
 
     def snapshot(self) -> Snapshot:
         """What they hold now; a function may put something into them."""
-        return Snapshot((self._args, self._kwargs))
+        return Snapshot((*self._args, *self._kwargs.values()))
 
     def call(
         self, function: Callable[..., Any], x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS

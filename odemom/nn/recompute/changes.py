@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
+from odemom.checks import shown
+
 __all__ = ["Facts"]
 
-PLAIN = frozenset({bool, int, float, str, type(None), tuple})
-"""Types of attributes that are compared by value."""
+PLAIN = frozenset({bool, int, float, str, type(None)})
+"""Types of attributes that are compared by value, alone or in tuples."""
 
 SHOWN = 4
 """Changes that a message names."""
 
-Fact = tuple[str, str]
+
+@dataclass(frozen=True)
+class Part:
+    """One module at a moment: its attributes, hooks, parameters and buffers."""
+
+    module: nn.Module
+    training: bool
+    attributes: dict[str, Any]
+    hooks: tuple[Any, ...]
+    parameters: dict[str, tuple[Any, ...]]
+    buffers: dict[str, Any]
+
+    @classmethod
+    def of(cls, module: nn.Module) -> Part:
+        """As it is now."""
+        hooks = (*module._forward_pre_hooks, *module._forward_hooks)
+        parameters = {
+            name: (id(p), p.dtype, p.requires_grad, None if p.is_inference() else p._version)
+            for name, p in module._parameters.items()
+            if p is not None
+        }
+        buffers = {name: b.dtype for name, b in module._buffers.items() if b is not None}
+        return cls(module, module.training, dict(vars(module)), hooks, parameters, buffers)
 
 
 class Facts:
@@ -23,73 +49,71 @@ class Facts:
     Parameters
     ----------
     function : Module
+    modules : iterable of Module
+        It and all its parts.
     """
 
-    def __init__(self, function: nn.Module) -> None:
+    def __init__(self, function: nn.Module, modules: Iterable[nn.Module]) -> None:
         self._function = function
-        self._known = _facts(function)
+        self._parts = [Part.of(module) for module in modules]
 
     def changes(self) -> str:
         """A sentence on what is different now; empty if nothing is."""
-        now, found = _facts(self._function), list[str]()
-        for fact in self._known | now:
-            if fact not in self._known:
-                found.append(f"{_name(fact)} was added")
-            elif fact not in now:
-                found.append(f"{_name(fact)} was removed")
-            elif not _equal(self._known[fact], now[fact]):
-                found.append(_change(fact, self._known[fact], now[fact]))
+        found = list(self._changes())
         if not found:
             return ""
         more = f", and {len(found) - SHOWN} more changes" if len(found) > SHOWN else ""
         return f"Since its forward pass {', '.join(found[:SHOWN])}{more}."
 
-
-def _facts(function: nn.Module) -> dict[Fact, Any]:
-    found: dict[Fact, Any] = {}
-    for path, module in function.named_modules():
-        for name, value in vars(module).items():
-            if type(value) in PLAIN:
-                found[path, name] = value
-        found[path, "its forward hooks"] = (*module._forward_pre_hooks, *module._forward_hooks)
-        for name, p in module._parameters.items():
-            if p is not None:
-                about = id(p), p.requires_grad, p.dtype, None if p.is_inference() else p._version
-                found[path, name] = about
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                found[path, name] = buffer.dtype
-    return found
+    def _changes(self) -> Iterator[str]:
+        paths = {id(module): path for path, module in self._function.named_modules()}
+        known = {id(part.module) for part in self._parts}
+        for part in self._parts:
+            kind = type(part.module).__name__
+            if id(part.module) in paths:
+                yield from _differences(paths[id(part.module)], part, Part.of(part.module))
+            else:
+                yield f"a {kind} was removed from it"
+        for path, module in self._function.named_modules():
+            if id(module) not in known:
+                yield f"{path} ({type(module).__name__}) was added"
 
 
-def _name(fact: Fact) -> str:
-    return ".".join(part for part in fact if part)
+def _differences(path: str, old: Part, new: Part) -> Iterator[str]:
+    dot = f"{path}." if path else ""
+    if old.training != new.training:
+        switch = "from train() to eval()" if old.training else "from eval() to train()"
+        yield f"{path or 'it'} was switched {switch}"
+    for name in dict.fromkeys((*old.attributes, *new.attributes)):
+        a, b = old.attributes.get(name), new.attributes.get(name)
+        if name != "training" and _is_plain(a) and _is_plain(b) and repr(a) != repr(b):
+            yield f"{dot}{name} went from {shown(a)} to {shown(b)}"
+    if old.hooks != new.hooks:
+        yield f"forward hooks of {path or 'it'} were added or removed"
+    for name in dict.fromkeys((*old.parameters, *new.parameters)):
+        change = _parameter_change(old.parameters.get(name), new.parameters.get(name))
+        if change:
+            yield f"{dot}{name} {change}"
+    for name in old.buffers.keys() & new.buffers.keys():
+        if old.buffers[name] != new.buffers[name]:
+            yield f"{dot}{name} went from {old.buffers[name]} to {new.buffers[name]}"
 
 
-def _equal(a: Any, b: Any) -> bool:
-    try:
-        return bool(a == b) or (a != a and b != b)  # nan is as it was
-    except (RuntimeError, ValueError, TypeError):  # tuples of tensors or arrays
-        return a is b
+def _is_plain(value: Any) -> bool:
+    if type(value) is tuple:
+        return all(type(part) in PLAIN for part in value)
+    return type(value) in PLAIN
 
 
-def _change(fact: Fact, old: Any, new: Any) -> str:
-    path, name = fact
-    if name == "training":
-        switch = "from train() to eval()" if old else "from eval() to train()"
-        return f"{path or 'it'} was switched {switch}"
-    if name == "its forward hooks":
-        return f"forward hooks of {path or 'it'} were added or removed"
-    if isinstance(new, tuple) and len(new) == 4 and isinstance(new[1], bool):
-        return f"{_name(fact)} {_parameter_change(old, new)}"
-    return f"{_name(fact)} went from {old!r} to {new!r}"
-
-
-def _parameter_change(old: Any, new: Any) -> str:
+def _parameter_change(old: tuple[Any, ...] | None, new: tuple[Any, ...] | None) -> str:
+    if old == new:
+        return ""
+    if old is None or new is None:
+        return "was added" if old is None else "was removed"
     if old[0] != new[0]:
         return "was replaced"
-    if old[2] != new[2]:
-        return f"went from {old[2]} to {new[2]}"
     if old[1] != new[1]:
-        return f"had requires_grad switched to {new[1]}"
+        return f"went from {old[1]} to {new[1]}"
+    if old[2] != new[2]:
+        return f"had requires_grad switched to {new[2]}"
     return "was changed in place"

@@ -67,11 +67,12 @@ def reach(f: Tensor, known: dict[Edge, int], pass_number: int) -> Reach:
     """
     places: set[int] = set()
     stray: Tensor | None = None
-    pending, seen = [_edge(f)] if f.requires_grad else [], set()
+    pending: list[Edge] = [_edge(f)] if f.requires_grad else []
+    seen: set[Any] = set()
     while pending:
         edge = pending.pop()
-        node = edge[0]
-        leaf = f if node == "leaf" else getattr(node, "variable", None)
+        node: Any = edge[0]
+        leaf = f if edge[0] == "leaf" else getattr(node, "variable", None)
         if leaf is not None:
             edge = "leaf", id(leaf)
         if edge in known:

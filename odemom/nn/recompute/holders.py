@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import operator
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,10 +58,14 @@ def _write_set(holder: set[Any], content: list[Any]) -> None:
 
 def _write_dict(holder: dict[Any, Any], content: dict[Any, Any]) -> None:
     # The methods of the base: those of a subclass may refuse, or keep books of their own.
-    base = OrderedDict if isinstance(holder, OrderedDict) else dict
+    base: Any = OrderedDict if isinstance(holder, OrderedDict) else dict
     base.clear(holder)
     for key, value in content.items():
         base.__setitem__(holder, key, value)
+
+
+def _read_attributes(holder: Any) -> dict[str, Any]:
+    return dict(vars(holder))
 
 
 def _write_attributes(holder: Any, content: dict[str, Any]) -> None:
@@ -68,14 +73,14 @@ def _write_attributes(holder: Any, content: dict[str, Any]) -> None:
     vars(holder).update(content)
 
 
-def _read_own(module: nn.Module) -> dict[str, Any]:
-    return {k: value for k, value in vars(module).items() if k not in OF_EVERY_MODULE}
+def _own(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name not in OF_EVERY_MODULE}
 
 
 def _write_own(module: nn.Module, content: dict[str, Any]) -> None:
-    for name in _read_own(module).keys() - content.keys():
+    for name in _own(vars(module)).keys() - content.keys():
         del vars(module)[name]
-    vars(module).update(content)
+    vars(module).update(_own(content))
 
 
 @functools.cache
@@ -101,9 +106,9 @@ LIST = Kind(list, _write_list)
 DEQUE = Kind(list, _write_deque)
 SET = Kind(list, _write_set)
 DICT = Kind(dict, _write_dict)
-ATTRIBUTES = Kind(lambda holder: dict(vars(holder)), _write_attributes)
+ATTRIBUTES = Kind(_read_attributes, _write_attributes)
 SLOTS = Kind(_read_slots, _write_slots)
-OWN = Kind(_read_own, _write_own)
+OWN = Kind(_read_attributes, _write_own)
 
 Held = tuple[Any, Kind, Any]
 
@@ -132,10 +137,15 @@ class Snapshot:
         for value in values:
             self._visit(value, seen, objects=True)
         for module in modules:
-            for value in self._hold(module, OWN).values():
-                self._visit(value, seen, objects=False)
+            for name, value in self._hold(module, OWN).items():
+                if type(value) not in HOLDS_NOTHING and name not in OF_EVERY_MODULE:
+                    self._visit(value, seen, objects=False)
         self.tensors: tuple[Tensor, ...] = tuple(t for t in seen.values() if isinstance(t, Tensor))
         self._versions = [_version(t) for t in self.tensors]
+
+    def __bool__(self) -> bool:
+        """Whether anything is held."""
+        return bool(self._held) or bool(self.tensors)
 
     def _hold(self, holder: Any, kind: Kind) -> Any:
         content = kind.read(holder)
@@ -170,7 +180,7 @@ class Snapshot:
     def changed(self) -> Snapshot:
         """Of those that hold something else now."""
         result = Snapshot()
-        result._held = [h for h in self._held if not _same(h[2], h[1].read(h[0]))]
+        result._held = [h for h in self._held if not _same(h[1], h[2], h[1].read(h[0]))]
         return result
 
     def changed_in_place(self) -> bool:
@@ -190,7 +200,7 @@ class Snapshot:
                 content = {key: replaced(value, others) for key, value in content.items()}
             elif others:
                 content = [replaced(value, others) for value in content]
-            if not _same(content, kind.read(holder)):
+            if not _same(kind, content, kind.read(holder)):
                 kind.write(holder, content)
 
 
@@ -226,13 +236,16 @@ def replaced(value: Any, others: Mapping[int, Tensor]) -> Any:
     return kind(parts) if hasattr(kind, "n_fields") else tuple.__new__(kind, parts)
 
 
-def _same(a: Any, b: Any) -> bool:
-    if len(a) != len(b):
-        return False
+def _same(kind: Kind, a: Any, b: Any) -> bool:
     if isinstance(a, dict):
-        pairs = zip(a.items(), b.items(), strict=True)
-        return all(v is w and (k is m or k == m) for (k, v), (m, w) in pairs)
-    return all(v is w for v, w in zip(a, b, strict=True))
+        if a.keys() == b.keys() and all(map(operator.is_, a.values(), map(b.get, a))):
+            return True
+        return (
+            kind is OWN
+            and (len(a), len(b)) != (len(_own(a)), len(_own(b)))
+            and _same(ATTRIBUTES, _own(a), _own(b))
+        )
+    return len(a) == len(b) and all(map(operator.is_, a, b))
 
 
 def _version(tensor: Tensor) -> int | None:

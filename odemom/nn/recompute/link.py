@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from odemom.errors import DoubleBackwardError
+from odemom.nn.recompute.refusals import hooked_input
 from odemom.nn.recompute.second_call import Slot
 from odemom.nn.recompute.trajectory import Trajectory, parameter_at
 
@@ -34,17 +35,23 @@ class Link(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, run: Trajectory, x: Tensor, h: Tensor, *tensors: Tensor) -> Any:
-        """Move over the next function; ``tensors`` are its parameters and the extra arguments."""
+        """Move over the next function; ``tensors`` are its parameters and the extra arguments.
+
+        The function gets x with the graph that it has here: a tensor that leaves the function
+        keeps it, so that its gradient comes back, and so does what hooks do to the gradient of x.
+        """
         del h
         ctx.set_materialize_grads(False)
         ctx.run, ctx.n, ctx.pass_number = run, run.position, run.number
         if run.first is None and any(ctx.needs_input_grad):
             run.first = run.position
         ctx.save_for_backward(*tensors)  # finds parameters changed in place before backward
+        entered = ctx.n or getattr(x.grad_fn, "pass_number", None) == run.number
         with torch.enable_grad():
-            # A tensor that leaves the function keeps this graph, and so its gradient comes back.
-            shown = x if ctx.n else Entrance.apply(run, x)
+            shown = x if entered else Entrance.apply(run, x)
         out = run.advance(shown)  # type: ignore[arg-type]
+        if shown is not x and shown._backward_hooks:  # type: ignore[union-attr]
+            raise hooked_input(run.name(ctx.n), run.dtype)
         at_the_end = run.closed and run.position == len(run.layers)
         return out, run.require_state().companion() if at_the_end else token(out)
 
@@ -52,10 +59,12 @@ class Link(torch.autograd.Function):
     def backward(ctx: Any, gx: Tensor | None, gh: Tensor | None) -> Any:  # type: ignore[override]
         """Move back over the function, and apply the adjoint of the state's rule."""
         _refuse_double(ctx)
-        gf, gx, gh = ctx.run.require_state().adjoint(gx, gh)
-        through_f, others = _pull_back(ctx, gf)
-        if not _graph_is_kept():
-            ctx.run.forget(ctx.n)
+        state = ctx.run.require_state()
+        through_f, others = _pull_back(ctx, state.force(gx, gh))
+        # Only now: while the function is computed again, memory is short.
+        _, gx, gh = state.adjoint(gx, gh)
+        if ctx.n == ctx.run.first and not _graph_is_kept():
+            ctx.run.release()
         gx = through_f if gx is None else gx if through_f is None else gx + through_f
         return None, gx, gh, *others
 
@@ -77,7 +86,8 @@ class Entrance(torch.autograd.Function):
 
 def linked(run: Trajectory, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
     """The pair after the layers left, as a chain of links from (x, h); h = None is zero."""
-    pair = x, token(x) if h is None else h
+    first = Entrance.apply(run, x) if x.requires_grad else x
+    pair = first, token(x) if h is None else h
     for layer in run.layers[run.position :]:
         tensors = run.arguments().tensors
         pair = Link.apply(run, *pair, *layer.parameters, *tensors)  # type: ignore[misc]
@@ -105,6 +115,7 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
         del wanted[id(x)]
     if not wanted or not f.requires_grad:
         return None, [None] * (len(inputs) - 1)
+    _without_hooks(inputs, run.layers[n].parameters)
     with _graphs_of_its_own(ctx):
         found = torch.autograd.grad(f, [*wanted.values()], cotangent.to(f.dtype), allow_unused=True)
     by_id = dict(zip(wanted, found, strict=True))
@@ -124,6 +135,13 @@ def _saved(ctx: Any) -> tuple[Tensor, ...]:
             raise
         what = "a parameter or an argument was modified by an inplace operation after it was used."
         raise ctx.run.changed(ctx.n, what) from error
+
+
+def _without_hooks(inputs: list[Tensor], parameters: tuple[Tensor, ...]) -> None:
+    """Take off the hooks that the second call put on its leaves; those of the first call run."""
+    for tensor in inputs:
+        if tensor._backward_hooks and all(tensor is not p for p in parameters):
+            tensor._backward_hooks.clear()
 
 
 @contextmanager

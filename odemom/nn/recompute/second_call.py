@@ -9,7 +9,7 @@ by metadata, and by what the graph of the value reaches (`graph`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -19,7 +19,10 @@ from torch.nn.modules.batchnorm import _NormBase  # the common base of all batch
 
 from odemom.nn.recompute.holders import Snapshot, as_it_was
 
-__all__ = ["Autocast", "FunctionCall", "RandomStates", "buffers_put_aside", "swapped"]
+__all__ = [
+    "Autocast", "FunctionCall", "RandomStates", "buffers_put_aside", "called_again", "swapped",
+    "tried",
+]  # fmt: skip
 
 Slot = tuple[nn.Module, str]
 
@@ -114,11 +117,11 @@ def swapped(tensors: dict[Slot, Tensor | None], place: str) -> Iterator[None]:
             getattr(module, place)[name] = tensor
 
 
-def buffer_slots(module: nn.Module) -> list[Slot]:
+def buffer_slots(modules: Iterable[nn.Module]) -> list[Slot]:
     """Where the buffers are that a call may move: those of a batch norm only when it trains."""
     return [
         (part, name)
-        for part in module.modules()
+        for part in modules
         if not isinstance(part, _NormBase) or (part.training and part.track_running_stats)
         for name, buffer in part._buffers.items()
         if buffer is not None
@@ -126,35 +129,34 @@ def buffer_slots(module: nn.Module) -> list[Slot]:
 
 
 @contextmanager
-def buffers_put_aside(module: nn.Module) -> Iterator[None]:
-    """Let calls of ``module`` move copies of its buffers, which are then forgotten."""
-    slots = buffer_slots(module)
+def buffers_put_aside(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Let calls of ``modules`` move copies of their buffers, which are then forgotten."""
+    slots = buffer_slots(modules)
     copies: dict[Slot, Tensor | None] = {(m, name): _copy(m._buffers[name]) for m, name in slots}
     with swapped(copies, "_buffers"):
         yield
 
 
 @contextmanager
-def undone_on(
-    kind: type[Exception], module: nn.Module, device: torch.device, *, watched: bool
-) -> Iterator[None]:
-    """Undo what a call of ``module`` moved, random states and buffers, if it raises ``kind``."""
-    if not watched:
+def called_again(function: nn.Module, arguments: Snapshot, attributes: Snapshot) -> Iterator[None]:
+    """Let a second call inside find what the first one found, and forget what it moves."""
+    with (
+        buffers_put_aside([*function.modules()]),
+        as_it_was(arguments, attributes, function.modules(), {}),
+    ):
         yield
-        return
-    random = RandomStates.current(device)
-    slots = [(m, name) for m in module.modules() for name, b in m._buffers.items() if b is not None]
-    copies = {(m, name): (m._buffers[name], _copy(m._buffers[name])) for m, name in slots}
-    try:
+
+
+@contextmanager
+def tried(function: nn.Module, arguments: Snapshot, device: torch.device) -> Iterator[None]:
+    """Forget all that a call made inside moves."""
+    attributes = Snapshot(modules=function.modules())
+    with (
+        torch.no_grad(),
+        RandomStates.current(device).again(),
+        called_again(function, arguments, attributes),
+    ):
         yield
-    except kind:
-        random.put_back()
-        with torch.no_grad():
-            for (part, name), (was, copy) in copies.items():
-                assert was is not None
-                was.copy_(copy)
-                part._buffers[name] = was
-        raise
 
 
 def _copy(buffer: Tensor | None) -> Tensor:
@@ -187,10 +189,15 @@ class FunctionCall:
 
     @classmethod
     @contextmanager
-    def recording(cls, function: nn.Module, random: RandomStates) -> Iterator[FunctionCall]:
-        """Record the call made inside; ``random`` is the state before it."""
-        call, attributes = cls(random, random), Snapshot(modules=function.modules())
-        slots = [s for s in buffer_slots(function) if not isinstance(s[0], _NormBase)]
+    def recording(
+        cls, modules: Sequence[nn.Module], random: RandomStates
+    ) -> Iterator[FunctionCall]:
+        """Record the call made inside, of a function with these ``modules``, itself included.
+
+        ``random`` is the state before it.
+        """
+        call, attributes = cls(random, random), Snapshot(modules=modules)
+        slots = [s for s in buffer_slots(modules) if not isinstance(s[0], _NormBase)]
         copies = {(m, name): (m._buffers[name], _copy(m._buffers[name])) for m, name in slots}
         versions = {slot: was._version for slot, (was, _) in copies.items() if was is not None}
         yield call
@@ -206,7 +213,7 @@ class FunctionCall:
     @contextmanager
     def again(
         self,
-        function: nn.Module,
+        modules: Sequence[nn.Module],
         parameters: dict[Slot, Tensor | None],
         arguments: Snapshot,
         others: Mapping[int, Tensor],
@@ -218,10 +225,11 @@ class FunctionCall:
         """
         fresh: dict[Slot, Tensor | None] = {s: _copy(b) for s, b in self.buffers.items()}
         with ExitStack() as stack:
-            stack.enter_context(buffers_put_aside(function))
+            stack.enter_context(buffers_put_aside(modules))
             stack.enter_context(swapped(fresh, "_buffers"))
             stack.enter_context(swapped(parameters, "_parameters"))
-            stack.enter_context(as_it_was(arguments, self.attributes, function.modules(), others))
+            if arguments or self.attributes:
+                stack.enter_context(as_it_was(arguments, self.attributes, modules, others))
             if self.after is not self.before:
                 stack.enter_context(self.before.again())
             yield

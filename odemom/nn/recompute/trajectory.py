@@ -9,25 +9,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from odemom.checks import invalid
-from odemom.errors import ReversibilityError
+from odemom.errors import OdemomError, ReversibilityError
+from odemom.nn.recompute import refusals
 from odemom.nn.recompute.calls import NO_OTHERS, Extras, call_function, where
 from odemom.nn.recompute.changes import Facts
-from odemom.nn.recompute.graph import Reach, edges, reach
+from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot
 from odemom.nn.reversible.eager import LARGEST_INCREMENT
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
-from odemom.nn.reversible.state import LayerState, ReversibleState
+from odemom.nn.reversible.state import ReversibleState
 
 __all__ = ["Trajectory", "parameter_at"]
 
 
-def parameter_slots(function: nn.Module) -> list[Slot]:
-    """Every place in ``function`` that holds a parameter, shared ones as often as they occur."""
+def parameter_slots(modules: Sequence[nn.Module]) -> list[Slot]:
+    """Every place in ``modules`` that holds a parameter, shared ones as often as they occur."""
     return [
         (part, name)
-        for part in function.modules()
+        for part in modules
         for name, parameter in part._parameters.items()
         if parameter is not None
     ]
@@ -64,6 +64,8 @@ class Layer:
     Attributes
     ----------
     function : Module
+    modules : tuple of Module
+        It and all its parts.
     extras : Extras
         Its arguments besides x.
     autocast : Autocast
@@ -79,6 +81,7 @@ class Layer:
     """
 
     function: nn.Module
+    modules: tuple[nn.Module, ...]
     extras: Extras
     autocast: Autocast
     slots: list[Slot]
@@ -93,7 +96,7 @@ class Trajectory:
 
     Parameters
     ----------
-    state : LayerState
+    state : ReversibleState
     dtype : torch.dtype
         That of the functions' input.
     record : bool
@@ -112,8 +115,8 @@ class Trajectory:
         Passes are numbered as they begin.
     """
 
-    def __init__(self, state: LayerState, dtype: torch.dtype, *, record: bool = True) -> None:
-        self.state: LayerState | None = state
+    def __init__(self, state: ReversibleState, dtype: torch.dtype, *, record: bool = True) -> None:
+        self.state: ReversibleState | None = state
         self.device = state.device
         self.dtype = dtype
         self.record = record
@@ -125,17 +128,19 @@ class Trajectory:
         self._random: RandomStates | None = None  # after the last call, if nothing came between
         self._arguments: Snapshot | None = None
         self._stats: list[Tensor] = []
-        self._known: dict[int, tuple[list[Slot], Facts | None]] = {}
+        self._known: dict[int, tuple[tuple[nn.Module, ...], list[Slot], Facts | None]] = {}
 
     def append(self, function: nn.Module, extras: Extras) -> Layer:
         """A further function, to be called as things stand now."""
         known = self._known.get(id(function))
         if known is None:
-            facts = Facts(function) if self.record else None
-            known = self._known[id(function)] = parameter_slots(function), facts
-        slots, facts = known
+            modules = tuple(function.modules())
+            facts = Facts(function, modules) if self.record else None
+            known = self._known[id(function)] = modules, parameter_slots(modules), facts
+        modules, slots, facts = known
+        autocast = Autocast.current(self.device)
         parameters = tuple(parameter_at(slot) for slot in slots)
-        layer = Layer(function, extras, Autocast.current(self.device), slots, parameters, facts)
+        layer = Layer(function, modules, extras, autocast, slots, parameters, facts)
         self.layers.append(layer)
         self._random = None
         return layer
@@ -198,13 +203,16 @@ class Trajectory:
                 x = x.detach().requires_grad_()
             tensors = [x, *layer.parameters, *arguments.tensors]
             known = edges(tensors)
-            with FunctionCall.recording(layer.function, random) as call:
+            with FunctionCall.recording(layer.modules, random) as call:
                 f = self._called(n, x)
+        if shown.requires_grad and x is not shown and x._backward_hooks:
+            raise refusals.hooked_input(self.name(n), self.dtype)
         if call.in_place or arguments.changed_in_place():
-            raise self._changed_in_place(n, "attributes" if call.in_place else "arguments")
+            place = "attributes" if call.in_place else "arguments"
+            raise refusals.changed_in_place(self.name(n), place)
         found = reach(f, known, self.number)
         if found.stranger:
-            raise self._depends_on_stranger(n, found)
+            raise refusals.stranger(self.name(n), found)
         wanted = frozenset(i for i, t in enumerate(tensors) if t.requires_grad)
         layer.first = FirstCall(call, arguments, found.known, wanted)
         self._random = call.after
@@ -212,42 +220,11 @@ class Trajectory:
 
     def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS) -> Tensor:
         layer = self.layers[n]
-        return call_function(
-            layer.function, x, layer.extras, self.name(n), layer.autocast, others,
-            same_shape=self.require_state().keeps_shape,
-        )  # fmt: skip
+        return call_function(layer.function, x, layer.extras, self.name(n), layer.autocast, others)
 
     def name(self, n: int) -> str:
         """The name of function ``n`` for messages."""
         return where(self.layers[n].function, n)
-
-    def _depends_on_stranger(self, n: int, found: Reach) -> Exception:
-        """Refuse functions whose value depends on a tensor that no gradient would reach."""
-        if found.layer is not None:
-            got = f"a tensor which layer {found.layer} made and left where this one finds it"
-        else:
-            assert found.leaf is not None
-            got = (
-                f"a tensor of shape {tuple(found.leaf.shape)} which requires a gradient and is "
-                "neither the function's parameter nor an argument"
-            )
-        return invalid(
-            self.name(n),
-            got=f"a value that depends on {got}",
-            expected="a function of its arguments and its own parameters",
-            fix="Pass the tensor to the network's call, or register it as a parameter; what one "
-            "layer makes for another goes into a list, dict or object among the arguments of the "
-            "call. With reversible=False anything goes.",
-        )
-
-    def _changed_in_place(self, n: int, place: str) -> Exception:
-        return invalid(
-            self.name(n),
-            got=f"a function that changes a tensor among its {place} in place",
-            expected="a function that leaves it as it is, for it is called twice",
-            fix="Let it put a new tensor there, total = total + x rather than total += x, or keep "
-            "the tensor in a buffer (with the static caches of transformers: use_cache=False).",
-        )
 
     def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
         if stats.device.type == "cpu":
@@ -261,7 +238,6 @@ class Trajectory:
 
     def _escaped(self, n: int, peak: int, f: Tensor | None) -> Exception:
         state = self.require_state()
-        assert isinstance(state, ReversibleState)
         size = peak * state.format.unit
         if peak > OUT_OF_RANGE + LARGEST_INCREMENT and f is not None and f.numel():
             size = max(f.detach().abs().max().double().item(), size)
@@ -302,15 +278,7 @@ class Trajectory:
         checksum = self.require_state().retreat(f)
         self.position = n
         if not _same(checksum, self.layers[n].checksum):
-            raise self._failed(
-                n,
-                "the function did not recompute the bits of its forward pass, so no gradient can "
-                "be trusted.",
-                "Autocast, buffers, attributes and PyTorch's random numbers are restored; look for "
-                "other state: a generator of its own, NumPy's, a global, a parameter changed "
-                "since through .data, an operation that is not deterministic "
-                "(torch.use_deterministic_algorithms).",
-            )
+            raise self._failed(n, *refusals.OTHER_BITS)
         self._check_reach(n, inputs, f)
         return inputs, f
 
@@ -320,15 +288,7 @@ class Trajectory:
         assert first is not None
         wanted = {i for i, t in enumerate(inputs) if t.requires_grad}
         if found.stranger or found.known & first.wanted != first.reached & wanted:
-            raise self._failed(
-                n,
-                "computed again, the function has the bits of its forward pass but depends on "
-                "other tensors, so its gradient would be lost.",
-                "It keeps a tensor of its forward pass where its second call finds it, in a "
-                "global, a closure or an object of its own. Keep such tensors in the arguments, "
-                "or directly in attributes of the module, which are put back; with transformers, "
-                "call the model with use_cache=False.",
-            )
+            raise self._failed(n, *refusals.OTHER_TENSORS)
 
     def _failed(self, n: int, what: str, otherwise: str) -> ReversibilityError:
         """The error of layer ``n``, which ends the pass."""
@@ -363,15 +323,16 @@ class Trajectory:
             for slot, tensor in zip(layer.slots, tensors, strict=True)
             if parameter_at(slot) is not tensor
         }
-        again = first.call.again(layer.function, places, first.arguments, others)
+        again = first.call.again(layer.modules, places, first.arguments, others)
         try:
             with torch.enable_grad(), again, layer.autocast.again():
                 f = self._called(n, x, others)
+        except (torch.OutOfMemoryError, OdemomError):
+            raise
         except Exception as error:
-            if not self._changes(n):
-                raise
             what = f"its second call failed, {type(error).__name__}: {error}."
-            raise self._failed(n, what, "") from error
+            otherwise = "The first did not; look for an iterator, a file or a global that it used."
+            raise self._failed(n, what, otherwise) from error
         return [x, *tensors, *(others.get(id(t), t) for t in first.arguments.tensors)], f
 
     def seek(self, position: int) -> None:
@@ -390,16 +351,6 @@ class Trajectory:
         twin.__dict__ = dict(self.__dict__)
         twin.state = self.require_state().clone()
         return twin
-
-    def forget(self, n: int) -> None:
-        """Let go of what only the layers from ``n`` on needed to go back; all, if it is the first.
-
-        Without ``retain_graph`` they are not gone back over again.
-        """
-        if n == self.first:
-            self.state = None
-        elif self.state is not None:
-            self.state.forget()
 
     def release(self) -> None:
         """Let the state go."""

@@ -17,9 +17,9 @@ from torch import Tensor
 from odemom.nn.reversible import fixed_point
 from odemom.nn.reversible.kernels import kernel_for
 
-__all__ = ["LayerState", "ReversibleState"]
+__all__ = ["ReversibleState"]
 
-Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+Gradients = tuple[Tensor, Tensor | None, Tensor | None]
 
 
 def _largest_magnitude(*tensors: Tensor) -> float:
@@ -37,72 +37,7 @@ def _memory_format(x: Tensor) -> torch.memory_format:
     return torch.contiguous_format
 
 
-class LayerState(ABC):
-    """A pair (x, h) that a layer moves, and how to find its earlier values again.
-
-    Attributes
-    ----------
-    device : torch.device
-    carrier : torch.dtype
-        float32 or float64.
-    keeps_shape : bool
-        Whether the function's value has its input's shape.
-    """
-
-    device: torch.device
-    carrier: torch.dtype
-    keeps_shape: bool = True
-
-    @abstractmethod
-    def shown(self) -> Tensor:
-        """The next function's input x as floats."""
-
-    @abstractmethod
-    def companion(self) -> Tensor:
-        """The other one of the pair, h, as floats."""
-
-    @abstractmethod
-    def advance(self, f: Tensor) -> tuple[Tensor, Tensor]:
-        """Forward, with f(x): the next input, and (checksum, largest magnitude) as int64."""
-
-    @abstractmethod
-    def expose(self) -> Tensor:
-        """Half of the way back: the input of the last function. `retreat` must follow."""
-
-    @abstractmethod
-    def retreat(self, f: Tensor) -> Tensor:
-        """The other half, with the function's value on that input; the checksum as int64 (1,)."""
-
-    @abstractmethod
-    def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
-        """The gradients of a layer's inputs from those of its outputs; None is zero.
-
-        Parameters
-        ----------
-        gx, gh : Tensor or None, not both None
-            The gradients for x and h after the layer.
-
-        Returns
-        -------
-        gf, gx, gh : Tensor, Tensor or None, Tensor or None
-            Those for f, x and h before it, f being held fixed in that for x.
-        """
-
-    @abstractmethod
-    def clone(self) -> LayerState:
-        """A state that can be moved without moving this one."""
-
-    @property
-    @abstractmethod
-    def nbytes(self) -> int:
-        """Bytes held."""
-
-    @abstractmethod
-    def forget(self) -> None:
-        """Let go of what only a second way back would need."""
-
-
-class ReversibleState(LayerState):
+class ReversibleState(ABC):
     """A pair (x, h) in fixed point, and the rule by which a layer moves it.
 
     Parameters
@@ -150,5 +85,50 @@ class ReversibleState(LayerState):
     def _value(self, f: Tensor) -> Tensor:
         return self._flat(f.detach().to(self.carrier))
 
-    def forget(self) -> None:
-        """There is nothing of that kind: the state holds one position."""
+    @abstractmethod
+    def shown(self) -> Tensor:
+        """The next function's input x as floats."""
+
+    @abstractmethod
+    def companion(self) -> Tensor:
+        """The other one of the pair, h, as floats."""
+
+    @abstractmethod
+    def advance(self, f: Tensor) -> tuple[Tensor, Tensor]:
+        """Forward, with f(x): the next input, and (checksum, largest magnitude) as int64."""
+
+    @abstractmethod
+    def expose(self) -> Tensor:
+        """Half of the way back: the input of the last function. `retreat` must follow."""
+
+    @abstractmethod
+    def retreat(self, f: Tensor) -> Tensor:
+        """The other half, with the function's value on that input; the checksum as int64 (1,)."""
+
+    @abstractmethod
+    def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
+        """The gradients of a layer's inputs from those of its outputs; None is zero.
+
+        Parameters
+        ----------
+        gx, gh : Tensor or None, not both None
+            The gradients for x and h after the layer.
+
+        Returns
+        -------
+        gf, gx, gh : Tensor, Tensor or None, Tensor or None
+            Those for f, x and h before it, f being held fixed in that for x.
+        """
+
+    def force(self, gx: Tensor | None, gh: Tensor | None) -> Tensor:
+        """The first of `adjoint` alone, the gradient for f, while f is computed again."""
+        return self.adjoint(gx, gh)[0]
+
+    @abstractmethod
+    def clone(self) -> ReversibleState:
+        """A state that can be moved without moving this one."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Bytes held."""

@@ -13,10 +13,13 @@ import functools
 import types
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo  # the public one imports the compiler at once
+from torch.utils.checkpoint import checkpoint
 
 from odemom.checks import invalid
 from odemom.errors import ReversibilityError
@@ -27,9 +30,10 @@ from odemom.nn.nets.surroundings import (
     refused,
 )
 from odemom.nn.recompute.calls import Extras
-from odemom.nn.recompute.second_call import undone_on
+from odemom.nn.recompute.holders import Snapshot
+from odemom.nn.recompute.second_call import called_again, tried
 from odemom.nn.transform import rows
-from odemom.nn.transform.calls import Arguments, BlockFunction, ShapeChange, positional_names
+from odemom.nn.transform.calls import Arguments, BlockFunction, positional_names
 from odemom.nn.transform.places import PLACE, Place
 
 __all__ = ["MomentumBlock", "as_block", "copied", "twin_block"]
@@ -85,14 +89,14 @@ def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call
         )
     if not isinstance(x, Tensor) and place.alone:
         return own(x, *call.args, **call.kwargs)
+    function = _function(block, place, own, call, residual=False)
     value = own(x, *call.args, **call.kwargs)
-    function = _function(block, place, own, call)
     first = function.first(value)
     if isinstance(x, Tensor):
         _shape_was(place, first, changes=first.shape != x.shape)
         if first.shape != x.shape or not place.skips:
             return value
-    row, carry = _row(place, x, record=False)
+    row, carry = _row(place, x)
     return rows.plain_step(row, function, x, carry, first)
 
 
@@ -100,50 +104,69 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     """Such that the backward pass calls the block again; without one, in the same arithmetic."""
     x, record = call.x, torch.is_grad_enabled()
     check_surroundings(x, block, WAY_OUT)
-    if record and place.changes_shape is None:
-        check_function_is_whole(block, place.label)
-    if place.alone:
-        return _alone(block, place, own, call)
-    row, carry = _row(place, x, record=record)
-    if row.run is None:
-        return _in_floats(block, place, own, call)
     args, kwargs = _arguments(block, place, call)
-    function = _function(block, place, own, call)
-    try:
-        with undone_on(ShapeChange, block, x.device, watched=place.changes_shape is None):
-            y = rows.recorded_step(row, function, x, carry, Extras(args, kwargs))
-    except ShapeChange:
-        row.run.layers.pop()
-        place.changes_shape = True
-        return _alone(block, place, own, call)
+    call = Arguments(block.names, (x, *args), kwargs)
+    if _mode(place, x) != "exact":
+        return _in_floats(block, place, _checkpointed(block, place, own, call), call)
+    extras = Extras(args, kwargs)
+    function = _function(block, place, own, call, residual=True)
+    if place.changes_shape is None and place.skips:
+        _try(block, place, own, x, extras)
+    if place.alone:
+        return _in_floats(block, place, _checkpointed(block, place, own, call), call)
+    row, carry = _row(place, x, exact=True, record=record)
+    y = rows.exact_step(row, function, x, carry, extras)
     _shape_was(place, x, changes=False)
     return y
 
 
-_recomputed: Callable[..., Any] = torch.compiler.disable(_recompute)
+_recomputed: Callable[..., Any] = _disable_dynamo(_recompute)
 
 
 def _function(
-    block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments
+    block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments, *, residual: bool
 ) -> BlockFunction:
-    """What a block adds; its first call shows whether it moves one state."""
-    function = BlockFunction(block, own, place.label, residual=True)
-    if place.changes_shape is None and not torch.compiler.is_compiling():
+    """What a call of a block computes; its first call shows whether it moves one state."""
+    function = BlockFunction(block, own, place.label, residual=residual)
+    if not place.called and not torch.compiler.is_compiling():
         function.passed = call.passed_on()
     return function
 
 
-def _alone(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
-    """A block that belongs to no row."""
+def _mode(place: Place, x: Any) -> str:
+    """How the row is held that a call with this input belongs to or starts."""
+    carry, container = rows.carry_of(x), place.container
+    if carry is not None and carry.row.owner is container:
+        return carry.row.record.mode
+    return container.mode(place.ahead, x)
+
+
+def _try(
+    block: nn.Module, place: Place, own: Callable[..., Any], x: Tensor, extras: Extras
+) -> None:
+    """Call a block for the first time, to see whether it keeps its input's shape."""
+    check_function_is_whole(block, place.label)
     function = BlockFunction(block, own, place.label, residual=False)
-    if not place.container.checkpoint_rest or not torch.is_grad_enabled():
-        value = own(call.x, *call.args, **call.kwargs)
-        first = function.first(value)
-    else:
-        extras = Extras(*_arguments(block, place, call))
-        first, value = rows.recorded_alone(function, call.x, extras)
-    _shape_was(place, first, changes=place.skips or first.shape != call.x.shape)
-    return value
+    with tried(function, extras.snapshot(), x.device):
+        place.changes_shape = extras.call(function, x.detach()).shape != x.shape
+
+
+def _checkpointed(
+    block: nn.Module, place: Place, own: Callable[..., Any], call: Arguments
+) -> Callable[..., Any]:
+    """``own``, its inside computed again in the backward pass.
+
+    By `torch.utils.checkpoint`; unlike bare checkpoints, what the block moves moves once.
+    """
+    kept = place.alone and not place.container.checkpoint_rest
+    if kept or not torch.is_grad_enabled():
+        return own
+    arguments = Snapshot((call.args, call.kwargs))
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), called_again(block, arguments, Snapshot(modules=block.modules()))
+
+    return functools.partial(checkpoint, own, use_reentrant=False, context_fn=contexts)
 
 
 def _arguments(
@@ -175,14 +198,17 @@ def _shape_was(place: Place, value: Any, *, changes: bool) -> None:
         place.note(None, "it does not add its input to its value")
 
 
-def _row(place: Place, x: Any, *, record: bool) -> tuple[rows.Row, rows.Carry | None]:
+def _row(
+    place: Place, x: Any, *, exact: bool = False, record: bool = False
+) -> tuple[rows.Row, rows.Carry | None]:
     """The row that a call belongs to, and what its input carries; a new row where none goes on."""
     container, carry = place.container, rows.carry_of(x)
     if carry is not None and carry.row.owner is container:
-        if carry.row.run is None or carry.row.run.record == record:
+        run = carry.row.run
+        if run.record == record if run is not None and exact else run is None and not exact:
             place.note(carry.row, "")
             return carry.row, carry
-        start = "gradients were switched on or off in between"
+        start = "the row before it is computed in another way"
     else:
         start = rows.why_none(x, container)
     if _in_backward() and place.carried:
@@ -194,10 +220,10 @@ def _row(place: Place, x: Any, *, record: bool) -> tuple[rows.Row, rows.Carry | 
         )
     _warn_of(place, start)
     shape = tuple(x.shape) if isinstance(x, Tensor) else ()
-    mode = container.mode(place.ahead, x)
+    mode = "exact" if exact else "plain" if container.reversible is False else "checkpoint"
     row = rows.Row(rows.RowRecord(container.name, mode, shape), container, container.gamma)
-    if mode == "exact" or (mode == "checkpoint" and record):
-        row.run = rows.new_run(x, mode, container.gamma, record=record)
+    if exact:
+        row.run = rows.exact_run(x, container.gamma, record=record)
     place.note(row, start)
     return row, None
 

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from odemom.checks import invalid, shown
-from odemom.errors import InvalidInputError
 
-__all__ = ["Arguments", "BlockFunction", "ShapeChange", "positional_names"]
+__all__ = ["Arguments", "BlockFunction", "positional_names"]
 
 CACHES = frozenset({"past_key_values", "past_key_value", "layer_past", "cache"})
 """Names under which the blocks of transformers take a key-value cache."""
@@ -81,18 +80,8 @@ def _is_empty(cache: Any) -> bool:
     return callable(length) and length() == 0
 
 
-class ShapeChange(InvalidInputError):
-    """A block's value has not the shape of its input, so it belongs to no row."""
-
-    def __init__(self, label: str, x: Tensor, first: Tensor) -> None:
-        super().__init__(
-            f"{label}: got a value of shape {tuple(first.shape)}; expected that of its input, "
-            f"{tuple(x.shape)}."
-        )
-
-
 class BlockFunction(nn.Module):
-    """What a block adds to its hidden state, block(x) - x, or what it gives where shapes differ.
+    """What a block makes of its hidden state, block(x), or what it adds to it, block(x) - x.
 
     Parameters
     ----------
@@ -120,18 +109,23 @@ class BlockFunction(nn.Module):
         self.passed: dict[int, Tensor] = {}
 
     def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """block(x) - x, the block's further values kept aside.
+        """block(x) or block(x) - x, the block's further values kept aside.
 
         Raises
         ------
-        ShapeChange
-            If x cannot be taken off.
+        InvalidInputError
+            If x cannot be taken off the hidden state.
         """
         first = self.first(self._forward(x, *args, **kwargs))
         if not self._residual:
             return first
         if first.shape != x.shape:
-            raise ShapeChange(self.label, x, first)
+            raise invalid(
+                self.label,
+                got=f"a value of shape {tuple(first.shape)} after one of its input's shape",
+                expected=f"a block that keeps the shape of its input, {tuple(x.shape)}, always",
+                fix="Use a twin of its own for inputs of this size.",
+            )
         return first - x
 
     def first(self, value: Any) -> Any:

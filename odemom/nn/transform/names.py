@@ -30,7 +30,8 @@ OF_LIBRARY = {
     "torchvision": frozenset({"_InvertedResidual"}),
     "timm": frozenset(
         {
-            "BottleneckBlock", "DarkBlock", "EdgeBlock", "SelfAttnBlock", "SelectiveKernelBasic", "SelectiveKernelBottleneck",
+            "BottleneckBlock", "DarkBlock", "EdgeBlock", "SelfAttnBlock",
+            "SelectiveKernelBasic", "SelectiveKernelBottleneck",
             "ResNestBottleneck", "Bottle2neck", "NormFreeBlock", "PreBottleneck", "SEBottleneck",
             "SEResNetBottleneck", "SEResNeXtBottleneck", "SEResNetBlock", "CspNextBlock",
             "Block35", "Block17", "Block8", "XceptionModule", "PreXceptionModule",

@@ -113,6 +113,8 @@ class Place:
         Whether it adds its input to its value, as far as is known.
     changes_shape : bool or None
         None until a call has shown it.
+    called : bool
+        Whether it ever was.
     carried : bool
         Whether it ever went on with a row.
     row : RowRecord or None
@@ -130,6 +132,7 @@ class Place:
     original: nn.Module
     skips: bool = True
     changes_shape: bool | None = None
+    called: bool = False
     carried: bool = False
     row: rows.RowRecord | None = None
     entries: int = 0
@@ -149,6 +152,7 @@ class Place:
         if torch.compiler.is_compiling():
             return
         self.row = None if row is None else row.record
+        self.called = True
         self.carried |= row is not None and not start
         self.start = start
         self.container.latest = None if row is None else self.index

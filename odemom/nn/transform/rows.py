@@ -16,18 +16,16 @@ import torch
 from torch import Tensor
 
 from odemom.nn.recompute.calls import Extras
-from odemom.nn.recompute.kept import KeptInput, KeptPositions, moved
 from odemom.nn.recompute.link import Link, token
 from odemom.nn.recompute.trajectory import Trajectory
 from odemom.nn.reversible.buffer import spilled_words
 from odemom.nn.reversible.fixed_point import carrier_dtype
 from odemom.nn.reversible.momentum import MomentumState
-from odemom.nn.reversible.state import LayerState
 from odemom.nn.transform.calls import BlockFunction
 
 __all__ = [
-    "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "new_run", "plain_step",
-    "recorded_alone", "recorded_step", "why_none",
+    "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "exact_run", "exact_step",
+    "plain_step", "why_none",
 ]  # fmt: skip
 
 _NAME = "_odemom_carry"
@@ -90,8 +88,6 @@ class Carry:
         The position in the carrier dtype, where the output has a narrower one.
     v : Tensor or None
         The velocity, or what stands for it in the graph.
-    velocity : Tensor or None
-        That of a row that keeps its positions, outside the graph.
     """
 
     row: Row
@@ -99,7 +95,10 @@ class Carry:
     version: int
     x: Tensor | None
     v: Tensor | None
-    velocity: Tensor | None = None
+
+    def let_go(self) -> None:
+        """Once the next layer is done: what carried it may live on, as a block's input kept."""
+        self.x = self.v = None
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """A copied or saved tensor carries nothing."""
@@ -148,6 +147,9 @@ def _tracked(y: Tensor) -> Tensor:
 def cheaper_mode(layers: int, gamma: Fraction, dtype: torch.dtype) -> str:
     """The mode that holds less memory for a row of that many layers.
 
+    Checkpoints keep the state before each layer, the exact state is 24 bytes an element and more
+    where gamma forgets much.
+
     Examples
     --------
     >>> [cheaper_mode(n, Fraction(9, 10), torch.float32) for n in (6, 7)]
@@ -168,8 +170,12 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
     position = x if carry is None or carry.x is None else carry.x
     if narrow:
         position, f = position.to(wide), f.to(wide)
-    v = moved(None if carry is None else carry.v, f, row.gamma)
+    v = float(1 - row.gamma) * f
+    if carry is not None and carry.v is not None:
+        v = float(row.gamma) * carry.v + v
     end = position + v
+    if carry is not None:
+        carry.let_go()
     y = _tracked(end.to(x.dtype) if narrow else end)
     row.record.length += 1
     version = _version(y) if isinstance(y, Tensor) else 0
@@ -177,56 +183,32 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
     return function.rebuilt(y)
 
 
-def recorded_step(
+def exact_step(
     row: Row, function: BlockFunction, x: Tensor, carry: Carry | None, extras: Extras
 ) -> Any:
     """The same by the row's trajectory, which calls the block again to go back."""
     run = row.run
     assert run is not None
-    state = run.require_state()
-    if isinstance(state, KeptPositions):
-        state.velocity = None if carry is None else carry.velocity
-    layer = run.append(function, extras)
-    wide = x.to(state.carrier) if carry is None or carry.x is None else carry.x
     if run.record:
-        h = token(wide) if carry is None or carry.v is None else carry.v
-        inputs = (*layer.parameters, *run.arguments().tensors)
-        end, v = Link.apply(run, wide, h, *inputs)  # type: ignore[misc]
+        run.seek(row.record.length)  # after a backward pass that kept the graph
+    layer, wide = run.append(function, extras), run.require_state().carrier
+    if run.record:
+        position = x.to(wide) if carry is None or carry.x is None else carry.x
+        h = token(position) if carry is None or carry.v is None else carry.v
+        tensors = run.arguments().tensors
+        end, v = Link.apply(run, position, h, *layer.parameters, *tensors)  # type: ignore[misc]
     else:
         end, v = run.advance(run.shown()), None
-    velocity = None
-    if isinstance(state, KeptPositions):
-        velocity, state.velocity = state.velocity, None
-    narrow = x.dtype != state.carrier
+    if carry is not None:
+        carry.let_go()
+    narrow = x.dtype != wide
     y = _tracked(end.to(x.dtype) if narrow else end)
     row.record.length += 1
-    _attach(y, Carry(row, row.record.length, _version(y), end if narrow else None, v, velocity))
+    _attach(y, Carry(row, row.record.length, _version(y), end if narrow else None, v))
     return function.rebuilt(y)
 
 
-def recorded_alone(function: BlockFunction, x: Tensor, extras: Extras) -> tuple[Tensor, Any]:
-    """A block that belongs to no row, whose inside is computed again in the backward pass.
-
-    Returns
-    -------
-    first : Tensor
-        Its hidden state.
-    value : object
-        All that it returned.
-    """
-    run = Trajectory(KeptInput(x), x.dtype)
-    layer = run.append(function, extras)
-    inputs = (*layer.parameters, *run.arguments().tensors)
-    end, _ = Link.apply(run, x, token(x), *inputs)  # type: ignore[misc]
-    return end, function.rebuilt(end)
-
-
-def new_run(x: Tensor, mode: str, gamma: Fraction, *, record: bool) -> Trajectory:
-    """A trajectory from ``x`` with v = 0, for a row in ``mode`` "exact" or "checkpoint"."""
-    x = x.detach()
-    state: LayerState
-    if mode == "exact":
-        state = MomentumState(x.to(carrier_dtype(x.dtype)), None, gamma, keep=record)
-    else:
-        state = KeptPositions(x, gamma)
-    return Trajectory(state, x.dtype, record=record)
+def exact_run(x: Tensor, gamma: Fraction, *, record: bool) -> Trajectory:
+    """A trajectory from ``x`` with v = 0 in fixed point."""
+    wide = x.detach().to(carrier_dtype(x.dtype))
+    return Trajectory(MomentumState(wide, None, gamma, keep=record), x.dtype, record=record)

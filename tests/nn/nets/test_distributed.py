@@ -1,4 +1,4 @@
-"""DistributedDataParallel: two processes have the gradients of one on the whole batch."""
+"""Data-parallel wrappers: two processes have the gradients of one on the whole batch."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import os
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from odemom.nn import MomentumNet
 from tests.nn.momentum_oracle import error, mlps
 
-WORKER = """
+HEAD = """
 import os, sys, torch
 import torch.distributed as dist
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tests.nn.momentum_oracle import mlps
 from odemom.nn import MomentumNet
@@ -21,10 +23,13 @@ from odemom.nn import MomentumNet
 rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=2)
+x = torch.randn(32, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 functions = mlps(10).double()
 functions[3][0].requires_grad_(False)
+"""
+
+DDP = """
 net = DistributedDataParallel(MomentumNet(list(functions) + list(functions[:2]), 0.9))
-x = torch.randn(32, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 for _ in range(2):
     net.zero_grad()
     net(x[rank::2]).square().mean().backward()
@@ -32,13 +37,46 @@ torch.save([p.grad for p in net.parameters()], out + str(rank))
 dist.destroy_process_group()
 """
 
+FSDP = """
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from odemom.errors import InvalidInputError
 
-def test_two_processes_have_the_gradients_of_one(tmp_path):
+def message(net):
+    try:
+        net(x)
+    except InvalidInputError as error:
+        return str(error)
+    return "not refused"
+
+mesh = init_device_mesh("cpu", (2,))
+each = MomentumNet([fully_shard(f, mesh=mesh) for f in mlps(2).double()], 0.9)
+assert "fully_shard(net)" in message(each), message(each)
+older = FullyShardedDataParallel(
+    MomentumNet(mlps(2).double(), 0.9), device_id=torch.device("cpu"), use_orig_params=True
+)
+assert "fully_shard(net)" in message(older), message(older)
+
+inner = MomentumNet(list(functions) + list(functions[:2]), 0.9)
+net = fully_shard(nn.Sequential(fully_shard(inner, mesh=mesh)), mesh=mesh)
+for _ in range(2):
+    net.zero_grad()
+    net(x[rank::2]).square().mean().backward()
+grads = [None if p.grad is None else p.grad.full_tensor() for p in net.parameters()]
+torch.save(grads, out + str(rank))
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.parametrize("worker", [DDP, FSDP])
+def test_two_processes_have_the_gradients_of_one(tmp_path, worker):
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
     store, out = str(tmp_path / "store"), str(tmp_path / "grads")
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(rank), store, out], env=env, stderr=subprocess.PIPE
+            [sys.executable, "-c", HEAD + worker, str(rank), store, out],
+            env=env,
+            stderr=subprocess.PIPE,
         )
         for rank in range(2)
     ]

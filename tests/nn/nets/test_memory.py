@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from odemom.errors import InvalidInputError
 from odemom.nn import MomentumNet
 from odemom.nn.nets.memory import saved_bytes
 from tests.nn.momentum_oracle import mlps
@@ -76,3 +77,48 @@ def test_extra_arguments_are_passed_on():
     assert (
         net.memory_report(x, torch.zeros(10, 4)).plain == 4 * 160
     )  # tanh(x); memory is the user's
+
+
+class Calls(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * x.abs().max().item(),
+        lambda x: x if x.sum() > 0 else -x,
+        lambda x: x * x[x > 0].sum(),
+        lambda x: x * x.tolist()[0][0],
+        lambda x: x * float(x.detach().numpy().mean()),
+        lambda x: x * x.unique().numel(),
+    ],
+)
+def test_function_that_depends_on_values_is_refused_in_a_sentence(function):
+    net = MomentumNet([nn.Tanh(), Calls(function)], 0.9)
+    with pytest.raises(
+        InvalidInputError, match=r"memory_report of Calls: got .* on shapes alone .*Measure a step"
+    ):
+        net.memory_report(torch.zeros(2, 4))
+
+
+class Keeps(nn.Module):
+    kept = None
+
+    def forward(self, x, box):
+        if self.kept is None:
+            self.kept = torch.tanh(x)
+        box.append(self.kept)
+        return self.kept * x
+
+
+def test_report_leaves_arguments_and_attributes_alone():
+    net, box = MomentumNet([Keeps()] * 2, 0.9), []
+    net.memory_report(torch.zeros(2, 4), box)
+    assert box == []
+    assert net.functions[0].kept is None

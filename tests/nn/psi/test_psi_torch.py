@@ -243,3 +243,35 @@ def test_forward_derivatives_of_batches_in_theta_and_eps():
     )
     checks = torch.autograd.gradgradcheck
     assert checks(odemom.nn.psi, (theta, eps), check_fwd_over_rev=True)
+
+
+# --- autocast ------------------------------------------------------------------------------------
+
+
+def values_and_derivatives(theta, eps):
+    theta, eps = leaf(theta), leaf(torch.as_tensor(eps, dtype=theta.dtype))
+    value = psi(theta, eps)
+    first = torch.autograd.grad(value.square().sum(), (theta, eps), create_graph=True)
+    (second,) = torch.autograd.grad(first[0].square().sum(), theta)
+    forward = torch.func.jvp(partial(psi, eps=1.0), (theta.detach(),), (theta.detach(),))
+    return value, *first, second, forward[1]
+
+
+@pytest.mark.parametrize("narrow", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("d", [4, 40])
+def test_autocast_leaves_the_dtype_and_the_digits(narrow, d):
+    theta = torch.randn(3, d, d, generator=torch.Generator().manual_seed(0)) / d**0.5
+    expected = values_and_derivatives(theta, 1.0)
+    with torch.autocast("cpu", dtype=narrow):
+        found = values_and_derivatives(theta, 1.0)
+    assert all(f.dtype == torch.float32 and torch.equal(f, e)
+               for f, e in zip(found, expected, strict=True))  # fmt: skip
+
+
+def test_backward_under_autocast_of_a_value_without_it():
+    theta = leaf(STACK.float())
+    expected = torch.autograd.grad(psi(theta, 0.3).sum(), theta)
+    value = psi(theta, 0.3).sum()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = torch.autograd.grad(value, theta)
+    assert torch.equal(found[0], expected[0])

@@ -63,7 +63,11 @@ CHANGES = [
     (nn.Dropout(0.0), through_data, r"functions\[1\].*changed since through \.data"),
     (nn.Dropout(0.0), hook, r"forward hooks of 0 were added or removed"),
     (nn.Dropout(0.0), cast, r"functions\[1\].*0\.weight went from torch.float32 to torch.bfloat16"),
-    (nn.Dropout(0.0), swap_activation, r"functions\[1\].*1\.0\.training was added"),
+    (
+        nn.Dropout(0.0),
+        swap_activation,
+        r"functions\[1\].* a Tanh was removed.*Sigmoid\) was",
+    ),
 ]
 
 
@@ -118,10 +122,10 @@ def test_parameters_frozen_or_replaced_after_the_forward_pass_are_as_in_the_plai
 class WeighsOnce(nn.Linear):
     kept = None
 
-    def forward(self, x):
+    def forward(self, input):
         if self.kept is None:
             self.kept = torch.nn.functional.normalize(self.weight)
-        return torch.tanh(x @ self.kept)
+        return torch.tanh(input @ self.kept)
 
 
 def test_graph_that_several_layers_share_is_named():
@@ -149,6 +153,24 @@ def test_tensor_in_an_attribute_changed_in_place_is_refused():
     assert function.total == 8
 
 
+class Draws(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.factors = iter([2.0])
+
+    def forward(self, x):
+        return torch.tanh(next(self.factors) * x)
+
+
+def test_second_call_that_fails_is_named():
+    loss = MomentumNet([nn.Tanh(), Draws()], 0.9)(torch.ones(3, requires_grad=True)).sum()
+    with pytest.raises(
+        ReversibilityError, match=r"functions\[1\] \(Draws\).*StopIteration.*iterator"
+    ):
+        loss.backward()
+
+
 def test_nothing_has_changed():
-    facts = Facts(block(nn.Dropout()))
+    function = block(nn.Dropout())
+    facts = Facts(function, function.modules())
     assert facts.changes() == ""

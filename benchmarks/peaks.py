@@ -1,0 +1,139 @@
+"""Peak memory and time of a training step: a model, its blocks checkpointed, its momentum twin.
+
+    python -m benchmarks.peaks [--models resnet50 ...] [--batch 4] [--size 224] [--out DIR]
+
+Each measurement is a fresh process: peak resident memory over one step beyond what was resident
+before it, with gradients allocated; then the seconds of a second step. "checkpoint" is
+`torch.utils.checkpoint` around every residual block of the model itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+METHODS = ("plain", "checkpoint", "twin")
+MODELS = ("resnet50", "resnet101", "resnet152", "vit_b_16", "vit_48")
+
+
+def model_named(name: str, size: int) -> nn.Module:
+    """A model of torchvision; ``vit_48`` is ViT-B/16 with 48 blocks."""
+    import torchvision
+
+    torch.manual_seed(0)
+    if name == "vit_48":
+        return torchvision.models.VisionTransformer(size, 16, 48, 12, 768, 3072)
+    if name == "vit_b_16":
+        return torchvision.models.vit_b_16(image_size=size)
+    return getattr(torchvision.models, name)()
+
+
+def checkpointed(model: nn.Module) -> nn.Module:
+    """The model with every block that `odemom.nn.transform` knows under a checkpoint."""
+    from torch.utils.checkpoint import checkpoint
+
+    from odemom.nn.transform.find import blocks_found
+
+    for path, names in blocks_found(model).items():
+        for name in names:
+            block = model.get_submodule(path)._modules[name]
+            assert block is not None
+            forward = block.forward
+            block.forward = lambda *args, f=forward: checkpoint(f, *args, use_reentrant=False)
+    return model
+
+
+def built(method: str, name: str, size: int) -> nn.Module:
+    """The model of one measurement."""
+    from odemom.nn import transform
+
+    model = model_named(name, size)
+    if method == "checkpoint":
+        return checkpointed(model)
+    return transform(model, 0.9) if method == "twin" else model
+
+
+def _status(field: str) -> int:
+    with open("/proc/self/status") as lines:
+        line = next(line for line in lines if line.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def measured(method: str, name: str, batch: int, size: int) -> dict[str, float]:
+    """Bytes and seconds of a step, in this process."""
+    small = built(method, "resnet18" if name.startswith("resnet") else "vit_b_16", 32)
+    small(torch.randn(2, 3, 32, 32)).square().mean().backward()  # libraries allocate once
+    del small
+    model, x = built(method, name, size), torch.randn(batch, 3, size, size)
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    gc.collect()
+    before = _status("VmRSS")
+    with open("/proc/self/clear_refs", "w") as refs:
+        refs.write("5")
+    model(x).square().mean().backward()
+    peak = _status("VmHWM") - before
+    start = time.perf_counter()
+    model(x).square().mean().backward()
+    return {"peak": peak, "seconds": time.perf_counter() - start}
+
+
+def ask(*request: str) -> dict[str, float]:
+    """One measurement in a fresh process."""
+    env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    command = [sys.executable, "-m", "benchmarks.peaks", "--one", *request]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{request} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def processor() -> str:
+    """The processor's name."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--batch", default=4, type=int)
+    parser.add_argument("--size", default=224, type=int)
+    parser.add_argument("--out", default="results/bench", type=Path)
+    parser.add_argument("--one", nargs=2, metavar=("METHOD", "MODEL"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measured(*options.one, options.batch, options.size)))
+        return
+    where = f"{processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    print(f"{where}; batch {options.batch}, {options.size} x {options.size}, float32")
+    print(f"{'model':12}{'plain MiB':>10}{'checkpoint':>12}{'twin':>7}{'time':>20}")
+    result: dict[str, object] = {"machine": where, "batch": options.batch, "size": options.size}
+    sizes = ("--batch", str(options.batch), "--size", str(options.size))
+    for name in options.models:
+        found = {method: ask(method, name, *sizes) for method in METHODS}
+        plain, time_of = found["plain"]["peak"], {m: f["seconds"] for m, f in found.items()}
+        print(
+            f"{name:12}{plain / 2**20:10.0f}{found['checkpoint']['peak'] / plain:12.3f}"
+            f"{found['twin']['peak'] / plain:7.3f}"
+            f"{time_of['twin'] / time_of['checkpoint']:8.2f} of checkpoint"
+        )
+        result[name] = found
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "peaks.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
