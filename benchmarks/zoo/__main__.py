@@ -22,7 +22,7 @@ from benchmarks.zoo.table import notes, summary, table, written
 
 LIBRARIES = ("torchvision", "timm", "transformers")
 QUICK = {
-    "vgg11", "resnet18", "mobilenet_v2", "efficientnet", "vit", "swin", "vit_tiny_patch16_224",
+    "vgg", "resnet18", "mobilenet_v2", "efficientnet", "vit", "swin", "vit_tiny_patch16_224",
     "cait_xxs24_224", "convnext_atto", "tnt_s_legacy_patch16_224", "GPT2LMHeadModel",
     "LlamaForCausalLM", "BertModel", "T5ForConditionalGeneration", "ViTModel",
 }  # fmt: skip

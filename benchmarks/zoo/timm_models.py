@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import timm
-from timm.layers import GatedMlp
+from timm.layers.mlp import GatedMlp
 from timm.models import metaformer, mlp_mixer, vgg
 
 from benchmarks.zoo.entry import Entry, image

@@ -69,7 +69,7 @@ BASIC, BOTTLENECK = resnet.BasicBlock, resnet.Bottleneck
 ENTRIES = [
     _named("alexnet", 64),
     _of("vgg", partial(models.VGG, models.vgg.make_layers([8, "M", 16, "M"], False), 10)),
-    _of("densenet", partial(models.DenseNet, 4, (2, 3, 2), 8, num_classes=10)),
+    _of("densenet", partial(models.DenseNet, 4, (2, 2, 2, 2), 8, num_classes=10)),
     _named("squeezenet1_1", 32),
     _named("googlenet", 64, aux_logits=False, init_weights=False),
     _named("shufflenet_v2_x0_5"),

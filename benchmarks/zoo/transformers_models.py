@@ -2,139 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
-import torch
-import transformers
-from torch import Tensor, nn
-
-from benchmarks.zoo.entry import Entry, noise, tokens
+from benchmarks.zoo.entry import noise, tokens
+from benchmarks.zoo.transformers_configs import (
+    D_MODEL,
+    GPT,
+    GROUPED,
+    SPEECH,
+    T5,
+    TEXT,
+    VISION,
+    causal,
+    encoder,
+    lm,
+    masked,
+    of,
+    pair,
+    pixels,
+    seq2seq,
+    sized,
+    speech,
+    vision,
+)
 
 __all__ = ["ENTRIES"]
 
-TEXT = {
-    "vocab_size": 99,
-    "hidden_size": 24,
-    "intermediate_size": 32,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 3,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-GROUPED = {**TEXT, "num_key_value_heads": 1, "head_dim": 8}
-VISION = {
-    "image_size": 32,
-    "patch_size": 8,
-    "hidden_size": 24,
-    "intermediate_size": 32,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 3,
-}
-GPT = {
-    "vocab_size": 99,
-    "n_embd": 24,
-    "n_layer": 4,
-    "n_head": 3,
-    "n_positions": 64,
-    "n_ctx": 64,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-D_MODEL = {
-    "vocab_size": 99,
-    "d_model": 24,
-    "encoder_layers": 3,
-    "decoder_layers": 3,
-    "encoder_attention_heads": 3,
-    "decoder_attention_heads": 3,
-    "encoder_ffn_dim": 32,
-    "decoder_ffn_dim": 32,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "decoder_start_token_id": 2,
-}
-T5 = {
-    "vocab_size": 99,
-    "d_model": 24,
-    "d_kv": 8,
-    "d_ff": 32,
-    "num_layers": 3,
-    "num_heads": 3,
-    "decoder_start_token_id": 0,
-}
-SPEECH = {
-    "vocab_size": 32,
-    "hidden_size": 24,
-    "intermediate_size": 32,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 3,
-    "conv_dim": (8, 8),
-    "conv_stride": (5, 4),
-    "conv_kernel": (10, 4),
-    "num_feat_extract_layers": 2,
-    "num_conv_pos_embeddings": 8,
-    "num_conv_pos_embedding_groups": 2,
-    "mask_time_prob": 0.0,
-}
-
-
-def _causal() -> dict[str, Tensor]:
-    return {"input_ids": tokens(), "labels": tokens()}
-
-
-def _masked() -> dict[str, Tensor]:
-    mask = torch.ones(2, 10, dtype=torch.long)
-    mask[0, 7:] = 0
-    return {"input_ids": tokens(), "attention_mask": mask}
-
-
-def _seq2seq() -> dict[str, Tensor]:
-    return {"input_ids": tokens(), "labels": tokens(7)}
-
-
-def _pixels(size: int = 32) -> Callable[[], dict[str, Tensor]]:
-    return lambda: {"pixel_values": noise(2, 3, size, size)}
-
-
-def _speech() -> dict[str, Tensor]:
-    return {"input_values": noise(2, 1000)}
-
-
-def _pair() -> dict[str, Tensor]:
-    return {"input_ids": tokens(), "pixel_values": noise(2, 3, 32, 32)}
-
-
-def _of(
-    name: str, head: str, inputs: Callable[[], dict[str, Any]], options: dict[str, Any], **more: Any
-) -> Entry:
-    """The model ``name`` + ``head`` from ``name`` + "Config"."""
-
-    def build() -> nn.Module:
-        config = getattr(transformers, name + "Config")(**{**options, **more})
-        return getattr(transformers, name + head)(config)
-
-    return Entry("transformers", name + head, build, inputs)
-
-
-_lm = partial(_of, head="ForCausalLM", inputs=_causal)
-_encoder = partial(_of, head="Model", inputs=_masked, options=TEXT)
-_vision = partial(_of, head="Model", inputs=_pixels(), options=VISION)
-_sized = partial(_of, head="ForImageClassification", inputs=_pixels(64))
-
 ENTRIES = [
-    _of("GPT2", "LMHeadModel", _causal, GPT),
-    _of("OpenAIGPT", "LMHeadModel", _causal, GPT),
-    _of("CTRL", "LMHeadModel", _causal, GPT, dff=32),
-    _lm("GPTBigCode", options=GPT),
-    _lm("GPTJ", options=GPT, rotary_dim=4),
-    _lm("CodeGen", options=GPT, n_head=4, n_embd=32, rotary_dim=4),
-    _lm(
+    of("GPT2", "LMHeadModel", causal, GPT),
+    of("OpenAIGPT", "LMHeadModel", causal, GPT),
+    of("CTRL", "LMHeadModel", causal, GPT, dff=32),
+    lm("GPTBigCode", options=GPT),
+    lm("GPTJ", options=GPT, rotary_dim=4),
+    lm("CodeGen", options=GPT, n_head=4, n_embd=32, rotary_dim=4),
+    lm(
         "GPTNeo",
         options=TEXT,
         num_layers=4,
@@ -142,25 +41,25 @@ ENTRIES = [
         attention_types=[[["global", "local"], 2]],
         window_size=4,
     ),
-    _lm("GPTNeoX", options=TEXT),
-    _lm("OPT", options=TEXT, ffn_dim=32, word_embed_proj_dim=24),
-    _lm("Bloom", options=TEXT, n_layer=4, n_head=3),
-    _lm("Falcon", options=TEXT),
-    _lm(
+    lm("GPTNeoX", options=TEXT),
+    lm("OPT", options=TEXT, ffn_dim=32, word_embed_proj_dim=24),
+    lm("Bloom", options=TEXT, n_layer=4, n_head=3),
+    lm("Falcon", options=TEXT),
+    lm(
         "Mpt",
         options={"vocab_size": 99, "d_model": 24, "n_heads": 3, "n_layers": 4, "max_seq_len": 64},
     ),
-    _lm("Llama", options=GROUPED),
-    _lm("Mistral", options=GROUPED),
-    _lm(
+    lm("Llama", options=GROUPED),
+    lm("Mistral", options=GROUPED),
+    lm(
         "Mixtral",
         options=GROUPED,
         experts_implementation="eager",
         num_local_experts=3,
         num_experts_per_tok=2,
     ),
-    _lm("Qwen2", options=GROUPED),
-    _lm(
+    lm("Qwen2", options=GROUPED),
+    lm(
         "Qwen2Moe",
         options=GROUPED,
         experts_implementation="eager",
@@ -169,38 +68,38 @@ ENTRIES = [
         shared_expert_intermediate_size=16,
         num_experts_per_tok=2,
     ),
-    _lm("Qwen3", options=GROUPED),
-    _lm("Gemma", options=GROUPED),
-    _lm("Gemma2", options=GROUPED),
-    _of("Gemma3Text", "Model", _masked, GROUPED),
-    _lm("Phi", options=TEXT),
-    _lm("Phi3", options=GROUPED),
-    _lm("Cohere", options=GROUPED),
-    _lm("StableLm", options=GROUPED),
-    _lm("Starcoder2", options=GROUPED),
-    _lm("Olmo", options=GROUPED),
-    _lm("Olmo2", options=GROUPED),
-    _lm("Granite", options=GROUPED),
-    _lm("Mamba", options=TEXT, state_size=4),
-    _encoder("Bert"),
-    _of("BertGeneration", "Encoder", _masked, TEXT),
-    _encoder("Roberta"),
-    _encoder("XLMRoberta"),
-    _encoder("Camembert"),
-    _of(
+    lm("Qwen3", options=GROUPED),
+    lm("Gemma", options=GROUPED),
+    lm("Gemma2", options=GROUPED),
+    of("Gemma3Text", "Model", masked, GROUPED),
+    lm("Phi", options=TEXT),
+    lm("Phi3", options=GROUPED),
+    lm("Cohere", options=GROUPED),
+    lm("StableLm", options=GROUPED),
+    lm("Starcoder2", options=GROUPED),
+    lm("Olmo", options=GROUPED),
+    lm("Olmo2", options=GROUPED),
+    lm("Granite", options=GROUPED),
+    lm("Mamba", options=TEXT, state_size=4),
+    encoder("Bert"),
+    of("BertGeneration", "Encoder", masked, TEXT),
+    encoder("Roberta"),
+    encoder("XLMRoberta"),
+    encoder("Camembert"),
+    of(
         "DistilBert",
         "Model",
-        _masked,
+        masked,
         {"vocab_size": 99, "dim": 24, "hidden_dim": 32, "n_layers": 4, "n_heads": 3},
     ),
-    _encoder("Albert", embedding_size=16),
-    _encoder("Electra", embedding_size=16),
-    _encoder("Deberta", relative_attention=True, pos_att_type=["c2p", "p2c"]),
-    _encoder("DebertaV2", relative_attention=True, pos_att_type=["c2p", "p2c"]),
-    _encoder("MPNet"),
-    _encoder("RoFormer"),
-    _encoder("MobileBert", intra_bottleneck_size=24, embedding_size=24),
-    _encoder(
+    encoder("Albert", embedding_size=16),
+    encoder("Electra", embedding_size=16),
+    encoder("Deberta", relative_attention=True, pos_att_type=["c2p", "p2c"]),
+    encoder("DebertaV2", relative_attention=True, pos_att_type=["c2p", "p2c"]),
+    encoder("MPNet"),
+    encoder("RoFormer"),
+    encoder("MobileBert", intra_bottleneck_size=24, embedding_size=24),
+    encoder(
         "SqueezeBert",
         q_groups=1,
         k_groups=1,
@@ -210,13 +109,13 @@ ENTRIES = [
         output_groups=1,
         embedding_size=24,
     ),
-    _encoder("ModernBert"),
-    _encoder("Longformer", attention_window=4),
-    _encoder("FNet"),
-    _of(
+    encoder("ModernBert"),
+    encoder("Longformer", attention_window=4),
+    encoder("FNet"),
+    of(
         "Funnel",
         "Model",
-        _masked,
+        masked,
         {
             "vocab_size": 99,
             "block_sizes": [2, 2],
@@ -227,22 +126,22 @@ ENTRIES = [
             "d_inner": 32,
         },
     ),
-    _of(
+    of(
         "XLNet",
         "Model",
-        _masked,
+        masked,
         {"vocab_size": 99, "d_model": 24, "n_layer": 4, "n_head": 3, "d_inner": 32},
     ),
-    _of("T5", "ForConditionalGeneration", _seq2seq, T5),
-    _of("MT5", "ForConditionalGeneration", _seq2seq, T5),
-    _of("UMT5", "ForConditionalGeneration", _seq2seq, T5),
-    _of("Bart", "ForConditionalGeneration", _seq2seq, D_MODEL),
-    _of("MBart", "ForConditionalGeneration", _seq2seq, D_MODEL),
-    _of("Marian", "MTModel", _seq2seq, D_MODEL),
-    _of("Pegasus", "ForConditionalGeneration", _seq2seq, D_MODEL),
-    _of("BlenderbotSmall", "ForConditionalGeneration", _seq2seq, D_MODEL),
-    _of("M2M100", "ForConditionalGeneration", _seq2seq, D_MODEL),
-    _of(
+    of("T5", "ForConditionalGeneration", seq2seq, T5),
+    of("MT5", "ForConditionalGeneration", seq2seq, T5),
+    of("UMT5", "ForConditionalGeneration", seq2seq, T5),
+    of("Bart", "ForConditionalGeneration", seq2seq, D_MODEL),
+    of("MBart", "ForConditionalGeneration", seq2seq, D_MODEL),
+    of("Marian", "MTModel", seq2seq, D_MODEL),
+    of("Pegasus", "ForConditionalGeneration", seq2seq, D_MODEL),
+    of("BlenderbotSmall", "ForConditionalGeneration", seq2seq, D_MODEL),
+    of("M2M100", "ForConditionalGeneration", seq2seq, D_MODEL),
+    of(
         "Whisper",
         "ForConditionalGeneration",
         lambda: {"input_features": noise(2, 8, 40), "labels": tokens(7)},
@@ -251,18 +150,18 @@ ENTRIES = [
         max_source_positions=20,
         max_target_positions=20,
     ),
-    _of("Wav2Vec2", "Model", _speech, SPEECH),
-    _of("Wav2Vec2", "ForCTC", _speech, SPEECH, do_stable_layer_norm=True),
-    _of("Hubert", "Model", _speech, SPEECH),
-    _of("WavLM", "Model", _speech, SPEECH),
-    _of("Wav2Vec2Conformer", "Model", _speech, SPEECH),
-    _vision("ViT"),
-    _of("ViT", "ForImageClassification", _pixels(), VISION),
-    _vision("DeiT"),
-    _vision("Beit", use_relative_position_bias=True),
-    _vision("Data2VecVision"),
-    _vision("Dinov2"),
-    _vision(
+    of("Wav2Vec2", "Model", speech, SPEECH),
+    of("Wav2Vec2", "ForCTC", speech, SPEECH, do_stable_layer_norm=True),
+    of("Hubert", "Model", speech, SPEECH),
+    of("WavLM", "Model", speech, SPEECH),
+    of("Wav2Vec2Conformer", "Model", speech, SPEECH),
+    vision("ViT"),
+    of("ViT", "ForImageClassification", pixels(), VISION),
+    vision("DeiT"),
+    vision("Beit", use_relative_position_bias=True),
+    vision("Data2VecVision"),
+    vision("Dinov2"),
+    vision(
         "ViTMAE",
         head="ForPreTraining",
         decoder_hidden_size=24,
@@ -270,15 +169,15 @@ ENTRIES = [
         decoder_num_attention_heads=3,
         decoder_intermediate_size=32,
     ),
-    _of("SiglipVision", "Model", _pixels(), VISION),
-    _vision(
+    of("SiglipVision", "Model", pixels(), VISION),
+    vision(
         "Yolos",
         detection_token=True,
         num_detection_tokens=4,
         image_size=[32, 32],
         use_mid_position_embeddings=False,
     ),
-    _sized(
+    sized(
         "Swin",
         options={
             "image_size": 64,
@@ -288,7 +187,7 @@ ENTRIES = [
             "window_size": 4,
         },
     ),
-    _sized(
+    sized(
         "Swinv2",
         options={
             "image_size": 64,
@@ -298,10 +197,10 @@ ENTRIES = [
             "window_size": 4,
         },
     ),
-    _sized("ConvNext", options={"hidden_sizes": [8, 16], "depths": [2, 3], "num_stages": 2}),
-    _sized("ConvNextV2", options={"hidden_sizes": [8, 16], "depths": [2, 3], "num_stages": 2}),
-    _sized("ResNet", options={"embedding_size": 8, "hidden_sizes": [16, 32], "depths": [2, 3]}),
-    _sized(
+    sized("ConvNext", options={"hidden_sizes": [8, 16], "depths": [2, 3], "num_stages": 2}),
+    sized("ConvNextV2", options={"hidden_sizes": [8, 16], "depths": [2, 3], "num_stages": 2}),
+    sized("ResNet", options={"embedding_size": 8, "hidden_sizes": [16, 32], "depths": [2, 3]}),
+    sized(
         "RegNet",
         options={
             "embedding_size": 8,
@@ -310,12 +209,12 @@ ENTRIES = [
             "groups_width": 8,
         },
     ),
-    _sized(
+    sized(
         "Bit",
         options={"embedding_size": 32, "hidden_sizes": [32, 64], "depths": [2, 3], "num_groups": 8},
     ),
-    _sized("PoolFormer", options={"hidden_sizes": [8, 16, 16, 16], "depths": [2, 2, 2, 2]}),
-    _sized(
+    sized("PoolFormer", options={"hidden_sizes": [8, 16, 16, 16], "depths": [2, 2, 2, 2]}),
+    sized(
         "Segformer",
         options={
             "hidden_sizes": [8, 16, 16, 32],
@@ -323,7 +222,7 @@ ENTRIES = [
             "num_attention_heads": [1, 2, 2, 4],
         },
     ),
-    _sized(
+    sized(
         "Pvt",
         options={
             "image_size": 64,
@@ -331,8 +230,8 @@ ENTRIES = [
             "num_attention_heads": [1, 2, 2, 4],
         },
     ),
-    _sized("MobileNetV2", options={"depth_multiplier": 0.25}),
-    _sized(
+    sized("MobileNetV2", options={"depth_multiplier": 0.25}),
+    sized(
         "MobileViT",
         options={
             "image_size": 64,
@@ -340,7 +239,7 @@ ENTRIES = [
             "neck_hidden_sizes": [8, 8, 16, 24, 32, 48, 64],
         },
     ),
-    _sized(
+    sized(
         "EfficientNet",
         options={
             "image_size": 64,
@@ -349,7 +248,7 @@ ENTRIES = [
             "hidden_dim": 320,
         },
     ),
-    _sized(
+    sized(
         "Levit",
         options={
             "image_size": 64,
@@ -359,7 +258,7 @@ ENTRIES = [
             "depths": [2, 2, 2],
         },
     ),
-    _sized(
+    sized(
         "FocalNet",
         options={
             "image_size": 64,
@@ -370,7 +269,7 @@ ENTRIES = [
             "hidden_sizes": [12, 24],
         },
     ),
-    _sized(
+    sized(
         "Hiera",
         options={
             "image_size": [64, 64],
@@ -379,14 +278,12 @@ ENTRIES = [
             "num_heads": [1, 2, 4, 8],
         },
     ),
-    _of(
-        "CLIP", "Model", _pair, {"text_config": TEXT, "vision_config": VISION, "projection_dim": 16}
-    ),
-    _of("Siglip", "Model", _pair, {"text_config": TEXT, "vision_config": VISION}),
-    _of(
+    of("CLIP", "Model", pair, {"text_config": TEXT, "vision_config": VISION, "projection_dim": 16}),
+    of("Siglip", "Model", pair, {"text_config": TEXT, "vision_config": VISION}),
+    of(
         "Blip",
         "ForImageTextRetrieval",
-        _pair,
+        pair,
         {
             "text_config": TEXT,
             "vision_config": VISION,
@@ -394,11 +291,11 @@ ENTRIES = [
             "image_text_hidden_size": 16,
         },
     ),
-    _of("ViTMSN", "Model", _pixels(), VISION),
-    _of("VitDet", "Model", _pixels(), VISION, window_block_indices=[0, 2], window_size=2),
-    _of("Nystromformer", "Model", _masked, TEXT, num_landmarks=10, segment_means_seq_len=10),
-    _of("DPT", "Model", _pixels(), VISION, backbone_out_indices=[0, 1, 2, 3]),
-    _of(
+    of("ViTMSN", "Model", pixels(), VISION),
+    of("VitDet", "Model", pixels(), VISION, window_block_indices=[0, 2], window_size=2),
+    of("Nystromformer", "Model", masked, TEXT, num_landmarks=10, segment_means_seq_len=10),
+    of("DPT", "Model", pixels(), VISION, backbone_out_indices=[0, 1, 2, 3]),
+    of(
         "VideoMAE",
         "Model",
         lambda: {"pixel_values": noise(2, 2, 3, 32, 32)},
@@ -406,7 +303,7 @@ ENTRIES = [
         num_frames=2,
         tubelet_size=2,
     ),
-    _of(
+    of(
         "Perceiver",
         "Model",
         lambda: {"inputs": noise(2, 6, 16)},

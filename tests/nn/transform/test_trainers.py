@@ -184,7 +184,9 @@ def trained_by_hand(mode: Any) -> list[Tensor]:
     return moved(twin, before)
 
 
-@pytest.mark.parametrize("trained", [trained_by_lightning, trained_by_hand])
+@pytest.mark.parametrize(
+    "trained", [pytest.param(trained_by_lightning, marks=pytest.mark.slow), trained_by_hand]
+)
 def test_a_step_by_lightning_and_by_a_plain_loop(trained):
     expected = trained(False)
     assert max(step.abs().max() for step in expected) > 0
