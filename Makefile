@@ -57,6 +57,7 @@ bench: $(VENV)/.bench  ## ratios against named peers, written to results/bench (
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.decision --out results/bench
 	$(BIN)/python -m benchmarks.reversible --out results/bench
 	$(BIN)/python -m benchmarks.ode --out results/bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.zoo --out results/bench
 
 notebooks: $(VENV)/.dev   ## execute the notebooks in place
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/execute_notebooks.py
