@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# One thread per test process: two workers' thread pools would spin against each other.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+# One thread per test process: two workers' thread pools would spin against each other. A file's
+# tests share one worker, and so its fixtures; bytecode is kept, for workers and subprocesses.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+          $(BIN)/python -m pytest -n auto --dist loadfile
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -54,6 +56,8 @@ bench: $(VENV)/.bench  ## ratios against named peers, written to results/bench (
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.psi --out results/bench
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.decision --out results/bench
 	$(BIN)/python -m benchmarks.reversible --out results/bench
+	$(BIN)/python -m benchmarks.ode --out results/bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.zoo --out results/bench
 
 notebooks: $(VENV)/.dev   ## execute the notebooks in place
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/execute_notebooks.py

@@ -8,9 +8,19 @@ import pytest
 from hypothesis import settings
 
 from odemom import cli
+from odemom.plots import style
 
 settings.register_profile("odemom", derandomize=True, deadline=None)
 settings.load_profile("odemom")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_pictures():
+    """Pictures are small, and the PDF has its glyphs as outlines, not as parts of fonts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(style.RC, "savefig.dpi", 40)
+        patch.setitem(style.RC, "pdf.fonttype", 3)
+        yield
 
 
 @pytest.fixture

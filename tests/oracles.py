@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -137,7 +138,8 @@ def lambda_reference(eps: Any, dps: int = 40) -> Any:
     with mpmath.workdps(dps + 20 + abs(round(math.log10(eps)))):
         a = 1 / (2 * real(eps))
         low, high = mpmath.pi, mpmath.mpf("4.4934094579090641753078809272803220822155")
-        while high - low > mpmath.eps * 8:
+        # Flat at its minimum: half the digits of the minimiser give all of the value.
+        while high - low > mpmath.ldexp(1, -mpmath.mp.prec // 2 - 4):
             middle = (low + high) / 2
             sine, cosine = mpmath.sin(middle), mpmath.cos(middle)
             slope = -sine + a * (cosine / middle - sine / middle**2)
@@ -285,16 +287,27 @@ def conjugated_with_basis(
 ) -> tuple[Rows, list[list[int]]]:
     """V D V^-1 and V."""
     d = len(rows)
-    rows = [list(row) for row in rows]
     basis = [[int(i == j) for j in range(d)] for i in range(d)]
-    for _ in range((2 * d if steps is None else steps) if d > 1 else 0):
-        i, j = (int(x) for x in rng.choice(d, 2, replace=False))
-        c = int(rng.choice([-1, 1]))
-        rows[i] = [x + c * y for x, y in zip(rows[i], rows[j], strict=True)]
-        for row in rows:
-            row[j] -= c * row[i]
-        basis[i] = [x + c * y for x, y in zip(basis[i], basis[j], strict=True)]
-    return rows, basis
+    if d == 1:
+        return [list(row) for row in rows], basis
+    # Over the common denominator all steps are additions of integers.
+    denominator = math.lcm(*(x.denominator for row in rows for x in row))
+    scaled = [[x.numerator * (denominator // x.denominator) for x in row] for row in rows]
+    count = 2 * d if steps is None else steps
+    targets = rng.integers(d, size=count)
+    others = (targets + rng.integers(1, d, size=count)) % d
+    signs = rng.choice([1, -1], count).tolist()
+    for i, j, sign in zip(targets.tolist(), others.tolist(), signs, strict=True):
+        forms = operator.add, operator.sub
+        add, subtract = forms if sign > 0 else forms[::-1]
+        scaled[i] = list(map(add, scaled[i], scaled[j]))
+        for row in scaled:
+            row[j] = subtract(row[j], row[i])
+        basis[i] = list(map(add, basis[i], basis[j]))
+    back: Any = scaled
+    if denominator > 1 or any(isinstance(x, Fraction) for row in rows for x in row):
+        back = [[Fraction(x, denominator) for x in row] for row in scaled]
+    return back, basis
 
 
 def transpose(rows: Rows) -> Rows:

@@ -16,8 +16,9 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "decision.json"
 @pytest.mark.parametrize("paired", [True, False])
 def test_the_structured_matrix_has_its_blocks_and_its_verdict(paired):
     rows = structured(paired=paired)
-    assert odemom.is_representable(rows, "1/2") is paired
-    blocks = odemom.jordan_structure(rows)
+    spectrum = odemom.spectrum(rows)
+    assert odemom.is_representable(spectrum, "1/2") is paired
+    blocks = odemom.jordan_structure(spectrum)
     assert blocks[-1] == ((3, 3, 3, 3) if paired else (4, 3, 3, 3)) + (2, 2, 2, 2) + (
         (1, 1, 1, 1) if paired else (1, 1, 1)
     )
@@ -41,3 +42,19 @@ def test_the_published_results_show_sympy_failing_from_5_on():
     assert all(text == "answered" for d, text in outcomes.items() if d < 5)
     assert all(text.startswith(("MatrixError", "killed")) for d, text in outcomes.items() if d >= 5)
     assert results["peak_bytes_exact_d_200"]["peak"] < 2**30
+
+
+ODE = RESULTS.with_name("ode.json")
+
+
+def test_the_table_of_ode_schemes_is_that_of_the_results():
+    accuracy = json.loads(ODE.read_text(encoding="utf-8"))["accuracy"]
+    page = (Path(__file__).parents[1] / "docs" / "ode.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- accuracy: begin -->")[2].partition("<!-- accuracy: end -->")[0]
+    lines = [line.strip("| ").split(" | ") for line in table.strip().splitlines()]
+    names = [cell.strip("`") for cell in lines[0][1:]]
+    assert len(lines) == 9
+    for scheme, *cells in lines[2:]:
+        for name, cell in zip(names, cells, strict=False):
+            found = accuracy[name].get(scheme)
+            assert cell.strip() == ("" if found is None else f"{found[1]:.0e}")

@@ -9,6 +9,7 @@ import pytest
 
 from odemom.demo.matrices import EPS, examples, write_matrix_file
 from odemom.demo.tour import tour
+from odemom.plots import style
 from odemom.representability.analyze import is_representable
 
 VERDICTS = {  # by hand, from Theorem 1: for eps = 0, 1/10, 1/2, 2, inf
@@ -44,7 +45,8 @@ def small_networks(monkeypatch):
 
 
 @pytest.mark.usefixtures("small_networks")
-def test_the_tour_leaves_a_page_whose_pictures_and_numbers_exist(tmp_path, capsys):
+def test_the_tour_leaves_a_page_whose_pictures_and_numbers_exist(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(style.RC, "savefig.dpi", 300)
     page = tour(tmp_path / "demo", epochs=1)
     html = page.read_text()
     pictures = re.findall(r'<img src="([^"]+)"', html)

@@ -274,6 +274,11 @@ def test_numbers_that_take_for_ever_or_draw_nothing_are_refused(setting, message
         configured(load("borderline"), settings=[setting])
 
 
+def test_masses_that_take_hours_are_refused_by_name():
+    with pytest.raises(InvalidInputError, match="decades: got 30; expected an integer from 1 to 5"):
+        configured(load("prop2"), settings=["decades=30"])
+
+
 def test_a_key_that_is_set_twice_and_too_many_seeds_are_refused():
     with pytest.raises(InvalidInputError, match="twice"):
         configured(fig4.EXPERIMENT, settings=["points=5", "points=6"])
@@ -314,8 +319,21 @@ def test_numbers_are_drawn_beside_themselves_and_only_under_their_own_name(finis
 
 
 def test_numbers_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(InvalidInputError, match="there is no such file"):
+    with pytest.raises(InvalidInputError, match=r"missing\.json, which does not exist"):
         redraw(tmp_path / "missing.json", tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/dev/full", "/dev/zero", "/dev/null", "/"])
+def test_devices_and_folders_are_no_numbers(path, run):
+    code, out, err = run("reproduce", "fig4", "--redraw", path)
+    assert (code, out) == (2, "")
+    assert f"{path}, which is no file" in err
+
+
+def test_a_device_is_no_folder_to_draw_into(run, finished):
+    code, out, err = run("reproduce", "--redraw", str(finished["json"]), "--out", "/dev/full")
+    assert (code, out) == (2, "")
+    assert "out: got /dev/full" in err
 
 
 @pytest.mark.parametrize(("package", "extra"), [("torch", "torch"), ("lightning.pytorch", "train")])

@@ -63,6 +63,17 @@ def test_on_the_real_line_the_attracting_interval_is_the_stated_one(gamma):
     assert radius(-1e-6) < 1 < radius(1e-6)
 
 
+@given(st.floats(0, 0.99), st.floats(0, 2 * math.pi), st.floats(0, 1))
+def test_in_the_plane_the_attracting_region_is_the_stated_ellipse(gamma, angle, share):
+    def radius(scale):
+        re = (1 + gamma) / (1 - gamma) * (scale * math.cos(angle) - 1)
+        im = scale * math.sin(angle)
+        return np.abs(odemom.momentum_spectrum([[re, im], [-im, re]], gamma)).max()
+
+    within = 1 - 1e-6
+    assert max(radius(within), radius(share * within)) < 1 < min(radius(1 + 1e-6), radius(2))
+
+
 def test_at_gamma_0_the_momentum_net_is_the_resnet():
     k = np.random.default_rng(0).standard_normal((4, 4))
     matched(odemom.momentum_spectrum(k, 0)[0::2], odemom.resnet_spectrum(k), 1e-12)

@@ -101,6 +101,12 @@ def ask(request: Request) -> tuple[Measured, ...]:
     if not hasattr(os, "fork"):
         raise invalid("the system", got=sys.platform, expected="one that forks processes")
     optional_import("torch", "torch")
+    if request.device != "cpu" and not _usable(request.device):
+        raise invalid(
+            "device",
+            got=repr(request.device),
+            expected="cpu, or a CUDA device that PyTorch finds on this machine",
+        )
     settings = {
         "MALLOC_MMAP_THRESHOLD_": "65536",
         "OMP_NUM_THREADS": "1",
@@ -112,26 +118,21 @@ def ask(request: Request) -> tuple[Measured, ...]:
     )
     if done.returncode:
         raise OdemomError(f"measuring {request} failed:\n{done.stderr[-1000:]}")
-    answer = json.loads(done.stdout.splitlines()[-1])
-    if isinstance(answer, str):
-        raise invalid("device", got=repr(request.device), expected=answer)
-    return from_json(tuple[Measured, ...], answer)
+    return from_json(tuple[Measured, ...], json.loads(done.stdout.splitlines()[-1]))
 
 
 def main() -> None:
     """Answer the request on the command line, as JSON on the last line of the output."""
     import torch
 
+    import odemom.nn  # noqa: F401  # once, not in every child
+
     request = from_json(Request, json.loads(sys.argv[1]))
     torch.set_num_threads(1)
     found = [m for m in METHODS if m != PEER or importlib.util.find_spec(PEER)]
     answers = []
     for method in found:
-        answer = _in_a_child(lambda method=method: _measured(method, request))
-        if isinstance(answer, str):  # the device: the same for all
-            print(json.dumps(answer))
-            return
-        answers.append(answer)
+        answers.append(_in_a_child(lambda method=method: _measured(method, request)))
     print(json.dumps(answers))
 
 
@@ -158,11 +159,9 @@ def _in_a_child(measure: Callable[[], Any]) -> Any:
     return json.loads(text)
 
 
-def _measured(method: str, request: Request) -> Measured | str:
+def _measured(method: str, request: Request) -> Measured:
     import torch
 
-    if request.device != "cpu" and not _usable(request.device):
-        return "cpu, or a CUDA device that PyTorch finds on this machine"
     torch.manual_seed(request.seed)
     _step(*_built(method, request, depth=2))  # libraries allocate their workspaces
     net, functions, x = _built(method, request, depth=request.depth)

@@ -161,7 +161,7 @@ def claims(data: Digits) -> list[Claim]:
         Claim.judged(
             "second-order blocks classify more images than first-order ones, by more than the "
             "spread over seeds",
-            "Section 5.2, Figure 9, here on digits",
+            "Section 5, Figure 9, here on digits",
             measured,
             bool(gain > spread) if both else None,
         )

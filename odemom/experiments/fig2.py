@@ -174,9 +174,9 @@ def claims(data: Memory) -> list[Claim]:
         return [
             Claim.judged(words, where, told, None)
             for words, where in (
-                (_plain_words(), "Section 3.2, Figure 2"),
-                (_ours_words(), "Section 3.2, Figure 2"),
-                (_peer_words(), "Section 3.2, Figure 2"),
+                (_plain_words(), "Section 3, Figure 2"),
+                (_ours_words(), "Section 3, Figure 2"),
+                (_peer_words(), "Section 3, Figure 2"),
                 (WORDS, "beyond the paper"),
                 (_checkpointed_words(), "beyond the paper"),
             )
@@ -226,7 +226,7 @@ def _plain(data: Memory, depths: np.ndarray) -> Claim:
     away = np.abs(slope / data.layer_mb - 1).max()
     return Claim.judged(
         _plain_words(),
-        "Section 3.2, Figure 2",
+        "Section 3, Figure 2",
         f"{_span(depths)}: {_growth(data.peaks('plain'))}; between neighbouring depths "
         f"{slope.min():.3f} to {slope.max():.3f} MB per layer, of which input and tanh are "
         f"{data.layer_mb:.3f}",
@@ -243,7 +243,7 @@ def _ours(data: Memory, depths: np.ndarray) -> Claim:
     own = _own_weights(data)
     return Claim.judged(
         _ours_words(),
-        "Section 3.2, Figure 2",
+        "Section 3, Figure 2",
         f"{_span(depths)}: {_growth(peaks)} (bar {BAR}), {each:.1f} kB per layer, "
         f"whose activations are {1e3 * data.layer_mb:,.0f}; {less:.0f} times less than plain "
         f"backpropagation at {depths[-1]}"
@@ -262,7 +262,7 @@ def _own_weights(data: Memory) -> str:
 
 
 def _peer(data: Memory, depths: np.ndarray) -> Claim:
-    where = "Section 3.2, Figure 2"
+    where = "Section 3, Figure 2"
     if PEER not in data.methods:
         return Claim.judged(_peer_words(), where, f"{PEER} is not installed here", None)
     peaks = data.peaks(PEER)

@@ -281,20 +281,20 @@ def claims(data: Figure3) -> list[Claim]:
     return [
         Claim.judged(
             "a ResNet is a discretised first-order ODE: it tends to the neural ODE with the depth",
-            "Section 2, Figure 3",
+            "Figure 3",
             *first,
         ),
         Claim.judged(
             "a Momentum ResNet is a discretised second-order ODE with eps = 1/(1 - gamma), in "
             "layers: at gamma = 1 - 1/(N eps) it tends to eps x'' + x' = f(x) on [0, 1]",
-            "Section 3.3, eq. (6), Figure 3",
+            "Section 3, Figure 3",
             f"eps = {data.eps:g}: {second[0]}",
             second[1],
         ),
         Claim.judged(
             "trajectories of a first-order ODE in one dimension never cross, those of a "
             "second-order ODE can",
-            "Section 1, Figure 1",
+            "Figure 1",
             f"{once} and {twice} changes of order among {len(STARTS)} trajectories of "
             "x -> -6 x/(1 + x²)",
             once == 0 and twice > 0,

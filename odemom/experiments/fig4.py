@@ -144,7 +144,7 @@ def claims(figure: Figure4) -> list[Claim]:
     return [
         Claim.judged(
             "lambda_eps decreases from 0 to -1 as eps grows",
-            "Section 4.2, Figure 4, left",
+            "Section 4, Figure 4, left",
             f"{figure.lambda_eps[0]:.2g} at eps = {figure.eps[0]:g}, "
             f"{figure.lambda_eps[-1]:.4f} at {figure.eps[-1]:g}, "
             f"{int((falls < 0).sum())} of {len(falls)} steps fall",

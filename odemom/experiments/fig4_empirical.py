@@ -328,7 +328,7 @@ EXPERIMENT = Experiment(
         escape_per_unit=1,
         seeds=1,
         starts=2,
-        iterations=25,
+        iterations=15,
         polish=40,
         scales=(0.05, 64.0),
     ),

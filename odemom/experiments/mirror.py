@@ -204,7 +204,7 @@ def claims(mirror: Mirror) -> list[Claim]:
         Claim.judged(
             "at first order det x(t) stays positive: trajectories never cross and the mirror is "
             "out of reach",
-            "Section 4, Section 4.2",
+            "Section 4",
             f"smallest det {turn.determinants.min():.6f} on the way to -I",
             bool(turn.determinants.min() > 0),
         ),

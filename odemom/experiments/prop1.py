@@ -172,7 +172,7 @@ def _revnet_claims(result: Prop1) -> list[Claim]:
         ),
         Claim.judged(
             "a RevNet cannot have converging iterations",
-            "Section 3.2, after Proposition 1",
+            "Section 3, after Proposition 1",
             "from A = 1/2, B = 1 and the start (1/2, -1/2) every block halves the distance, "
             f"exactly in doubles: {exact[0]:.2g} falls to {exact[-1]:.1e} in "
             f"{len(exact) - 1} blocks",
@@ -190,7 +190,7 @@ def _revnet_claims(result: Prop1) -> list[Claim]:
         Claim.judged(
             "the RevNet's continuous twin has the square roots of Sp(A B), of both signs, for "
             "eigenvalues: it is never attracting",
-            "Section 3.2",
+            "Section 3",
             f"{draws} random A, B: the largest real part is at least {real:.3f}; "
             f"agreement {twin:.1e}",
             real >= -ROUNDED and twin < 1e-8,
@@ -210,7 +210,7 @@ def _momentum_claims(result: Prop1) -> list[Claim]:
             "Momentum ResNets can have converging iterations: they attract exactly where Sp(K) "
             "lies in the ellipse ((Re kappa)/a + 1)² + (Im kappa)² < 1, "
             "a = (1 + gamma)/(1 - gamma)",
-            "Section 3.2; the ellipse: beyond the paper",
+            "Section 3, Proposition 1; the ellipse: beyond the paper",
             f"gamma = {', '.join(f'{f.gamma:g}' for f in fates)}: spectra agree at {agree} of "
             f"{judged} random kappa, and {foretold} of {judged} iterations do as it says",
             agree == foretold == judged,

@@ -288,7 +288,7 @@ def claims(survey: Survey) -> list[Claim]:
     return [
         Claim.judged(
             "the larger eps, the more matrices are representable",
-            "Section 4.2, after Theorem 1",
+            "Section 4, after Theorem 1",
             f"{sum(step < 0 for step in steps)} of {len(steps)} steps in eps fall; at the largest "
             f"eps the rarest are {rarest.ensemble}, d = {rarest.dimension}: "
             f"{rarest.probability[-1]:.3f} [{rarest.low[-1]:.3f}, {rarest.high[-1]:.3f}]",

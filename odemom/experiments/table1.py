@@ -238,7 +238,7 @@ def _floats(rows: dict[str, Row], table: Table1) -> Claim:
     return Claim.judged(
         "a Momentum ResNet in floats loses about (1 - gamma)/ln 2 bits per element and layer on "
         "the way back, so that an exact inverse needs an information buffer of that size",
-        "Section 3.2",
+        "Section 3",
         f"gamma = 0.9: {rate.mean():.3f} ± {rate.std():.3f} per layer, where (1 - gamma)/ln 2 = "
         f"{first_order:.3f} and log2(1/gamma) = {ARCHITECTURES[row.name].forgets:.3f}; of the 24 "
         f"bits of single precision {told}; with the buffer none",

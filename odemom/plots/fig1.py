@@ -25,12 +25,6 @@ def draw(data: Figure1) -> Figure:
     -------
     matplotlib.figure.Figure
         7.2 by 5.2 inches.
-
-    Examples
-    --------
-    >>> from odemom.experiments.fig1 import EXPERIMENT, Config
-    >>> len(draw(EXPERIMENT.compute(Config(seeds=1, rates=(0.03,), steps=1))).axes)
-    4
     """
     resnet, momentum = data.bounded[0], data.bounded[-1]
     with shared_style():

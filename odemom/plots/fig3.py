@@ -35,12 +35,6 @@ def draw(data: Figure3) -> Figure:
     -------
     matplotlib.figure.Figure
         8.8 by 4.0 inches.
-
-    Examples
-    --------
-    >>> from odemom.experiments.fig3 import EXPERIMENT
-    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)
-    7
     """
     with shared_style():
         figure = new_figure(8.8, 4.0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -34,7 +35,7 @@ def draw(data: Figure4Trained) -> Figure:
     """
     with shared_style():
         figure = new_figure(7.6, 6.8)
-        grid = figure.subplots(2, 2)
+        grid = figure.subplots(2, 2, gridspec_kw={"wspace": 0.12})
         _draw_losses(grid[0, 0], data)
         _draw_escapes(grid[0, 1], data)
         small, large = data.wide[:2]
@@ -53,7 +54,7 @@ def _draw_losses(axes: Axes, data: Figure4Trained) -> None:
         plane.axis, plane.axis, losses, norm=LogNorm(REACHED, 1), cmap="Blues_r", shading="nearest"
     )
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
-    bar.set_label(r"loss $\|\psi(\theta) - \mathrm{diag}(\lambda_1, \lambda_2)\|$")
+    bar.set_label(r"loss $\|\psi(\theta) - \mathrm{diag}(\lambda_1, \lambda_2)\|$", fontsize=8)
     _draw_edge(axes, plane.threshold, 1, COLORS["vermilion"])
     reached = np.array(block.losses) < REACHED
     l1, l2 = np.meshgrid(block.axis, block.axis)
@@ -96,9 +97,9 @@ def _draw_reached(axes: Axes, plane: Plane, own: float, title: str) -> None:
     rows, columns = np.nonzero(reached)
     axis = np.array(plane.axis)
     size = 2 * 0.92 * half
-    for row, column in zip(rows, columns, strict=True):
-        corner = axis[column] - size / 2, axis[row] - size / 2
-        axes.add_patch(_square(corner, size))
+    corners = zip(axis[columns] - size / 2, axis[rows] - size / 2, strict=True)
+    squares = [Rectangle(corner, size, size) for corner in corners]
+    axes.add_collection(PatchCollection(squares, facecolor=REACHED_SHADE, linewidth=0))
     low = plane.axis[0] - half
     high = plane.axis[-1] + half
     lines = (
@@ -124,10 +125,6 @@ def _draw_reached(axes: Axes, plane: Plane, own: float, title: str) -> None:
     axes.set_yticks(range(round(plane.axis[0]), 2))
 
 
-def _square(corner: tuple[float, float], size: float) -> Rectangle:
-    return Rectangle(corner, size, size, facecolor=REACHED_SHADE, linewidth=0)
-
-
 def _draw_escapes(axes: Axes, data: Figure4Trained) -> None:
     colors = {20: COLORS["blue"], 21: COLORS["vermilion"]}
     styles = {"normal": ":", "turning": "-"}
@@ -137,7 +134,7 @@ def _draw_escapes(axes: Axes, data: Figure4Trained) -> None:
         xscale="log",
         ylim=(-0.03, 1.05),
         xlabel=r"size $s$ of the initial $\theta$",
-        ylabel="excluded cells that are reached",
+        ylabel="share of excluded cells reached",
         title="Beyond the first minimum",
     )
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))

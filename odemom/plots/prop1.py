@@ -71,8 +71,8 @@ def _draw_attracting(axes: Axes, data: Prop1) -> None:
         re, im = np.array(data.example[net]).T
         axes.plot(re, im, marker, color=NETS[net], markersize=4.5, linestyle="none")
     note = {"ha": "left", "fontsize": 8, "transform": axes.transAxes}
-    axes.text(0.0, 1.0, "ResNet", color=NETS["ResNet"], va="top", **note)
-    axes.text(0.0, 0.0, "Momentum", color=NETS["Momentum ResNet"], va="bottom", **note)
+    axes.text(0.02, 1.0, "ResNet", color=NETS["ResNet"], va="top", **note)
+    axes.text(0.02, 0.01, "Momentum", color=NETS["Momentum ResNet"], va="bottom", **note)
 
 
 def _draw_regions(axes: Axes) -> None:
@@ -87,14 +87,15 @@ def _draw_regions(axes: Axes) -> None:
         axes.text(-1.84 * a, -0.4, rf"${gamma:g}$", color=edge, va="center")
     for name, (re, im) in CASES.items():
         axes.plot([re, re], [im, -im], "o", color="black", markersize=4)
-        above = name == "long steps"
+        inside = name == "long steps"  # of a narrow part of the second ellipse
         axes.annotate(
-            name,
+            name.replace(" ", "\n") if inside else name,
             (re, im),
-            (-3, 5) if above else (6, 3),
+            (-4, 5) if inside else (6, 3),
             textcoords="offset points",
             fontsize=8,
-            ha="center" if above else "left",
+            linespacing=0.9,
+            ha="center" if inside else "left",
         )
     axes.text(
         0.02, 0.98, r"attracting for $\gamma=0$ (ResNet), $0.3$, $0.6$", fontsize=8, va="top",

@@ -26,14 +26,15 @@ def draw(data: SecondOrderTwins) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        9.6 by 3.3 inches.
+        9.6 by 3.7 inches.
     """
     with shared_style():
-        figure = new_figure(9.6, 3.3)
+        figure = new_figure(9.6, 3.7)
         left, middle, right = figure.subplots(1, 3)
         _draw_trajectories(left, data)
         _draw_distances(middle, data)
         _draw_oscillator(right, data)
+        figure.legend(loc="outside lower left", ncols=5, fontsize=8)
     return figure
 
 
@@ -59,7 +60,6 @@ def _draw_trajectories(axes: Axes, data: SecondOrderTwins) -> None:
         )
     axes.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
     axes.set_title("One trajectory, every mass")
-    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
 
 
 def _draw_distances(axes: Axes, data: SecondOrderTwins) -> None:
@@ -103,8 +103,9 @@ def _draw_oscillator(axes: Axes, data: SecondOrderTwins) -> None:
         axes.annotate(
             f"{velocity:.2f}".replace("-", "\N{MINUS SIGN}"),
             (0, velocity),
-            xytext=(7, 3),
+            xytext=(-5, -16) if velocity > 0 else (7, 4),
             textcoords="offset points",
+            ha="right" if velocity > 0 else "left",
             fontsize=8,
         )
     axes.set(xlabel="$x$", ylabel=r"$\dot x$")

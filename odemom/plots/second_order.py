@@ -44,12 +44,6 @@ def draw(data: Comparison) -> Figure:
     -------
     matplotlib.figure.Figure
         8.4 by 4.6 inches for four problems, narrower for fewer.
-
-    Examples
-    --------
-    >>> from odemom.experiments.second_order import EXPERIMENT
-    >>> len(draw(EXPERIMENT.compute(EXPERIMENT.quick)).axes)
-    4
     """
     with shared_style():
         figure = new_figure(2.0 + 1.6 * len(data.problems), 4.6)

@@ -90,13 +90,18 @@ def save_figure(figure: Figure, folder: str | os.PathLike[str], name: str) -> li
 def rendered(figure: Figure, name: str) -> dict[str, bytes]:
     """The contents of ``name.png`` and ``name.pdf``; equal figures give equal bytes."""
     files = {}
-    for suffix in ("png", "pdf"):
-        # Without dates, equal numbers give equal files.
-        metadata = {"CreationDate": None} if suffix == "pdf" else {}
-        buffer = io.BytesIO()
-        with shared_style():
-            figure.savefig(buffer, format=suffix, metadata=metadata)
-        files[f"{name}.{suffix}"] = buffer.getvalue()
+    engine = figure.get_layout_engine()
+    try:
+        for suffix in ("png", "pdf"):
+            # Without dates, equal numbers give equal files.
+            metadata = {"CreationDate": None} if suffix == "pdf" else {}
+            buffer = io.BytesIO()
+            with shared_style():
+                figure.savefig(buffer, format=suffix, metadata=metadata)
+                figure.set_layout_engine(None)  # the PDF takes the places that the PNG has found
+            files[f"{name}.{suffix}"] = buffer.getvalue()
+    finally:
+        figure.set_layout_engine(engine)
     return files
 
 

@@ -63,6 +63,8 @@ def product(left: Multiple, right: Multiple) -> Multiple:
 
 def shift(multiple: Multiple, decay: Decay) -> Multiple:
     """``multiple`` plus ``decay`` times I, in units of the larger of the two."""
+    if decay.exponent < multiple.exponent + VANISHES:
+        return multiple
     matrix, unit = multiple.matrix, max(multiple.exponent, decay.exponent)
     if unit > multiple.exponent:
         matrix = np.ldexp(matrix, max(multiple.exponent - unit, VANISHES))

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.sparse.csgraph
 
 from odemom.flows.base import RealImage
 from odemom.representability.schur import SchurForm
@@ -158,25 +157,29 @@ def _complex_cluster(form: SchurForm, points: np.ndarray, tol: float) -> Cluster
 
 
 def _split(points: np.ndarray, nodes: np.ndarray) -> list[np.ndarray]:
-    """The parts of a single-linkage cluster when its longest links are cut."""
+    """The parts of a single-linkage cluster when its longest links are cut.
+
+    They are those into which its shortest spanning tree (Prim) falls, by their first members.
+    """
     chosen = points[nodes]
-    distance = np.abs(chosen[:, None] - chosen[None, :])
-    reach = _minimax_link(distance)
-    linked = distance < reach * (1 - 1e-9)
-    np.fill_diagonal(linked, True)
-    _, labels = scipy.sparse.csgraph.connected_components(linked, directed=False)
-    return [nodes[labels == label] for label in range(labels.max() + 1)]
-
-
-def _minimax_link(distance: np.ndarray) -> float:
-    """The longest edge of the minimum spanning tree (Prim), so the height of single linkage."""
-    best = distance[0].copy()
-    outside = np.ones(best.size, dtype=bool)
+    outside = np.ones(nodes.size, dtype=bool)
     outside[0] = False
-    longest = 0.0
+    origin, link = np.zeros(nodes.size, dtype=int), np.abs(chosen - chosen[0])
+    edges: list[tuple[int, int, float]] = []
     while outside.any():
-        following = int(np.argmin(np.where(outside, best, np.inf)))
-        longest = max(longest, float(best[following]))
-        outside[following] = False
-        best = np.minimum(best, distance[following])
-    return longest
+        child = int(np.argmin(np.where(outside, link, np.inf)))
+        edges.append((child, int(origin[child]), float(link[child])))
+        outside[child] = False
+        distance = np.abs(chosen - chosen[child])
+        origin[distance < link] = child
+        link = np.minimum(link, distance)
+    kept = max(length for _, _, length in edges) * (1 - 1e-9)
+    part_of, parts = {0: 0}, [[0]]
+    for child, parent, length in edges:
+        if length < kept:
+            part_of[child] = part_of[parent]
+            parts[part_of[child]].append(child)
+        else:
+            part_of[child] = len(parts)
+            parts.append([child])
+    return [nodes[sorted(part)] for part in sorted(parts, key=min)]

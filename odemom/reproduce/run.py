@@ -78,7 +78,7 @@ def reproduce(
     >>> import tempfile
     >>> from odemom.experiments import fig4
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     reproduce("fig4", folder, config=fig4.EXPERIMENT.quick)["png"].name
+    ...     reproduce("fig4", folder, config=fig4.Config(points=5, per_unit=1))["png"].name
     'fig4.png'
     """
     experiment = load(name)
@@ -184,7 +184,7 @@ def read_payload(path: str | os.PathLike[str]) -> dict[str, Any]:
     expect(
         path.is_file(),
         "file",
-        got=f"{path}: there is no such file",
+        got=f"{path}, which {'is no file' if path.exists() else 'does not exist'}",
         expected="a .json file that odemom reproduce wrote",
     )
     try:

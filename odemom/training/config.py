@@ -97,7 +97,8 @@ class TrainingConfig:
         from odemom.nn.ode.checks import FIXED_STEP_METHODS
 
         options = {"step_size": 0.1} if self.method in FIXED_STEP_METHODS else None
-        names = ("eps", "initial_velocity", "method", "rtol", "atol", "adjoint")
+        names = ["initial_velocity", "method", "rtol", "atol", "adjoint"]
+        names += ["eps"] if self.order == 2 else []  # a first-order equation has none
         return {name: getattr(self, name) for name in names} | {"options": options}
 
     def to_dict(self) -> dict[str, Any]:

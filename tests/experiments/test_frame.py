@@ -18,11 +18,7 @@ from odemom.reproduce.run import drawn, payload_of, read_payload
 NAMES = frame.names()
 
 
-# Under xdist all tests of an experiment share one worker, and so its quick run.
-PARAMS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]
-
-
-@pytest.fixture(scope="module", params=PARAMS)
+@pytest.fixture(scope="module", params=NAMES)
 def quick(request, tmp_path_factory):
     """An experiment and the files of its quick run."""
     try:
@@ -62,7 +58,6 @@ def test_the_result_comes_back_from_json_and_is_judged_the_same(quick):
 
 def test_the_pictures_are_drawn_again_byte_for_byte(quick, tmp_path, monkeypatch):
     experiment, path, computed = quick
-    monkeypatch.setitem(style.RC, "savefig.dpi", 40)
     # An animation is its first frame here: some of them take as long as all figures together.
     monkeypatch.setattr(style, "rendered_animation", one_frame)
     first = drawn(experiment, computed)

@@ -74,7 +74,7 @@ def test_the_threshold_is_the_least_value(gamma, depth):
             threshold.minimiser,
         )
         assert abs(chebyshev_psi(z, gamma, depth) - least) <= 4e-16 * abs(least)
-    grid = np.linspace(-2 * (1 + gamma) / (1 - gamma), 0.5, 200_001, dtype=float)
+    grid = np.linspace(float(-2 * (1 + gamma) / (1 - gamma)), 0.5, 200_001)
     values = MomentumResNet(gamma, depth).scalar(grid)
     assert values.min() >= least * (1 + 1e-9)
     assert values.min() <= least * (1 - 1e-3)

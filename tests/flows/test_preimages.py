@@ -78,8 +78,8 @@ def missed(flow, z, mu):
 @pytest.mark.parametrize("flow", FLOWS, ids=str)
 @pytest.mark.parametrize("z", [0.3, -0.7 + 0.2j, -12.0, 3 + 4j])
 def test_series_have_the_derivatives_of_psi(flow, z):
-    with mpmath.workdps(300):
-        step = mpmath.mpf(10) ** -30
+    with mpmath.workdps(160):  # the fourth difference loses 100 digits, and psi some
+        step = mpmath.mpf(10) ** -25
         expected = mpmath.taylor(lambda t: psi(flow, z + t), 0, 4, h=step)
     with series_length(5, 256):
         series = flow.series(acb(z.real, z.imag), 5)

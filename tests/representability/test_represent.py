@@ -1,5 +1,6 @@
 """odemom.represent: psi(theta) = D, checked in mpmath, in exact cases, and as a theorem."""
 
+import itertools
 import json
 import math
 from fractions import Fraction
@@ -195,8 +196,14 @@ def well_conditioned(rng, d, threshold, condition, pairs):
 @pytest.mark.parametrize(
     "flow", [SecondOrder("1/10"), SecondOrder("1/2"), SecondOrder(2), Undamped()], ids=str
 )
-@pytest.mark.parametrize("d", [3, 12, 40, 100])
-@pytest.mark.parametrize("condition", [10, 1e3])
+@pytest.mark.parametrize(
+    ("d", "condition"),
+    [
+        *itertools.product([3, 12, 40], [10, 1e3]),
+        pytest.param(100, 10, marks=pytest.mark.slow),
+        (100, 1e3),
+    ],
+)
 @pytest.mark.parametrize("pairs", [False, True])
 def test_random_matrices_are_represented_to_ten_digits(flow, d, condition, pairs):
     rng = np.random.default_rng([d, int(condition), pairs])

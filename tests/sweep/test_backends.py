@@ -53,7 +53,7 @@ def test_a_lost_worker_is_told_from_a_task_that_fails(function, error, message):
 @pytest.mark.parametrize("address", ["nowhere", "", 5, "tcp://127.0.0.1:1", "a b:1"])
 def test_no_scheduler_at_the_address_is_a_sentence(address, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(backends, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(backends, "CONNECT_SECONDS", 0.2)
     with pytest.raises(InvalidInputError, match="scheduler: got"):
         results(Backend("dask", scheduler=address), square)
 

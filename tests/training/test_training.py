@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -78,6 +80,7 @@ def test_it_learns(whole):
 
 
 def test_an_interrupted_training_resumes_to_the_same_weights(whole, interrupted):
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # Ctrl-C works again
     result, _ = whole
     resumed = train(
         SMALL, out_dir=interrupted, resume=interrupted / "checkpoints" / "last.ckpt", progress=False
@@ -88,10 +91,6 @@ def test_an_interrupted_training_resumes_to_the_same_weights(whole, interrupted)
     for name in ("epoch", "step", "train_loss", "validation_accuracy", "learning_rate", "nfe"):
         assert [row[name] for row in resumed.history] == [row[name] for row in result.history]
     assert len(read_csv(resumed.csv)) == SMALL.epochs
-
-
-def test_ctrl_c_works_again_after_an_interruption(interrupted):
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_same_seed_gives_the_same_weights(whole, tmp_path):
@@ -150,8 +149,22 @@ def test_every_kind_of_block_trains_without_a_warning(changes, tmp_path):
     assert np.isfinite(result.history[0]["validation_loss"])
 
 
-def test_without_progress_nothing_is_printed(tmp_path):
-    # In a process of its own: under pytest, Lightning's log does not reach the terminal.
+def test_without_progress_nothing_is_printed(tmp_path, capfd):
+    # Under pytest, Lightning's log does not reach the terminal: here it does.
+    heard = logging.StreamHandler(io.StringIO())
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    for logger in loggers:
+        logger.addHandler(heard)
+    try:
+        train(dataclasses.replace(SMALL, epochs=1), out_dir=tmp_path, progress=False)
+    finally:
+        for logger in loggers:
+            logger.removeHandler(heard)
+    assert (*capfd.readouterr(), heard.stream.getvalue()) == ("", "", "")
+
+
+@pytest.mark.slow
+def test_without_progress_a_fresh_process_prints_nothing(tmp_path):
     code = (
         "from odemom.training import TrainingConfig, train;"
         "config = TrainingConfig(width=8, epochs=1, batch_size=512, method='euler');"

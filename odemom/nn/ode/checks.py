@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from odemom.checks import as_number, expect, invalid, shown
+from odemom.checks import as_horizon, as_number, expect, invalid, nearest_double, shown
+from odemom.errors import OdemomWarning
+from odemom.nn.ode.schemes import TABLEAUX
 
 __all__ = [
     "ADAPTIVE_METHODS",
     "FIXED_STEP_METHODS",
-    "as_double",
-    "as_options",
+    "LEAPFROG",
+    "REVERSIBLE_METHODS",
+    "as_gradient",
+    "as_mass",
+    "as_method",
+    "as_span",
     "as_times",
     "as_tolerance",
+    "base_method",
     "check_model",
     "check_precision",
     "check_state",
+    "refuse_transforms",
 ]
 
 # torchdiffeq's "explicit_adams" is left out: its error grows as the step shrinks.
 ADAPTIVE_METHODS = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver")
 FIXED_STEP_METHODS = ("euler", "midpoint", "heun3", "rk4", "implicit_adams")
-METHODS = ADAPTIVE_METHODS + FIXED_STEP_METHODS
+LEAPFROG = "leapfrog"
+REVERSIBLE_METHODS = (*(f"reversible_{name}" for name in TABLEAUX), LEAPFROG)
+METHODS = ADAPTIVE_METHODS + FIXED_STEP_METHODS + REVERSIBLE_METHODS
+GRADIENTS = ("backprop", "adjoint", "reversible")
 
 
 def check_state(x: Any) -> None:
@@ -49,7 +60,7 @@ def check_state(x: Any) -> None:
         raise invalid("x", got=f"the entry {entry} at {where}", expected=expected)
 
 
-def check_model(f: Any, order: Any, initial_velocity: Any, adjoint: Any) -> None:
+def check_model(f: Any, order: Any, initial_velocity: Any, gradient: str) -> None:
     """Refuse a field, an order or an initial velocity that do not make a block."""
     expect(callable(f), "f", got=type(f).__name__, expected="an nn.Module or a function of x")
     expect(
@@ -58,11 +69,10 @@ def check_model(f: Any, order: Any, initial_velocity: Any, adjoint: Any) -> None
         got=shown(order),
         expected="1 or 2",
     )
-    expect(isinstance(adjoint, bool), "adjoint", got=shown(adjoint), expected="True or False")
-    if adjoint and not isinstance(f, nn.Module):
+    if gradient == "adjoint" and not isinstance(f, nn.Module):
         raise invalid(
             "f",
-            got=f"a {type(f).__name__} with adjoint=True",
+            got=f"a {type(f).__name__} with gradient='adjoint'",
             expected="an nn.Module there",
             fix="The adjoint method must know the parameters; it would give them no gradient.",
         )
@@ -84,15 +94,51 @@ def check_model(f: Any, order: Any, initial_velocity: Any, adjoint: Any) -> None
         )
 
 
-def as_double(value: Any, name: str, *, positive: bool) -> float:
-    """An exact or floating number as a double."""
-    try:
-        number = float(value)
-    except OverflowError:
-        raise invalid(name, got=shown(value), expected="a number that fits a double") from None
-    fix = "The limit eps = 0 is the first-order ODE: use order=1." if name == "eps" else ""
-    expect(number > 0 or not positive, name, got=shown(value), expected="a number > 0", fix=fix)
+def as_gradient(gradient: Any, adjoint: Any) -> str:
+    """The way to the gradients; ``adjoint`` is the older name of one of them."""
+    expect(isinstance(adjoint, bool), "adjoint", got=shown(adjoint), expected="True or False")
+    if gradient is None:
+        return "adjoint" if adjoint else "backprop"
+    known = isinstance(gradient, str) and gradient in GRADIENTS
+    expected = "None or one of " + ", ".join(map(repr, GRADIENTS))
+    expect(known, "gradient", got=shown(gradient), expected=expected)
+    expect(
+        not adjoint or gradient == "adjoint",
+        "gradient",
+        got=f"{gradient!r} with adjoint=True",
+        expected="'adjoint' there",
+        fix="Leave adjoint out.",
+    )
+    return gradient
+
+
+def as_mass(eps: Any, order: Any) -> float:
+    """The mass as a double in (0, inf]; a first-order equation has none."""
+    expected = "a number in (0, inf]"
+    value = as_number(eps, "eps", expected)
+    number = nearest_double(value)
+    if order == 1 and value >= 0:
+        expect(
+            value == 1,
+            "eps",
+            got=f"{shown(eps)} with order=1",
+            expected="no eps there",
+            fix="x' = f(x) has no mass; leave eps out, or use order=2.",
+        )
+    fix = "The limit eps = 0 is the first-order ODE: use order=1." if value == 0 else ""
+    expect(number > 0, "eps", got=shown(eps), expected=expected, fix=fix)
+    overflows = number == math.inf and value != math.inf
+    expect(not overflows, "eps", got=shown(eps), expected="a number that fits a double, or inf")
     return number
+
+
+def as_span(horizon: Any) -> float:
+    """A final time > 0 as a double, from a number or a tensor of one entry."""
+    if isinstance(horizon, Tensor):
+        one = f"a tensor of shape {tuple(horizon.shape)}"
+        expect(horizon.numel() == 1, "horizon", got=one, expected="one number")
+        horizon = horizon.item()
+    return float(as_horizon(horizon))
 
 
 def as_tolerance(value: Any, name: str) -> float:
@@ -103,31 +149,39 @@ def as_tolerance(value: Any, name: str) -> float:
     return number
 
 
-def as_options(method: Any, options: Any, adjoint: bool) -> dict[str, Any]:
-    """The solver's options as a dict, with the traps of torchdiffeq refused."""
-    expect(method in METHODS, "method", got=shown(method), expected="one of " + ", ".join(METHODS))
+def as_method(method: Any, gradient: str) -> str:
+    """The method's name; with ``gradient="reversible"`` a Runge-Kutta method is coupled."""
+    known = isinstance(method, str) and method in METHODS
+    expect(known, "method", got=shown(method), expected="one of " + ", ".join(METHODS))
+    if gradient == "reversible":
+        coupled = f"reversible_{method}" if method in TABLEAUX else method
+        expect(
+            coupled in REVERSIBLE_METHODS,
+            "method",
+            got=f"{method!r} with gradient='reversible'",
+            expected="one of " + ", ".join((*TABLEAUX, LEAPFROG)),
+            fix="Its steps cannot be undone; take method='rk4', options={'step_size': h}.",
+        )
+        return coupled
     expect(
-        options is None or isinstance(options, Mapping),
-        "options",
-        got=shown(options),
-        expected="a mapping from names to values, or None",
+        gradient == "backprop" or method not in REVERSIBLE_METHODS,
+        "method",
+        got=f"{method!r} with gradient={gradient!r}",
+        expected="gradient='reversible' or 'backprop' there",
     )
-    settled = dict(options or {})
-    if method == "scipy_solver" and not adjoint:
+    if method == "scipy_solver" and gradient == "backprop":
         raise invalid(
             "method",
             got="'scipy_solver' with adjoint=False",
             expected="adjoint=True there",
             fix="SciPy's steps carry no gradient, which would be lost without a word.",
         )
-    if method in FIXED_STEP_METHODS and not settled.keys() & {"step_size", "grid_constructor"}:
-        raise invalid(
-            "options",
-            got=f"no step size for the fixed-step method {method!r}",
-            expected="options={'step_size': h}",
-            fix="torchdiffeq would take a single step over the whole horizon.",
-        )
-    return settled
+    return method
+
+
+def base_method(method: str) -> str:
+    """The Runge-Kutta method in a reversible one."""
+    return method.removeprefix("reversible_")
 
 
 def as_times(times: Any, horizon: float) -> list[float]:
@@ -148,6 +202,19 @@ def as_times(times: Any, horizon: float) -> list[float]:
     return grid.tolist()
 
 
+def refuse_transforms(gradient: str) -> None:
+    """Refuse `torch.func.grad`, `vmap` and the like where a pass hides its steps from them."""
+    inside = torch._C._functorch.peek_interpreter_stack()  # type: ignore[attr-defined]
+    if gradient != "backprop" and inside is not None:
+        raise invalid(
+            "x",
+            got=f"a call inside a transform of torch.func, with gradient={gradient!r}",
+            expected="plain autograd there",
+            fix="Build the block with gradient='backprop'; torch.func.functional_call by itself "
+            "goes with every gradient.",
+        )
+
+
 def check_precision(dtype: torch.dtype, method: str, rtol: float) -> None:
     """Refuse a dtype in which the method cannot control its error."""
     if method not in ADAPTIVE_METHODS:
@@ -163,6 +230,14 @@ def check_precision(dtype: torch.dtype, method: str, rtol: float) -> None:
             "method='rk4', options={'step_size': horizon / 20}.",
         )
     spacing = torch.finfo(dtype).eps
+    if dtype == torch.float32 and rtol < spacing:
+        warnings.warn(
+            f"rtol={rtol:g} is below the spacing of float32, {spacing:.2g}: the solver takes small "
+            "steps to control an error that is rounding. Integrate in float64, or loosen rtol.",
+            OdemomWarning,
+            stacklevel=5,
+        )
+        return
     expect(
         rtol >= spacing,
         "rtol",

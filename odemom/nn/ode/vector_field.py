@@ -1,10 +1,11 @@
-"""The right-hand side of an `ODEBlock`, as torchdiffeq calls it."""
+"""The right-hand side of an `ODEBlock`, as the solvers call it, for one call of a block."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +13,19 @@ import torch
 from torch import Tensor
 
 from odemom.checks import expect, invalid, shown
-from odemom.errors import IntegrationError
+from odemom.errors import IntegrationError, InvalidInputError
+from odemom.nn.ode.arguments import modules_of, takes
+from odemom.nn.ode.extras import FieldExtras
+from odemom.nn.ode.steady import Steady
+from odemom.nn.recompute.second_call import Autocast
 
-__all__ = ["Field", "Tally", "VectorField", "WatchedField", "autocast_of", "like"]
+__all__ = ["Field", "Tally", "VectorField", "like"]
 
+NOT_CONVERGED = "Functional iteration did not converge"
 SOLVER_FAILURES = ("underflow in dt", "non-finite values in state", "max_num_steps exceeded")
 
-Field = Callable[[Tensor], Tensor]
+Field = Callable[..., Tensor]
+Parts = tuple[Tensor, ...]
 
 
 @dataclass
@@ -38,57 +45,131 @@ class Tally:
 
 
 class VectorField:
-    """The right-hand side that torchdiffeq sees, of one call of a block."""
+    """The derivative of the state, (x,) for order 1 and (x, v) for order 2.
+
+    Parameters
+    ----------
+    f : nn.Module or callable
+    roles : tuple of str
+        Its first arguments, of "t", "x" and "v".
+    order, eps
+        Of the equation.
+    x : Tensor
+        The initial state: values of f have its shape, dtype and device.
+    args, kwargs
+        The further arguments of f.
+    tally : Tally
+    """
 
     def __init__(
         self,
         f: Field,
+        roles: tuple[str, ...],
         order: int,
         eps: float,
+        x: Tensor,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
         tally: Tally,
-        autocast: tuple[str, torch.dtype] | None,
     ) -> None:
         self.f = f
+        self.roles = roles
         self.order = order
         self.eps = eps
+        self.dtype, self.device = x.dtype, x.device
+        self.extras = FieldExtras(args, kwargs)
+        self.tensors: Sequence[Tensor] = self.extras.tensors
+        self.plain = not args and not kwargs
         self.tally = tally
-        self.autocast = autocast
+        self.autocast = Autocast.current(x.device)
+        self.steady = Steady(modules_of(f), x.device)
         self.last: Tensor | None = None
+        self.state: Parts = ()
+        self.checked: Callable[[Tensor, Tensor], Tensor] | None = None
+        self.first: tuple[Any, Tensor, Tensor | None, Tensor] | None = None
 
-    def __call__(self, t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The derivative of ``state``: (x,) for order 1, (x, v) for order 2."""
-        del t
-        force = self.evaluate(state[0])
+    def __call__(self, t: Tensor | float, state: Parts) -> Parts:
+        """The derivative of ``state`` at time ``t``."""
+        self.state = state
+        force = self.evaluate(t, *state)
         if self.order == 1:
             return (force,)
         velocity = state[1]
         return velocity, force if self.eps == math.inf else (force - velocity) / self.eps
 
-    def evaluate(self, x: Tensor) -> Tensor:
-        """The value of f, checked and counted."""
+    def force(self, t: float, state: Parts) -> Parts:
+        """The value of f alone."""
+        return (self.evaluate(t, *state),)
+
+    def evaluate(self, t: Tensor | float, x: Tensor, v: Tensor | None = None) -> Tensor:
+        """The value of f, checked and counted, in the dtype of ``x``."""
         self.tally.count()
-        if self.autocast is None:
-            value = like(self.f(x), x, "f", None)
-        else:
-            # The adjoint pass runs outside the caller's autocast region; f must not notice.
-            with torch.autocast(self.autocast[0], dtype=self.autocast[1]):
-                value = like(self.f(x), x, "f", self.autocast)
+        carrier, x = x.dtype, x.to(self.dtype)
+        given = [x] if self.roles == ("x",) else self._given(t, x, v)
+        version = 0 if x.is_inference() else x._version
+        value = like(self.steady.evaluate(self._called, given), x, "f", self.autocast)
+        if not x.is_inference() and x._version != version:
+            raise _moved_state()
         self.last = value.detach()
-        return value
+        if self.checked is not None:
+            value = self.checked(x, value)
+        if self.first is None:
+            self.first = (t, x.detach(), None if v is None else v.detach(), self.last)
+        return value.to(carrier)
+
+    def _given(self, t: Tensor | float, x: Tensor, v: Tensor | None) -> list[Any]:
+        known = {"x": x, "v": None if v is None else v.to(self.dtype)}
+        if "t" in self.roles:
+            known["t"] = torch.as_tensor(t, dtype=x.dtype, device=x.device)
+        return [known[role] for role in self.roles]
+
+    def _called(self, given: list[Any]) -> Any:
+        try:
+            if self.plain:
+                return self.f(*given)
+            return self.extras.call(
+                lambda x, *a, **k: self.f(*given, *a, **k), given[0], self.tensors
+            )
+        except RuntimeError as error:
+            if "a leaf Variable that requires grad" in str(error) and given[-1].is_leaf:
+                raise _moved_state() from error
+            raise
+        except TypeError as error:
+            fits = self.extras.call(
+                lambda x, *a, **k: takes(self.f, (*given, *a), k), given[0], self.tensors
+            )
+            if fits:
+                raise
+            asked = ", ".join(self.roles)
+            raise invalid(
+                "f",
+                got=f"a field that cannot be called as f({asked})",
+                expected="f(x), f(t, x), f(x, v) or f(t, x, v)",
+                fix="Say which it is by arguments='t, x' or the names of its arguments; what else "
+                "it takes is passed to the block's call: block(x, context).",
+            ) from error
 
     @contextlib.contextmanager
-    def failures_explained(self) -> Iterator[None]:
-        """Turn the solver's assertions into an `IntegrationError`."""
+    def failures_explained(self, where: str = "") -> Iterator[None]:
+        """Turn the solver's assertions, and its doubts, into an `IntegrationError`."""
         try:
-            yield
-        except AssertionError as error:
-            if not any(reason in str(error) for reason in SOLVER_FAILURES):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", message=NOT_CONVERGED)
+                yield
+        except UserWarning as error:
+            if NOT_CONVERGED not in str(error):
                 raise
-            raise IntegrationError(self._explanation(str(error))) from error
+            raise IntegrationError(self._not_converged(where)) from error
+        except AssertionError as error:
+            reason = next((r for r in SOLVER_FAILURES if r in str(error)), None)
+            if reason is None:
+                raise
+            raise IntegrationError(self.explanation(f"{error!s}{where}")) from error
         finally:
-            self.last = None
+            self.last, self.state = None, ()
 
-    def _explanation(self, reason: str) -> str:
+    def explanation(self, reason: str) -> str:
+        """Why the solver stopped, and what to do."""
         if self.last is not None and not bool(torch.isfinite(self.last).all()):
             return (
                 f"f returned a non-finite value ({shown(reason)}): the state or f overflowed. "
@@ -100,41 +181,44 @@ class VectorField:
             advice = "Raise options['max_num_steps'], or loosen rtol and atol."
         else:
             advice = "Loosen rtol and atol, integrate in float64, or shorten the horizon."
+        message = f"The solver cannot reach the horizon: {shown(reason)}. {advice}"
+        if self.order == 1 or self.eps == math.inf:
+            return message
         return (
-            f"The solver cannot reach the horizon: {shown(reason)}. {advice} "
-            "With a small eps the equation is stiff, with time scale eps: use "
-            "method='implicit_adams' or 'rk4' with options={'step_size': h}, h below eps, "
-            "or order=1, its limit."
+            f"{message} With a small eps the equation is stiff, with time scale eps: use "
+            f"method='rk4' with options={{'step_size': h}}, h at most eps/2 = {self.eps / 2:.3g}, "
+            "or order=1 without eps, its limit."
+        )
+
+    def _not_converged(self, where: str) -> str:
+        small = ("a smaller step_size", "")
+        if self.order == 2 and self.eps < math.inf:
+            small = (
+                f"a step_size of at most eps/10 = {self.eps / 10:.3g}",
+                f", h at most eps/2 = {self.eps / 2:.3g}",
+            )
+        return (
+            f"An implicit step of 'implicit_adams' did not converge{where}, and what follows from "
+            f"it may be of any size. Take {small[0]}, or method='rk4' with "
+            f"options={{'step_size': h}}{small[1]}."
         )
 
 
-class WatchedField(VectorField):
-    """The same for the adjoint method, whose backward pass runs where nothing can catch an error.
-
-    torchdiffeq looks the callback up by its name; its "scipy_solver" warns of any.
-    """
-
-    def callback_step_adjoint(self, t: Tensor, state: tuple[Tensor, ...], dt: Tensor) -> None:
-        """Refuse what the solver would only assert: a step lost in rounding, a state not finite."""
-        if not bool(t - dt < t):
-            raise IntegrationError(self._explanation("underflow in dt, in the adjoint pass"))
-        if not all(bool(torch.isfinite(part).all()) for part in state):
-            reason = "non-finite values in state, in the adjoint pass"
-            raise IntegrationError(self._explanation(reason))
+def _moved_state() -> InvalidInputError:
+    return invalid(
+        "f",
+        got="a field that changes the state in place",
+        expected="a field that leaves x as it is, for the solver needs it",
+        fix="Make its first operation out of place, for example ReLU(inplace=False).",
+    )
 
 
-def autocast_of(x: Tensor) -> tuple[str, torch.dtype] | None:
-    """The device type and dtype of the autocast in force where ``x`` lives, if there is one."""
-    kind = x.device.type
-    return (kind, torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else None
-
-
-def like(value: Any, x: Tensor, name: str, autocast: object) -> Tensor:
+def like(value: Any, x: Tensor, name: str, autocast: Autocast) -> Tensor:
     """``value``, which ``name`` returned for the state ``x``, if it is of the same kind."""
     expected = f"a tensor of shape {tuple(x.shape)}, {x.dtype}, on {x.device}, as the state"
     if not isinstance(value, Tensor):
         raise invalid(f"{name}(x)", got=f"{type(value).__name__}", expected=expected)
-    if autocast is not None and value.is_floating_point():
+    if autocast.enabled and value.is_floating_point():
         value = value.to(x.dtype)
     expect(
         value.shape == x.shape and value.dtype == x.dtype and value.device == x.device,

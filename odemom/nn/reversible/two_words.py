@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["add", "divide", "join", "multiply", "split", "subtract"]
+__all__ = ["add", "divide", "join", "multiply", "negate_", "split", "subtract"]
 
 DIGIT = 32
 LOW = (1 << DIGIT) - 1
@@ -62,6 +62,14 @@ def subtract(a: Tensor, b: Tensor) -> Tensor:
     """A - b."""
     high, middle, low = (s - t for s, t in zip(digits(a), digits(b), strict=True))
     return _carried(high, middle, low)
+
+
+def negate_(number: Tensor) -> Tensor:
+    """-a, in place; of one word too."""
+    number.neg_()
+    if number.dim() == 2:
+        number[0] -= number[1] != 0
+    return number
 
 
 def divide(number: Tensor, m: int) -> tuple[Digits, Tensor]:

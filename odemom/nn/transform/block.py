@@ -14,8 +14,6 @@ import types
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import torch
@@ -36,110 +34,16 @@ from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import called_again, tried
 from odemom.nn.transform import rows
 from odemom.nn.transform.calls import Arguments, BlockFunction, positional_names
+from odemom.nn.transform.places import PLACE, Place
 
-__all__ = ["Container", "MomentumBlock", "Place", "as_block", "place_of", "twin_block"]
+__all__ = ["MomentumBlock", "as_block", "copied", "twin_block"]
 
 WAY_OUT = (
     "Build the twin with transform(model, gamma, reversible=False), which runs there, or take the "
     "original, transform.restore(twin)."
 )
 
-PLACE = "_momentum_place"
 OWN_FORWARD = "_momentum_own_forward"
-
-
-@dataclass(eq=False)
-class Container:
-    """What the blocks of one list share.
-
-    Attributes
-    ----------
-    name : str
-        Of the list in its model.
-    gamma : Fraction
-    reversible : bool or "auto"
-    checkpoint_rest : bool
-        Whether blocks that belong to no row recompute their inside.
-    count : int
-        Blocks.
-    latest : int or None
-        The index of the block that was called last, if it is in a row.
-    joined : bool
-        Whether neighbours have been joined as far as is known.
-    warned_of_caches : bool
-        Whether it was said that caches stay empty.
-    """
-
-    name: str
-    gamma: Fraction
-    reversible: bool | str
-    checkpoint_rest: bool
-    count: int
-    latest: int | None = None
-    joined: bool = True
-    warned_of_caches: bool = False
-
-    def mode(self, index: int, x: Any) -> str:
-        """How a row that starts with block ``index`` is to be held."""
-        if self.reversible is False or not isinstance(x, Tensor):
-            return "plain"
-        if self.reversible is True:
-            return "exact"
-        return rows.cheaper_mode(self.count - index if self.joined else 1, self.gamma, x.dtype)
-
-
-@dataclass(eq=False)
-class Place:
-    """Where a block stands, and what its calls have shown.
-
-    Attributes
-    ----------
-    container : Container
-    name : str
-        Of the block in its model.
-    index : int
-        In the container.
-    original : Module
-        The block whose twin this is.
-    changes_shape : bool or None
-        None until a call has shown it.
-    carried : bool
-        Whether it ever went on with a row.
-    row : RowRecord or None
-        What there is to say about the row of the latest call.
-    entries : int
-        Of its latest value.
-    start : str
-        Why the latest call started a row; empty if it went on with one.
-    """
-
-    container: Container
-    name: str
-    index: int
-    original: nn.Module
-    changes_shape: bool | None = None
-    carried: bool = False
-    row: rows.RowRecord | None = None
-    entries: int = 0
-    start: str = ""
-    label: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.label = f"{self.name} ({type(self.original).__name__})"
-
-    def note(self, row: rows.Row | None, start: str) -> None:
-        """What a call has shown; nothing is written down while a graph is compiled."""
-        if torch.compiler.is_compiling():
-            return
-        self.row = None if row is None else row.record
-        self.carried |= row is not None and not start
-        self.start = start
-        self.container.latest = None if row is None else self.index
-
-
-def place_of(module: nn.Module) -> Place | None:
-    """The place of a twin block; None for other modules."""
-    return module.__dict__.get(PLACE)
 
 
 class MomentumBlock(nn.Module):
@@ -176,21 +80,21 @@ def _is_state(x: Any) -> bool:
 def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
     """Under plain autograd, traced, compiled or not."""
     x = call.x
-    if not isinstance(x, Tensor) and place.changes_shape is None:
+    if not isinstance(x, Tensor) and not place.alone and place.changes_shape is None:
         raise invalid(
             place.label,
             got="a symbol of torch.fx in its first call",
             expected="a tensor, which shows whether the block keeps its shape",
             fix="Call the twin on an input once before it is traced.",
         )
-    if not isinstance(x, Tensor) and place.changes_shape:
+    if not isinstance(x, Tensor) and place.alone:
         return own(x, *call.args, **call.kwargs)
+    function = _function(block, place, own, call, residual=False)
     value = own(x, *call.args, **call.kwargs)
-    function = BlockFunction(block, own, place.label, residual=False)
     first = function.first(value)
     if isinstance(x, Tensor):
         _shape_was(place, first, changes=first.shape != x.shape)
-        if first.shape != x.shape:
+        if first.shape != x.shape or not place.skips:
             return value
     row, carry = _row(place, x)
     return rows.plain_step(row, function, x, carry, first)
@@ -205,12 +109,12 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     if _mode(place, x) != "exact":
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
     extras = Extras(args, kwargs)
-    if place.changes_shape is None:
+    function = _function(block, place, own, call, residual=True)
+    if place.changes_shape is None and place.skips:
         _try(block, place, own, x, extras)
-    if place.changes_shape:
+    if place.alone:
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
     row, carry = _row(place, x, exact=True, record=record)
-    function = BlockFunction(block, own, place.label, residual=True)
     y = rows.exact_step(row, function, x, carry, extras)
     _shape_was(place, x, changes=False)
     return y
@@ -219,12 +123,22 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
 _recomputed: Callable[..., Any] = _disable_dynamo(_recompute)
 
 
+def _function(
+    block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments, *, residual: bool
+) -> BlockFunction:
+    """What a call of a block computes; its first call shows whether it moves one state."""
+    function = BlockFunction(block, own, place.label, residual=residual)
+    if not place.called and not torch.compiler.is_compiling():
+        function.passed = call.passed_on()
+    return function
+
+
 def _mode(place: Place, x: Any) -> str:
     """How the row is held that a call with this input belongs to or starts."""
     carry, container = rows.carry_of(x), place.container
     if carry is not None and carry.row.owner is container:
         return carry.row.record.mode
-    return container.mode(place.index, x)
+    return container.mode(place.ahead, x)
 
 
 def _try(
@@ -244,7 +158,7 @@ def _checkpointed(
 
     By `torch.utils.checkpoint`; unlike bare checkpoints, what the block moves moves once.
     """
-    kept = place.changes_shape is True and not place.container.checkpoint_rest
+    kept = place.alone and not place.container.checkpoint_rest
     if kept or not torch.is_grad_enabled():
         return own
     arguments = Snapshot((call.args, call.kwargs))
@@ -280,6 +194,8 @@ def _shape_was(place: Place, value: Any, *, changes: bool) -> None:
     place.entries = value.numel()
     if changes:
         place.note(None, "it changes the shape of its input")
+    elif not place.skips:
+        place.note(None, "it does not add its input to its value")
 
 
 def _row(

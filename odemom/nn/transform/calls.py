@@ -17,6 +17,9 @@ __all__ = ["Arguments", "BlockFunction", "positional_names"]
 CACHES = frozenset({"past_key_values", "past_key_value", "layer_past", "cache"})
 """Names under which the blocks of transformers take a key-value cache."""
 
+_LEAF = "_odemom_leaf"
+"""On a further value of a block: its place among the values."""
+
 
 def positional_names(forward: Callable[..., Any]) -> tuple[str, ...]:
     """The names of a method's positional parameters after self."""
@@ -64,6 +67,12 @@ class Arguments:
         args += self.args[len(args) :]
         return args, {name: without(name, value) for name, value in self.kwargs.items()}, dropped
 
+    def passed_on(self) -> dict[int, Tensor]:
+        """The further values of another block among the arguments, by their places there."""
+        leaves = pytree.tree_leaves((self.args, self.kwargs))
+        tensors = (leaf for leaf in leaves if isinstance(leaf, Tensor))
+        return {vars(t)[_LEAF]: t for t in tensors if _LEAF in vars(t)}
+
 
 def _is_empty(cache: Any) -> bool:
     """Whether an object is a cache of transformers that holds no keys."""
@@ -97,6 +106,7 @@ class BlockFunction(nn.Module):
         self._spec: Any = None
         self._where: list[int] = []
         self.others: tuple[Any, ...] = ()
+        self.passed: dict[int, Tensor] = {}
 
     def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """block(x) or block(x) - x, the block's further values kept aside.
@@ -138,7 +148,14 @@ class BlockFunction(nn.Module):
         return first
 
     def rebuilt(self, y: Any) -> Any:
-        """The value of the latest call with ``y`` for its hidden state; nothing of it is kept."""
+        """The value of the latest call with ``y`` for its hidden state; nothing of it is kept.
+
+        Raises
+        ------
+        InvalidInputError
+            If another value is the successor of one in ``passed``, the arguments that the block
+            before returned: a second state, which has no momentum.
+        """
         spec, leaves, others = self._spec, self._leaves, self.others
         self._spec, self._leaves, self.others = None, [], ()
         if spec is None:
@@ -146,4 +163,15 @@ class BlockFunction(nn.Module):
         leaves[0] = y
         for i, other in zip(self._where, others, strict=True):
             leaves[i] = other
+            before = self.passed.get(i)
+            if before is not None and before is not other and before.shape == other.shape:
+                raise invalid(
+                    self.label,
+                    got=f"a second state of shape {tuple(other.shape)}, which each block takes "
+                    "from the one before and returns changed",
+                    expected="blocks that move one hidden state",
+                    fix="Put both states into one tensor, or leave this list out (layers=[...]).",
+                )
+            if not torch.compiler.is_compiling():
+                setattr(other, _LEAF, i)
         return pytree.tree_unflatten(leaves, spec)

@@ -1,75 +1,93 @@
-"""Which parts of a model are residual blocks."""
+"""Where the residual blocks of a model are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from torch import nn
 
 from odemom.checks import expect, shown
+from odemom.nn.transform.names import is_known
 
-__all__ = ["BASES", "CONTAINERS", "RESIDUAL_BLOCKS", "blocks_found", "blocks_named", "lists_of"]
+__all__ = ["CONTAINERS", "Spot", "blocks_found", "blocks_named", "said_lists"]
 
 CONTAINERS = (nn.Sequential, nn.ModuleList)
 
-RESIDUAL_BLOCKS = frozenset(
-    {
-        "BasicBlock", "Bottleneck", "PreActBasic", "PreActBottleneck",  # ResNets
-        "PreActBlock", "ResBottleneckBlock", "ResNetBasicLayer", "ResNetBottleNeckLayer",
-        "InvertedResidual", "InvertedResidualConfig", "MBConv", "FusedMBConv",  # mobile nets
-        "DepthwiseSeparableConv", "EdgeResidual", "UniversalInvertedResidual",
-        "TransformerEncoderLayer", "TransformerDecoderLayer",
-        "EncoderBlock", "Block", "LayerScaleBlock", "ParallelScalingBlock", "ResPostBlock",  # ViTs
-        "EvaBlock", "EvaBlockPostNorm", "BeitBlock", "HieraBlock", "MultiScaleBlock",
-        "SwinTransformerBlock", "SwinTransformerBlockV2", "SwinTransformerV2Block", "SwinLayer",
-        "Swinv2Layer", "MaxVitLayer", "MaxxVitBlock", "MbConvBlock", "TransformerBlock2d",
-        "MixerBlock", "ResBlock", "ResidualBlock", "SpatialGatingBlock", "MetaFormerBlock",
-        "LayerScaleBlockClassAttn", "XCABlock", "CNBlock", "ConvNeXtBlock", "ConvNextLayer",
-    }
-)  # fmt: skip
-"""Names of the block classes of torch, torchvision, timm and others that are found by themselves.
-"""
 
-BASES = frozenset({"GradientCheckpointingLayer"})
-"""Names of base classes of blocks: that of transformers."""
+@dataclass(frozen=True)
+class Spot:
+    """Where a block stands.
 
-
-def is_known(block: nn.Module | None) -> bool:
-    """Whether the class of a module, or one of those it derives from, is known."""
-    return any(
-        base.__name__ in RESIDUAL_BLOCKS or base.__name__ in BASES for base in type(block).__mro__
-    )
-
-
-def lists_of(model: nn.Module) -> dict[str, nn.Module]:
-    """The Sequentials and ModuleLists of a model by name, where they hold anything."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, CONTAINERS) and len(module._modules) > 0
-    }
-
-
-def blocks_found(model: nn.Module) -> dict[str, list[str]]:
-    """The names of the known blocks in each list of a model, outermost blocks only.
-
-    A known block that itself holds a list of known blocks is a stage, and is looked into.
+    Attributes
+    ----------
+    container : str
+        The name of its list.
+    name : str
+        Its own, in the model.
+    position : int
+        In the list; neighbours differ by one.
+    ahead : int
+        It and the blocks that follow it without a gap.
     """
-    found: dict[str, list[str]] = {}
-    for path, name in _found(model, ""):
-        found.setdefault(path, []).append(name)
-    return found
+
+    container: str
+    name: str
+    position: int
+    ahead: int
 
 
-def _found(module: nn.Module, path: str) -> Iterator[tuple[str, str]]:
+Found = tuple[str, str, int]
+"""The name of a list, that of a block, and its position in the list."""
+
+
+def blocks_found(model: nn.Module) -> list[Spot]:
+    """The known blocks in the lists of a model, outermost blocks only.
+
+    A known block that itself holds a list of known blocks is a stage, and is looked into. A
+    Sequential in a Sequential is part of it; other modules there leave a gap.
+    """
+    return _spots(_found(model, "", "", {}))
+
+
+def _found(module: nn.Module, path: str, owner: str, counts: dict[str, int]) -> Iterator[Found]:
+    is_list = _is_list(module)
     for name, child in module._modules.items():
         if child is None:
             continue
         inner = f"{path}.{name}" if path else name
-        if isinstance(module, CONTAINERS) and is_known(child) and not _is_stage(child):
-            yield path, name
+        if is_list and is_known(child) and not _is_stage(child):
+            yield owner, inner, _next(counts, owner)
+        elif isinstance(module, nn.Sequential) and isinstance(child, nn.Sequential):
+            yield from _found(child, inner, owner, counts)
         else:
-            yield from _found(child, inner)
+            _next(counts, owner)
+            yield from _found(child, inner, inner, counts)
+
+
+def _next(counts: dict[str, int], owner: str) -> int:
+    counts[owner] = counts.get(owner, -1) + 1
+    return counts[owner]
+
+
+def _spots(found: Iterable[Found]) -> list[Spot]:
+    spots: list[Spot] = []
+    ahead: dict[tuple[str, int], int] = {}
+    for container, name, position in reversed(list(found)):
+        run = ahead[container, position] = 1 + ahead.get((container, position + 1), 0)
+        spots.append(Spot(container, name, position, run))
+    return spots[::-1]
+
+
+def _is_list(module: nn.Module) -> bool:
+    """Whether the children of a module are called one after the other.
+
+    Beside the lists of torch: dicts of layers, and modules of nothing but blocks.
+    """
+    if isinstance(module, (*CONTAINERS, nn.ModuleDict)):
+        return True
+    children = list(module._modules.values())
+    return len(children) > 1 and all(is_known(child) for child in children)
 
 
 def _is_stage(block: nn.Module) -> bool:
@@ -80,8 +98,8 @@ def _is_stage(block: nn.Module) -> bool:
     )
 
 
-def blocks_named(model: nn.Module, layers: Iterable[str]) -> dict[str, list[str]]:
-    """The names of all children of the lists named.
+def blocks_named(model: nn.Module, layers: Iterable[str]) -> list[Spot]:
+    """All children of the lists named.
 
     Raises
     ------
@@ -89,7 +107,8 @@ def blocks_named(model: nn.Module, layers: Iterable[str]) -> dict[str, list[str]
         If a name is not that of a Sequential or ModuleList with children.
     """
     expect(not isinstance(layers, str), "layers", got=shown(layers), expected="a list of names")
-    modules, found = dict(model.named_modules()), {}
+    modules = dict(model.named_modules())
+    found: list[Found] = []
     for name in dict.fromkeys(layers):
         there = modules.get(name)
         expect(
@@ -101,8 +120,18 @@ def blocks_named(model: nn.Module, layers: Iterable[str]) -> dict[str, list[str]
             fix=said_lists(model),
         )
         assert there is not None
-        found[name] = list(there._modules)
-    return found
+        for position, child in enumerate(there._modules):
+            found.append((name, f"{name}.{child}" if name else child, position))
+    return _spots(found)
+
+
+def lists_of(model: nn.Module) -> dict[str, nn.Module]:
+    """The Sequentials and ModuleLists of a model by name, where they hold anything."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, CONTAINERS) and len(module._modules) > 0
+    }
 
 
 def said_lists(model: nn.Module) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from odemom.checks import expect
-from odemom.nn.transform.block import Place, place_of
 from odemom.nn.transform.functions import FunctionRow
+from odemom.nn.transform.places import Place, place_of
 
 __all__ = ["RowOfBlocks", "TwinReport", "twin_report"]
 

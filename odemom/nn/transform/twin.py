@@ -18,9 +18,11 @@ from torch import nn
 
 from odemom.checks import expect, invalid, shown
 from odemom.nn.reversible.gamma import rational_gamma
-from odemom.nn.transform.block import Container, Place, as_block, copied, place_of, twin_block
+from odemom.nn.transform.block import as_block, copied, twin_block
 from odemom.nn.transform.find import blocks_found, blocks_named, said_lists
 from odemom.nn.transform.functions import FunctionRow, function_row
+from odemom.nn.transform.names import has_no_skip
+from odemom.nn.transform.places import Container, Place, Whole, place_of
 
 __all__ = ["restore", "transform"]
 
@@ -52,8 +54,8 @@ def transform(
         short.
     layers : iterable of str, or None
         Names, as in ``model.named_modules()``, of the Sequentials or ModuleLists of residual
-        blocks. None takes all known blocks: those of `find.RESIDUAL_BLOCKS`, and the checkpointable
-        layers of transformers.
+        blocks. None takes all known blocks: those of `names`, and the checkpointable layers of
+        transformers; one that says of itself that it does not add its input joins no row.
     residual : bool
         Whether the lists named hold residual functions f, called as x = x + f(x), rather than
         blocks. Such a list can be iterated over, not indexed.
@@ -74,7 +76,8 @@ def transform(
     Warns
     -----
     UserWarning
-        In a call, once a list, if blocks that stand side by side in it did not follow each other.
+        In a call, once a list, if blocks that stand side by side in it did not follow each other;
+        once, if no block went on with a row.
 
     Notes
     -----
@@ -116,10 +119,16 @@ def transform(
     exact = rational_gamma(gamma, reversible=False)
     fraction = exact if exact == 0 else rational_gamma(gamma, reversible=reversible is not False)
     found = blocks_found(model) if layers is None else blocks_named(model, layers)
+    skip = [layers is not None or not has_no_skip(model.get_submodule(s.name)) for s in found]
     expect(
-        len(found) > 0,
+        any(skip),
         "model",
-        got=f"a {type(model).__name__} in which no known residual block was found",
+        got=f"a {type(model).__name__} "
+        + (
+            "whose blocks do not add their inputs"
+            if found
+            else "in which no known residual block was found"
+        ),
         expected="a ResNet or a Transformer of torch, torchvision, timm or transformers",
         fix=f"Name its lists of residual blocks, as in layers=['blocks']. {said_lists(model)}",
     )
@@ -128,18 +137,23 @@ def transform(
             id(m := model.get_submodule(path)): function_row(
                 m, path, fraction, reversible is not False
             )
-            for path in found
+            for path in dict.fromkeys(spot.container for spot in found)
         }
         return _rebuilt(model, lists)
     twins: dict[int, nn.Module] = {}
-    for path, names in found.items():
-        container = Container(path, fraction, reversible, rest == "checkpoint", len(names))
-        for index, name in enumerate(names):
-            block = model.get_submodule(path)._modules[name]
-            full = f"{path}.{name}" if path else name
-            assert block is not None
-            if id(block) not in twins:
-                twins[id(block)] = twin_block(block, Place(container, full, index, block))
+    containers: dict[str, Container] = {}
+    whole = Whole()
+    for spot, skips in zip(found, skip, strict=True):
+        container = containers.setdefault(
+            spot.container,
+            Container(spot.container, fraction, reversible, rest == "checkpoint", whole),
+        )
+        block = model.get_submodule(spot.name)
+        if id(block) not in twins:
+            place = Place(container, spot.name, spot.position, spot.ahead, block)
+            place.skips = skips
+            twins[id(block)] = twin_block(block, place)
+            whole.add(spot.name)
     return _rebuilt(model, twins)
 
 

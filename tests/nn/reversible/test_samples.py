@@ -14,7 +14,8 @@ from odemom.errors import FixedPointRangeError, InvalidInputError
 from odemom.nn import MomentumNet, RevNet
 from odemom.nn.reversible import CouplingState, MomentumState
 from odemom.nn.reversible.fixed_point import FixedPoint, fit
-from odemom.nn.reversible.two_words import add, divide, join, multiply, split, subtract
+from odemom.nn.reversible.coupled import CoupledState
+from odemom.nn.reversible.two_words import add, divide, join, multiply, negate_, split, subtract
 
 DTYPES = [torch.float32, torch.float64]
 EPS = {torch.float32: 2.0**-24, torch.float64: 2.0**-53}
@@ -367,6 +368,22 @@ def test_sums_of_two_words_are_exact():
     pairs = list(zip(exactly(a), exactly(b), strict=True))
     assert exactly(add(a, b)) == [s + t for s, t in pairs]
     assert exactly(subtract(a, b)) == [s - t for s, t in pairs]
+
+
+def test_negation_of_two_words_is_exact():
+    a = some_numbers(0)
+    assert exactly(negate_(a.clone())) == [-s for s in exactly(a)]
+    assert torch.equal(negate_(a[0].clone()), -a[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_coupled_state_turns_its_velocity_exactly(dtype):
+    """Two halves of a step that add and take off the same leave every digit of x."""
+    x, f = random(5, 7, dtype=dtype), random(5, 7, dtype=dtype, seed=1)
+    state = CoupledState(x, Fraction(1))
+    state.advance(f)
+    state.advance(-f)
+    assert torch.equal(state.shown(), x)
 
 
 @pytest.mark.parametrize("m", [1, 3, 10, 2**24])

@@ -1,0 +1,135 @@
+"""The rule of McCallum and Foster (2024): any one-step method made reversible by a second copy."""
+
+from __future__ import annotations
+
+import copy
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from odemom.nn.reversible.momentum import MomentumState
+from odemom.nn.reversible.state import Gradients, ReversibleState
+from odemom.nn.reversible.two_words import negate_
+
+__all__ = ["CoupledState"]
+
+
+class CoupledState(ReversibleState):
+    r"""Two copies y and z of one solution, in fixed point, moved in turn.
+
+    With the increment Psi_h(x) of a one-step method, a step is (eq. (6) of the source)
+
+        y' = lambda y + (1 - lambda) z + Psi_h(z),    z' = z - Psi_{-h}(y').
+
+    Its two halves are the even and the odd moves of this state. With v = y - z they are momentum
+    steps, of damping lambda and of none:
+
+        v <- lambda v + Psi_h(z),     x = z + v  (which is y'),
+        v <- v + Psi_{-h}(y'),        x = y' - v (which is z'),
+
+    so lambda v keeps its remainders in the information buffer: log2(1/lambda) bits a step. ``x`` is
+    what the next function sees, z or y; the companion is v.
+
+    Parameters
+    ----------
+    x : Tensor, any shape
+        The initial state: y = z = x.
+    damping : Fraction
+        lambda in (0, 1].
+    resolution : int or None
+    keep : bool
+        Whether to keep what is needed to go back.
+
+    References
+    ----------
+    McCallum and Foster, *Efficient, accurate and stable gradients for neural ODEs*, 2024.
+
+    Examples
+    --------
+    Two steps of Euler's method for x' = -x, and back:
+
+    >>> import torch
+    >>> from fractions import Fraction
+    >>> x = torch.tensor([1.0, -2.0])
+    >>> state = CoupledState(x, Fraction(3, 4))
+    >>> for h in (0.1, -0.1, 0.1, -0.1):
+    ...     _ = state.advance(-h * state.shown())
+    >>> for h in (-0.1, 0.1, -0.1, 0.1):
+    ...     _ = state.retreat(-h * state.expose())
+    >>> torch.equal(state.shown(), x), bool(state.companion().any())
+    (True, False)
+    """
+
+    def __init__(
+        self, x: Tensor, damping: Fraction, *, resolution: int | None = None, keep: bool = True
+    ) -> None:
+        super().__init__(x, resolution=resolution)
+        self._forth = MomentumState(x, None, damping, resolution=resolution, keep=keep, weight=1.0)
+        # The second half moves x along -v, without damping.
+        self._back = copy.copy(self._forth)
+        self._back.gamma, self._back.weight, self._back.buffer = Fraction(1), -1.0, None
+        self.moves = 0
+
+    def shown(self) -> Tensor:
+        """The copy that the next function sees, z or y, as floats."""
+        return self._forth.shown()
+
+    def companion(self) -> Tensor:
+        """The difference v = y - z as floats."""
+        return self._forth.companion()
+
+    def advance(self, f: Tensor) -> tuple[Tensor, Tensor]:
+        """Half a step, with f = Psi_h(z) or Psi_{-h}(y)."""
+        self.moves += 1
+        if self.moves % 2:
+            return self._forth.advance(f)
+        self._turn()
+        moved = self._back.advance(f)
+        self._turn_again()
+        return moved
+
+    def expose(self) -> Tensor:
+        """The copy that the last function saw."""
+        if self.moves % 2:
+            return self._forth.expose()
+        self._turn()
+        return self._back.expose()
+
+    def retreat(self, f: Tensor) -> Tensor:
+        """The other half of the way back."""
+        self.moves -= 1
+        if self.moves % 2 == 0:
+            return self._forth.retreat(f)
+        checksum = self._back.retreat(f)
+        self._turn_again()
+        return checksum
+
+    def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
+        """The gradients of the last half step, which has not been undone yet."""
+        like = gx if gh is None else gh
+        assert like is not None
+        gx = torch.zeros_like(like) if gx is None else gx
+        gh = torch.zeros_like(like) if gh is None else gh
+        if self.moves % 2:  # v' = lambda v + f, x' = x + v'
+            total = gx + gh
+            return total, gx, total * float(self._forth.gamma)
+        total = gh - gx  # v' = v + f, x' = x - v'
+        return total, gx, total
+
+    def _turn(self) -> None:
+        self._back.x, self._back.v = self._forth.x, negate_(self._forth.v)
+
+    def _turn_again(self) -> None:
+        self._forth.x, self._forth.v = self._back.x, negate_(self._back.v)
+
+    def clone(self) -> CoupledState:
+        """A state that can be moved without moving this one."""
+        twin = copy.copy(self)
+        twin._forth, twin._back = self._forth.clone(), copy.copy(self._back)
+        return twin
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both copies and the buffer."""
+        return self._forth.nbytes

@@ -1,0 +1,164 @@
+"""Where a block stands, and what its calls have shown."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from odemom.nn.transform import rows
+
+__all__ = ["PLACE", "Container", "Place", "Whole", "place_of"]
+
+PLACE = "_momentum_place"
+"""Where a twin block holds its place."""
+
+
+@dataclass(eq=False)
+class Whole:
+    """What all blocks of a twin share.
+
+    Attributes
+    ----------
+    waiting : set of str or None
+        The blocks that were not called yet; None once there is no more to say.
+    several : bool
+        Whether there is more than one; a single one may be called again.
+    """
+
+    waiting: set[str] | None = field(default_factory=set)
+    several: bool = False
+
+    def add(self, name: str) -> None:
+        """A further block."""
+        if self.waiting is not None:
+            self.several = bool(self.waiting)
+            self.waiting.add(name)
+
+    def note(self, name: str, *, joined: bool) -> None:
+        """A call of a block; say so if all were called, and none went on with a row."""
+        if joined:
+            self.waiting = None
+        if self.waiting is None:
+            return
+        self.waiting.discard(name)
+        if self.several and not self.waiting:
+            self.waiting = None
+            warnings.warn(
+                "No block of the twin went on with the velocity of another one, so it is no "
+                "momentum network; odemom.nn.twin_report(model) says why.",
+                stacklevel=2,
+            )
+
+
+@dataclass(eq=False)
+class Container:
+    """What the blocks of one list share.
+
+    Attributes
+    ----------
+    name : str
+        Of the list in its model.
+    gamma : Fraction
+    reversible : bool or "auto"
+    checkpoint_rest : bool
+        Whether blocks that belong to no row recompute their inside.
+    whole : Whole
+    latest : int or None
+        The index of the block that was called last, if it is in a row.
+    joined : bool
+        Whether neighbours have been joined as far as is known.
+    warned_of_caches : bool
+        Whether it was said that caches stay empty.
+    """
+
+    name: str
+    gamma: Fraction
+    reversible: bool | str
+    checkpoint_rest: bool
+    whole: Whole
+    latest: int | None = None
+    joined: bool = True
+    warned_of_caches: bool = False
+
+    def mode(self, ahead: int, x: Any) -> str:
+        """How a row that starts with a block, the first of ``ahead``, is to be held."""
+        if self.reversible is False or not isinstance(x, Tensor):
+            return "plain"
+        if self.reversible is True:
+            return "exact"
+        return rows.cheaper_mode(ahead if self.joined else 1, self.gamma, x.dtype)
+
+
+@dataclass(eq=False)
+class Place:
+    """Where a block stands, and what its calls have shown.
+
+    Attributes
+    ----------
+    container : Container
+    name : str
+        Of the block in its model.
+    index : int
+        In the container.
+    ahead : int
+        The block and those that follow it in the container without a gap.
+    original : Module
+        The block whose twin this is.
+    skips : bool
+        Whether it adds its input to its value, as far as is known.
+    changes_shape : bool or None
+        None until a call has shown it.
+    called : bool
+        Whether it ever was.
+    carried : bool
+        Whether it ever went on with a row.
+    row : RowRecord or None
+        What there is to say about the row of the latest call.
+    entries : int
+        Of its latest value.
+    start : str
+        Why the latest call started a row; empty if it went on with one.
+    """
+
+    container: Container
+    name: str
+    index: int
+    ahead: int
+    original: nn.Module
+    skips: bool = True
+    changes_shape: bool | None = None
+    called: bool = False
+    carried: bool = False
+    row: rows.RowRecord | None = None
+    entries: int = 0
+    start: str = ""
+    label: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.label = f"{self.name} ({type(self.original).__name__})"
+
+    @property
+    def alone(self) -> bool:
+        """Whether it belongs to no row."""
+        return bool(self.changes_shape) or not self.skips
+
+    def note(self, row: rows.Row | None, start: str) -> None:
+        """What a call has shown; nothing is written down while a graph is compiled."""
+        if torch.compiler.is_compiling():
+            return
+        self.row = None if row is None else row.record
+        self.called = True
+        self.carried |= row is not None and not start
+        self.start = start
+        self.container.latest = None if row is None else self.index
+        self.container.whole.note(self.name, joined=row is not None and not start)
+
+
+def place_of(module: nn.Module) -> Place | None:
+    """The place of a twin block; None for other modules."""
+    return module.__dict__.get(PLACE)
