@@ -47,7 +47,7 @@ def _metaformer(name: str, mixers: list[Any], **options: Any) -> Entry:
 
 
 WIDTHS = (16, 32, 64, 64)
-HEADS = {"num_heads": (1, 2, 4, 4), "num_groups": (1, 2, 4, 4)}
+HEADS = {"num_heads": (1, 2, 4, 4)}
 
 
 VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 4, "num_heads": 3}
