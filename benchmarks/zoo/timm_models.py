@@ -7,7 +7,7 @@ from typing import Any
 
 import timm
 from timm.layers.mlp import GatedMlp
-from timm.models import metaformer, mlp_mixer, vgg
+from timm.models import davit, focalnet, metaformer, mlp_mixer, nest, vgg
 
 from benchmarks.zoo.entry import Entry, image
 
@@ -35,19 +35,21 @@ def _mixer(name: str, block: Any, mlp: Any = None, **options: Any) -> Entry:
     return Entry("timm", name, build, image(32))
 
 
-def _metaformer(name: str, mixers: list[Any]) -> Entry:
-    build = partial(
-        metaformer.MetaFormer,
-        3,
-        10,
-        depths=(2, 2, 3, 2),
-        dims=(32, 32, 64, 64),
-        token_mixers=mixers,
+def _direct(name: str, kind: Any, **options: Any) -> Entry:
+    return Entry("timm", name, partial(kind, num_classes=10, **options), image(64))
+
+
+def _metaformer(name: str, mixers: list[Any], **options: Any) -> Entry:
+    dims = (32, 32, 64, 64)
+    return _direct(
+        name, metaformer.MetaFormer, depths=(2, 2, 3, 2), dims=dims, token_mixers=mixers, **options
     )
-    return Entry("timm", name, build, image(64))
 
 
-MIXED = [metaformer.SepConv, metaformer.Attention]
+WIDTHS = (16, 32, 64, 64)
+HEADS = {"num_heads": (1, 2, 4, 4)}
+
+
 VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 4, "num_heads": 3}
 
 ENTRIES = [
@@ -55,22 +57,18 @@ ENTRIES = [
     _of("densenet121", growth_rate=4, block_config=(2, 3, 2)),
     _of("inception_v3", 96, aux_logits=False),
     _of("resnet26"),
-    _of("resnet50d"),
     _of("seresnet50", layers=(2, 2, 2, 2)),
     _of("skresnet18"),
     _of("resnest14d"),
     _of("res2net50_26w_4s", layers=(1, 2, 3, 1)),
-    _of("ecaresnet26t"),
     _of("resnetv2_50", layers=(2, 3, 2)),
     _of("nf_resnet26"),
-    _of("cspdarknet53"),
     _of("dla34"),
     _of("dpn48b"),
     _of("hrnet_w18_small"),
     _of("regnety_002"),
     _of("regnetz_b16"),
     _of("repvgg_a0"),
-    _of("tresnet_m"),
     _of("ese_vovnet19b_slim"),
     _of("xception41"),
     _of("hgnet_tiny"),
@@ -134,8 +132,22 @@ ENTRIES = [
     _of("hiera_tiny_224", 64, img_size=(64, 64), embed_dim=24, stages=(1, 2, 3, 2)),
     _of("coatnet_nano_rw_224", 64, img_size=64),
     _of("maxvit_nano_rw_256", 64, img_size=64),
+    _direct("davit", davit.DaVit, depths=(1, 2, 2, 1), embed_dims=WIDTHS, **HEADS),
+    _direct("focalnet", focalnet.FocalNet, depths=(2, 2, 3, 2), embed_dim=16),
+    _direct(
+        "nest",
+        nest.Nest,
+        img_size=64,
+        embed_dims=(16, 32, 64),
+        num_heads=(1, 2, 4),
+        depths=(2, 2, 3),
+    ),
     _metaformer("poolformer", [metaformer.Pooling] * 4),
-    _metaformer("caformer", [metaformer.SepConv, metaformer.SepConv, MIXED, MIXED]),
+    _metaformer(
+        "caformer",
+        [metaformer.SepConv] * 2 + [metaformer.Attention] * 2,
+        norm_layers=[metaformer.LayerNorm2dNoBias] * 2 + [metaformer.LayerNormNoBias] * 2,
+    ),
     _metaformer("convformer", [metaformer.SepConv] * 4),
     _of("levit_128s", 64, img_size=64),
     _of("mobilevit_xxs"),
@@ -148,11 +160,7 @@ ENTRIES = [
     _of("tnt_s_legacy_patch16_224", 64, img_size=64),
     _of("visformer_tiny", 64, img_size=64),
     _of("crossvit_tiny_240", 240),
-    _of("volo_d1_224", 64, img_size=64),
-    _of("focalnet_tiny_srf"),
-    _of("davit_tiny"),
     _of("gcvit_xxtiny", 64, img_size=64),
-    _of("nest_tiny", 64, img_size=64),
     _of("mvitv2_tiny", 64, img_size=64),
     _of("tiny_vit_5m_224", 64),
     _of("mambaout_femto"),

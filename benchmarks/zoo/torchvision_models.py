@@ -17,11 +17,10 @@ from torchvision.models import (
     resnet,
     segmentation,
     swin_transformer,
-    video,
     vision_transformer,
 )
 
-from benchmarks.zoo.entry import Entry, image, noise
+from benchmarks.zoo.entry import Entry, image
 
 __all__ = ["ENTRIES"]
 
@@ -50,10 +49,6 @@ def _swin(block: type[nn.Module], merging: type[nn.Module]) -> Callable[[], nn.M
     )
 
 
-def _video() -> dict[str, Any]:
-    return {"": noise(2, 3, 4, 16, 16)}
-
-
 def _named(name: str, size: int = 32, **options: Any) -> Entry:
     return Entry(
         "torchvision", name, partial(models.get_model, name, num_classes=10, **options), image(size)
@@ -78,10 +73,6 @@ ENTRIES = [
     _of("resnet, 23 blocks of one shape", _resnet(BOTTLENECK, [1, 2, 23, 1], width_per_group=8)),
     _of("resnext", _resnet(BOTTLENECK, [2, 2, 3, 2], groups=8, width_per_group=4)),
     _of("wide_resnet", _resnet(BOTTLENECK, [2, 2, 2, 1], width_per_group=96)),
-    _of(
-        "resnet, dilated",
-        _resnet(BOTTLENECK, [2, 2, 2, 2], replace_stride_with_dilation=[False, True, True]),
-    ),
     _of(
         "regnet_y",
         partial(
@@ -108,7 +99,6 @@ ENTRIES = [
             num_classes=10,
         ),
     ),
-    _named("efficientnet_b0"),
     _of(
         "efficientnet_v2",
         partial(
@@ -160,5 +150,4 @@ ENTRIES = [
         partial(segmentation.lraspp_mobilenet_v3_large, weights_backbone=None, num_classes=4),
         image(64),
     ),
-    Entry("torchvision", "r3d_18", partial(video.r3d_18, num_classes=10), _video),
 ]

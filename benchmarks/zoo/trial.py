@@ -79,21 +79,26 @@ class Trial:
 def try_out(entry: Entry) -> Trial:
     """Build a network and try its twin."""
     start = time.perf_counter()
+    trial = Trial(entry.library, entry.name)
+    try:
+        _try_out(trial, entry)
+    except Exception as error:  # whatever a network raises is a line of the table
+        trial.verdict, trial.why = "failed", f"{type(error).__name__}: {str(error)[:200]}"
+        trial.differences.append("failed")
+    trial.seconds = time.perf_counter() - start
+    return trial
+
+
+def _try_out(trial: Trial, entry: Entry) -> None:
     torch.manual_seed(0)
     model = entry.build()
-    trial = Trial(entry.library, entry.name, sum(p.numel() for p in model.parameters()))
+    trial.parameters = sum(p.numel() for p in model.parameters())
     try:
         transform(model, GAMMA, layers=entry.layers)
     except OdemomError as error:
         trial.verdict, trial.why = "refused", _reason(str(error))
     else:
-        try:
-            _measure(trial, _Case(model, entry))
-        except Exception as error:  # whatever a network raises is a line of the table
-            trial.verdict, trial.why = "failed", f"{type(error).__name__}: {str(error)[:200]}"
-            trial.differences.append("failed")
-    trial.seconds = time.perf_counter() - start
-    return trial
+        _measure(trial, _Case(model, entry))
 
 
 def _reason(message: str) -> str:

@@ -172,12 +172,18 @@ class Getter(nn.ModuleDict):
 
 
 @pytest.mark.parametrize(
-    "make", [Stage, lambda: Getter({"a": Block(), "b": Block(), "c": Block()})]
+    ("make", "before"),
+    [
+        (Stage, 0),
+        (lambda: Getter({"stem": Plain(), "a": Block(), "b": Block(), "c": Block()}), 1),
+    ],
 )
-def test_blocks_that_are_attributes_or_entries_of_a_dict(make: Callable[[], nn.Module]):
+def test_blocks_that_are_attributes_or_entries_of_a_dict(make: Callable[[], Any], before: int):
     model = make().double()
+    parts = list(model.children())
     twin = transform(model, GAMMA)
-    assert torch.allclose(twin(sample()), momentum(model.children(), sample()))
+    x = sample() if before == 0 else parts[0](sample())
+    assert torch.allclose(twin(sample()), momentum(parts[before:], x))
     assert [row.layers for row in twin_report(twin).rows] == [3]
 
 
