@@ -17,7 +17,9 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -44,12 +46,11 @@ def checkpointed(model: nn.Module) -> nn.Module:
 
     from odemom.nn.transform.find import blocks_found
 
-    for path, names in blocks_found(model).items():
-        for name in names:
-            block = model.get_submodule(path)._modules[name]
-            assert block is not None
-            forward = block.forward
-            block.forward = lambda *args, f=forward: checkpoint(f, *args, use_reentrant=False)
+    def around(forward: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: checkpoint(forward, *args, use_reentrant=False)
+
+    for spot in blocks_found(model):
+        spot.block.forward = around(spot.block.forward)
     return model
 
 
@@ -107,7 +108,7 @@ def processor() -> str:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Peak memory and time of a step")
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--batch", default=4, type=int)
     parser.add_argument("--size", default=224, type=int)
@@ -115,7 +116,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "MODEL"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measured(*options.one, options.batch, options.size)))
+        method, name = options.one
+        print(json.dumps(measured(method, name, options.batch, options.size)))
         return
     where = f"{processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
     print(f"{where}; batch {options.batch}, {options.size} x {options.size}, float32")

@@ -68,7 +68,7 @@ def negate_(number: Tensor) -> Tensor:
     """-a, in place; of one word too."""
     number.neg_()
     if number.dim() == 2:
-        number[0] -= number[1] != 0
+        number[0] -= (number[1] != 0).to(number.dtype)
     return number
 
 
