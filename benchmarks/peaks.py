@@ -50,7 +50,8 @@ def checkpointed(model: nn.Module) -> nn.Module:
         return lambda *args: checkpoint(forward, *args, use_reentrant=False)
 
     for spot in blocks_found(model):
-        spot.block.forward = around(spot.block.forward)
+        block = model.get_submodule(f"{spot.container}.{spot.name}".removeprefix("."))
+        block.forward = around(block.forward)
     return model
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from odemom.errors import FixedPointRangeError, InvalidInputError
 from odemom.nn import MomentumNet, RevNet
 from odemom.nn.reversible import CouplingState, MomentumState
-from odemom.nn.reversible.fixed_point import FixedPoint, fit
 from odemom.nn.reversible.coupled import CoupledState
+from odemom.nn.reversible.fixed_point import FixedPoint, fit
 from odemom.nn.reversible.two_words import add, divide, join, multiply, negate_, split, subtract
 
 DTYPES = [torch.float32, torch.float64]
