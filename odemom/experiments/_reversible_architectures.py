@@ -304,7 +304,7 @@ class Momentum(Architecture):
         net = MomentumNet(functions, GAMMA)
         final = net.final_state(x)
         back, _ = net.inverse(final)
-        state = 2 * 8 * x.numel()
+        state = net.memory_report(x).state
         kept = 8 * (final.nbytes - state) / x.numel() / len(functions)
         return kept if torch.equal(back, x) else math.nan
 
