@@ -67,7 +67,6 @@ ENTRIES = [
     _of("dpn48b"),
     _of("hrnet_w18_small"),
     _of("regnety_002"),
-    _of("regnetz_b16"),
     _of("repvgg_a0"),
     _of("ese_vovnet19b_slim"),
     _of("xception41"),

@@ -81,9 +81,7 @@ ENTRIES = [
             num_classes=10,
         ),
     ),
-    _named("regnet_x_400mf"),
     _of("mobilenet_v2", partial(mobilenetv2.MobileNetV2, 10, 0.25)),
-    _named("mobilenet_v3_small"),
     _named("mobilenet_v3_large"),
     _named("mnasnet0_5"),
     _of(
