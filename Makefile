@@ -33,10 +33,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.train   ## the guided tour, written to results/demo/index.html
 	$(BIN)/odemom demo --out results/demo
 
-test: lint             ## lint, types, tests with coverage (under 10 minutes on 2 cores)
-	$(PYTEST) --cov --cov-report=term
+test: lint             ## lint, types and tests
+	$(PYTEST)
 
-test-all: lint         ## the same with the cases marked slow
+test-all: lint         ## the same with the cases marked slow, and coverage, which doubles the time
 	$(PYTEST) -m '' --cov --cov-report=term
 
 lint: $(VENV)/.dev     ## ruff and pyright

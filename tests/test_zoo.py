@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -12,6 +15,9 @@ from benchmarks.zoo.live import training_step
 from benchmarks.zoo.table import cells, notes, summary
 from benchmarks.zoo.trial import try_out
 from odemom.nn.transform import rows
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "zoo.json"
 
 
 class Block(nn.Module):
@@ -70,3 +76,20 @@ def test_bytes_of_a_step_are_those_of_its_tensors():
     # At the end of the sum, and of each gradient, two tensors are alive at least.
     assert step.kept == 4000 + 4
     assert 2 * 4000 <= step.peak <= 3 * 4000 + 8
+
+
+def test_the_published_table_has_no_silent_difference():
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    trials = results["trials"]
+    assert {t["library"] for t in trials} == {"torchvision", "timm", "transformers"}
+    assert sum(t["verdict"] == "accepted" for t in trials) >= 80
+    assert all(t["differences"] == [] for t in trials)
+    assert all(t["why"] for t in trials if t["verdict"] != "accepted")
+    assert {"torch", "torchvision", "timm", "transformers"} <= results["versions"].keys()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "GPT2LMHeadModel", "vit_tiny_patch16_224"])
+def test_the_page_shows_the_table(name):
+    page = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
+    assert f": {name} |" in page
+    assert "silent differences: 0." in page

@@ -66,8 +66,8 @@ def summary(trials: list[Trial]) -> str:
     }
     silent = sum(bool(trial.differences) for trial in trials)
     return (
-        f"{len(trials)} networks: {count['accepted']} accepted, {count['no row']} without a row "
-        f"of equal shapes (said), {count['refused']} refused, {count['failed']} failed; "
+        f"{len(trials)} networks: {count['accepted']} accepted, {count['no row']} without two "
+        f"blocks in a row (said), {count['refused']} refused, {count['failed']} failed; "
         f"silent differences: {silent}."
     )
 

@@ -40,7 +40,7 @@ class Trial:
     library, name : str
     parameters : int
     verdict : str
-        "accepted", "no row" or "refused".
+        "accepted", "no row" (of two blocks or more), "refused" or "failed".
     why : str
         Of a refusal, or what the twin warned of.
     rows : list of int
@@ -245,7 +245,7 @@ def _rows(trial: Trial, case: _Case) -> bool:
     said = [str(w.message) for w in caught if "twin_report" in str(w.message)]
     report = twin_report(twin)
     trial.rows, trial.share = [row.layers for row in report.rows], report.parameters
-    if not trial.rows:
+    if max(trial.rows, default=0) < 2:
         trial.verdict = "no row"
     trial.why = said[0].partition(";")[0].partition(". The blocks")[0] if said else ""
     return any("started a row" in message for message in said)
