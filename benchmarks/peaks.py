@@ -50,7 +50,7 @@ def checkpointed(model: nn.Module) -> nn.Module:
         return lambda *args: checkpoint(forward, *args, use_reentrant=False)
 
     for spot in blocks_found(model):
-        block = model.get_submodule(f"{spot.container}.{spot.name}".removeprefix("."))
+        block = model.get_submodule(spot.name)
         block.forward = around(block.forward)
     return model
 

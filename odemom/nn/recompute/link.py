@@ -59,6 +59,7 @@ class Link(torch.autograd.Function):
     def backward(ctx: Any, gx: Tensor | None, gh: Tensor | None) -> Any:  # type: ignore[override]
         """Move back over the function, and apply the adjoint of the state's rule."""
         _refuse_double(ctx)
+        ctx.run.settle()
         state = ctx.run.require_state()
         through_f, others = _pull_back(ctx, state.force(gx, gh))
         # Only now: while the function is computed again, memory is short.

@@ -126,7 +126,7 @@ class Trajectory:
         self.number = next(PASSES)
         self._random: RandomStates | None = None  # after the last call, if nothing came between
         self._arguments: Snapshot | None = None
-        self._stats: list[Tensor] = []
+        self._stats: list[tuple[int, Tensor]] = []
         self._known: dict[int, tuple[tuple[nn.Module, ...], list[Slot], Facts | None]] = {}
 
     def append(self, function: nn.Module, extras: Extras) -> Layer:
@@ -232,7 +232,7 @@ class Trajectory:
                 raise self._escaped(n, peak, f)
             self.layers[n].checksum = checksum
         else:  # no wait for the device here: `settle` looks at them all at the end
-            self._stats.append(stats)
+            self._stats.append((n, stats))
             self.layers[n].checksum = stats[0]
 
     def _escaped(self, n: int, peak: int, f: Tensor | None) -> Exception:
@@ -242,8 +242,8 @@ class Trajectory:
     def settle(self) -> None:
         """Raise if any layer left the range; for devices on which that is looked up late."""
         if self._stats:
-            peaks = torch.stack(self._stats)[:, 1].tolist()
-            for n, peak in enumerate(peaks):
+            layers, stats = zip(*self._stats, strict=True)
+            for n, peak in zip(layers, torch.stack(stats)[:, 1].tolist(), strict=True):
                 if peak >= OUT_OF_RANGE:
                     raise self._escaped(n, peak, None)
             self._stats.clear()

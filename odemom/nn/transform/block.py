@@ -115,7 +115,7 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     if place.alone:
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
     row, carry = _row(place, x, exact=True, record=record)
-    y = rows.exact_step(row, function, x, carry, extras)
+    y = rows.exact_step(row, function, x, carry, extras, last=place.ahead == 1)
     _shape_was(place, x, changes=False)
     return y
 

@@ -186,9 +186,13 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
 
 
 def exact_step(
-    row: Row, function: BlockFunction, x: Tensor, carry: Carry | None, extras: Extras
-) -> Any:
-    """The same by the row's trajectory, which calls the block again to go back."""
+    row: Row, function: BlockFunction, x: Tensor, carry: Carry | None, extras: Extras, *,
+    last: bool,
+) -> Any:  # fmt: skip
+    """The same by the row's trajectory, which calls the block again to go back.
+
+    ``last``: whether no block follows in the list, so that the range has to be looked at now.
+    """
     run = row.run
     assert run is not None
     if run.record:
@@ -201,6 +205,8 @@ def exact_step(
         end, v = Link.apply(run, position, h, *layer.parameters, *tensors)  # type: ignore[misc]
     else:
         end, v = run.advance(run.shown()), None
+    if last or not run.record:  # else at the last block of the list, or in the backward pass
+        run.settle()
     if carry is not None:
         carry.let_go()
     narrow = x.dtype != wide

@@ -14,8 +14,9 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from odemom.errors import InvalidInputError, ReversibilityError
+from odemom.errors import FixedPointRangeError, InvalidInputError, ReversibilityError
 from odemom.nn import transform, twin_report
+from odemom.nn.recompute.trajectory import Trajectory
 from odemom.nn.transform.rows import cheaper_mode
 from tests.nn.momentum_oracle import error
 
@@ -487,6 +488,49 @@ def test_a_recomputing_twin_keeps_the_inside_of_no_block(depth):
     # What an exact row holds is no tensor of autograd's; checkpoints keep the inputs of blocks.
     assert kept["auto"] <= (5 * 8 * 4 * 4 if depth == 5 else 0)
     assert kept[False] >= depth * 8 * 64 * 4
+
+
+class Growing(nn.Module):
+    def forward(self, x):
+        return 1e4 * x
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """As on devices where nobody waits for the largest magnitude of each layer."""
+
+    def keep(run, n, stats, f):
+        run._stats.append((n, stats))
+        run.layers[n].checksum = stats[0]
+
+    monkeypatch.setattr(Trajectory, "_keep", keep)
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_what_leaves_the_range_is_found_at_the_end_of_the_list(late, gradients):
+    model = nn.ModuleList([*(Block() for _ in range(6)), Growing(), Growing(), Block()]).double()
+
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.h = model
+
+        def forward(self, x):
+            for block in self.h:
+                x = block(x)
+            return x
+
+    twin = transform(Loop(), GAMMA, reversible=True, layers=["h"])
+    with torch.set_grad_enabled(gradients), pytest.raises(FixedPointRangeError, match=r"h\.[67] "):
+        twin(sample())
+
+
+def test_what_leaves_the_range_is_found_in_the_backward_pass(late):
+    model: Any = Tower(lambda h, x: h[1](h[0](x)), depth=3, block=Growing)
+    model.register_parameter("scale", nn.Parameter(torch.ones((), dtype=torch.float64)))
+    y = transform(model, GAMMA, reversible=True, layers=["h"])(sample())
+    with pytest.raises(FixedPointRangeError, match=r"h\.[01] "):
+        y.sum().backward()
 
 
 class Wide(nn.Module):
