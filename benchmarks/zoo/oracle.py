@@ -26,7 +26,7 @@ def momentum_network(model: nn.Module, gamma: float) -> nn.Module:
     states: dict[str, list[Tensor]] = {}
     for spot in blocks_found(twin):
         block = twin.get_submodule(spot.name)
-        block.forward = _momentum_forward(  # type: ignore[method-assign]
+        block.forward = _momentum_forward(
             block.forward, states, spot.container, gamma, adds=not has_no_skip(block)
         )
     return twin

@@ -26,12 +26,12 @@ __all__ = ["ENTRIES"]
 
 
 def _resnet(block: type[nn.Module], blocks: list[int], **options: Any) -> Callable[[], nn.Module]:
-    return partial(resnet.ResNet, block, blocks, num_classes=10, **options)  # type: ignore[arg-type]
+    return partial(resnet.ResNet, block, blocks, num_classes=10, **options)
 
 
 def _vit() -> nn.Module:
     model = vision_transformer.VisionTransformer(32, 8, 4, 2, 16, 32, num_classes=10)
-    torch.nn.init.normal_(model.heads[-1].weight)  # type: ignore[arg-type]
+    torch.nn.init.normal_(model.get_parameter("heads.head.weight"))
     return model
 
 

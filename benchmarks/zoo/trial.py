@@ -19,6 +19,7 @@ from benchmarks.zoo.live import training_step
 from benchmarks.zoo.oracle import momentum_network
 from odemom.errors import OdemomError
 from odemom.nn import transform, twin_report
+from odemom.nn.transform import restore
 
 __all__ = ["Trial", "try_out"]
 
@@ -253,7 +254,7 @@ def _rows(trial: Trial, case: _Case) -> bool:
 
 def _checks(case: _Case, original: list[Tensor]) -> dict[str, bool]:
     twin = case.twin("auto")
-    back = transform.restore(twin)  # type: ignore[attr-defined]
+    back = restore(twin)
     other = case.entry.build().double()
     state = case.model.state_dict()
     loads = True

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from odemom.checks import invalid
 from odemom.errors import InvalidInputError
+from odemom.nn.recompute.refusals import in_transform
 
 __all__ = [
     "check_function_is_whole", "check_functions_are_whole", "check_surroundings", "is_exporting",
@@ -60,7 +61,7 @@ def check_surroundings(x: Tensor, net: nn.Module, way_out: str = WAY_OUT) -> Non
         raise refused("torch.fx, which traces it", way_out)
     if torch._C._get_tracing_state() is not None:
         raise refused("torch.jit.trace", way_out)
-    if torch._C._functorch.peek_interpreter_stack() is not None:  # type: ignore[attr-defined]
+    if in_transform():
         raise refused("a transform of torch.func (grad, vmap, jvp, ...)", way_out)
     if not isinstance(x, Tensor):
         return

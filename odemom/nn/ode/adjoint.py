@@ -47,7 +47,7 @@ def adjoint_solution(
     """
     run = AdjointRun(field, borrowed, grid, solver)
     inputs = (*start, *borrowed.inputs, *field.extras.tensors)
-    return _Adjoint.apply(run, *inputs)  # type: ignore[return-value]
+    return _Adjoint.apply(run, *inputs)
 
 
 def integrate(field: VectorField, start: Parts, grid: Tensor, solver: dict[str, Any]) -> Parts:

@@ -12,7 +12,8 @@ from torch.utils import _pytree as pytree
 
 from odemom.checks import invalid
 from odemom.errors import DoubleBackwardError, ReversibilityError
-from odemom.nn.recompute.leaves import fingerprint, foreign_leaf
+from odemom.nn.recompute.fingerprint import fingerprint
+from odemom.nn.recompute.graph import foreign_leaf
 from odemom.nn.recompute.second_call import Slot, swapped
 from odemom.nn.recompute.trajectory import parameter_slots
 

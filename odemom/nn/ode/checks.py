@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from odemom.checks import as_horizon, as_number, expect, invalid, nearest_double, shown
 from odemom.errors import OdemomWarning
 from odemom.nn.ode.schemes import TABLEAUX
+from odemom.nn.recompute.refusals import in_transform
 
 __all__ = [
     "ADAPTIVE_METHODS",
@@ -204,8 +205,7 @@ def as_times(times: Any, horizon: float) -> list[float]:
 
 def refuse_transforms(gradient: str) -> None:
     """Refuse `torch.func.grad`, `vmap` and the like where a pass hides its steps from them."""
-    inside = torch._C._functorch.peek_interpreter_stack()  # type: ignore[attr-defined]
-    if gradient != "backprop" and inside is not None:
+    if gradient != "backprop" and in_transform():
         raise invalid(
             "x",
             got=f"a call inside a transform of torch.func, with gradient={gradient!r}",

@@ -8,15 +8,18 @@ does not come back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Reach", "edges", "reach"]
+__all__ = ["Reach", "edges", "foreign_leaf", "reach"]
 
 Edge = tuple[Any, int]
+
+NO_PASS = -1
+"""Below the number of any pass: all graphs are walked through."""
 
 
 def _edge(tensor: Tensor) -> Edge:
@@ -26,7 +29,7 @@ def _edge(tensor: Tensor) -> Edge:
     return tensor.grad_fn, tensor.output_nr
 
 
-def edges(tensors: Sequence[Tensor]) -> dict[Edge, int]:
+def edges(tensors: Iterable[Tensor]) -> dict[Edge, int]:
     """The edges of those that require a gradient, and their places; the first of repeated ones."""
     found: dict[Edge, int] = {}
     for place, tensor in enumerate(tensors):
@@ -86,3 +89,18 @@ def reach(f: Tensor, known: dict[Edge, int], pass_number: int) -> Reach:
             seen.add(node)
             pending += node.next_functions
     return Reach(frozenset(places), stray)
+
+
+def foreign_leaf(values: Iterable[Tensor], known: Iterable[Tensor]) -> Tensor | None:
+    """A leaf of the graph of ``values`` that is none of ``known``, if there is one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, c = torch.ones(2, requires_grad=True), torch.zeros(3, requires_grad=True)
+    >>> foreign_leaf([2 * x, x + c.sum()], [x]) is c, foreign_leaf([2 * x], [x])
+    (True, None)
+    """
+    places = edges(known)
+    leaves = (reach(value, places, NO_PASS).leaf for value in values)
+    return next((leaf for leaf in leaves if leaf is not None), None)

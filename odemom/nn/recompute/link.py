@@ -49,8 +49,8 @@ class Link(torch.autograd.Function):
         entered = ctx.n or getattr(x.grad_fn, "pass_number", None) == run.number
         with torch.enable_grad():
             shown = x if entered else Entrance.apply(run, x)
-        out = run.advance(shown)  # type: ignore[arg-type]
-        if shown is not x and shown._backward_hooks:  # type: ignore[union-attr]
+        out = run.advance(shown)
+        if shown is not x and shown._backward_hooks:
             raise hooked_input(run.name(ctx.n), run.dtype)
         at_the_end = run.closed and run.position == len(run.layers)
         return out, run.require_state().companion() if at_the_end else token(out)
@@ -91,8 +91,8 @@ def linked(run: Trajectory, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor
     pair = first, token(x) if h is None else h
     for layer in run.layers[run.position :]:
         tensors = run.arguments().tensors
-        pair = Link.apply(run, *pair, *layer.parameters, *tensors)  # type: ignore[misc]
-    return pair  # type: ignore[return-value]
+        pair = Link.apply(run, *pair, *layer.parameters, *tensors)
+    return pair
 
 
 def token(x: Tensor) -> Tensor:

@@ -8,7 +8,14 @@ from odemom.checks import invalid
 from odemom.errors import InvalidInputError
 from odemom.nn.recompute.graph import Reach
 
-__all__ = ["OTHER_BITS", "OTHER_TENSORS", "changed_in_place", "hooked_input", "stranger"]
+__all__ = [
+    "OTHER_BITS",
+    "OTHER_TENSORS",
+    "changed_in_place",
+    "hooked_input",
+    "in_transform",
+    "stranger",
+]
 
 OTHER_BITS = (
     "the function did not recompute the bits of its forward pass, so no gradient can be trusted.",
@@ -68,3 +75,9 @@ def hooked_input(name: str, dtype: torch.dtype) -> InvalidInputError:
         expected="hooks on tensors that the function computes",
         fix="Register it on x.clone(), or build the network with reversible=False.",
     )
+
+
+def in_transform() -> bool:
+    """Whether a transform of torch.func (grad, vmap, jvp, ...) is under way."""
+    # The stubs of PyTorch leave its module out.
+    return torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]

@@ -202,7 +202,7 @@ def exact_step(
         position = x.to(wide) if carry is None or carry.x is None else carry.x
         h = token(position) if carry is None or carry.v is None else carry.v
         tensors = run.arguments().tensors
-        end, v = Link.apply(run, position, h, *layer.parameters, *tensors)  # type: ignore[misc]
+        end, v = Link.apply(run, position, h, *layer.parameters, *tensors)
     else:
         end, v = run.advance(run.shown()), None
     if last or not run.record:  # else at the last block of the list, or in the backward pass

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from odemom.errors import FixedPointRangeError, InvalidInputError, ReversibilityError
 from odemom.nn import transform, twin_report
 from odemom.nn.recompute.trajectory import Trajectory
+from odemom.nn.transform import restore
 from odemom.nn.transform.rows import cheaper_mode
 from tests.nn.momentum_oracle import error
 
@@ -580,7 +581,7 @@ def test_lists_of_residual_functions(mode):
     assert twin_report(twin).rows[0].layers == 9
     with pytest.raises(InvalidInputError, match=r"index 0.*for f in functions"):
         twin.functions[0]
-    assert str(transform.restore(twin)) == str(model)  # type: ignore[attr-defined]
+    assert str(restore(twin)) == str(model)
     zero = transform(model, 0, layers=["functions"], residual=True)
     assert torch.allclose(zero(sample()), model(sample()))
 

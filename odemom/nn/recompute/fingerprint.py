@@ -1,42 +1,15 @@
-"""Tensors that a value depends on though nobody passed them, and whether tensors have changed."""
+"""Whether a tensor still holds the bits that it held."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-__all__ = ["fingerprint", "foreign_leaf"]
+__all__ = ["fingerprint"]
 
 CHUNK = 1 << 16
 MIXERS = (-7046029254386353131, 0x2545F4914F6CDD1D, -4658895280553007687)
 """Odd numbers of 64 bits, of linear congruential and xorshift generators and of splitmix."""
-
-
-def foreign_leaf(values: Iterable[Tensor], known: Iterable[Tensor]) -> Tensor | None:
-    """A leaf of the graph of ``values`` that is none of ``known``, if there is one.
-
-    Examples
-    --------
-    >>> x, c = torch.ones(2, requires_grad=True), torch.zeros(3, requires_grad=True)
-    >>> foreign_leaf([2 * x, x + c.sum()], [x]) is c, foreign_leaf([2 * x], [x])
-    (True, None)
-    """
-    ids = {id(t) for t in known}
-    pending = [v if v.grad_fn is None else v.grad_fn for v in values if v.requires_grad]
-    seen = set()
-    while pending:
-        node = pending.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        leaf = node if isinstance(node, Tensor) else getattr(node, "variable", None)
-        if leaf is not None and id(leaf) not in ids:
-            return leaf
-        if not isinstance(node, Tensor):
-            pending += [following for following, _ in node.next_functions]
-    return None
 
 
 @torch.no_grad()
