@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -138,17 +139,19 @@ class Batches:
         self.augment = augment
         self.rank, self.world = rank, world
         self.format = torch.channels_last if channels_last else torch.contiguous_format
-        self.sampler = None if seed is None else EpochSampler(len(images), seed)
+        self.order = None if seed is None else EpochSampler(len(images), seed)
+        # Where Lightning looks for what has a set_epoch.
+        self.batch_sampler = SimpleNamespace(sampler=self.order)
         self._done = 0
 
     def __len__(self) -> int:
-        if self.sampler is not None:
+        if self.order is not None:
             return len(self.labels) // (self.batch_size * self.world)
         share = -(-len(self.labels) // self.world)
         return -(-share // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self._in_order() if self.sampler is None else self._shuffled(self.sampler)
+        return self._in_order() if self.order is None else self._shuffled(self.order)
 
     def state_dict(self) -> dict[str, int]:
         """How many batches of the epoch are done; at its end none of the next one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,12 +12,11 @@ import torch
 from torch import Tensor
 
 from odemom.checks import as_integer, expect, invalid, shown
+from odemom.data.names import FOLDER, NAMES_OF_DATA, check_data
 from odemom.records import as_path
 
-__all__ = ["NAMES_OF_DATA", "ImageData", "Images", "load_images"]
+__all__ = ["ImageData", "Images", "load_images"]
 
-NAMES_OF_DATA = ("digits", "cifar10", "cifar100")
-FOLDER = "imagefolder:"
 VALIDATION_SHARE = 0.1
 COUNTED = 10_000  # training images, at most, of which mean and spread are taken
 
@@ -151,12 +151,7 @@ def load_images(
         as_integer(limit, "limit", 1)
     if image_size is not None:
         as_integer(image_size, "image_size", 1)
-    expect(
-        isinstance(data, str) and data != "",
-        "data",
-        got=shown(data),
-        expected=f"{', '.join(NAMES_OF_DATA)}, or a folder of images",
-    )
+    check_data(data)
     folder = data not in NAMES_OF_DATA
     expect(
         image_size is None or folder,
@@ -197,8 +192,6 @@ def _from_folder(
 def _root(root: Path | str | None) -> Path:
     if root is not None:
         return as_path(root, "root")
-    import os
-
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "odemom"
 
