@@ -226,25 +226,7 @@ def make_trainer(
 ) -> Any:
     """A Lightning trainer that writes ``checkpoints/{best,last}.ckpt`` and ``metrics.csv``."""
     callbacks = optional_import("lightning.pytorch.callbacks", "train")
-    folder, end = out_dir / "checkpoints", {"save_on_train_epoch_end": True}
-    best = {"filename": "best", "monitor": "validation_accuracy", "mode": "max", "save_last": True}
-    saved = [
-        callbacks.ModelCheckpoint(
-            dirpath=folder,
-            enable_version_counter=False,
-            **(best if validation else {"filename": "last"}),
-            **end,
-        )
-    ]
-    if config.checkpoint_steps:
-        saved.append(
-            callbacks.ModelCheckpoint(
-                dirpath=folder,
-                filename="last",
-                every_n_train_steps=config.checkpoint_steps,
-                enable_version_counter=False,
-            )
-        )
+    saved = _saved(config, out_dir / "checkpoints", callbacks.ModelCheckpoint, validation)
     return lightning.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -262,6 +244,21 @@ def make_trainer(
         deterministic=config.deterministic,
         benchmark=not config.deterministic,
     )
+
+
+def _saved(config: TrainingConfig, folder: Path, kind: Any, validation: bool) -> list[Any]:
+    """What writes checkpoints: the best one, and the last one, each by itself.
+
+    ``save_last`` of the best one would write only where the best one is written too.
+    """
+    every = {"dirpath": folder, "enable_version_counter": False}
+    best = {"filename": "best", "monitor": "validation_accuracy", "mode": "max"}
+    saved = [kind(**every, **best, save_on_train_epoch_end=True)] if validation else []
+    saved.append(kind(**every, filename="last", save_on_train_epoch_end=True))
+    if config.checkpoint_steps:
+        steps = config.checkpoint_steps
+        saved.append(kind(**every, filename="last", every_n_train_steps=steps))
+    return saved
 
 
 def _loggers(out_dir: Path) -> list[Any]:
