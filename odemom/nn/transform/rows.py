@@ -63,14 +63,20 @@ class Row:
     owner : object
         The list that holds their blocks.
     gamma : Fraction
+    field : bool
+        Whether v0 = f(x0) rather than 0, f the first block's residual function.
     run : Trajectory or None
         What goes back over them; None where nothing has to.
+    before : int
+        Layers before the first one of ``run``.
     """
 
     record: RowRecord
     owner: object
     gamma: Fraction
+    field: bool = False
     run: Trajectory | None = None
+    before: int = 0
 
 
 @dataclass(eq=False)
@@ -172,7 +178,8 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
     position = x if carry is None or carry.x is None else carry.x
     if narrow:
         position, f = position.to(wide), f.to(wide)
-    v = float(1 - row.gamma) * f
+    # From v0 = f(x0) the first step comes to v1 = gamma v0 + (1 - gamma) f(x0) = f(x0).
+    v = f if row.field and carry is None else float(1 - row.gamma) * f
     if carry is not None and carry.v is not None:
         v = float(row.gamma) * carry.v + v
     end = position + v
@@ -196,7 +203,7 @@ def exact_step(
     run = row.run
     assert run is not None
     if run.record:
-        run.seek(row.record.length)  # after a backward pass that kept the graph
+        run.seek(row.record.length - row.before)  # after a backward pass that kept the graph
     layer, wide = run.append(function, extras), run.require_state().carrier
     if run.record:
         position = x.to(wide) if carry is None or carry.x is None else carry.x
@@ -216,7 +223,10 @@ def exact_step(
     return function.rebuilt(y)
 
 
-def exact_run(x: Tensor, gamma: Fraction, *, record: bool) -> Trajectory:
-    """A trajectory from ``x`` with v = 0 in fixed point."""
-    wide = x.detach().to(carrier_dtype(x.dtype))
-    return Trajectory(MomentumState(wide, None, gamma, keep=record), x.dtype, record=record)
+def exact_run(row: Row, x: Tensor, carry: Carry | None, *, record: bool) -> Trajectory:
+    """A trajectory in fixed point from where the row stands; v = 0 at its beginning."""
+    row.before = row.record.length
+    position = x if carry is None or carry.x is None else carry.x
+    wide = position.detach().to(carrier_dtype(x.dtype))
+    v = None if carry is None or carry.v is None else carry.v.detach()
+    return Trajectory(MomentumState(wide, v, row.gamma, keep=record), x.dtype, record=record)
