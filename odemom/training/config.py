@@ -311,8 +311,6 @@ def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
     expect(fits, name, got=shown(value), expected="one of " + ", ".join(map(repr, known)))
 
 
-def _number(
-    name: str, value: Any, expected: str, *, least: float, below: float = math.inf
-) -> None:
+def _number(name: str, value: Any, expected: str, *, least: float, below: float = math.inf) -> None:
     number = float(as_number(value, name, expected))
     expect(least <= number < below, name, got=shown(value), expected=expected)

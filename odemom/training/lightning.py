@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from odemom.checks import optional_import
-from odemom.errors import DivergedError, OdemomError
+from odemom.errors import DivergedError, FixedPointRangeError, InvalidInputError
 from odemom.training.checkpoints import CheckpointFiles
 from odemom.training.config import TrainingConfig
 
@@ -91,10 +91,11 @@ class Classifier(lightning.LightningModule):
     def _logits(self, images: Tensor) -> Tensor:
         try:
             return self.network(images)
-        except OdemomError as error:  # a block that refuses what is not finite
-            if all(bool(p.isfinite().all()) for p in self.network.parameters()):
+        except (InvalidInputError, FixedPointRangeError) as error:
+            # It took such images before: what it refuses are activations of weights gone astray.
+            if self.global_step == 0:
                 raise
-            raise self._diverged("weights are not finite") from error
+            raise self._diverged(f"network refuses its own activations ({error})") from error
 
     def _refuse_divergence(self, stage: str) -> None:
         """Stop at a loss that is not finite, before it is saved."""
@@ -214,7 +215,9 @@ class _Sums:
     def as_tensor(self, device: torch.device) -> Tensor:
         """The five totals."""
         numbers = self.images, self.batches, self.loss, self.correct, self.nfe
-        return torch.stack([torch.as_tensor(n, dtype=torch.float64, device=device) for n in numbers])
+        return torch.stack(
+            [torch.as_tensor(n, dtype=torch.float64, device=device) for n in numbers]
+        )
 
     @classmethod
     def from_tensor(cls, totals: Tensor) -> _Sums:
