@@ -16,7 +16,7 @@ from odemom.data.images import ImageData, Images
 
 lightning = optional_import("lightning.pytorch", "train")
 
-__all__ = ["Batches", "EpochSampler", "ImageModule", "augmented"]
+__all__ = ["EVALUATED", "Batches", "EpochSampler", "ImageModule", "augmented"]
 
 PADDING = 4
 EVALUATED = 1000  # images at a time, at most, where no gradient is kept

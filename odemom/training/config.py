@@ -61,8 +61,9 @@ class TrainingConfig:
         The share kept for validation.
     image_size : int, optional
         Height and width to which images of a folder are brought.
-    augment : {"none", "flip", "crop+flip"}
-        Of the training images: see `odemom.data.batches.augmented`.
+    augment : {"none", "flip", "crop+flip"} or bool
+        Of the training images: see `odemom.data.batches.augmented`. True is ``"crop+flip"``, False
+        ``"none"``.
     order : {2, 1}
         The order of the ODE blocks.
     eps : number, default 1.0
@@ -138,7 +139,7 @@ class TrainingConfig:
     limit: int | None = None
     validation: float = 0.1
     image_size: int | None = None
-    augment: str = "none"
+    augment: str | bool = "none"
     optimizer: str = "adamw"
     label_smoothing: float = 0.0
     precision: str = "32"
@@ -152,6 +153,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_data(self.data)
+        if isinstance(self.augment, bool):
+            object.__setattr__(self, "augment", AUGMENTATIONS[-1 if self.augment else 0])
         for name, known in (
             ("order", (1, 2)),
             ("accelerator", ACCELERATORS),

@@ -186,7 +186,7 @@ def test_a_checkpoint_of_other_images_is_refused(small, whole, tmp_path):
         ({"model_options": 3}, "model_options: got 3"),
         ({"order": 1}, "order: got 1 beside the network odenet"),
         ({"model": "odenet-digits", "model_options": {"width": 8}}, "its options as fields"),
-        ({"augment": True}, "augment: got True; expected one of 'none', 'flip'"),
+        ({"augment": "cut"}, "augment: got 'cut'; expected one of 'none', 'flip'"),
         ({"precision": "8"}, "precision: got '8'"),
         ({"optimizer": "lion"}, "optimizer: got 'lion'"),
         ({"strategy": "magic"}, "strategy: got 'magic'"),
