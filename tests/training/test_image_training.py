@@ -8,24 +8,12 @@ import os
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from odemom.errors import DivergedError, InvalidInputError, NotEnoughMemoryError
 from odemom.training import TrainingConfig
 from odemom.training.lightning import Classifier
 from odemom.training.run import train
-
-
-def image_folder(path, classes=("blue", "red"), images=20, size=8, seed=0):
-    """Noise with a tint per class, as PNG."""
-    rng = np.random.default_rng(seed)
-    for k, name in enumerate(classes):
-        (path / name).mkdir(parents=True)
-        for i in range(images):
-            pixels = rng.integers(0, 120, size=(size, size, 3))
-            pixels[..., k % 3] += 100
-            Image.fromarray(pixels.astype(np.uint8)).save(path / name / f"{i:03}.png")
-    return path
+from tests.pictures import image_folder
 
 
 @pytest.fixture(scope="module")
