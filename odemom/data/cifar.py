@@ -17,9 +17,7 @@ __all__ = ["load_cifar"]
 SETS = {"cifar10": ("CIFAR10", "CIFAR-10"), "cifar100": ("CIFAR100", "CIFAR-100")}
 
 
-def load_cifar(
-    name: str, root: Path, seed: int, validation: float, *, download: bool
-) -> ImageData:
+def load_cifar(name: str, root: Path, seed: int, validation: float, *, download: bool) -> ImageData:
     """CIFAR-10 or CIFAR-100: 50,000 images outside the test set of 10,000.
 
     Raises

@@ -20,7 +20,14 @@ from odemom.training.config import TrainingConfig
 
 plugins = optional_import("lightning.pytorch.plugins.io", "train")
 
-__all__ = ["CheckpointFiles", "Trained", "check_images", "load_trained", "read_checkpoint", "signature"]
+__all__ = [
+    "CheckpointFiles",
+    "Trained",
+    "check_images",
+    "load_trained",
+    "read_checkpoint",
+    "signature",
+]
 
 
 class CheckpointFiles(plugins.TorchCheckpointIO):
@@ -122,7 +129,8 @@ def check_images(about: dict[str, Any], data: ImageData) -> None:
         saved = saved or {"source": "not named", "digest": "none"}
         raise invalid(
             "resume",
-            got=f"a checkpoint of a training on other images ({saved['source']}, digest {saved['digest']})",
+            got=f"a checkpoint of a training on other images ({saved['source']}, digest "
+            f"{saved['digest']})",
             expected=f"a training on these ({data.source}, digest {data.digest})",
             fix="Give the data of that training; a file more or less changes the splits.",
         )
@@ -173,8 +181,7 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
     except RuntimeError as error:
         raise invalid(
             "checkpoint",
-            got=f"{path}, whose weights are not those of {config.model} "
-            f"({shown(str(error), 200)})",
+            got=f"{path}, whose weights are not those of {config.model} ({shown(str(error), 200)})",
             expected=expected,
         ) from None
     return Trained(

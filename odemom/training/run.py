@@ -166,7 +166,8 @@ def _train(
     network = network_for(config, data)
     if config.compile:
         network.compile(dynamic=False)
-    model = Classifier(network, config, signature(data))
+    steps = len(data.train) // (config.batch_size * config.devices * config.num_nodes)
+    model = Classifier(network, config, signature(data), steps * config.epochs)
     module = ImageModule(
         data,
         config.batch_size,
