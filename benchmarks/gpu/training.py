@@ -22,6 +22,7 @@ from odemom.training import TrainingConfig
 
 __all__ = ["decode", "measure_experiments", "measure_rates"]
 
+AUGMENT = "crop+flip"
 COMMAND = "from odemom.cli import main; main()"
 
 
@@ -78,7 +79,7 @@ def measure_rates(log: Log, data: str, root: str, *, tiny: bool) -> None:
 
         config = TrainingConfig(
             model="resnet18", data=data, root=root, limit=limit, epochs=epochs, batch_size=batch,
-            optimizer="sgd", learning_rate=0.2, weight_decay=5e-4, augment=True, validation=0.0,
+            optimizer="sgd", learning_rate=0.2, weight_decay=5e-4, augment=AUGMENT, validation=0.0,
             precision="bf16-mixed", channels_last=True, deterministic=False,
             accelerator="gpu" if log.device.type == "cuda" else "cpu",
         )  # fmt: skip
@@ -111,7 +112,14 @@ def plain_loop(data: ImageData, batch: int, epochs: int, device: torch.device) -
         net.parameters(), lr=0.2, momentum=0.9, nesterov=True, weight_decay=5e-4
     )
     batches = Batches(
-        data.train, data.mean, data.std, batch, device, seed=0, augment=True, channels_last=True
+        data.train,
+        data.mean,
+        data.std,
+        batch,
+        device,
+        seed=0,
+        augment="crop+flip",
+        channels_last=True,
     )
     seconds = 0.0
     for _ in range(epochs):
