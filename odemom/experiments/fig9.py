@@ -217,7 +217,7 @@ def claims(data: Accuracies) -> list[Claim]:
 EXPERIMENT = Experiment(
     config=Config,
     quick=Config(
-        data="digits", channels=(2,), seeds=1, limit=0, epochs=1, batch_size=256, blocks=2,
+        data="digits", channels=(2,), seeds=1, limit=200, epochs=1, batch_size=100, blocks=1,
         stride=2, augment="none",
     ),
     tasks=tasks,

@@ -21,7 +21,7 @@ TWIN_OPTIONS = {"gamma": 0.9, "initial_velocity": "zero", "reversible": "auto"}
 STEM = {"stem": "cifar"}
 VIT = {"patch": 4, "width": 128, "depth": 6, "heads": 4}
 ODE = {"order": 2, "eps": 1.0, "initial_velocity": "zero"}
-FIGURE_9 = {"channels": 8, "blocks": 10, **ODE, "method": "rk4", "steps": 1}
+FIGURE_9 = {"channels": 8, "hidden": 16, "blocks": 10, **ODE, "method": "rk4", "steps": 1}
 DIGITS = {"width": 24, **ODE, "method": "dopri5", "rtol": 1e-3, "atol": 1e-3, "adjoint": False}
 
 
