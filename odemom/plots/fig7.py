@@ -41,12 +41,12 @@ def draw(data: Memory) -> Figure:
             y = [100 * n.accuracies.mean() for n in networks]
             spread = [100 * n.accuracies.std(ddof=int(len(n.runs) > 1)) for n in networks]
             right.errorbar(x, y, spread, fmt="o-", color=color, ms=4.5, capsize=2.5)
-            above = kind == "twin"
+            twin = kind == "twin"
             for network, place in zip(networks, zip(x, y, strict=True), strict=True):
                 right.annotate(
-                    str(network.depth), place, (0, 7 if above else -7),
-                    textcoords="offset points", ha="center", va="bottom" if above else "top",
-                    color=color,
+                    str(network.depth), place, (-7, 0) if twin else (5, -5),
+                    textcoords="offset points", ha="right" if twin else "left",
+                    va="center" if twin else "top", color=color,
                 )  # fmt: skip
         left.set(xlabel="images of a step", ylabel=f"memory of a step, MB, depth {data.deep:,}")
         left.set_xlim(0, 1.05 * data.batches[-1])
