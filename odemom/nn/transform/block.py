@@ -31,7 +31,7 @@ from odemom.nn.nets.surroundings import (
 )
 from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.holders import Snapshot
-from odemom.nn.recompute.second_call import called_again, tried
+from odemom.nn.recompute.second_call import CalledAgain, tried
 from odemom.nn.transform import rows
 from odemom.nn.transform.calls import Arguments, BlockFunction, positional_names
 from odemom.nn.transform.places import PLACE, Place
@@ -116,6 +116,10 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     if place.alone:
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
     row, carry = _row(place, x, exact=True, record=record)
+    if row.run is None:  # what the velocity comes from at the beginning is kept by a checkpoint
+        function = _function(block, place, own, call, adds_input=False)
+        value = _checkpointed(block, place, own, call)(x, *call.args, **call.kwargs)
+        return rows.plain_step(row, function, x, carry, function.first(value))
     y = rows.exact_step(row, function, x, carry, extras, last=place.ahead == 1)
     _shape_was(place, x, changes=False)
     return y
@@ -170,7 +174,7 @@ def _checkpointed(
     arguments = Snapshot((call.args, call.kwargs))
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), called_again(block, arguments, Snapshot(modules=block.modules()))
+        return nullcontext(), CalledAgain(block, arguments, Snapshot(modules=block.modules()))
 
     return functools.partial(checkpoint, own, use_reentrant=False, context_fn=contexts)
 
@@ -210,6 +214,8 @@ def _row(
     """The row that a call belongs to, and what its input carries; a new row where none goes on."""
     container, carry = place.container, rows.carry_of(x)
     if carry is not None and carry.row.owner is container:
+        if exact and carry.row.run is None and carry.row.record.mode == "exact":
+            carry.row.run = rows.exact_run(carry.row, x, carry, record=record)
         run = carry.row.run
         if run.record == record if run is not None and exact else run is None and not exact:
             place.note(carry.row, "")
@@ -227,9 +233,11 @@ def _row(
     _warn_of(place, start)
     shape = tuple(x.shape) if isinstance(x, Tensor) else ()
     mode = "exact" if exact else "plain" if container.reversible is False else "checkpoint"
-    row = rows.Row(rows.RowRecord(container.name, mode, shape), container, container.gamma)
-    if exact:
-        row.run = rows.exact_run(x, container.gamma, record=record)
+    row = rows.Row(
+        rows.RowRecord(container.name, mode, shape), container, container.gamma, container.field
+    )
+    if exact and not row.field:
+        row.run = rows.exact_run(row, x, None, record=record)
     place.note(row, start)
     return row, None
 

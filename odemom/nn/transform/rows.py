@@ -64,14 +64,20 @@ class Row:
     owner : object
         The list that holds their blocks.
     gamma : Fraction
+    field : bool
+        Whether v0 = f(x0) rather than 0, f the first block's residual function.
     run : Trajectory or None
         What goes back over them; None where nothing has to.
+    before : int
+        Layers before the first one of ``run``.
     """
 
     record: RowRecord
     owner: object
     gamma: Fraction
+    field: bool = False
     run: Trajectory | None = None
+    before: int = 0
 
 
 @dataclass(eq=False)
@@ -184,7 +190,9 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
     if narrow and position is x:
         position = x.to(wide)
     v = None if carry is None else carry.v
-    end, v = momentum_step(float(row.gamma), float(1 - row.gamma), first, x, position, v)
+    # From v0 = f(x0) the first step comes to v1 = gamma v0 + (1 - gamma) f(x0) = f(x0).
+    rest = 1.0 if row.field and carry is None else float(1 - row.gamma)
+    end, v = momentum_step(float(row.gamma), rest, first, x, position, v)
     if carry is not None:
         carry.let_go()
     y = _tracked(end.to(x.dtype) if narrow else end)
@@ -205,7 +213,7 @@ def exact_step(
     run = row.run
     assert run is not None
     if run.record:
-        run.seek(row.record.length)  # after a backward pass that kept the graph
+        run.seek(row.record.length - row.before)  # after a backward pass that kept the graph
     layer, wide = run.append(function, extras), run.require_state().carrier
     if run.record:
         position = x.to(wide) if carry is None or carry.x is None else carry.x
@@ -225,7 +233,10 @@ def exact_step(
     return function.rebuilt(y)
 
 
-def exact_run(x: Tensor, gamma: Fraction, *, record: bool) -> Trajectory:
-    """A trajectory from ``x`` with v = 0 in fixed point."""
-    wide = x.detach().to(carrier_dtype(x.dtype))
-    return Trajectory(MomentumState(wide, None, gamma, keep=record), x.dtype, record=record)
+def exact_run(row: Row, x: Tensor, carry: Carry | None, *, record: bool) -> Trajectory:
+    """A trajectory in fixed point from where the row stands; v = 0 at its beginning."""
+    row.before = row.record.length
+    position = x if carry is None or carry.x is None else carry.x
+    wide = position.detach().to(carrier_dtype(x.dtype))
+    v = None if carry is None or carry.v is None else carry.v.detach()
+    return Trajectory(MomentumState(wide, v, row.gamma, keep=record), x.dtype, record=record)
