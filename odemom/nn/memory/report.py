@@ -148,6 +148,12 @@ class StepMemory:
         own = self.held + optimizer * self.parameters
         return own + math.ceil(batch * self.bytes_a_sample) + self.at(batch)
 
+    def further_sample(self) -> str:
+        """What one more sample takes, in words; "unknown" where other batches are."""
+        if self.one_batch:
+            return "unknown"
+        return readable(self.total(self.batch + 1) - self.total(self.batch))
+
     def largest_batch(self, memory: float, *, optimizer: int = 0) -> int:
         """The largest batch whose step fits; 0 if none does.
 
@@ -197,6 +203,8 @@ class TrainingMemory:
         Why there is no twin.
     given : str
         Which of the two the model is, "plain" or "twin".
+    notes : dict of str to str
+        How the twin holds a part: "exact" or "checkpoint" for a row, or why a block is in none.
     """
 
     model: str
@@ -208,7 +216,8 @@ class TrainingMemory:
     plain: StepMemory
     twin: StepMemory | None
     refused: str
-    given: str = field(default="plain")
+    given: str = "plain"
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def step(self) -> StepMemory:
@@ -239,28 +248,37 @@ class TrainingMemory:
         return self.step.largest_batch(memory, optimizer=optimizer)
 
     def __str__(self) -> str:
-        steps = [("plain", self.plain)] + ([("twin", self.twin)] if self.twin else [])
-        lines = [
+        steps = {"plain": self.plain} | ({"twin": self.twin} if self.twin else {})
+        table = {"a training step holds": [*steps]}
+        for part, sizes in self._parts([*steps.values()]).items():
+            table[f"  {part}"] = [readable(n) for n in sizes]
+        table["  together"] = [readable(step.peak) for step in steps.values()]
+        table["  and a further sample"] = [step.further_sample() for step in steps.values()]
+        width = max(map(len, table))
+        said = [
             f"{self.model}, batch {self.batch}: parameters {readable(self.parameters)}, gradients "
             f"{readable(self.gradients)}, buffers {readable(self.buffers)}, the batch "
-            f"{readable(self.inputs)}; the optimizer's own come on top",
-            f"{'a training step holds':44}" + "".join(f"{name:>12}" for name, _ in steps),
+            f"{readable(self.inputs)}; what the optimizer keeps comes on top"
         ]
-        whole = max(step.peak for _, step in steps)
-        parts = dict.fromkeys(part for _, step in steps for part in step.parts)
-        said = {p: [s.parts.get(p, 0) for _, s in steps] for p in parts}
-        small = [p for p in parts if max(said[p]) < SMALL * whole]
-        if len(small) > 1:
-            columns = zip(*(said.pop(p) for p in small), strict=True)
-            said["the rest"] = [sum(column) for column in columns]
-        said["together"] = [step.peak for _, step in steps]
-        for part, sizes in said.items():
-            lines.append(f"  {part:42}" + "".join(f"{readable(n):>12}" for n in sizes))
-        if self.twin is not None:
-            lines.append(f"the twin's is {self.ratio:.2f} of the plain one's")
+        for name, cells in table.items():
+            note = self.notes.get(name.strip(), "") if self.twin else ""
+            row = f"{name:{width}}" + "".join(f"{cell:>11}" for cell in cells)
+            said.append(f"{row}  {note}" if note else row)
+        if self.twin is None:
+            said.append(f"no momentum twin: {self.refused}")
         else:
-            lines.append(f"no momentum twin: {self.refused}")
-        for name, step in steps:
+            said.append(f"the twin's step holds {self.ratio:.2f} of the plain one's")
+        for name, step in steps.items():
             if step.measured:
-                lines.append(f"{name}: measured in a step that was run, for {step.measured}")
-        return "\n".join(lines)
+                said.append(f"{name}: a step was run and measured, for {step.measured}")
+        return "\n".join(said)
+
+    def _parts(self, steps: list[StepMemory]) -> dict[str, list[int]]:
+        """The bytes of each part in each step; small parts are one."""
+        names = dict.fromkeys(part for step in steps for part in step.parts)
+        sizes = {name: [step.parts.get(name, 0) for step in steps] for name in names}
+        bound = SMALL * max(step.peak for step in steps)
+        small = [sizes.pop(name) for name in names if max(sizes[name]) < bound]
+        if small:
+            sizes["the rest"] = [sum(column) for column in zip(*small, strict=True)]
+        return sizes

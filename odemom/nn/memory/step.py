@@ -223,7 +223,6 @@ def _go_back(value: Any, name: str) -> None:
 def _no_collection() -> Iterator[None]:
     """Keep Python from collecting cycles in between: two steps let tensors go at the same times."""
     enabled = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield

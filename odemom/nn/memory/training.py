@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -139,18 +140,15 @@ def _call(x: Any, args: tuple[Any, ...], kwargs: dict[str, Any], axis: int) -> C
 
 def _report(model: nn.Module, call: Call) -> TrainingMemory:
     plain, twin, refused, given = _both(model)
-    marks: dict[str, str] = {}
-    after: StepMemory | None = None
+    rows, after = Rows(), None
     with _places_kept(model):
-        shapes = True
         if twin is not None:
-            marks, shapes, refused = _rows(twin, call)
-            twin = None if refused else twin
+            rows, refused = _formed(twin, call)
         with _remembering(model):
-            before = _step_of(plain, call, marks, shapes=shapes)
-        if twin is not None:
+            before = _step_of(plain, call, rows.labels, shapes=True)
+        if twin is not None and not refused:
             try:
-                after = _step_of(twin, call, marks, shapes=not before.measured)
+                after = _step_of(twin, call, rows.labels, shapes=not before.measured)
             except InvalidInputError as error:
                 refused = str(error)
     if given == "twin" and after is None:
@@ -167,20 +165,24 @@ def _report(model: nn.Module, call: Call) -> TrainingMemory:
         twin=after,
         refused=refused,
         given=given,
+        notes=rows.notes,
     )
 
 
 def _both(model: nn.Module) -> tuple[nn.Module, nn.Module | None, str, str]:
     """The plain network, its twin or why there is none, and which of them was given."""
-    parts = [*model.modules()]
-    if any(place_of(m) is not None or isinstance(m, FunctionRow) for m in parts):
+    if _is_transformed(model):
         return restore(model), model, "", "twin"
-    if any(isinstance(m, ReversibleNet) and m.reversible for m in parts):
+    if any(isinstance(m, ReversibleNet) and m.reversible for m in model.modules()):
         return model, model, "", "twin"
     try:
         return model, transform(model, 0.9), "", "plain"
     except InvalidInputError as error:
         return model, None, str(error), "plain"
+
+
+def _is_transformed(model: nn.Module) -> bool:
+    return any(place_of(m) is not None or isinstance(m, FunctionRow) for m in model.modules())
 
 
 @contextmanager
@@ -204,30 +206,49 @@ def _remembering(model: nn.Module) -> Iterator[None]:
             net.reversible = True
 
 
-def _rows(twin: nn.Module, call: Call) -> tuple[dict[str, str], bool, str]:
-    """The label of each block by its name; whether shapes told it; what went wrong."""
+@dataclass(frozen=True)
+class Rows:
+    """The parts of a twin.
 
-    def labels() -> dict[str, str]:
-        if not any(place_of(m) is not None or isinstance(m, FunctionRow) for m in twin.modules()):
-            return {}
-        report = twin_report(twin)
-        marks = {name: name for name in report.alone}
-        for row in report.rows:
-            first, last = row.blocks[0], row.blocks[-1]
-            marks |= dict.fromkeys(row.blocks, first if first == last else f"{first} to {last}")
-        return marks
+    Attributes
+    ----------
+    labels : dict of str to str
+        The part that a block is in, by the block's name.
+    notes : dict of str to str
+        How a part is held.
+    """
 
+    labels: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+def _rows_of(twin: nn.Module) -> Rows:
+    """As the latest call formed them."""
+    if not _is_transformed(twin):
+        return Rows()
+    report = twin_report(twin)
+    labels = {name: name for name in report.alone}
+    notes = {name: f"alone: {why}" for name, why in report.alone.items()}
+    for row in report.rows:
+        first, last = row.blocks[0], row.blocks[-1]
+        label = first if first == last else f"{first} to {last.removeprefix(f'{row.container}.')}"
+        labels |= dict.fromkeys(row.blocks, label)
+        notes[label] = row.mode
+    return Rows(labels, notes)
+
+
+def _formed(twin: nn.Module, call: Call) -> tuple[Rows, str]:
+    """The rows of a twin, or why a call of it fails."""
     for shapes in (True, False):
         try:
-            return called(twin, call, shapes=shapes, after=labels), shapes, ""
+            return called(twin, call, shapes=shapes, after=lambda: _rows_of(twin)), ""
         except Exception as error:
-            said = str(error) if isinstance(error, OdemomError) else _first_line(error)
             if not shapes or not call.values:
-                return {}, shapes, said
+                return Rows(), str(error) if isinstance(error, OdemomError) else _said(error)
     raise AssertionError
 
 
-def _first_line(error: Exception) -> str:
+def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
 
 
@@ -239,7 +260,7 @@ def _step_of(network: nn.Module, call: Call, marks: dict[str, str], *, shapes: b
         try:
             return _of_steps(network, call, owners, why)
         except Exception as error:
-            why = f"shapes alone do not tell ({_first_line(error)})"
+            why = f"shapes alone do not tell ({_said(error)})"
             if not call.values or any(p.is_meta for p in network.parameters()):
                 raise invalid(
                     "x",
@@ -253,7 +274,7 @@ def _step_of(network: nn.Module, call: Call, marks: dict[str, str], *, shapes: b
     except Exception as error:
         raise invalid(
             "model",
-            got=f"a {type(network).__name__} whose training step fails ({_first_line(error)})",
+            got=f"a {type(network).__name__} whose training step fails ({_said(error)})",
             expected="a model that takes these arguments",
         ) from error
 
@@ -267,7 +288,7 @@ def _of_steps(network: nn.Module, call: Call, owners: dict[int, str], measured: 
         try:
             second = step(network, call, owners, batch=other, shapes=shapes)
         except Exception as error:
-            one_batch = f"the model does not take {other} samples ({_first_line(error)})"
+            one_batch = f"the model does not take {other} samples ({_said(error)})"
     else:
         one_batch = "a step with one sample was measured"
     lines = ()

@@ -21,7 +21,8 @@ __all__ = ["BACKWARD", "ELSEWHERE", "Watch"]
 BACKWARD = "the backward pass"
 """Where gradients on their way are, and what is computed again outside of submodules."""
 
-ELSEWHERE = "elsewhere"
+ELSEWHERE = "the model itself"
+"""What is made in no part of it."""
 
 
 class Watch(TorchDispatchMode):
