@@ -25,7 +25,7 @@ BLOCKS = {
 """Kind of block, and blocks per stage: He et al. 2016, Table 1."""
 
 DEPTHS = tuple(BLOCKS)
-SMALL_DEPTHS = (20, 56, 110)
+SMALL_DEPTHS = (20, 56, 110, 1202)
 SMALL_WIDTHS = (16, 32, 64)
 
 
@@ -59,7 +59,7 @@ class SmallResNet(nn.Module):
 
     Parameters
     ----------
-    depth : {20, 56, 110}
+    depth : {20, 56, 110, 1202}
     in_channels, classes : int
 
     References

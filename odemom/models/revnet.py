@@ -12,7 +12,7 @@ torchvision = optional_import("torchvision.models.resnet", "train")
 
 __all__ = ["WIDTHS", "ImageRevNet"]
 
-WIDTHS = {20: 20, 56: 22, 110: 22, 18: 76, 34: 82, 50: 78, 101: 82, 152: 84}
+WIDTHS = {1202: 22, 20: 20, 56: 22, 110: 22, 18: 76, 34: 82, 50: 78, 101: 82, 152: 84}
 """Channels of the first stage with which a RevNet has as many parameters as the ResNet."""
 
 
@@ -28,7 +28,7 @@ class ImageRevNet(nn.Module):
 
     Parameters
     ----------
-    depth : {20, 56, 110, 18, 34, 50, 101, 152}
+    depth : {20, 56, 110, 1202, 18, 34, 50, 101, 152}
         Of the ResNet.
     in_channels, classes : int
     width : int or None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS", "Model", "build_model", "model_options"]
 
-SMALL_DEPTHS = (20, 56, 110)
+SMALL_DEPTHS = (20, 56, 110, 1202)
 DEPTHS = (18, 34, 50, 101, 152)
 TWIN_OPTIONS = {"gamma": 0.9, "initial_velocity": "zero", "reversible": "auto"}
 STEM = {"stem": "cifar"}

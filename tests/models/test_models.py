@@ -15,8 +15,8 @@ from odemom.models import MODELS, build_model, model_options
 from odemom.nn import twin_report
 from tests.nn.momentum_oracle import error
 
-# He et al. 2016, Table 6 (0.27 M, 0.85 M, 1.7 M), and torchvision's pages, 1,000 classes.
-SMALL = {"resnet20": 0.27e6, "resnet56": 0.85e6, "resnet110": 1.7e6}
+# He et al. 2016, Table 6 (0.27 M, 0.85 M, 1.7 M, 19.4 M), and torchvision's pages, 1,000 classes.
+SMALL = {"resnet20": 0.27e6, "resnet56": 0.85e6, "resnet110": 1.7e6, "resnet1202": 19.4e6}
 TORCHVISION = {
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
@@ -41,7 +41,9 @@ def fresh(name, **options) -> Any:
     return build_model(name, **options)
 
 
-@pytest.mark.parametrize("name", [n for n in MODELS if not n.endswith(("34", "101", "152", "110"))])
+@pytest.mark.parametrize(
+    "name", [n for n in MODELS if not n.endswith(("34", "101", "152", "110", "1202"))]
+)
 def test_every_model_maps_images_to_logits(name):
     model = fresh(name, in_channels=1, classes=7, image_size=16)
     assert model(images(16, 1)).shape == (2, 7)
@@ -69,7 +71,7 @@ def test_the_cifar_form_of_resnet_18_has_the_known_size():
     assert count("resnet18") == 11_173_962
 
 
-@pytest.mark.parametrize("depth", [20, 56, 110, 18, 34, 50, 101, 152])
+@pytest.mark.parametrize("depth", [20, 56, 110, 1202, 18, 34, 50, 101, 152])
 def test_revnets_have_the_parameters_of_the_resnet_up_to_five_percent(depth):
     assert count(f"revnet{depth}") == pytest.approx(count(f"resnet{depth}"), rel=0.05)
 
