@@ -1,6 +1,6 @@
 """Networks whose training step is measured in a process of its own.
 
-    python -m tests.nn.memory.networks mlp twin
+python -m tests.nn.memory.networks mlp twin
 """
 
 from __future__ import annotations
