@@ -58,8 +58,9 @@ class TwinReport:
     activations: float
 
     def __str__(self) -> str:
+        count, layers = len(self.rows), sum(row.layers for row in self.rows)
         lines = [
-            f"{len(self.rows)} {'row' if len(self.rows) == 1 else 'rows'} of {sum(row.layers for row in self.rows)} momentum layers, "
+            f"{count} {'row' if count == 1 else 'rows'} of {layers} momentum layers, "
             f"{self.parameters:.0%} of the parameters, {self.activations:.0%} of the states"
         ]
         for row in self.rows:
