@@ -27,9 +27,10 @@ def readable(size: float) -> str:
     """
     if size < 1000:
         return f"{size:.0f} bytes"
-    power = min(int(math.log10(size) + 1e-12) // 3, 4)
-    scaled = size / 1000**power
-    digits = max(0, 2 - int(math.log10(scaled)))
+    rounded = float(f"{size:.3g}")
+    power = min(int(math.log10(rounded) + 1e-9) // 3, 4)
+    scaled = rounded / 1000**power
+    digits = max(0, 2 - int(math.log10(scaled) + 1e-9))
     return f"{scaled:.{digits}f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
