@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import gc
 import importlib
 import json
 import math
@@ -24,6 +23,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks import peaks
+from benchmarks.resident import peak_of
 from odemom.nn import Checkpointed, MomentumNet, transform
 from odemom.nn.reversible import kernel_for, native, use_kernel
 from odemom.nn.reversible.buffer import radices
@@ -55,27 +56,11 @@ def workload(name: str, depth: int) -> tuple[nn.ModuleList, Tensor, float]:
 
 
 def resnet(method: str) -> nn.Module:
-    import torchvision
-
-    torch.manual_seed(0)
-    model = torchvision.models.resnet101()
-    if method == "plain":
-        return model
-    twin = transform(model, 0.9, reversible=method == "odemom")
+    """The model; with every block checkpointed; its momentum twin."""
+    model = peaks.model_named("resnet101", 224)
     if method == "checkpoint":
-        for row in (
-            r for stage in ("layer1", "layer2", "layer3", "layer4") for r in rows(twin, stage)
-        ):
-            row["container"].__dict__["rows"] = row["rows"]
-    return twin
-
-
-def rows(model: nn.Module, stage: str):
-    container = model.get_submodule(stage)
-    wrapped = tuple(
-        Checkpointed(r) if isinstance(r, MomentumNet) else r for r in container.__dict__["rows"]
-    )
-    yield {"container": container, "rows": wrapped}
+        return peaks.checkpointed(model)
+    return transform(model, 0.9) if method == "odemom" else model
 
 
 def memcnn_net(name: str, depth: int, *, keep: bool) -> nn.Module:
@@ -101,7 +86,8 @@ def memcnn_net(name: str, depth: int, *, keep: bool) -> nn.Module:
 
 def build(method: str, name: str, depth: int) -> tuple[nn.Module, Tensor]:
     if name == "resnet101":
-        return resnet(method), torch.randn(8, 3, 224, 224)
+        size = 224 if depth == 101 else 64  # any other depth is a trial of the same network
+        return resnet(method), torch.randn(8, 3, size, size)
     functions, x, gamma = workload(name, depth)
     if method == "plain":
         return MomentumNet(functions, gamma, reversible=False), x
@@ -133,12 +119,6 @@ def times(request: dict) -> dict:
     return found
 
 
-def _status(field: str) -> int:
-    with open("/proc/self/status") as lines:
-        line = next(line for line in lines if line.startswith(field))
-    return int(line.split()[1]) * 1024
-
-
 def memory(request: dict) -> dict:
     """Bytes of the peak over a step, beyond what is resident before it."""
     method, name = request["method"], request["workload"]
@@ -146,15 +126,7 @@ def memory(request: dict) -> dict:
     step(small, x)
     del small
     net, x = build(method, name, request["depth"])
-    for parameter in net.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    gc.collect()
-    before = _status("VmRSS")
-    with open("/proc/self/clear_refs", "w") as refs:
-        refs.write("5")
-    start = time.perf_counter()
-    step(net, x)
-    return {"peak": _status("VmHWM") - before, "seconds": time.perf_counter() - start}
+    return peak_of(net, lambda: step(net, x))
 
 
 def move_library() -> ctypes.CDLL:
@@ -250,17 +222,13 @@ def cifar(request: dict) -> dict:
     torch.manual_seed(0)
     net = Cifar1201(request["blocks"], reversible=request["reversible"])
     x = torch.randn(128, 3, 32, 32)
-    for parameter in net.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    gc.collect()
-    before = _status("VmRSS")
-    with open("/proc/self/clear_refs", "w") as refs:
-        refs.write("5")
-    start = time.perf_counter()
-    loss = net(x).square().mean()
-    loss.backward()
-    assert math.isfinite(loss.item())
-    return {"peak": _status("VmHWM") - before, "seconds": time.perf_counter() - start}
+
+    def finite_step() -> None:
+        loss = net(x).square().mean()
+        loss.backward()
+        assert math.isfinite(loss.item())
+
+    return peak_of(net, finite_step)
 
 
 KINDS = {"times": times, "memory": memory, "bookkeeping": bookkeeping, "cifar": cifar}

@@ -10,19 +10,17 @@ before it, with gradients allocated; then the seconds of a second step. "checkpo
 from __future__ import annotations
 
 import argparse
-import gc
 import json
-import os
 import platform
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from benchmarks.harness import seconds
+from benchmarks.resident import ask, peak_of
 
 METHODS = ("plain", "checkpoint", "twin")
 MODELS = ("resnet50", "resnet101", "resnet152", "vit_b_16", "vit_48")
@@ -65,39 +63,19 @@ def built(method: str, name: str, size: int) -> nn.Module:
     return transform(model, 0.9) if method == "twin" else model
 
 
-def _status(field: str) -> int:
-    with open("/proc/self/status") as lines:
-        line = next(line for line in lines if line.startswith(field))
-    return int(line.split()[1]) * 1024
+def step(model: nn.Module, x: Tensor) -> None:
+    """A forward and a backward pass."""
+    model(x).square().mean().backward()
 
 
 def measured(method: str, name: str, batch: int, size: int) -> dict[str, float]:
-    """Bytes and seconds of a step, in this process."""
+    """Bytes of a step and seconds of a second one, in this process."""
     small = built(method, "resnet18" if name.startswith("resnet") else "vit_b_16", 32)
-    small(torch.randn(2, 3, 32, 32)).square().mean().backward()  # libraries allocate once
+    step(small, torch.randn(2, 3, 32, 32))  # libraries allocate once
     del small
     model, x = built(method, name, size), torch.randn(batch, 3, size, size)
-    for p in model.parameters():
-        p.grad = torch.zeros_like(p)
-    gc.collect()
-    before = _status("VmRSS")
-    with open("/proc/self/clear_refs", "w") as refs:
-        refs.write("5")
-    model(x).square().mean().backward()
-    peak = _status("VmHWM") - before
-    start = time.perf_counter()
-    model(x).square().mean().backward()
-    return {"peak": peak, "seconds": time.perf_counter() - start}
-
-
-def ask(*request: str) -> dict[str, float]:
-    """One measurement in a fresh process."""
-    env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
-    command = [sys.executable, "-m", "benchmarks.peaks", "--one", *request]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{request} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    peak = peak_of(model, lambda: step(model, x))["peak"]
+    return {"peak": peak, "seconds": seconds(lambda: step(model, x))}
 
 
 def processor() -> str:
@@ -126,7 +104,7 @@ def main() -> None:
     result: dict[str, object] = {"machine": where, "batch": options.batch, "size": options.size}
     sizes = ("--batch", str(options.batch), "--size", str(options.size))
     for name in options.models:
-        found = {method: ask(method, name, *sizes) for method in METHODS}
+        found = {m: ask("benchmarks.peaks", "--one", m, name, *sizes) for m in METHODS}
         plain, time_of = found["plain"]["peak"], {m: f["seconds"] for m, f in found.items()}
         print(
             f"{name:12}{plain / 2**20:10.0f}{found['checkpoint']['peak'] / plain:12.3f}"

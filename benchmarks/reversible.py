@@ -17,9 +17,9 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 from pathlib import Path
+
+from benchmarks import resident
 
 PEERS = ("momentumnet", "memcnn")
 CASES = {
@@ -33,12 +33,7 @@ REPEATS = {"mlp": 9, "conv16": 7, "conv64": 5, "resnet101": 3}
 
 def ask(request: dict) -> dict:
     """The worker's answer, from a fresh process."""
-    env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
-    command = [sys.executable, "-m", "benchmarks._reversible_worker", json.dumps(request)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{request} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return resident.ask("benchmarks._reversible_worker", json.dumps(request))
 
 
 def spread(ratios: list[float]) -> dict[str, float]:

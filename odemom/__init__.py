@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from odemom import errors as errors
 from odemom.errors import BackendError as BackendError
+from odemom.errors import DivergedError as DivergedError
 from odemom.errors import DoubleBackwardError as DoubleBackwardError
 from odemom.errors import FixedPointRangeError as FixedPointRangeError
 from odemom.errors import IllConditionedError as IllConditionedError
@@ -18,6 +19,7 @@ from odemom.errors import IntegrationError as IntegrationError
 from odemom.errors import InvalidInputError as InvalidInputError
 from odemom.errors import MatrixFileError as MatrixFileError
 from odemom.errors import MissingDependencyError as MissingDependencyError
+from odemom.errors import NotEnoughMemoryError as NotEnoughMemoryError
 from odemom.errors import NotRepresentableError as NotRepresentableError
 from odemom.errors import OdemomError as OdemomError
 from odemom.errors import OdemomWarning as OdemomWarning

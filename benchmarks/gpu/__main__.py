@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu.kernels import measure_kernels
+from benchmarks.gpu.kernels import measure_kernels, measure_psi
 from benchmarks.gpu.log import Log, line_of
 from benchmarks.gpu.ode import measure_ode
 from benchmarks.gpu.steps import BF16, FLOAT32, measure_steps
 from benchmarks.gpu.training import decode, measure_experiments, measure_rates
 
-PARTS = ("step", "kernel", "ode", "rate", "float32", "figures")
+PARTS = ("step", "kernel", "psi", "ode", "rate", "float32", "figures")
 FOR_FIGURES = 0.59  # share of the budget that is kept for trainings
 
 
@@ -45,6 +45,7 @@ def main() -> None:
     parts = {
         "step": lambda: measure_steps(log, bf16, half=True, tiny=tiny, needs=kept + 40),
         "kernel": lambda: measure_kernels(log, tiny=tiny),
+        "psi": lambda: measure_psi(log),
         "ode": lambda: measure_ode(log, tiny=tiny),
         "rate": lambda: measure_rates(log, options.data, root, tiny=tiny),
         "float32": lambda: measure_steps(log, float32, half=False, tiny=tiny, needs=kept),

@@ -1,4 +1,4 @@
-"""The integer work of a layer on the device: equal bits on every path, and time beside moving."""
+"""The integer work of a layer on the device, its bits and its time beside moving; psi of stacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ else:
     except ImportError:
         triton = tl = None
 
-__all__ = ["measure_kernels"]
+__all__ = ["measure_kernels", "measure_psi"]
 
 SIZES = (2**20, 2**24, 2**26)
 GAMMAS = (Fraction(9, 10), Fraction(99, 100), Fraction(1))
@@ -65,6 +65,17 @@ def measure_kernels(log: Log, *, tiny: bool) -> None:
         log.measure("kernel", f"equal bits, gamma {gamma}", lambda g=gamma: equal_bits(g, log))
     for size in SIZES[: 1 if tiny else None]:
         log.measure("kernel", f"time, {size} elements", lambda s=size: times(s, log.device))
+
+
+def measure_psi(log: Log) -> None:
+    """A row on psi of stacks of matrices, beside PyTorch's exponential of the companions."""
+
+    def call() -> dict[str, Any]:
+        from benchmarks.psi import throughput  # needs the packages of exact arithmetic
+
+        return {ratio.name: ratio.median for ratio in throughput(log.device.type)}
+
+    log.measure("psi", "torch.linalg.matrix_exp of companions / psi", call)
 
 
 def constants(gamma: Fraction, radix: int) -> LayerConstants:

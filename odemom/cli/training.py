@@ -179,8 +179,10 @@ def _print_dry_run(config: Any, as_json: bool) -> None:
     found = dry_run(config)
     memory = found.memory
     if as_json:
-        numbers = {"step_bytes": memory.step, "largest_batch": memory.largest_batch}
-        print_json({"run": found, **numbers, "seconds": found.seconds})
+        numbers = {"parameters": memory.parameters, "step_bytes": memory.step}
+        numbers |= {"available_bytes": memory.available, "largest_batch": memory.largest_batch}
+        times = {"step_seconds": found.step_seconds, "steps": found.steps}
+        print_json({"source": found.source, "device": found.device, **numbers, **times})
         return
     say(f"{config.model}: {memory.parameters} parameters")
     say(f"{found.source}: {found.images} training images, {found.steps} steps in all")

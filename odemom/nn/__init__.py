@@ -11,6 +11,7 @@ from odemom.checks import optional_import
 
 optional_import("torch", "torch")
 
+from odemom.nn.memory import memory_report as memory_report
 from odemom.nn.nets import Checkpointed as Checkpointed
 from odemom.nn.nets import MomentumNet as MomentumNet
 from odemom.nn.nets import ResidualNet as ResidualNet

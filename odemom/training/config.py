@@ -139,7 +139,7 @@ class TrainingConfig:
     limit: int | None = None
     validation: float = 0.1
     image_size: int | None = None
-    augment: str | bool = "none"
+    augment: Any = "none"
     optimizer: str = "adamw"
     label_smoothing: float = 0.0
     precision: str = "32"

@@ -61,7 +61,7 @@ def dry_run(config: TrainingConfig) -> DryRun:
     --------
     >>> run = dry_run(TrainingConfig(order=1, width=8, method="euler", accelerator="cpu"))
     >>> run.memory.parameters, run.steps, run.memory.largest_batch > 64
-    (6042, 300, True)
+    (7322, 300, True)
     """
     data = training_data(config)
     on_gpu = config.accelerator in ("auto", "gpu") and torch.cuda.is_available()

@@ -29,6 +29,7 @@ CHATTER = (
     ".*does not have many workers.*",  # the images are in memory
     ".*exists and is not empty.*",  # what is replaced there are our own files
     ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
+    ".*It is recommended to use `self.log.*sync_dist.*",  # the counts are those of all processes
     r".*The number of training batches \(\d+\) is smaller than the logging interval.*",
 )
 LOOKED_AT = 50  # steps between two looks at the loss where looking waits for the device
@@ -116,7 +117,7 @@ class Classifier(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW or SGD under a one-cycle schedule, stepped with every batch."""
         config = self.config
-        rates = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+        rates: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
         if config.optimizer == "sgd":
             optimizer = torch.optim.SGD(self.parameters(), momentum=0.9, nesterov=True, **rates)
         else:

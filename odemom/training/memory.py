@@ -1,11 +1,10 @@
-"""What a training step needs of memory: measured on small batches, extended to large ones."""
+"""What a training step needs of memory, and what is said when it does not fit."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +12,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from odemom.data.images import ImageData
-from odemom.errors import NotEnoughMemoryError
+from odemom.errors import NotEnoughMemoryError, OdemomError
+from odemom.models.table import build_model
+from odemom.nn.memory import StepMemory, memory_report
+from odemom.nn.memory.report import readable
 from odemom.training.config import TrainingConfig
 
-__all__ = ["StepEstimate", "available_bytes", "named_out_of_memory", "peak_bytes", "step_estimate"]
+__all__ = [
+    "StepEstimate",
+    "available_bytes",
+    "named_out_of_memory",
+    "seconds_of",
+    "step_estimate",
+    "training_step",
+]
 
-SMALL, LARGER = 4, 8  # batches that are measured
+LOOKED_AT = 4  # images of the batch that `memory_report` follows
+KEPT = {"sgd": 1, "adamw": 2}  # numbers that an optimizer keeps a parameter
 ALLOCATION = ("can't allocate memory", "not enough memory", "CUDA out of memory")
 
 
@@ -34,73 +42,70 @@ class StepEstimate:
     ----------
     parameters : int
         Number of trainable scalars.
-    fixed : int
-        Bytes that do not depend on the batch: weights, gradients, the optimizer's state.
-    per_image : float
-        Bytes that every further image of a batch takes at the peak.
+    memory : StepMemory
+        Of the network, without the optimizer.
+    optimizer : int
+        Numbers that it keeps a parameter.
     batch_size : int
     available : int
         Bytes that are free where the step runs.
     """
 
     parameters: int
-    fixed: int
-    per_image: float
+    memory: StepMemory
+    optimizer: int
     batch_size: int
     available: int
 
     @property
     def step(self) -> int:
-        """Bytes at the peak of a step with ``batch_size`` images."""
-        return round(self.fixed + self.per_image * self.batch_size)
+        """Bytes at the fullest moment of a step with ``batch_size`` images."""
+        return self.memory.total(self.batch_size, optimizer=self.optimizer)
 
     @property
     def largest_batch(self) -> int:
         """The most images whose step fits into what is available; 0 if not even one does."""
-        return max(0, int((self.available - self.fixed) // max(self.per_image, 1.0)))
+        return self.memory.largest_batch(max(1, self.available), optimizer=self.optimizer)
 
     def __str__(self) -> str:
         return (
-            f"a step with {self.batch_size} images takes about {_sized(self.step)} "
-            f"({_sized(self.fixed)} and {_sized(self.per_image)} per image); "
-            f"{_sized(self.available)} are free, room for about {self.largest_batch} images"
+            f"a step with {self.batch_size} images takes about {readable(self.step)} "
+            f"({self.memory.further_sample()} per further image); {readable(self.available)} are "
+            f"free, room for about {self.largest_batch} images"
         )
 
 
 def step_estimate(
     network: nn.Module, config: TrainingConfig, data: ImageData, device: torch.device
 ) -> StepEstimate:
-    """Measure steps with a few images, and extend the line through them.
+    """The memory of a step, of any batch: see `odemom.nn.memory_report`.
 
     Parameters
     ----------
     network : Module
-        On the device; its weights are stepped.
+        On the device; it is left as it is.
     config : TrainingConfig
     data : ImageData
         Only its shapes matter.
     device : torch.device
     """
-    shape = (data.channels, data.image_size, data.image_size)
-    step = training_step(network, config)
-    step(torch.zeros(SMALL, *shape, device=device))  # what is built at first use
-    peaks = [
-        peak_bytes(lambda size=size: step(torch.zeros(size, *shape, device=device)), device)
-        for size in (SMALL, LARGER)
-    ]
-    per_image = max(0.0, (peaks[1] - peaks[0]) / (LARGER - SMALL))
-    trainable = [p for p in network.parameters() if p.requires_grad]
-    # Weights and the state of the optimizer stay; the peaks hold gradients and what comes anew.
-    states = 2 if config.optimizer == "adamw" else 1
-    kept = sum(t.nbytes for t in (*network.parameters(), *network.buffers()))
-    kept += states * sum(p.nbytes for p in trainable)
+    shape = (LOOKED_AT, data.channels, data.image_size, data.image_size)
+    with precision_of(config, device):
+        # Zeros: an ODE block looks at values, and refuses those that are not finite.
+        report = memory_report(network.train(), torch.zeros(shape, device=device))
     return StepEstimate(
-        parameters=sum(p.numel() for p in trainable),
-        fixed=round(max(0.0, peaks[0] - per_image * SMALL)) + kept,
-        per_image=per_image,
+        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        memory=report.step,
+        optimizer=KEPT[config.optimizer],
         batch_size=config.batch_size,
         available=available_bytes(device),
     )
+
+
+def precision_of(config: TrainingConfig, device: torch.device) -> torch.autocast:
+    """The context of a forward pass."""
+    half = config.precision == "bf16-mixed"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
 
 
 def training_step(network: nn.Module, config: TrainingConfig) -> Callable[[Tensor], None]:
@@ -111,8 +116,7 @@ def training_step(network: nn.Module, config: TrainingConfig) -> Callable[[Tenso
         labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
         if config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        half = config.precision == "bf16-mixed"
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
+        with precision_of(config, images.device):
             loss = F.cross_entropy(network(images), labels)
         loss.backward()
         optimizer.step()
@@ -138,50 +142,6 @@ def seconds_of(step: Callable[[], object], device: torch.device) -> float:
     start = done()
     step()
     return done() - start
-
-
-def peak_bytes(step: Callable[[], object], device: torch.device) -> int:
-    """The most bytes that tensors made during ``step`` hold together at one time."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        step()
-        torch.cuda.synchronize(device)
-        return torch.cuda.max_memory_allocated(device) - before
-    with _Living() as living:
-        step()
-    return living.peak
-
-
-class _Living(TorchDispatchMode):
-    """Counts the bytes of all tensors that come into being while it is entered."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._known: dict[int, Any] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        before = {t.untyped_storage()._cdata for t in _tensors((args, kwargs))}
-        out = func(*args, **(kwargs or {}))
-        for tensor in _tensors(out):
-            storage = tensor.untyped_storage()
-            key = storage._cdata
-            if key not in before and key not in self._known:
-                self.now += storage.nbytes()
-                self.peak = max(self.peak, self.now)
-                forget = weakref.finalize(storage, self._forget, key, storage.nbytes())
-                self._known[key] = forget
-        return out
-
-    def _forget(self, key: int, size: int) -> None:
-        self.now -= size
-        self._known.pop(key, None)
-
-
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    return (leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, Tensor))
 
 
 def available_bytes(device: torch.device) -> int:
@@ -244,26 +204,21 @@ def _is_of_memory(error: BaseException) -> bool:
 
 
 def _advice(config: TrainingConfig, data: ImageData) -> str:
-    from odemom.training.run import network_for
-
     device = torch.device("cpu")
     if config.accelerator in ("auto", "gpu") and torch.cuda.is_available():
         device = torch.device("cuda")
         torch.cuda.empty_cache()
+    sizes = {"in_channels": data.channels, "image_size": data.image_size}
     try:
-        found = step_estimate(network_for(config, data).to(device), config, data, device)
+        network = build_model(config.model, classes=len(data.classes), **sizes, **config.options)
+        found = step_estimate(network.to(device), config, data, device)
+    except OdemomError:  # a network that cannot be followed
+        return "Take a smaller batch_size."
     except (MemoryError, RuntimeError) as error:
         if not _is_of_memory(error):
             raise
-        return f"Not even a step with {LARGER} images fits: take a smaller network or images."
+        return "Not even the network fits: take a smaller one, or smaller images."
     fits = found.largest_batch
     # What fits on paper leaves no room for what an allocator cannot use.
     advice = f"take batch_size {max(1, int(0.9 * fits))}" if fits else "take a smaller network"
     return f"Estimate: {found}. To fit, {advice}, or a momentum twin, which keeps no activations."
-
-
-def _sized(number: float) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number:.0f} B"

@@ -13,6 +13,7 @@ import torch
 from odemom.checks import expect, invalid, shown
 from odemom.data.batches import EVALUATED, Batches
 from odemom.data.images import ImageData, load_images
+from odemom.data.names import NAMES_OF_DATA, check_data
 from odemom.data.pictures import pixels_of
 from odemom.records import as_path
 from odemom.training.checkpoints import Trained, load_trained
@@ -157,15 +158,18 @@ def _test_images(
 ) -> ImageData:
     """The images to test on, in the form of the training."""
     config = trained.config
-    given = config if data is None else replace(config, data=data, image_size=None, limit=None)
-    folder = given.data not in ("digits", "cifar10", "cifar100")
+    given = config
+    if data is not None:
+        check_data(data)
+        size = None if data in NAMES_OF_DATA else trained.image_size
+        given = replace(config, data=data, image_size=size, limit=None)
     images = load_images(
         given.data,
         root=Path(root) if root is not None else config.root,
         seed=config.seed,
         limit=given.limit,
         validation=config.validation,
-        image_size=trained.image_size if folder else None,
+        image_size=given.image_size,
     )
     wanted = trained.classes, trained.in_channels, trained.image_size
     found = images.classes, images.channels, images.image_size

@@ -117,10 +117,11 @@ def test_a_grey_image_among_colours_becomes_one_and_grey_alone_stays_grey(tmp_pa
     for folder in (path, tmp_path / "grey"):
         for name in ("blue", "red"):
             for i in range(3):
-                values = save_grey(folder / name / f"grey{i}.png", bits)
+                save_grey(folder / name / f"grey{i}.png", bits)
     assert load(path).channels == 3
     grey = load(tmp_path / "grey")
     assert grey.channels == 1
+    values = save_grey(tmp_path / "once.png", bits)
     assert np.array_equal(grey.train.pixels[0, 0].numpy(), values)
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
@@ -80,3 +87,54 @@ def test_a_dask_cluster_does_each_training_once(tmp_path):
     assert [r.test_accuracy for r in over.rows] == [r.test_accuracy for r in alone.rows]
     lines = (tmp_path / "dask" / "sweep.parts.jsonl").read_text().splitlines()
     assert len(lines) == 1 + 4
+
+
+@contextlib.contextmanager
+def cluster(tmp_path, workers):
+    """A scheduler and workers, each a process without a nanny: its address and the workers."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    file = tmp_path / "scheduler.json"
+    started = []
+
+    def start(*command):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        program = [sys.executable, "-m", "distributed.cli." + command[0], *command[1:]]
+        started.append(subprocess.Popen(program, env=env, cwd=tmp_path, **quiet))
+
+    try:
+        options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
+        start("dask_scheduler", *options, "--scheduler-file", str(file))
+        while not file.exists():
+            time.sleep(0.1)
+        for _ in range(workers):
+            one = ("--nworkers", "1", "--nthreads", "1", "--no-nanny", "--no-dashboard")
+            start("dask_worker", "--scheduler-file", str(file), *one)
+        yield json.loads(file.read_text())["address"], started[1:]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait(30)
+
+
+@pytest.mark.slow
+def test_a_lost_workers_training_is_done_elsewhere_and_none_twice(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    path = written(tmp_path, SMALL + "grid: {order: [1, 2], seed: [0, 1, 2, 3]}\n")
+    plan, store = read_sweep(path), tmp_path / "out" / "sweep.parts.jsonl"
+    with cluster(tmp_path, 2) as (address, workers):
+        with distributed.Client(address) as client:
+            client.wait_for_workers(2, timeout=120)
+
+        def kill_one():
+            while not store.exists() or len(store.read_text().splitlines()) < 3:
+                time.sleep(0.05)
+            workers[0].send_signal(signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_one, daemon=True)
+        killer.start()
+        found = run_sweep(plan, tmp_path / "out", backend="dask", scheduler=address)
+        killer.join(1)
+        assert workers[0].wait(30) == -signal.SIGKILL
+    assert len(found.rows) == 8
+    keys = [json.loads(line).get("task") for line in store.read_text().splitlines()[1:]]
+    assert len(keys) == len(set(keys)) == 8

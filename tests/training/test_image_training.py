@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -62,8 +63,7 @@ class Killed(BaseException):
     """What stands for the end of the process: nothing catches it."""
 
 
-@pytest.mark.parametrize("checkpoint_steps", [0, 2])
-@pytest.mark.parametrize(("epoch", "batch"), [(1, 3), (2, 1)])
+@pytest.mark.parametrize(("checkpoint_steps", "epoch", "batch"), [(0, 1, 3), (2, 1, 3), (2, 2, 1)])
 def test_killed_in_the_middle_it_resumes_to_the_same_weights(
     small, whole, tmp_path, monkeypatch, checkpoint_steps, epoch, batch
 ):
@@ -86,14 +86,6 @@ def test_killed_in_the_middle_it_resumes_to_the_same_weights(
     assert resumed.test_accuracy == whole.test_accuracy
     for name in ("epoch", "step", "train_loss", "validation_loss", "learning_rate"):
         assert [r[name] for r in resumed.history] == [r[name] for r in whole.history], name
-
-
-def test_batches_augmentation_and_order_do_not_depend_on_what_was_drawn_before(small, tmp_path):
-    torch.manual_seed(7)
-    one = train(dataclasses.replace(small, epochs=1), out_dir=tmp_path / "a", progress=False)
-    torch.rand(100)
-    two = train(dataclasses.replace(small, epochs=1), out_dir=tmp_path / "b", progress=False)
-    assert_same(one.checkpoint, two.checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +124,7 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_is_not_saved(small, tm
 
 
 def test_a_full_disk_keeps_the_old_checkpoint(small, whole, tmp_path, monkeypatch):
-    train(dataclasses.replace(small, epochs=1), out_dir=tmp_path, progress=False)
+    shutil.copytree(whole.checkpoint.parent, tmp_path / "checkpoints")
     before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
     real = os.fsync
 

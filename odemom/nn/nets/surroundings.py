@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from odemom.checks import invalid
 from odemom.errors import InvalidInputError
 from odemom.nn.recompute.refusals import in_transform
+from odemom.nn.reversible import shapes
 
 __all__ = [
     "check_function_is_whole", "check_functions_are_whole", "check_surroundings", "is_exporting",
@@ -65,7 +66,7 @@ def check_surroundings(x: Tensor, net: nn.Module, way_out: str = WAY_OUT) -> Non
         raise refused("a transform of torch.func (grad, vmap, jvp, ...)", way_out)
     if not isinstance(x, Tensor):
         return
-    if x.is_meta or _is_fake(x):
+    if not shapes.are_alone() and (x.is_meta or _is_fake(x)):
         raise refused(
             "a tracer that knows shapes but no values (meta or fake tensors, make_fx)",
             fix=f"For memory, odemom.nn.memory_report(net, x). {way_out}",

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from odemom.checks import expect, invalid, shown
 from odemom.errors import FixedPointRangeError
-from odemom.nn.reversible import two_words
+from odemom.nn.reversible import shapes, two_words
 
 __all__ = ["FixedPoint", "carrier_dtype", "choose", "fit", "words_for"]
 
@@ -197,6 +197,8 @@ def fit(pair: Sequence[Tensor], resolution: int | None) -> FixedPoint:
     """
     rows = [t.detach().flatten(1) if t.dim() > 1 else t.detach().reshape(1, -1) for t in pair]
     dtype = rows[0].dtype
+    if shapes.are_alone():
+        return FixedPoint(choose(0.0, dtype, resolution).bits, words_for(dtype, resolution))
     if rows[0].numel() == 0:
         return choose(0.0, dtype, resolution)
     largest = torch.stack([r.abs().amax(1) for r in rows]).amax(0).double()

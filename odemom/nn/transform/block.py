@@ -66,6 +66,7 @@ class MomentumBlock(nn.Module):
         call = Arguments(self.names, args, kwargs)
         if place.container.gamma == 0 or not _is_state(call.x):
             return own(*args, **kwargs)
+        call.x = rows.without_carry(call.x, place.container)
         if place.container.reversible is False or isinstance(call.x, torch.fx.Proxy):
             return _in_floats(self, place, own, call)
         if is_exporting():
@@ -89,7 +90,7 @@ def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call
         )
     if not isinstance(x, Tensor) and place.alone:
         return own(x, *call.args, **call.kwargs)
-    function = _function(block, place, own, call, residual=False)
+    function = _function(block, place, own, call, adds_input=False)
     value = own(x, *call.args, **call.kwargs)
     first = function.first(value)
     if isinstance(x, Tensor):
@@ -109,14 +110,14 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     if _mode(place, x) != "exact":
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
     extras = Extras(args, kwargs)
-    function = _function(block, place, own, call, residual=True)
+    function = _function(block, place, own, call, adds_input=True)
     if place.changes_shape is None and place.skips:
         _try(block, place, own, x, extras)
     if place.alone:
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
     row, carry = _row(place, x, exact=True, record=record)
     if row.run is None:  # what the velocity comes from at the beginning is kept by a checkpoint
-        function = _function(block, place, own, call, residual=False)
+        function = _function(block, place, own, call, adds_input=False)
         value = _checkpointed(block, place, own, call)(x, *call.args, **call.kwargs)
         return rows.plain_step(row, function, x, carry, function.first(value))
     y = rows.exact_step(row, function, x, carry, extras, last=place.ahead == 1)
@@ -128,10 +129,15 @@ _recomputed: Callable[..., Any] = _disable_dynamo(_recompute)
 
 
 def _function(
-    block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments, *, residual: bool
+    block: MomentumBlock,
+    place: Place,
+    own: Callable[..., Any],
+    call: Arguments,
+    *,
+    adds_input: bool,
 ) -> BlockFunction:
     """What a call of a block computes; its first call shows whether it moves one state."""
-    function = BlockFunction(block, own, place.label, residual=residual)
+    function = BlockFunction(block, own, place.label, adds_input=adds_input)
     if not place.called and not torch.compiler.is_compiling():
         function.passed = call.passed_on()
     return function
@@ -150,7 +156,7 @@ def _try(
 ) -> None:
     """Call a block for the first time, to see whether it keeps its input's shape."""
     check_function_is_whole(block, place.label)
-    function = BlockFunction(block, own, place.label, residual=False)
+    function = BlockFunction(block, own, place.label, adds_input=False)
     with tried(function, extras.snapshot(), x.device):
         place.changes_shape = extras.call(function, x.detach()).shape != x.shape
 

@@ -22,10 +22,11 @@ from odemom.nn.reversible.buffer import spilled_words
 from odemom.nn.reversible.fixed_point import carrier_dtype, words_for
 from odemom.nn.reversible.momentum import MomentumState
 from odemom.nn.transform.calls import BlockFunction
+from odemom.nn.transform.step import momentum_step, same_values
 
 __all__ = [
     "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "exact_run", "exact_step",
-    "plain_step", "why_none",
+    "plain_step", "why_none", "without_carry",
 ]  # fmt: skip
 
 _NAME = "_odemom_carry"
@@ -138,6 +139,17 @@ def why_none(x: Any, owner: object) -> str:
     return "another block had already gone on from its input"
 
 
+def without_carry(x: Any, owner: object) -> Any:
+    """``x``, or the same values in another tensor if x carries the momentum of another list.
+
+    Whatever keeps the input of a block for the backward pass would keep that velocity with it.
+    """
+    carry = getattr(x, _NAME, None) if isinstance(x, Tensor) else None
+    if not isinstance(carry, Carry) or carry.v is None or carry.row.owner is owner:
+        return x
+    return same_values(x) if torch.is_grad_enabled() else x
+
+
 def _attach(y: Any, carry: Carry) -> None:
     setattr(y, _NAME, carry)
 
@@ -172,17 +184,15 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
 
     ``first`` is the hidden state that the block returned.
     """
-    f = first - x
     wide = carrier_dtype(x.dtype) if isinstance(x, Tensor) else None
     narrow = wide is not None and x.dtype != wide
     position = x if carry is None or carry.x is None else carry.x
-    if narrow:
-        position, f = position.to(wide), f.to(wide)
+    if narrow and position is x:
+        position = x.to(wide)
+    v = None if carry is None else carry.v
     # From v0 = f(x0) the first step comes to v1 = gamma v0 + (1 - gamma) f(x0) = f(x0).
-    v = f if row.field and carry is None else float(1 - row.gamma) * f
-    if carry is not None and carry.v is not None:
-        v = float(row.gamma) * carry.v + v
-    end = position + v
+    rest = 1.0 if row.field and carry is None else float(1 - row.gamma)
+    end, v = momentum_step(float(row.gamma), rest, first, x, position, v)
     if carry is not None:
         carry.let_go()
     y = _tracked(end.to(x.dtype) if narrow else end)
