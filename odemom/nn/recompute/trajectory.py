@@ -16,7 +16,11 @@ from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import (
-    Autocast, FunctionCall, RandomStates, Slot, repeatable,
+    Autocast,
+    FunctionCall,
+    RandomStates,
+    Slot,
+    repeatable,
 )  # fmt: skip
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import ReversibleState
