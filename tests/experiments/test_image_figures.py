@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from odemom.experiments import fig6, fig7, fig9, table2
+from odemom.experiments import fig6, fig7, fig8, fig9, table2
+from odemom.experiments._capped_training import Learning
 from odemom.experiments._image_step import Step, StepRequest, Steps
 from odemom.experiments._image_trainings import Trained, best_rate
 
@@ -103,3 +104,20 @@ def test_a_twin_of_a_deep_network_takes_less_memory_in_a_process_of_its_own():
     ).measure()
     assert plain.peak > 3 * twin.peak > 0
     assert plain.gauge == twin.gauge
+
+
+def test_the_time_to_an_accuracy_is_that_of_the_first_epoch_that_has_it():
+    def network(kind, batch, seconds, accuracies):
+        return fig8.Network(kind, (Learning(SOURCE, batch, seconds, accuracies),))
+
+    networks = (
+        network("ResNet", 16, (10.0, 20.0, 30.0), (0.3, 0.5, 0.6)),
+        network("twin", 64, (5.0, 10.0, 15.0), (0.2, 0.4, 0.5)),
+    )
+    assert networks[0].reaches(0.5) == 20.0
+    assert networks[0].reaches(0.7) == float("inf")
+    data = fig8.UnderACap(SOURCE, "resnet56", "cpu", 0.9, 100, 2000, networks)
+    assert [claim.verdict for claim in fig8.claims(data)] == ["holds", "holds"]
+    assert (
+        "50.0 % after 20 s by the ResNet, after 15 s by the twin" in fig8.claims(data)[1].measured
+    )
