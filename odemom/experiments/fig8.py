@@ -132,14 +132,24 @@ class UnderACap:
 def tasks(config: Config) -> list[CappedOnes]:
     """One task per seed."""
     twin = tuple(sorted({"gamma": config.gamma, "reversible": True}.items()))
-    models = {"ResNet": (config.family, ()), "twin": (f"momentum-{config.family}", twin)}
 
     def one(kind: str, seed: int) -> Capped:
+        plain = kind == "ResNet"
         return Capped(
-            *models[kind], config.data, config.root, config.device, config.augment, config.limit,
-            seed, config.epochs, float(config.learning_rates[0]), config.weight_decay,
-            config.megabytes, config.batches,
-        )  # fmt: skip
+            model=config.family if plain else f"momentum-{config.family}",
+            options=() if plain else twin,
+            data=config.data,
+            root=config.root,
+            device=config.device,
+            augment=config.augment,
+            limit=config.limit,
+            seed=seed,
+            epochs=config.epochs,
+            rate=float(config.learning_rates[0]),
+            weight_decay=config.weight_decay,
+            megabytes=config.megabytes,
+            batches=config.batches,
+        )
 
     return [CappedOnes(tuple(one(kind, seed) for kind in KINDS)) for seed in range(config.seeds)]
 
