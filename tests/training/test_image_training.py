@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import torch._dynamo.exc as dynamo_errors
 
 from odemom.errors import DivergedError, InvalidInputError, NotEnoughMemoryError
 from odemom.training import TrainingConfig
@@ -168,7 +169,7 @@ def test_a_device_that_is_not_there_is_refused(small, tmp_path):
 
 def test_a_network_that_cannot_be_compiled_is_named(small, tmp_path, monkeypatch):
     def compiled(self, batch, batch_idx):
-        raise torch._dynamo.exc.TorchDynamoException("no compiler")
+        raise dynamo_errors.TorchDynamoException("no compiler")
 
     monkeypatch.setattr(Classifier, "training_step", compiled)
     config = dataclasses.replace(small, compile=True)
