@@ -13,6 +13,7 @@ __all__ = [
     "OTHER_TENSORS",
     "changed_in_place",
     "hooked_input",
+    "in_backward",
     "in_transform",
     "stranger",
 ]
@@ -75,6 +76,11 @@ def hooked_input(name: str, dtype: torch.dtype) -> InvalidInputError:
         expected="hooks on tensors that the function computes",
         fix="Register it on x.clone(), or build the network with reversible=False.",
     )
+
+
+def in_backward() -> bool:
+    """Whether a backward pass is under way."""
+    return torch._C._current_graph_task_id() != -1
 
 
 def in_transform() -> bool:

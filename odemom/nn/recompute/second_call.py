@@ -26,6 +26,7 @@ __all__ = [
     "FunctionCall",
     "RandomStates",
     "buffers_put_aside",
+    "repeatable",
     "swapped",
     "tried",
 ]  # fmt: skip
@@ -107,6 +108,18 @@ class RandomStates:
             yield
         finally:
             before.put_back()
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Let cuDNN choose among the algorithms that give the same bits twice."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic
+    cudnn.deterministic = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        cudnn.deterministic = before
 
 
 @contextmanager

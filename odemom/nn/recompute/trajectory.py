@@ -15,7 +15,9 @@ from odemom.nn.recompute.calls import NO_OTHERS, Extras, call_function, where
 from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
-from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot
+from odemom.nn.recompute.second_call import (
+    Autocast, FunctionCall, RandomStates, Slot, repeatable,
+)  # fmt: skip
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import ReversibleState
 
@@ -134,6 +136,7 @@ class Trajectory:
         self._random: RandomStates | None = None  # after the last call, if nothing came between
         self._arguments: Snapshot | None = None
         self._stats: list[tuple[int, Tensor]] = []
+        self._found: list[tuple[int, Tensor]] = []
         self._known: dict[int, tuple[tuple[nn.Module, ...], list[Slot], Facts | None]] = {}
 
     def append(self, function: nn.Module, extras: Extras) -> Layer:
@@ -153,6 +156,11 @@ class Trajectory:
         return layer
 
     # --- forward -------------------------------------------------------------------------------
+
+    @property
+    def waits_late(self) -> bool:
+        """Whether to look at what the device found only at the end, so as not to wait for it."""
+        return self.device.type != "cpu"
 
     def shown(self) -> Tensor:
         """The input of the next function, in the carrier dtype."""
@@ -230,20 +238,21 @@ class Trajectory:
         return layer.increment(value, x)
 
     def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS) -> Tensor:
-        layer = self.layers[n]
-        return call_function(layer.function, x, layer.extras, self.name(n), layer.autocast, others)
+        layer, name = self.layers[n], self.name(n)
+        with repeatable(self.device):
+            return call_function(layer.function, x, layer.extras, name, layer.autocast, others)
 
     def name(self, n: int) -> str:
         """The name of function ``n`` for messages."""
         return where(self.layers[n].function, n)
 
     def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
-        if stats.device.type == "cpu":
+        if not self.waits_late:
             checksum, peak = stats.tolist()
             if peak >= OUT_OF_RANGE:
                 raise self._escaped(n, peak, f)
             self.layers[n].checksum = checksum
-        else:  # no wait for the device here: `settle` looks at them all at the end
+        else:  # `settle` looks at them all
             self._stats.append((n, stats))
             self.layers[n].checksum = stats[0]
 
@@ -283,10 +292,26 @@ class Trajectory:
         inputs, value = self._value_again(n, x, parameters)
         checksum = self.require_state().retreat(self.layers[n].increment(value, x))
         self.position = n
-        if not _same(checksum, self.layers[n].checksum):
-            raise self._failed(n, *refusals.OTHER_BITS)
+        self._found.append((n, checksum))
+        if not (self.waits_late and refusals.in_backward()):
+            self.verify()
+        elif len(self._found) == 1:
+            torch.autograd.Variable._execution_engine.queue_callback(self.verify)
         self._check_reach(n, inputs, value)
         return inputs, value
+
+    def verify(self) -> None:
+        """Raise unless the velocities recovered are those of the forward pass."""
+        found, self._found = self._found, []
+        kept = [self.layers[n].checksum for n, _ in found]
+        if not all(isinstance(checksum, int) for checksum in kept) and found:
+            kept = torch.stack([torch.as_tensor(c, device=self.device) for c in kept]).tolist()
+            again = torch.stack([checksum.reshape(()) for _, checksum in found]).tolist()
+        else:
+            again = [checksum.item() for _, checksum in found]
+        for (n, _), first, second in zip(found, kept, again, strict=True):
+            if first != second:
+                raise self._failed(n, *refusals.OTHER_BITS)
 
     def _check_reach(self, n: int, inputs: list[Tensor], value: Tensor) -> None:
         """Raise unless the gradient of ``value`` goes where that of the forward pass would."""
@@ -336,6 +361,7 @@ class Trajectory:
         except (torch.OutOfMemoryError, OdemomError):
             raise
         except Exception as error:
+            self.verify()
             what = f"its second call failed, {type(error).__name__}: {error}."
             otherwise = "The first did not; look for an iterator, a file or a global that it used."
             raise self._failed(n, what, otherwise) from error
@@ -355,7 +381,7 @@ class Trajectory:
         """A trajectory that can be moved without moving this one."""
         twin = object.__new__(Trajectory)
         twin.__dict__ = dict(self.__dict__)
-        twin.state = self.require_state().clone()
+        twin.state, twin._found = self.require_state().clone(), []
         return twin
 
     def release(self) -> None:
@@ -369,7 +395,3 @@ def parameter_at(slot: Slot) -> Tensor:
     parameter = module._parameters[name]
     assert parameter is not None
     return parameter
-
-
-def _same(checksum: Tensor, kept: int | Tensor) -> bool:
-    return checksum.item() == (kept if isinstance(kept, int) else kept.item())

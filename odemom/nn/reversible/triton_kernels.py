@@ -30,6 +30,9 @@ __all__ = ["advance", "available", "expose", "retreat"]
 
 BLOCK: Any = 1024
 
+# A product and a sum fused into one rounding would not have the bits of `eager`.
+UNFUSED: Any = {"enable_fp_fusion": False}
+
 
 def available() -> bool:
     """Whether Triton is installed."""
@@ -262,7 +265,7 @@ def advance(
     size = f.numel()
     (_advance if x.dim() == 1 else _advance_two)[(triton.cdiv(size, BLOCK),)](
         x, v, v if word is None else word, f, out, stats, size, _row(size, units), c.n, c.d,
-        c.before, c.after, scales, units, FREE=_constant(word is None), BLOCK=BLOCK,
+        c.before, c.after, scales, units, FREE=_constant(word is None), BLOCK=BLOCK, **UNFUSED,
     )  # fmt: skip
     return stats
 
@@ -271,7 +274,7 @@ def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
     """As `eager.expose`."""
     units, size = _per_sample(x, unit), out.numel()
     (_expose if x.dim() == 1 else _expose_two)[(triton.cdiv(size, BLOCK),)](
-        x, v, out, size, _row(size, units), units, BLOCK=BLOCK
+        x, v, out, size, _row(size, units), units, BLOCK=BLOCK, **UNFUSED
     )
 
 
@@ -281,7 +284,7 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
     scales, size = _per_sample(v, c.scales, c.scale), f.numel()
     (_retreat if v.dim() == 1 else _retreat_two)[(triton.cdiv(size, BLOCK),)](
         v, v if word is None else word, f, stats, size, _row(size, scales), c.n, c.d, c.before,
-        c.after, scales, FREE=_constant(word is None), BLOCK=BLOCK,
+        c.after, scales, FREE=_constant(word is None), BLOCK=BLOCK, **UNFUSED,
     )  # fmt: skip
     return stats
 

@@ -31,6 +31,7 @@ from odemom.nn.nets.surroundings import (
 )
 from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.holders import Snapshot
+from odemom.nn.recompute.refusals import in_backward
 from odemom.nn.recompute.second_call import CalledAgain, tried
 from odemom.nn.transform import rows
 from odemom.nn.transform.calls import Arguments, BlockFunction, positional_names
@@ -223,7 +224,7 @@ def _row(
         start = "the row before it is computed in another way"
     else:
         start = rows.why_none(x, container)
-    if _in_backward() and place.carried:
+    if not torch.compiler.is_compiling() and in_backward() and place.carried:
         raise ReversibilityError(
             f"{place.label}: the block was called in a backward pass, by a checkpoint around it, "
             "with an input from which the momentum of the blocks before it is gone; expected "
@@ -256,10 +257,6 @@ def _warn_of(place: Place, start: str) -> None:
         "x = x + f(x), pass residual=True to transform.",
         stacklevel=2,
     )
-
-
-def _in_backward() -> bool:
-    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
 
 
 # --- making and unmaking ----------------------------------------------------------------------

@@ -165,7 +165,7 @@ def _tracked(y: Tensor) -> Tensor:
 def cheaper_mode(layers: int, gamma: Fraction, dtype: torch.dtype) -> str:
     """The mode that holds less memory for a row of that many layers.
 
-    Checkpoints keep the state before each layer; the exact state is 24 bytes an element, 40 for
+    Checkpoints keep the input of each layer; the exact state is 24 bytes an element, 40 for
     float64, and more where gamma forgets much.
 
     Examples
@@ -173,10 +173,9 @@ def cheaper_mode(layers: int, gamma: Fraction, dtype: torch.dtype) -> str:
     >>> [cheaper_mode(n, Fraction(9, 10), torch.float32) for n in (6, 7)]
     ['checkpoint', 'exact']
     """
-    carrier = carrier_dtype(dtype)
-    exact = 16 * words_for(carrier, None)
+    exact = 16 * words_for(carrier_dtype(dtype), None)
     exact += 0 if gamma == 1 else 8 + 4 * spilled_words(gamma, layers)
-    return "exact" if exact < layers * carrier.itemsize else "checkpoint"
+    return "exact" if exact < layers * dtype.itemsize else "checkpoint"
 
 
 def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, first: Any) -> Any:

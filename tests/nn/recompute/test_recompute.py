@@ -11,6 +11,7 @@ from torch import nn
 
 from odemom.errors import ReversibilityError
 from odemom.nn import Checkpointed, MomentumNet, RevNet
+from odemom.nn.recompute.trajectory import Trajectory
 from tests.nn.momentum_oracle import error, mlps, plain
 
 
@@ -187,6 +188,36 @@ def test_revnet_names_it_too():
     net = RevNet([nn.Tanh(), OwnGenerator()])
     with pytest.raises(ReversibilityError, match=r"functions\[1\] \(OwnGenerator\)"):
         net(torch.randn(8, 4, requires_grad=True)).sum().backward()
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """As on devices where nobody waits for what each layer found."""
+    monkeypatch.setattr(Trajectory, "waits_late", True)
+
+
+@pytest.mark.parametrize("inputs", ["all", "one parameter"])
+def test_bits_that_do_not_come_back_are_noticed_at_the_end_of_the_backward_pass(late, inputs):
+    first, last = nn.Linear(4, 4), nn.Linear(4, 4)
+    net = MomentumNet([first, OwnGenerator(), last], 0.9)
+    x = torch.randn(8, 4, requires_grad=True)
+    loss = net(x).sum()
+    wanted = [x] if inputs == "all" else [last.weight]
+    if inputs == "all":
+        with pytest.raises(ReversibilityError, match=r"functions\[1\] \(OwnGenerator\), layer 1"):
+            torch.autograd.grad(loss, wanted)
+    else:  # the backward pass does not come to the layer that moves on
+        assert torch.autograd.grad(loss, wanted)[0].shape == (4, 4)
+
+
+def test_what_is_noticed_late_is_not_noticed_where_all_is_well(late):
+    functions = [nn.Linear(4, 4).double() for _ in range(5)]
+    x = torch.randn(8, 4, dtype=torch.float64, requires_grad=True)
+    found = [
+        torch.autograd.grad(MomentumNet(functions, 0.9, reversible=mode)(x).square().sum(), x)[0]
+        for mode in (True, False)
+    ]
+    assert torch.allclose(*found, rtol=1e-12)
 
 
 def test_after_the_error_a_second_backward_is_refused_too():
