@@ -97,7 +97,8 @@ def numbers(size: int, gamma: Fraction, radix: int) -> list[Tensor | None]:
 
 def there_and_back(kernel: Any, tensors: list[Any], c: LayerConstants) -> list[Tensor]:
     """All that a layer and its inverse leave behind."""
-    x, v, word, f = (None if t is None else t.clone() for t in tensors)
+    copies: list[Any] = [None if t is None else t.clone() for t in tensors]
+    x, v, word, f = copies
     out, back = torch.empty_like(f), torch.empty_like(f)
     stats = kernel.advance(x, v, word, f, out, c)
     there = [t.clone() for t in (x, v, x if word is None else word)]
@@ -109,7 +110,8 @@ def there_and_back(kernel: Any, tensors: list[Any], c: LayerConstants) -> list[T
 def equal_bits(gamma: Fraction, log: Log) -> dict[str, Any]:
     """Whether the paths of the processor and of the device agree, and undo the layer."""
     radix = 160
-    tensors, c = numbers(100_003, gamma, radix), constants(gamma, radix)
+    tensors: list[Any] = [*numbers(100_003, gamma, radix)]
+    c = constants(gamma, radix)
     paths: dict[str, tuple[Any, str]] = {"eager": (eager, "cpu")}
     if native.available():
         paths["native"] = native, "cpu"

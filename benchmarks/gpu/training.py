@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -23,7 +24,6 @@ from odemom.training import TrainingConfig
 __all__ = ["decode", "measure_experiments", "measure_rates"]
 
 AUGMENT = "crop+flip"
-COMMAND = "from odemom.cli import main; main()"
 
 
 def decode(log: Log, data: str, root: str) -> None:
@@ -140,15 +140,15 @@ def measure_experiments(log: Log, data: str, root: str, out: Path, *, tiny: bool
     """Table 2 of the ResNet-18 family, then Figure 9, on all images, each in half of the time."""
     common = {"data": data, "root": root, "device": log.device.type}
     table2 = {
-        "family": "resnet18", "seeds": 1, "epochs": 6, "batch_size": 512, "learning_rates": 0.4,
+        "family": "resnet18", "seeds": 1, "epochs": 6, "batch_size": 512, "learning_rates": [0.2],
         "precision": "bf16-mixed", "channels_last": True,
     }  # fmt: skip
-    fig9 = {"seeds": 3, "limit": 0, "epochs": 5, "batch_size": 512, "learning_rates": 0.01}
+    fig9 = {"seeds": 3, "limit": 0, "epochs": 5, "batch_size": 512, "learning_rates": [0.01]}
     workers = {"table2": 2, "fig9": 12}
     if tiny:
         small = {"seeds": 1, "epochs": 1, "limit": 128, "batch_size": 64}
         table2 |= small | {"family": "resnet20", "precision": "32"}
-        fig9 |= small | {"channels": 2, "blocks": 1}
+        fig9 |= small | {"channels": [2], "blocks": 1}
         workers = {"table2": 1, "fig9": 1}
     shares = {"table2": 0.5, "fig9": 1.0}
     for name, settings in (("table2", table2), ("fig9", fig9)):
@@ -166,10 +166,8 @@ def reproduce(
     name: str, settings: dict[str, Any], workers: int, out: Path, limit: float
 ) -> dict[str, Any]:
     """Run an experiment in a process of its own; what is finished stays in ``out`` if it is cut."""
-    command = [sys.executable, "-c", COMMAND, "reproduce", name, "--out", str(out), "--overwrite"]
-    command += ["--backend", "joblib", "--workers", str(workers)] if workers > 1 else []
-    for key, value in settings.items():
-        command += ["--set", f"{key}={value}"]
+    command = [sys.executable, "-m", "benchmarks.gpu.figure"]
+    command += [name, json.dumps(settings), str(workers), str(out)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

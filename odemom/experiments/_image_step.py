@@ -94,8 +94,7 @@ def main() -> None:
     """Answer the requests on the command line, as JSON on the last line of the output."""
     import torch
 
-    import odemom.models
-    import odemom.nn  # noqa: F401  # once, not in every child
+    import odemom.models.revnet  # noqa: F401  # what is slow, once and not in every child
 
     asked = from_json(Steps, json.loads(sys.argv[1]))
     torch.set_num_threads(1)

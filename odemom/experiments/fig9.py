@@ -142,8 +142,8 @@ def tasks(config: Config) -> list[Training]:
     """One task per network, rate and seed."""
     return [
         training
-        for kind in KINDS
         for channels in config.channels
+        for kind in KINDS
         for training in config.trainings("odenet", config.network(kind, channels))
     ]
 
@@ -157,7 +157,7 @@ def gather(config: Config, found: Sequence[Trained]) -> Accuracies:
     """The networks with the rate that is best for each."""
     each = config.seeds * len(config.learning_rates)
     networks = []
-    for n, (kind, count) in enumerate((k, c) for k in KINDS for c in config.channels):
+    for n, (kind, count) in enumerate((k, c) for c in config.channels for k in KINDS):
         networks.append(Network(kind, count, best_rate(found[n * each : (n + 1) * each])))
     rates = len(config.learning_rates)
     return Accuracies(
@@ -217,7 +217,7 @@ def claims(data: Accuracies) -> list[Claim]:
 EXPERIMENT = Experiment(
     config=Config,
     quick=Config(
-        data="digits", channels=(2,), seeds=1, limit=0, epochs=1, batch_size=256, blocks=2,
+        data="digits", channels=(2,), seeds=1, limit=200, epochs=1, batch_size=100, blocks=1,
         stride=2, augment="none",
     ),
     tasks=tasks,

@@ -251,9 +251,11 @@ def _judged(data: Table) -> bool:
 
 EXPERIMENT = Experiment(
     config=Config,
-    quick=Config(data="digits", seeds=1, epochs=1, batch_size=256, augment="none", step_batch=8),
+    quick=Config(
+        data="digits", seeds=1, limit=200, epochs=1, batch_size=100, augment="none", step_batch=8
+    ),
     tasks=tasks,
     run=run,
     gather=gather,
     claims=claims,
-)
+)  # fmt: skip

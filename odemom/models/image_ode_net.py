@@ -21,13 +21,16 @@ class ImageODENet(nn.Module):
         conv / stride - norm -> ODE -> ... -> ODE -> flattened, or mean over space -> linear
 
     The field of a block is conv - norm - ReLU - conv, with 3 x 3 convolutions and a norm over all
-    channels and places of an image, which makes it a function of x alone.
+    channels and places of an image, which makes it a function of x alone. Its inside may be wider
+    than the state: it is the state that few channels make narrow.
 
     Parameters
     ----------
     in_channels, classes, image_size : int
     channels : int
         Of the state of the ODEs.
+    hidden : int
+        Channels between the convolutions of a field.
     blocks : int
         How many ODE blocks; 0 leaves a linear model of the down-sampled image.
     stride : int
@@ -56,6 +59,7 @@ class ImageODENet(nn.Module):
         image_size: int,
         *,
         channels: int = 8,
+        hidden: int = 16,
         blocks: int = 10,
         stride: int = 4,
         head: Literal["flat", "mean"] = "flat",
@@ -63,6 +67,7 @@ class ImageODENet(nn.Module):
     ) -> None:
         super().__init__()
         as_integer(channels, "channels", 1)
+        as_integer(hidden, "hidden", 1)
         as_integer(blocks, "blocks", 0)
         as_integer(stride, "stride", 1)
         expect(
@@ -78,7 +83,8 @@ class ImageODENet(nn.Module):
             nn.Conv2d(in_channels, channels, size, stride, padding=(size - stride + 1) // 2),
             nn.GroupNorm(1, channels),
         )
-        self.blocks = nn.Sequential(*(ODEBlock(_field(channels), **options) for _ in range(blocks)))
+        fields = [_field(channels, hidden) for _ in range(blocks)]
+        self.blocks = nn.Sequential(*(ODEBlock(field, **options) for field in fields))
         self.flat = head == "flat"
         places = (image_size // stride) ** 2 if self.flat else 1
         self.head = nn.Linear(channels * places, classes)
@@ -133,10 +139,10 @@ def block_options(
     return options | {"options": {"step_size": 1 / steps} if fixed else None}
 
 
-def _field(channels: int) -> nn.Module:
+def _field(channels: int, hidden: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1),
-        nn.GroupNorm(1, channels),
+        nn.Conv2d(channels, hidden, 3, padding=1),
+        nn.GroupNorm(1, hidden),
         nn.ReLU(),
-        nn.Conv2d(channels, channels, 3, padding=1),
+        nn.Conv2d(hidden, channels, 3, padding=1),
     )

@@ -21,7 +21,7 @@ TWIN_OPTIONS = {"gamma": 0.9, "initial_velocity": "zero", "reversible": "auto"}
 STEM = {"stem": "cifar"}
 VIT = {"patch": 4, "width": 128, "depth": 6, "heads": 4}
 ODE = {"order": 2, "eps": 1.0, "initial_velocity": "zero"}
-FIGURE_9 = {"channels": 8, "blocks": 10, **ODE, "method": "rk4", "steps": 1}
+FIGURE_9 = {"channels": 8, "hidden": 16, "blocks": 10, **ODE, "method": "rk4", "steps": 1}
 DIGITS = {"width": 24, **ODE, "method": "dopri5", "rtol": 1e-3, "atol": 1e-3, "adjoint": False}
 
 
@@ -162,6 +162,12 @@ def _revnet(depth: int, in_channels: int, classes: int, _: int, **options: Any) 
     return ImageRevNet(depth, in_channels, classes, **options)
 
 
+def _learnt(depth: int, in_channels: int, classes: int, _: int, **options: Any) -> nn.Module:
+    from odemom.models.learnt import LearntMomentum
+
+    return LearntMomentum(depth, in_channels, classes, **options)
+
+
 def _vit(*sizes: int, **options: Any) -> nn.Module:
     from odemom.models.transformer import vision_transformer
 
@@ -227,12 +233,20 @@ def _table() -> dict[str, Model]:
         )
         for depth in (*SMALL_DEPTHS, *DEPTHS)
     }
+    learnt = {
+        f"learnt-momentum-resnet{depth}": Model(
+            f"momentum twin of resnet{depth} that learns its gamma",
+            {"gamma": TWIN_OPTIONS["gamma"]},
+            partial(_learnt, depth),
+        )
+        for depth in SMALL_DEPTHS
+    }
     figure_9 = {**FIGURE_9, "gradient": "reversible", "head": "flat", "stride": 4}
     others = {
         "odenet": Model("the ODE network of Figure 9", figure_9, _ode_net),
         "odenet-digits": Model("two ODE blocks with adaptive steps", DIGITS, _digits_net),
     }
-    return {**originals, **twins, **revnets, **others}
+    return {**originals, **twins, **learnt, **revnets, **others}
 
 
 MODELS: dict[str, Model] = _table()

@@ -12,7 +12,7 @@ from odemom.plots.style import COLORS, new_figure, shared_style
 __all__ = ["draw"]
 
 SHADES = (COLORS["vermilion"], COLORS["orange"], COLORS["blue"], COLORS["sky"], COLORS["purple"])
-LOOKS = dict(
+LOOKS: dict[str, str] = dict(
     zip(
         KINDS,
         (COLORS["vermilion"], COLORS["blue"], COLORS["sky"], COLORS["green"]),

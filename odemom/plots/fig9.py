@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from odemom.experiments.fig9 import KINDS, Accuracies
 from odemom.plots.style import COLORS, new_figure, shared_style
@@ -36,7 +36,7 @@ def draw(data: Accuracies) -> Figure:
         channels = np.array(data.channels)
         ends = {}
         for n, kind in enumerate(KINDS):
-            values = data.accuracies(kind)
+            values = 100 * data.accuracies(kind)
             mean, spread = values.mean(axis=1), values.std(axis=1, ddof=int(values.shape[1] > 1))
             color, dash, marker = LOOKS[kind]
             x = channels * 1.02 ** (n - 1)  # bars side by side
@@ -51,8 +51,7 @@ def draw(data: Accuracies) -> Figure:
         axes.xaxis.set_major_locator(FixedLocator(list(channels)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.set(xlabel="channels $C$ of the state", ylabel=f"test accuracy, {data.source}")
+        axes.set(xlabel="channels $C$ of the state", ylabel=f"test accuracy, %, {data.source}")
     return figure
 
 

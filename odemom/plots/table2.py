@@ -11,7 +11,7 @@ from odemom.plots.style import COLORS, new_figure, shared_style
 
 __all__ = ["draw"]
 
-LOOKS = dict(
+LOOKS: dict[str, str] = dict(
     zip(
         KINDS,
         (COLORS["vermilion"], COLORS["blue"], COLORS["sky"], COLORS["green"]),

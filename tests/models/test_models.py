@@ -135,6 +135,15 @@ def test_velocity_from_the_field_is_another_network():
     assert not torch.allclose(zero, field, atol=1e-3)
 
 
+def test_a_gamma_that_is_learnt_starts_as_the_twin_and_has_a_gradient():
+    twin = fresh("momentum-resnet20", gamma=0.9, reversible=False)
+    learnt = fresh("learnt-momentum-resnet20", gamma=0.9)
+    y = learnt(images())
+    assert torch.allclose(y, twin(images()), rtol=1e-3, atol=1e-4)
+    y.square().sum().backward()
+    assert learnt.logit.grad.abs() > 0
+
+
 def test_no_block_leaves_the_head_on_the_downsampled_image():
     model = fresh("odenet", blocks=0, channels=2)
     x = images()
@@ -168,6 +177,7 @@ def test_the_model_for_digits_is_the_former_one():
         ("resnet20", {"gamma": 0.9}, "no options"),
         ("momentum-resnet20", {"gamma": 1.5}, "gamma"),
         ("momentum-resnet20", {"initial_velocity": 1}, "initial_velocity"),
+        ("learnt-momentum-resnet20", {"gamma": 1}, "gamma"),
         ("resnet18", {"stem": "mnist"}, '"cifar" or "imagenet"'),
         ("revnet20", {"width": 21}, "even"),
         ("vit-tiny", {"patch": 5}, "divisor"),

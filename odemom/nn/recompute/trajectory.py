@@ -15,9 +15,7 @@ from odemom.nn.recompute.calls import NO_OTHERS, Extras, call_function, where
 from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
-from odemom.nn.recompute.second_call import (
-    Autocast, FunctionCall, RandomStates, Slot, repeatable,
-)  # fmt: skip
+from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot, repeatable
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import ReversibleState
 

@@ -29,7 +29,7 @@ def momentum_step(
     Parameters
     ----------
     gamma, rest : float
-        gamma and 1 - gamma.
+        gamma and 1 - gamma; without a velocity ``rest`` may be any number.
     first : Tensor or Proxy
         The block's value at x.
     x : Tensor or Proxy
@@ -101,7 +101,7 @@ class _Step(torch.autograd.Function):
         if gx is None:
             to_x = -gf
         elif gv is None:
-            to_x = ctx.gamma * total if to_v is None else to_v
+            to_x = (1 - ctx.rest) * total if to_v is None else to_v
         else:
             to_x = gx - gf
         return None, None, gf, to_x, None, to_v

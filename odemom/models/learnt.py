@@ -1,0 +1,61 @@
+"""The momentum twin of a small ResNet whose gamma is a parameter, under plain autograd."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from odemom.checks import expect, shown
+from odemom.models.resnet import SmallResNet
+
+__all__ = ["LearntMomentum"]
+
+
+class LearntMomentum(SmallResNet):
+    """A `SmallResNet` with momentum, v0 = 0 in each stage, and one gamma for all, which is learnt.
+
+    Reversible arithmetic needs gamma as a fraction; here activations are kept.
+
+    Parameters
+    ----------
+    depth, in_channels, classes : int
+        As those of `SmallResNet`.
+    gamma : float
+        Where it starts, in (0, 1).
+
+    Examples
+    --------
+    >>> net = LearntMomentum(20, 3, 10, gamma=0.9)
+    >>> round(net.gamma, 6), net.logit.requires_grad
+    (0.9, True)
+    """
+
+    def __init__(self, depth: int, in_channels: int, classes: int, *, gamma: Any) -> None:
+        super().__init__(depth, in_channels, classes)
+        fits = isinstance(gamma, int | float) and 0 < gamma < 1
+        expect(fits, "gamma", got=shown(gamma), expected="a number in (0, 1), from which it starts")
+        self.logit = nn.Parameter(torch.tensor(math.log(gamma / (1 - gamma))))
+
+    @property
+    def gamma(self) -> float:
+        """The gamma of now."""
+        return float(torch.sigmoid(self.logit.detach()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, shape (batch, classes), of images of shape (batch, in_channels, h, w)."""
+        gamma = torch.sigmoid(self.logit)
+        x = self.stem(images)
+        for stage in self.stages:
+            v = None
+            for block in stage.children():
+                y = block(x)
+                if y.shape != x.shape:
+                    x, v = y, None
+                    continue
+                step = (1 - gamma) * (y - x)
+                v = step if v is None else gamma * v + step
+                x = x + v
+        return self.head(x.mean(dim=(-2, -1)))

@@ -1,0 +1,105 @@
+"""What the experiments on images make of their trainings: rates, verdicts, memory of a step."""
+
+from __future__ import annotations
+
+import pytest
+
+from odemom.experiments import fig6, fig7, fig9, table2
+from odemom.experiments._image_step import Step, StepRequest, Steps
+from odemom.experiments._image_trainings import Trained, best_rate
+
+SOURCE = "CIFAR-10 (JPEG)"
+
+
+def trained(accuracy, seed=0, rate=0.1):
+    return Trained(SOURCE, rate, seed, 1000, accuracy, (accuracy,), (1.0,))
+
+
+def step(megabytes):
+    return Step(int(1e6 * megabytes), 1.0, "VmHWM")
+
+
+def figure_9(gains):
+    """Four seeds of C = 2 and C = 8; ``gains`` of second order over first."""
+    runs = {"no block": (0.3, 0.4), "first order": (0.35, 0.45)}
+    networks = []
+    for n, channels in enumerate((2, 8)):
+        for kind in fig9.KINDS:
+            first = runs.get(kind, runs["first order"])[n]
+            more = gains[n] if kind == "second order" else (0.0,) * 4
+            each = tuple(trained(first + g, seed) for seed, g in enumerate(more))
+            networks.append(fig9.Network(kind, channels, each))
+    return fig9.Accuracies(SOURCE, (2, 8), 10_000, 6, 1, tuple(networks))
+
+
+def test_the_rate_is_chosen_on_validation_images_and_by_the_mean():
+    runs = [trained(a, seed, rate) for rate in (0.1, 0.2) for seed, a in enumerate((0.5, 0.6))]
+    runs[1] = trained(0.8, 1, 0.1)
+    assert {run.rate for run in best_rate(runs)} == {0.1}
+    assert [run.seed for run in best_rate(runs)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdicts"),
+    [
+        (((0.02, 0.02, 0.02, -0.01), (0.0, 0.0, 0.01, 0.0)), ["holds", "holds", "holds"]),
+        (((0.02, 0.02, -0.02, -0.01), (0.02,) * 4), ["does not hold", "does not hold", "holds"]),
+        (((0.02,) * 4, (-0.06,) * 4), ["holds", "holds", "does not hold"]),
+    ],
+)
+def test_second_order_is_better_on_three_of_four_seeds_or_it_is_said(gains, verdicts):
+    assert [claim.verdict for claim in fig9.claims(figure_9(gains))] == verdicts
+
+
+def test_fewer_than_three_seeds_are_not_judged():
+    few = figure_9(((0.02,) * 2, (0.01,) * 2))
+    networks = tuple(fig9.Network(n.kind, n.channels, n.runs[:2]) for n in few.networks)
+    data = fig9.Accuracies(SOURCE, few.channels, 0, 6, 1, networks)
+    assert {claim.verdict for claim in fig9.claims(data)} == {"not run"}
+
+
+@pytest.mark.parametrize(("twin", "verdict"), [(0.895, "holds"), (0.88, "does not hold")])
+def test_a_twin_may_be_a_point_below_the_resnet(twin, verdict):
+    values = dict(zip(table2.KINDS, (0.9, twin, 0.9, 0.5), strict=True))
+    rows = tuple(
+        table2.Network(kind, (trained(a), trained(a, 1)), step(100 if kind == "ResNet" else 50))
+        for kind, a in values.items()
+    )
+    data = table2.Table(SOURCE, "resnet20", 0.9, 10, 1, 128, rows)
+    accuracy, _, memory = table2.claims(data)
+    assert (accuracy.verdict, memory.verdict) == (verdict, "holds")
+
+
+def test_losses_are_counted_from_the_network_as_it_was_trained():
+    moved = (
+        fig6.Moved(0.0, 0.0, 0, 0.9, 0.91),
+        fig6.Moved(0.0, 0.9, 0, 0.5, 0.89),
+    )
+    rows = tuple(fig6.Architecture(kind, (trained(0.9),)) for kind in fig6.KINDS)
+    learnt = (fig6.Learnt(0, 0.93, 0.895),)
+    data = fig6.Gammas(SOURCE, "resnet20", 0, 8, 2, 0.9, (0.0,), (0.0, 0.9), moved, learnt, rows)
+    bare, refit, gamma, curves = fig6.claims(data)
+    assert bare.verdict == "does not hold"
+    assert "from 0 to 0.9: 40.0 points" in bare.measured
+    assert "from 0 to 0.9: 1.0 points" in refit.measured
+    assert (refit.verdict, gamma.verdict, curves.verdict) == ("holds", "holds", "holds")
+    assert "0.930" in gamma.measured
+
+
+def test_memory_per_image_is_the_slope_over_the_batches():
+    networks = tuple(fig7.Network(kind, 20, (trained(0.7),), step(50)) for kind in fig7.KINDS)
+    peaks = (tuple(step(m) for m in (110, 210)), tuple(step(m) for m in (42, 52)))
+    data = fig7.Memory(SOURCE, 1202, (1, 2), *peaks, 128, networks)
+    assert (data.slope("ResNet"), data.slope("twin")) == pytest.approx((100, 10))
+    assert [claim.verdict for claim in fig7.claims(data)] == ["holds", "does not hold"]
+
+
+def test_a_twin_of_a_deep_network_takes_less_memory_in_a_process_of_its_own():
+    def request(model, *options):
+        return StepRequest(model, options, 3, 10, 32, 4, "cpu")
+
+    plain, twin = Steps(
+        (request("resnet110"), request("momentum-resnet110", ("reversible", True)))
+    ).measure()
+    assert plain.peak > 3 * twin.peak > 0
+    assert plain.gauge == twin.gauge
