@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import random
 
 import pytest
 import torch
@@ -176,6 +178,38 @@ class Measured(nn.Linear):
 
     def forward(self, x):
         return super().forward(x) * x.sum().item()
+
+
+@functools.cache
+def table(n):
+    made = torch.zeros(n)
+    made[1:] = torch.arange(n - 1.0)
+    made += 1
+    return made
+
+
+class Tables(nn.Linear):
+    """Looks at a table that it keeps for all calls of the process, and at a draw."""
+
+    def __init__(self):
+        super().__init__(3, 3)
+
+    def forward(self, x):
+        sizes = table(3)
+        scale = random.random() if sizes.sum().item() == 4 and torch.rand([]) < 2 else None
+        return super().forward(x) * sizes * scale
+
+
+def test_tables_that_depend_on_nothing_are_right_and_stay_so():
+    table.cache_clear()
+    model, state = Tables(), random.getstate()
+    drawn = torch.get_rng_state()
+    report = memory_report(model, torch.empty(4, 3, device="meta"))
+    assert report.plain.measured == ""
+    assert type(table(3)) is torch.Tensor
+    assert table(3).tolist() == [1, 1, 2]
+    assert random.getstate() == state
+    assert torch.equal(torch.get_rng_state(), drawn)
 
 
 def test_an_ode_block_is_measured():
