@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from odemom.representability.witness import Witness
 
 __all__ = [
+    "DivergedError",
     "DoubleBackwardError",
     "FixedPointRangeError",
     "IllConditionedError",
@@ -16,6 +17,7 @@ __all__ = [
     "InvalidInputError",
     "MatrixFileError",
     "MissingDependencyError",
+    "NotEnoughMemoryError",
     "NotRepresentableError",
     "OdemomError",
     "OdemomWarning",
@@ -65,6 +67,14 @@ class ResultOverflowError(OdemomError, OverflowError):
 
 class BackendError(OdemomError, RuntimeError):
     """A worker process or cluster that tasks were given to did not start, or was lost."""
+
+
+class DivergedError(OdemomError, ArithmeticError):
+    """The loss of a training is no finite number any more; the message says since when."""
+
+
+class NotEnoughMemoryError(OdemomError, MemoryError):
+    """A training step does not fit into memory; the message says what it needs and what fits."""
 
 
 class UndecidedError(OdemomError):

@@ -1,107 +1,43 @@
-"""The data sets of the training experiments, as Lightning data modules."""
+"""The 1797 handwritten digits of scikit-learn: real images of 8 x 8 pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from odemom.checks import optional_import
+from odemom.data.images import ImageData, Images
 
-lightning = optional_import("lightning.pytorch", "train")
-
-__all__ = ["DATA_SETS", "DigitsData", "EpochSampler"]
+__all__ = ["load_digits"]
 
 TEST_SHARE = 0.2
-VALIDATION_SHARE = 0.1  # of what is left
+LEVELS = 16.0  # of ink: a network sees values in [0, 1]
 
 
-class EpochSampler(Sampler[int]):
-    """A random order that depends on the seed and the epoch alone.
+def load_digits(seed: int, validation: float) -> ImageData:
+    """The digits: 20 % are the test set, a share of the rest is for validation.
 
-    A training that is resumed at an epoch then sees the batches of one that was never interrupted,
-    whatever else has drawn random numbers. Lightning calls `set_epoch`.
-
-    Examples
-    --------
-    >>> sampler = EpochSampler(5, seed=0)
-    >>> first = list(sampler)
-    >>> sampler.set_epoch(1)
-    >>> sorted(sampler) == sorted(first), list(sampler) == first
-    (True, False)
+    Both splits are stratified by class and depend on the seed alone.
     """
-
-    def __init__(self, size: int, seed: int) -> None:
-        self.size = size
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Select the order of ``epoch``, counted from 0."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(np.random.default_rng((self.seed, self.epoch)).permutation(self.size).tolist())
-
-
-class DigitsData(lightning.LightningDataModule):
-    """The 1797 handwritten digits of scikit-learn: real images of 8 x 8 pixels, scaled to [0, 1].
-
-    20 % are the test set; a tenth of the rest is for validation. Both splits are stratified by
-    class and depend on the seed alone.
-
-    Parameters
-    ----------
-    batch_size : int
-        Of the training; the last, incomplete batch of an epoch is left out.
-    seed : int
-        Of the splits and of the order of the training images.
-    """
-
-    in_channels = 1
-    classes = 10
-
-    def __init__(self, batch_size: int, seed: int) -> None:
-        super().__init__()
-        self.batch_size = batch_size
-        self.seed = seed
-        datasets = optional_import("sklearn.datasets", "train")
-        selection = optional_import("sklearn.model_selection", "train")
-        digits = datasets.load_digits()
-        images = (digits.images / 16).astype(np.float32)[:, None]
-        index = np.arange(len(images))
-        shares: dict[str, np.ndarray] = {}
-        for name, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
+    datasets = optional_import("sklearn.datasets", "train")
+    selection = optional_import("sklearn.model_selection", "train")
+    digits = datasets.load_digits()
+    index = np.arange(len(digits.target))
+    shares = {"validation": index[:0]}
+    for name, share in (("test", TEST_SHARE), ("validation", validation)):
+        if share:
             index, shares[name] = selection.train_test_split(
                 index, test_size=share, stratify=digits.target[index], random_state=seed
             )
-        shares["train"] = index
-        self.sets = {
-            name: TensorDataset(torch.from_numpy(images[i]), torch.from_numpy(digits.target[i]))
-            for name, i in shares.items()
-        }
-
-    def train_dataloader(self) -> DataLoader:
-        """Batches in the order of `EpochSampler`."""
-        train = self.sets["train"]
-        sampler = EpochSampler(len(train), self.seed)
-        return DataLoader(train, self.batch_size, sampler=sampler, drop_last=True)
-
-    def val_dataloader(self) -> DataLoader:
-        """The validation images, in one batch."""
-        return self._whole("validation")
-
-    def test_dataloader(self) -> DataLoader:
-        """The test images, in one batch."""
-        return self._whole("test")
-
-    def _whole(self, name: str) -> DataLoader:
-        return DataLoader(self.sets[name], batch_size=len(self.sets[name]))
-
-
-DATA_SETS = {"digits": DigitsData}
+    shares["train"] = index
+    whole = Images(
+        torch.from_numpy(digits.images.astype(np.uint8)[:, None]), torch.from_numpy(digits.target)
+    )
+    return ImageData(
+        name="digits",
+        source="digits",
+        classes=tuple(map(str, range(10))),
+        mean=(0.0,),
+        std=(LEVELS,),
+        **{name: whole.subset(part) for name, part in shares.items()},
+    )

@@ -26,7 +26,17 @@ from odemom.checks import invalid, optional_import
 from odemom.errors import OdemomError
 from odemom.records import from_json, jsonable
 
-__all__ = ["METHODS", "PEER", "Measured", "Request", "ask"]
+__all__ = [
+    "METHODS",
+    "PEER",
+    "Gauge",
+    "Measured",
+    "Request",
+    "answer_of",
+    "ask",
+    "gauge_of",
+    "in_a_child",
+]
 
 Gauge = Literal["VmHWM", "ru_maxrss", "torch.cuda"]
 
@@ -100,8 +110,19 @@ def ask(request: Request) -> tuple[Measured, ...]:
     """
     if not hasattr(os, "fork"):
         raise invalid("the system", got=sys.platform, expected="one that forks processes")
+    return from_json(tuple[Measured, ...], answer_of(__name__, request))
+
+
+def answer_of(program: str, request: Any) -> Any:
+    """What the program, a module that takes a request as JSON, prints in its last line.
+
+    Raises
+    ------
+    InvalidInputError, MissingDependencyError, OdemomError
+        As `ask`.
+    """
     optional_import("torch", "torch")
-    if request.device != "cpu" and not _usable(request.device):
+    if request.device != "cpu" and not usable(request.device):
         raise invalid(
             "device",
             got=repr(request.device),
@@ -112,13 +133,13 @@ def ask(request: Request) -> tuple[Measured, ...]:
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
     }
-    command = [sys.executable, "-m", __name__, json.dumps(jsonable(request))]
+    command = [sys.executable, "-m", program, json.dumps(jsonable(request))]
     done = subprocess.run(
         command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise OdemomError(f"measuring {request} failed:\n{done.stderr[-1000:]}")
-    return from_json(tuple[Measured, ...], json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
@@ -132,11 +153,11 @@ def main() -> None:
     found = [m for m in METHODS if m != PEER or importlib.util.find_spec(PEER)]
     answers = []
     for method in found:
-        answers.append(_in_a_child(lambda method=method: _measured(method, request)))
+        answers.append(in_a_child(lambda method=method: _measured(method, request)))
     print(json.dumps(answers))
 
 
-def _in_a_child(measure: Callable[[], Any]) -> Any:
+def in_a_child(measure: Callable[[], Any]) -> Any:
     """What ``measure`` returns in a fork of this process, which ends with it."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -168,7 +189,7 @@ def _measured(method: str, request: Request) -> Measured:
     for parameter in functions.parameters():
         parameter.grad = torch.zeros_like(parameter)
     gc.collect()
-    gauge = _CudaGauge(request.device) if request.device != "cpu" else _ResidentGauge()
+    gauge = gauge_of(request.device)
     start = time.perf_counter()
     _step(net, functions, x)
     peak = gauge.peak()
@@ -181,7 +202,13 @@ def _measured(method: str, request: Request) -> Measured:
     return Measured(method, peak, seconds, sample, gauge.name)
 
 
-def _usable(device: str) -> bool:
+def gauge_of(device: str) -> ResidentGauge | CudaGauge:
+    """What reads the highest memory from now on, on a device."""
+    return ResidentGauge() if device == "cpu" else CudaGauge(device)
+
+
+def usable(device: str) -> bool:
+    """Whether PyTorch finds the CUDA device."""
     import torch
 
     try:
@@ -221,7 +248,7 @@ def _step(net: Any, functions: Any, x: Any) -> None:
     net(x.clone()).square().mean().backward()
 
 
-class _ResidentGauge:
+class ResidentGauge:
     """The highest resident memory of this process from now on, over that of now."""
 
     name: Gauge
@@ -235,6 +262,7 @@ class _ResidentGauge:
             self.name, self.before = "ru_maxrss", self._usage()
 
     def peak(self) -> int:
+        """Bytes."""
         after = self._kernel("VmHWM") if self.name == "VmHWM" else self._usage()
         return max(after - self.before, 0)
 
@@ -251,7 +279,7 @@ class _ResidentGauge:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-class _CudaGauge:
+class CudaGauge:
     """The most CUDA memory that PyTorch's tensors take from now on, over that of now."""
 
     name: Gauge = "torch.cuda"
@@ -265,6 +293,7 @@ class _CudaGauge:
         self.before = self.cuda.memory_allocated(device)
 
     def peak(self) -> int:
+        """Bytes."""
         self.cuda.synchronize(self.device)
         return self.cuda.max_memory_allocated(self.device) - self.before
 

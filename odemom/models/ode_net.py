@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from odemom.nn.ode.block import ODEBlock
 
-__all__ = ["ODENet"]
+__all__ = ["ODENet", "digits_net"]
 
 GROUPS = 8  # of group normalisation: unlike batch statistics, it makes f a function of x alone
 
@@ -77,6 +77,20 @@ class ODENet(nn.Module):
     def nfe(self) -> int:
         """Evaluations of the fields in the last forward call, summed over the blocks."""
         return sum(block.nfe for block in self.blocks)
+
+
+def digits_net(in_channels: int, classes: int, *, width: int, order: Any, **block: Any) -> ODENet:
+    """An `ODENet` of the options of a table: ``eps`` is for order 2, fixed steps are of 0.1."""
+    from odemom.models.image_ode_net import block_options
+
+    adjoint = block.pop("adjoint")
+    gradient = "adjoint" if adjoint else "backprop"
+    return ODENet(
+        in_channels,
+        classes,
+        width=width,
+        **block_options(order=order, steps=10, gradient=gradient, **block),
+    )
 
 
 def _field(channels: int) -> nn.Module:

@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from odemom.checks import as_eps, as_initial_velocity, as_integer, as_number, expect, shown
-from odemom.records import jsonable
+from odemom.checks import as_eps, as_initial_velocity, as_integer, as_number, expect, invalid, shown
+from odemom.data.names import check_data
+from odemom.models.table import model_options
+from odemom.records import from_json, jsonable
 
-__all__ = ["TrainingConfig", "TrainingResult"]
+__all__ = ["DIGITS_MODEL", "TrainingConfig", "TrainingResult"]
 
-NAMES_OF_DATA = ("digits",)
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+OPTIMIZERS = ("adamw", "sgd")
+PRECISIONS = ("32", "bf16-mixed")
+STRATEGIES = ("auto", "ddp")
+DIGITS_MODEL = "odenet-digits"
+# Fields that are options of the network for digits; those of others stand in model_options.
+OF_DIGITS = ("order", "eps", "initial_velocity", "width", "method", "rtol", "atol", "adjoint")
+# Fields that say where the images lie; which they are, the digest in a checkpoint says.
+PLACES = ("data", "root")
+COUNTS = {
+    "epochs": 1,
+    "batch_size": 1,
+    "width": 8,
+    "seed": 0,
+    "threads": 1,
+    "devices": 1,
+    "num_nodes": 1,
+    "checkpoint_steps": 0,
+}
+SWITCHES = ("adjoint", "augment", "compile", "channels_last", "deterministic")
 
 
 @dataclass(frozen=True)
@@ -23,8 +44,25 @@ class TrainingConfig:
 
     Parameters
     ----------
-    data : {"digits"}
-        The data set.
+    model : str, default "odenet-digits"
+        A name of `odemom.models.MODELS`.
+    model_options : mapping
+        The options of that network: see `odemom.models.model_options`. Those of odenet-digits are
+        the fields ``order``, ``eps``, ``initial_velocity``, ``width``, ``method``, ``rtol``,
+        ``atol`` and ``adjoint`` here.
+    data : str
+        The images: see `odemom.data.images.load_images`, as for ``root``, ``limit``, ``validation``
+        and ``image_size``.
+    root : str, optional
+        Where data lie, or are decoded to.
+    limit : int, optional
+        Training images to take.
+    validation : float, default 0.1
+        The share kept for validation.
+    image_size : int, optional
+        Height and width to which images of a folder are brought.
+    augment : bool, default False
+        Random crops and flips of the training images.
     order : {2, 1}
         The order of the ODE blocks.
     eps : number, default 1.0
@@ -34,17 +72,33 @@ class TrainingConfig:
     width : int, default 24
         Channels of the first stage, a multiple of 8.
     epochs, batch_size : int
-        Passes through the training images, and images per step.
+        Passes through the training images, and images per step and device.
+    optimizer : {"adamw", "sgd"}
+        SGD is with Nesterov's momentum of 0.9.
     learning_rate : float
         The peak of the one-cycle schedule, which spans all epochs.
     weight_decay : float
-        Of AdamW.
+    label_smoothing : float, default 0.0
+        In [0, 1), of the training loss.
     seed : int
-        Of the splits, the initial weights and the order of the images.
+        Of the splits, the initial weights, the order of the images and their augmentation.
     method, rtol, atol, adjoint
         See `ODEBlock`. Fixed-step methods take a step of a tenth of the horizon.
+    precision : {"32", "bf16-mixed"}
+    compile : bool, default False
+        Compile the network with `torch.compile`.
+    channels_last : bool, default False
+        The memory format of weights and images; faster for convolutions on GPUs.
+    deterministic : bool, default True
+        Only algorithms that give equal results again; without it a GPU searches for the fastest.
+    checkpoint_steps : int, default 0
+        Also keep the state every so many steps; 0: at the end of every epoch only.
     accelerator : {"auto", "cpu", "gpu", "mps"}
         What Lightning trains on.
+    devices, num_nodes : int, default 1
+        Processes, one per device, on each of so many machines.
+    strategy : {"auto", "ddp"}
+        How the processes share the work.
     threads : int, default 1
         Threads of PyTorch on the CPU. The tensors are small: a second thread gains a third at most,
         and on a machine that has other work the threads wait for each other many times as long.
@@ -58,6 +112,8 @@ class TrainingConfig:
     --------
     >>> TrainingConfig(order=1, seed=3).eps
     1.0
+    >>> TrainingConfig(model="odenet", model_options={"channels": 4}).options["channels"]
+    4
     """
 
     data: str = "digits"
@@ -76,34 +132,114 @@ class TrainingConfig:
     adjoint: bool = False
     accelerator: str = "auto"
     threads: int = 1
+    model: str = DIGITS_MODEL
+    model_options: Any = ()
+    root: str | None = None
+    limit: int | None = None
+    validation: float = 0.1
+    image_size: int | None = None
+    augment: bool = False
+    optimizer: str = "adamw"
+    label_smoothing: float = 0.0
+    precision: str = "32"
+    compile: bool = False
+    channels_last: bool = False
+    deterministic: bool = True
+    checkpoint_steps: int = 0
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
 
     def __post_init__(self) -> None:
-        _one_of("data", self.data, NAMES_OF_DATA)
-        _one_of("order", self.order, (1, 2))
-        _one_of("accelerator", self.accelerator, ACCELERATORS)
+        check_data(self.data)
+        for name, known in (
+            ("order", (1, 2)),
+            ("accelerator", ACCELERATORS),
+            ("optimizer", OPTIMIZERS),
+            ("precision", PRECISIONS),
+            ("strategy", STRATEGIES),
+        ):
+            _one_of(name, getattr(self, name), known)
         as_initial_velocity(self.initial_velocity)
-        at_least = {"epochs": 1, "batch_size": 1, "width": 8, "seed": 0, "threads": 1}
-        for name, least in at_least.items():
+        for name, least in COUNTS.items():
             as_integer(getattr(self, name), name, least)
+        for name in ("limit", "image_size"):
+            if getattr(self, name) is not None:
+                as_integer(getattr(self, name), name, 1)
+        for name in SWITCHES:
+            _one_of(name, getattr(self, name), (True, False))
         expect(self.width % 8 == 0, "width", got=str(self.width), expected="a multiple of 8")
         for name in ("learning_rate", "rtol", "atol"):
             _number(name, getattr(self, name), "a finite number > 0", least=math.ulp(0.0))
         _number("weight_decay", self.weight_decay, "a finite number >= 0", least=0.0)
-        # A plain double, so that configurations compare and go through JSON.
+        for name in ("label_smoothing", "validation"):
+            _number(name, getattr(self, name), "a number in [0, 1)", least=0.0, below=1.0)
+        # A plain double and plain text, so that configurations compare and go through JSON.
         object.__setattr__(self, "eps", float(as_eps(self.eps)))
+        object.__setattr__(self, "root", None if self.root is None else str(self.root))
+        self._check_model()
 
-    def block(self) -> dict[str, Any]:
-        """The parameters of `ODEBlock` other than the field and the order."""
-        from odemom.nn.ode.checks import FIXED_STEP_METHODS
+    def _check_model(self) -> None:
+        known = model_options(self.model)
+        given = _pairs(self.model_options)
+        for name in given:
+            if name not in known:
+                raise invalid(
+                    "model_options",
+                    got=f"{shown(name)} for {self.model}",
+                    expected=f"among {', '.join(known) or 'none: this network has no options'}",
+                )
+        if self.model == DIGITS_MODEL:
+            expect(
+                not given,
+                "model_options",
+                got=f"{shown(given)} for {DIGITS_MODEL}",
+                expected=f"its options as fields: {', '.join(OF_DIGITS)}",
+            )
+        else:
+            for name in OF_DIGITS:
+                expect(
+                    getattr(self, name) == DEFAULTS[name],
+                    name,
+                    got=f"{shown(getattr(self, name))} beside the network {self.model}",
+                    expected="the options of that network in model_options",
+                )
+        pairs = jsonable({name: given[name] for name in sorted(given)}, "model_options")
+        object.__setattr__(self, "model_options", tuple(pairs.items()))
 
-        options = {"step_size": 0.1} if self.method in FIXED_STEP_METHODS else None
-        names = ["initial_velocity", "method", "rtol", "atol", "adjoint"]
-        names += ["eps"] if self.order == 2 else []  # a first-order equation has none
-        return {name: getattr(self, name) for name in names} | {"options": options}
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the network that are not its defaults, for `odemom.models.build_model`."""
+        if self.model != DIGITS_MODEL:
+            return dict(self.model_options)
+        # A first-order equation has no mass.
+        names = [name for name in OF_DIGITS if name != "eps" or self.order == 2]
+        return {name: getattr(self, name) for name in names}
+
+    def differences(self, saved: Mapping[str, Any]) -> list[str]:
+        """What a saved configuration (see `to_dict`) has otherwise, in words, places aside.
+
+        Fields that it does not have are those of an older version: they have their defaults.
+        """
+        asked = self.to_dict()
+        saved = {**type(self)().to_dict(), **saved}
+        return [
+            f"{name} = {saved.get(name)!r}, not {asked.get(name)!r}"
+            for name in dict.fromkeys([*asked, *saved])
+            if saved.get(name) != asked.get(name) and name not in PLACES
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The fields in the types of JSON."""
-        return jsonable(self, "config")
+        return jsonable(self, "config") | {"model_options": dict(self.model_options)}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> TrainingConfig:
+        """The inverse of `to_dict`."""
+        return from_json(cls, dict(fields), "config")
+
+
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainingConfig)}
 
 
 @dataclass(frozen=True)
@@ -113,12 +249,14 @@ class TrainingResult:
     Attributes
     ----------
     config : TrainingConfig
+    source : str
+        What the images are: "digits", "CIFAR-10 (JPEG)", the name of a folder.
     test_accuracy : float
         Share of test images classified correctly, with the weights after the last epoch: the test
         set has no say in which weights are kept.
     mean_nfe : float
         Evaluations of the fields in a forward pass, summed over the blocks, mean over the test
-        batches.
+        batches; 0 for networks without ODE blocks.
     parameters : int
         Number of trainable scalars.
     seconds : float
@@ -129,12 +267,14 @@ class TrainingResult:
     provenance : dict
         See `odemom.records.provenance`.
     checkpoint, best_checkpoint : Path
-        The state after the last epoch, and that of the best validation accuracy.
+        The state after the last epoch, and that of the best validation accuracy; without a
+        validation set the best one is the last.
     csv : Path
         The history as a table.
     """
 
     config: TrainingConfig
+    source: str
     test_accuracy: float
     mean_nfe: float
     parameters: int
@@ -152,14 +292,24 @@ class TrainingResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields in the types of JSON."""
-        return {f.name: jsonable(getattr(self, f.name), f.name) for f in dataclasses.fields(self)}
+        fields = {f.name: jsonable(getattr(self, f.name), f.name) for f in dataclasses.fields(self)}
+        return fields | {"config": self.config.to_dict()}
+
+
+def _pairs(options: Any) -> dict[str, Any]:
+    try:
+        return dict(options)
+    except (TypeError, ValueError):
+        raise invalid(
+            "model_options", got=shown(options), expected="a mapping of names to values"
+        ) from None
 
 
 def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
-    fits = not isinstance(value, bool) and isinstance(value, str | int) and value in known
+    fits = any(type(value) is type(entry) and value == entry for entry in known)
     expect(fits, name, got=shown(value), expected="one of " + ", ".join(map(repr, known)))
 
 
-def _number(name: str, value: Any, expected: str, *, least: float) -> None:
+def _number(name: str, value: Any, expected: str, *, least: float, below: float = math.inf) -> None:
     number = float(as_number(value, name, expected))
-    expect(least <= number < math.inf, name, got=shown(value), expected=expected)
+    expect(least <= number < below, name, got=shown(value), expected=expected)

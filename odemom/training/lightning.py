@@ -1,9 +1,11 @@
-"""A classifier for Lightning, and the trainer around it: checkpoints, table, progress, quiet."""
+"""A classifier for Lightning, and the trainer around it: checkpoints, tables, progress, quiet."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,20 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from odemom.checks import invalid, optional_import
-from odemom.models.ode_net import ODENet
+from odemom.checks import optional_import
+from odemom.errors import DivergedError
+from odemom.training.checkpoints import CheckpointFiles
 from odemom.training.config import TrainingConfig
 
 lightning = optional_import("lightning.pytorch", "train")
 
-__all__ = [
-    "Classifier",
-    "cpu_threads",
-    "fit",
-    "make_trainer",
-    "quiet_lightning",
-    "read_checkpoint",
-]
+__all__ = ["Classifier", "cpu_threads", "fit", "make_trainer", "quiet_lightning"]
 
 CHATTER = (
     ".*does not have many workers.*",  # the images are in memory
@@ -35,24 +31,29 @@ CHATTER = (
     ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
     r".*The number of training batches \(\d+\) is smaller than the logging interval.*",
 )
+LOOKED_AT = 50  # steps between two looks at the loss where looking waits for the device
 
 
 class Classifier(lightning.LightningModule):
-    """Cross-entropy, AdamW, a one-cycle schedule, and a row of `history` an epoch.
+    """Cross-entropy, an optimizer, a one-cycle schedule, and a row of `history` an epoch.
 
     Parameters
     ----------
-    network : ODENet
+    network : Module
     config : TrainingConfig
+    images : dict
+        What a checkpoint says about the images: see `odemom.training.checkpoints.signature`.
     """
 
-    def __init__(self, network: ODENet, config: TrainingConfig) -> None:
+    def __init__(self, network: nn.Module, config: TrainingConfig, images: dict[str, Any]) -> None:
         super().__init__()
         self.network = network
         self.config = config
+        self.images = images
         self.history: list[dict[str, float]] = []
         self.sums = {stage: _Sums() for stage in ("train", "validation", "test")}
         self._started = 0.0
+        self._epoch_started = 0.0
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the images."""
@@ -60,40 +61,61 @@ class Classifier(lightning.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The loss of a batch."""
-        return self._loss("train", batch)
+        images, labels = batch
+        logits = self.network(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        self.sums["train"].add(loss.detach(), logits.detach(), labels, self.network)
+        if self.device.type == "cpu" or (batch_idx + 1) % LOOKED_AT == 0:
+            self._refuse_divergence("train")
+        return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count a validation batch."""
-        self._loss("validation", batch)
+        self._count("validation", batch)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count a test batch."""
-        self._loss("test", batch)
+        self._count("test", batch)
 
-    def _loss(self, stage: str, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def _count(self, stage: str, batch: tuple[Tensor, Tensor]) -> None:
         images, labels = batch
         logits = self.network(images)
-        loss = F.cross_entropy(logits, labels)
-        self.sums[stage].add(loss.detach(), logits.detach(), labels, self.network.nfe)
-        return loss
+        self.sums[stage].add(F.cross_entropy(logits, labels), logits, labels, self.network)
+
+    def _refuse_divergence(self, stage: str) -> None:
+        """Stop at a loss that is not finite, before it is saved."""
+        if math.isfinite(float(self.sums[stage].loss)):
+            return
+        last = Path(self.trainer.checkpoint_callback.dirpath) / "last.ckpt"
+        kept = f" The last state with a finite loss is in {last}." if last.exists() else ""
+        raise DivergedError(
+            f"the {stage} loss is {float(self.sums[stage].loss)} in epoch "
+            f"{self.current_epoch + 1} at step {self.global_step}: the training has diverged and "
+            f"was stopped. Take a smaller learning_rate than {self.config.learning_rate:g}"
+            + (", or precision 32" if self.config.precision != "32" else "")
+            + f".{kept}"
+        )
 
     def configure_optimizers(self) -> Any:
-        """AdamW under a one-cycle schedule, stepped with every batch."""
+        """AdamW or SGD under a one-cycle schedule, stepped with every batch."""
         config = self.config
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        rates = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+        if config.optimizer == "sgd":
+            optimizer = torch.optim.SGD(self.parameters(), momentum=0.9, nesterov=True, **rates)
+        else:
+            optimizer = torch.optim.AdamW(self.parameters(), **rates)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=config.learning_rate,
             total_steps=int(self.trainer.estimated_stepping_batches),
+            cycle_momentum=config.optimizer == "adamw",
         )
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     def on_train_start(self) -> None:
         """Write the rows of the epochs before an interruption again: one table holds them all."""
         for row in self.history:
-            self.logger.log_metrics(row, step=int(row["step"]))
+            self.loggers[0].log_metrics(row, step=int(row["step"]))
         self._started = time.perf_counter() - (self.history[-1]["seconds"] if self.history else 0)
 
     def on_train_epoch_start(self) -> None:
@@ -105,8 +127,11 @@ class Classifier(lightning.LightningModule):
         self.sums["validation"] = _Sums()
 
     def on_train_epoch_end(self) -> None:
-        """Add the epoch to the history, the table and the progress bar."""
-        train, validation = self.sums["train"], self.sums["validation"]
+        """Add the epoch to the history, the tables and the progress bar."""
+        self._refuse_divergence("train")
+        self._refuse_divergence("validation")
+        train, validation = (self._all(stage) for stage in ("train", "validation"))
+        seconds = time.perf_counter() - self._started
         row: dict[str, float] = {
             "epoch": self.current_epoch + 1,
             "step": self.global_step,
@@ -115,20 +140,40 @@ class Classifier(lightning.LightningModule):
             "validation_accuracy": validation.accuracy,
             "nfe": train.mean_nfe,
             "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
-            "seconds": time.perf_counter() - self._started,
+            "seconds": seconds,
         }
         self.history.append(row)
-        self.logger.log_metrics(row, step=self.global_step)
+        for logger in self.loggers:
+            logger.log_metrics(row, step=self.global_step)
         for name in ("train_loss", "validation_accuracy"):
             self.log(name, row[name], prog_bar=True, logger=False)
+        left = seconds / len(self.history) * (self.config.epochs - len(self.history))
+        self.log("minutes_left", left / 60, prog_bar=True, logger=False)
+
+    def on_test_end(self) -> None:
+        """Count the test images of every process."""
+        self.sums["test"] = self._all("test")
+
+    def _all(self, stage: str) -> _Sums:
+        """The counts of all processes together."""
+        if self.trainer.world_size == 1:
+            return self.sums[stage]
+        mine = self.sums[stage].as_tensor(self.device)
+        return _Sums.from_tensor(self.trainer.strategy.reduce(mine, reduce_op="sum"))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say whose checkpoint it is, and how it came there."""
-        checkpoint["odemom"] = {"config": self.config.to_dict(), "history": self.history}
+        """Say whose checkpoint it is, on which images, and how it came there."""
+        checkpoint["odemom"] = {
+            "config": self.config.to_dict(),
+            "images": self.images,
+            "history": self.history,
+            "sums": self.sums["train"].as_tensor(self.device),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history up where it was."""
+        """Take the history, and an epoch that is not finished, up where they were."""
         self.history = list(checkpoint["odemom"]["history"])
+        self.sums["train"] = _Sums.from_tensor(checkpoint["odemom"]["sums"])
 
 
 class _Sums:
@@ -141,50 +186,93 @@ class _Sums:
         self.correct: Tensor | float = 0.0
         self.nfe = 0
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, nfe: int) -> None:
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, network: nn.Module) -> None:
+        if not len(labels):  # the share of a process of a very small set
+            return
         self.images += len(labels)
         self.batches += 1
         self.loss = self.loss + loss * len(labels)
         self.correct = self.correct + (logits.argmax(dim=1) == labels).sum()
-        self.nfe += nfe
+        self.nfe += getattr(network, "nfe", 0)
+
+    def as_tensor(self, device: torch.device) -> Tensor:
+        """The five totals."""
+        numbers = self.images, self.batches, self.loss, self.correct, self.nfe
+        return torch.stack(
+            [torch.as_tensor(n, dtype=torch.float64, device=device) for n in numbers]
+        )
+
+    @classmethod
+    def from_tensor(cls, totals: Tensor) -> _Sums:
+        """The inverse of `as_tensor`."""
+        sums = cls()
+        images, batches, sums.loss, sums.correct, nfe = totals.tolist()
+        sums.images, sums.batches, sums.nfe = int(images), int(batches), int(nfe)
+        return sums
 
     @property
     def mean_loss(self) -> float:
-        return float(self.loss) / self.images
+        return float(self.loss) / self.images if self.images else math.nan
 
     @property
     def accuracy(self) -> float:
-        return float(self.correct) / self.images
+        return float(self.correct) / self.images if self.images else math.nan
 
     @property
     def mean_nfe(self) -> float:
-        return self.nfe / self.batches
+        return self.nfe / self.batches if self.batches else 0.0
 
 
-def make_trainer(config: TrainingConfig, out_dir: Path, *, progress: bool) -> Any:
+def make_trainer(
+    config: TrainingConfig, out_dir: Path, *, progress: bool, validation: bool = True
+) -> Any:
     """A Lightning trainer that writes ``checkpoints/{best,last}.ckpt`` and ``metrics.csv``."""
     callbacks = optional_import("lightning.pytorch.callbacks", "train")
-    loggers = optional_import("lightning.pytorch.loggers", "train")
-    checkpoints = callbacks.ModelCheckpoint(
-        dirpath=out_dir / "checkpoints",
-        filename="best",
-        monitor="validation_accuracy",
-        mode="max",
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    folder, end = out_dir / "checkpoints", {"save_on_train_epoch_end": True}
+    best = {"filename": "best", "monitor": "validation_accuracy", "mode": "max", "save_last": True}
+    saved = [
+        callbacks.ModelCheckpoint(
+            dirpath=folder,
+            enable_version_counter=False,
+            **(best if validation else {"filename": "last"}),
+            **end,
+        )
+    ]
+    if config.checkpoint_steps:
+        saved.append(
+            callbacks.ModelCheckpoint(
+                dirpath=folder,
+                filename="last",
+                every_n_train_steps=config.checkpoint_steps,
+                enable_version_counter=False,
+            )
+        )
     return lightning.Trainer(
         accelerator=config.accelerator,
-        devices=1,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
+        precision={"32": "32-true"}.get(config.precision, config.precision),
         max_epochs=config.epochs,
-        callbacks=[checkpoints, *([callbacks.RichProgressBar()] if progress else [])],
-        logger=loggers.CSVLogger(out_dir, name="", version="", flush_logs_every_n_steps=1),
+        limit_val_batches=1.0 if validation else 0,
+        callbacks=[*saved, *([callbacks.RichProgressBar()] if progress else [])],
+        plugins=[CheckpointFiles()],
+        logger=_loggers(out_dir),
         enable_progress_bar=progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        deterministic=True,
+        deterministic=config.deterministic,
+        benchmark=not config.deterministic,
     )
+
+
+def _loggers(out_dir: Path) -> list[Any]:
+    """A table, and TensorBoard's files where TensorBoard is installed."""
+    loggers = optional_import("lightning.pytorch.loggers", "train")
+    found = [loggers.CSVLogger(out_dir, name="", version="", flush_logs_every_n_steps=1)]
+    if importlib.util.find_spec("tensorboard") is not None:
+        found.append(loggers.TensorBoardLogger(out_dir, name="tensorboard", version=""))
+    return found
 
 
 def fit(trainer: Any, model: nn.Module, data: Any, resume: Path | None) -> None:
@@ -199,42 +287,6 @@ def fit(trainer: Any, model: nn.Module, data: Any, resume: Path | None) -> None:
         last = Path(trainer.checkpoint_callback.dirpath) / "last.ckpt"
         advice = f"resume from {last}" if last.exists() else "no epoch was finished; start again"
         raise KeyboardInterrupt(f"The training was interrupted: {advice}.")
-
-
-def read_checkpoint(path: Path, config: TrainingConfig) -> None:
-    """Refuse a checkpoint from which a training of ``config`` cannot be continued.
-
-    Raises
-    ------
-    InvalidInputError
-        If the file is missing or cannot be read, or belongs to another configuration.
-    """
-    expected = "the last.ckpt of a training with this configuration"
-    if not path.is_file():
-        raise invalid("resume", got=f"{path}, which is no file", expected=expected)
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        saved = checkpoint["odemom"]["config"]
-    except Exception as error:  # a damaged pickle or archive can raise nearly anything
-        raise invalid(
-            "resume",
-            got=f"{path}, which cannot be read ({type(error).__name__})",
-            expected=expected,
-            fix="The file is damaged or of another program; start again without resume.",
-        ) from error
-    asked = config.to_dict()
-    differences = [
-        f"{name} = {saved.get(name)!r}, not {asked.get(name)!r}"
-        for name in dict.fromkeys([*asked, *saved])
-        if saved.get(name) != asked.get(name)
-    ]
-    if differences:
-        raise invalid(
-            "resume",
-            got=f"{path} with {'; '.join(differences)}",
-            expected=expected,
-            fix="Take the configuration of that training; the schedule depends on all of it.",
-        )
 
 
 @contextlib.contextmanager
@@ -254,6 +306,7 @@ def quiet_lightning() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     deterministic = torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
     try:
         for logger in loggers:
             logger.setLevel(logging.WARNING)
@@ -263,5 +316,6 @@ def quiet_lightning() -> Iterator[None]:
             yield
     finally:
         torch.use_deterministic_algorithms(deterministic)
+        torch.backends.cudnn.benchmark = benchmark
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

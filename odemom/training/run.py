@@ -6,14 +6,21 @@ half a minute.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from odemom.checks import expect, optional_import, shown
-from odemom.data.digits import DATA_SETS
-from odemom.models.ode_net import ODENet
+from odemom.data.batches import ImageModule
+from odemom.data.images import ImageData, load_images
+from odemom.models.table import build_model
 from odemom.records import as_folder, provenance, write_json
+from odemom.training.checkpoints import check_images, read_checkpoint, signature
 from odemom.training.config import TrainingConfig, TrainingResult
 from odemom.training.lightning import (
     Classifier,
@@ -21,13 +28,13 @@ from odemom.training.lightning import (
     fit,
     make_trainer,
     quiet_lightning,
-    read_checkpoint,
 )
+from odemom.training.memory import named_out_of_memory
 
 lightning = optional_import("lightning.pytorch", "train")
 seeds = optional_import("lightning.pytorch.utilities.seed", "train")
 
-__all__ = ["train"]
+__all__ = ["network_for", "train", "training_data"]
 
 
 def train(
@@ -37,11 +44,12 @@ def train(
     resume: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> TrainingResult:
-    """Train an `ODENet` and test it once, with the weights after the last epoch.
+    """Train a network on images and test it once, with the weights after the last epoch.
 
     Writes into ``out_dir``: ``checkpoints/last.ckpt`` and ``checkpoints/best.ckpt`` (the best
-    validation accuracy) and ``metrics.csv`` after every epoch, ``result.json`` at the end. Files
-    of an earlier training there are replaced.
+    validation accuracy) and ``metrics.csv`` after every epoch, ``result.json`` at the end, and
+    ``tensorboard/`` where TensorBoard is installed. Files of an earlier training there are
+    replaced.
 
     Parameters
     ----------
@@ -51,7 +59,8 @@ def train(
         A folder; it is made if it is missing.
     resume : path-like, optional
         The ``last.ckpt`` of an interrupted training of the same configuration. It goes on after its
-        last finished epoch, to the very weights of a training without interruption.
+        last finished epoch, or what ``checkpoint_steps`` has kept since, to the very weights of a
+        training without interruption.
     progress : bool, default True
         Whether to show a progress bar.
 
@@ -63,12 +72,17 @@ def train(
     Raises
     ------
     InvalidInputError
-        If ``out_dir`` cannot be a folder, the batch is larger than the training set, or ``resume``
-        is missing, damaged, or belongs to another configuration.
+        If ``out_dir`` cannot be a folder or its disk is full, the images cannot be had, the batch
+        is larger than the training set, or ``resume`` is missing, damaged, or belongs to another
+        configuration or other images.
     KeyboardInterrupt
         On Ctrl-C; its message names the checkpoint to resume from.
     IntegrationError
         If the ODE of a block cannot be solved.
+    DivergedError
+        If the loss is not finite.
+    NotEnoughMemoryError
+        If a step does not fit; the message says what does.
 
     Examples
     --------
@@ -87,34 +101,86 @@ def train(
         expected="a TrainingConfig",
     )
     checkpoint = None if resume is None else Path(resume)
-    if checkpoint is not None:
-        read_checkpoint(checkpoint, config)
+    about = None if checkpoint is None else read_checkpoint(checkpoint, config)
+    data = training_data(config)
+    if about is not None:
+        check_images(about, data)
     folder = as_folder(out_dir)
+    with settings_of(config), named_out_of_memory(config, data):
+        return _train(config, data, folder, checkpoint, progress=progress)
+
+
+def training_data(config: TrainingConfig, *, download: bool = False) -> ImageData:
+    """The images of a configuration.
+
+    Raises
+    ------
+    InvalidInputError
+        See `load_images`; or if an epoch would not have a single batch.
+    """
+    data = load_images(
+        config.data,
+        root=config.root,
+        seed=config.seed,
+        limit=config.limit,
+        validation=config.validation,
+        image_size=config.image_size,
+        download=download,
+    )
+    images, processes = len(data.train), config.devices * config.num_nodes
+    each = "" if processes == 1 else f" for each of {processes} processes"
+    expect(
+        config.batch_size * processes <= images,
+        "batch_size",
+        got=f"{config.batch_size}{each}",
+        expected=f"at most {images // processes}, the number of training images{each}",
+    )
+    return data
+
+
+def network_for(config: TrainingConfig, data: ImageData) -> nn.Module:
+    """The network of a configuration, with fresh weights from its seed."""
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    network = build_model(
+        config.model,
+        in_channels=data.channels,
+        classes=len(data.classes),
+        image_size=data.image_size,
+        **config.options,
+    )
+    if config.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network
+
+
+@contextlib.contextmanager
+def settings_of(config: TrainingConfig) -> Iterator[None]:
+    """Threads, a quiet Lightning and random numbers of a training; the caller gets his back."""
     with quiet_lightning(), seeds.isolate_rng(), cpu_threads(config.threads):
-        return _train(config, folder, checkpoint, progress=progress)
+        yield
 
 
 def _train(
-    config: TrainingConfig, folder: Path, resume: Path | None, *, progress: bool
+    config: TrainingConfig, data: ImageData, folder: Path, resume: Path | None, *, progress: bool
 ) -> TrainingResult:
-    lightning.seed_everything(config.seed, workers=True, verbose=False)
-    data = DATA_SETS[config.data](config.batch_size, config.seed)
-    images = len(data.sets["train"])
-    expect(
-        config.batch_size <= images,
-        "batch_size",
-        got=str(config.batch_size),
-        expected=f"at most {images}, the number of training images",
+    network = network_for(config, data)
+    if config.compile:
+        network.compile(dynamic=False)
+    model = Classifier(network, config, signature(data))
+    module = ImageModule(
+        data,
+        config.batch_size,
+        config.seed,
+        augment=config.augment,
+        channels_last=config.channels_last,
     )
-    network = ODENet(
-        data.in_channels, data.classes, width=config.width, order=config.order, **config.block()
-    )
-    model = Classifier(network, config)
-    trainer = make_trainer(config, folder, progress=progress)
-    fit(trainer, model, data, resume)
-    trainer.test(model, datamodule=data, verbose=False)
+    validated = len(data.validation) > 0
+    trainer = make_trainer(config, folder, progress=progress, validation=validated)
+    fit(trainer, model, module, resume)
+    trainer.test(model, datamodule=module, verbose=False)
     result = _result(config, model, trainer, folder)
-    write_json(folder / "result.json", result.to_dict())
+    if trainer.is_global_zero:
+        write_json(folder / "result.json", result.to_dict())
     return result
 
 
@@ -124,6 +190,7 @@ def _result(
     test = model.sums["test"]
     return TrainingResult(
         config=config,
+        source=model.images["source"],
         test_accuracy=test.accuracy,
         mean_nfe=test.mean_nfe,
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from odemom.data.digits import DigitsData
+from odemom.data.images import load_images
 from odemom.errors import InvalidInputError
 from odemom.models.ode_net import ODENet
 from odemom.training import TrainingConfig
@@ -183,23 +183,24 @@ def test_progress_shows_the_epoch(tmp_path, capfd):
 
 
 def test_the_splits_are_disjoint_stratified_and_whole():
-    sets = DigitsData(64, seed=3).sets
+    data = load_images("digits", seed=3)
+    sets = {name: getattr(data, name) for name in ("train", "validation", "test")}
     assert {name: len(s) for name, s in sets.items()} == {
         "train": 1293,
         "validation": 144,
         "test": 360,
     }
-    shares = [torch.bincount(s.tensors[1], minlength=10) / len(s) for s in sets.values()]
+    shares = [torch.bincount(s.labels, minlength=10) / len(s) for s in sets.values()]
     # Stratification rounds each class to a whole image: of 144, by less than 1 %.
     assert all((share - shares[0]).abs().max() <= 1 / 144 for share in shares)
-    images = torch.cat([s.tensors[0] for s in sets.values()]).flatten(1)
+    images = torch.cat([s.pixels for s in sets.values()]).flatten(1)
     assert images.shape == (1797, 64)
     assert len(images.unique(dim=0)) == 1797
-    assert (images.min(), images.max()) == (0, 1)
+    assert (images.min() / data.std[0], images.max() / data.std[0]) == (0, 1)
 
 
 def test_the_splits_depend_on_the_seed_alone():
-    one, same, other = (DigitsData(64, seed).sets["test"].tensors[0] for seed in (1, 1, 2))
+    one, same, other = (load_images("digits", seed=seed).test.pixels for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 

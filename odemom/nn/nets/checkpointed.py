@@ -14,7 +14,7 @@ from odemom.checks import expect, invalid, shown
 from odemom.nn.nets.layered import Carry, LayeredNet, check_input
 from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.holders import Snapshot
-from odemom.nn.recompute.second_call import called_again
+from odemom.nn.recompute.second_call import CalledAgain
 
 __all__ = ["Checkpointed"]
 
@@ -76,7 +76,7 @@ class Checkpointed(nn.Module):
             return carry
 
         def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-            again = called_again(net, extras.snapshot(), Snapshot(modules=net.modules()))
+            again = CalledAgain(net, extras.snapshot(), Snapshot(modules=net.modules()))
             return nullcontext(), again
 
         for first, last in pairwise(ends):

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 
 from odemom.errors import DoubleBackwardError
 from odemom.nn.recompute.refusals import hooked_input
@@ -109,22 +110,28 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
     run.seek(n + 1)
     slots = run.layers[n].slots
     parameters = [_usable(p, s) for p, s in zip(saved[: len(slots)], slots, strict=True)]
-    inputs, f = run.retreat(parameters)
-    x = inputs[0]
+    inputs, value = run.retreat(parameters)
+    # A block's value holds x itself, which the cotangent of the increment does not.
+    twice = cotangent if run.layers[n].adds_input and ctx.needs_input_grad[X_INPUT] else None
     wanted = {id(t): t for t in inputs if t.requires_grad}
     if not ctx.needs_input_grad[X_INPUT]:
-        del wanted[id(x)]
-    if not wanted or not f.requires_grad:
-        return None, [None] * (len(inputs) - 1)
+        del wanted[id(inputs[0])]
+    if not wanted or not value.requires_grad:
+        return None if twice is None else -twice, [None] * (len(inputs) - 1)
     _without_hooks(inputs, run.layers[n].parameters)
+    given = cotangent.to(value.dtype)
+    root = value if value.grad_fn is None else get_gradient_edge(value)
+    del value  # its graph alone is needed: at the peak of memory every tensor counts
     with _graphs_of_its_own(ctx):
-        found = torch.autograd.grad(f, [*wanted.values()], cotangent.to(f.dtype), allow_unused=True)
+        found = torch.autograd.grad(root, [*wanted.values()], given, allow_unused=True)
     by_id = dict(zip(wanted, found, strict=True))
     # A parameter that fills several places is one input repeated: its gradient goes in once.
-    grads: list[Tensor | None] = [by_id.pop(id(t), None) for t in inputs]
-    if grads[0] is not None:
-        grads[0] = grads[0].to(cotangent.dtype)
-    return grads[0], grads[1:]
+    through, *others = [by_id.pop(id(t), None) for t in inputs]
+    if through is not None:
+        through = through.to(cotangent.dtype)
+    if twice is not None:
+        through = -twice if through is None else through - twice
+    return through, others
 
 
 def _saved(ctx: Any) -> tuple[Tensor, ...]:

@@ -10,8 +10,9 @@ by metadata, and by what the graph of the value reaches (`graph`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,12 @@ from torch.nn.modules.batchnorm import _NormBase  # the common base of all batch
 from odemom.nn.recompute.holders import Snapshot, as_it_was
 
 __all__ = [
-    "Autocast", "FunctionCall", "RandomStates", "buffers_put_aside", "called_again", "swapped",
+    "Autocast",
+    "CalledAgain",
+    "FunctionCall",
+    "RandomStates",
+    "buffers_put_aside",
+    "swapped",
     "tried",
 ]  # fmt: skip
 
@@ -137,14 +143,27 @@ def buffers_put_aside(modules: Iterable[nn.Module]) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def called_again(function: nn.Module, arguments: Snapshot, attributes: Snapshot) -> Iterator[None]:
-    """Let a second call inside find what the first one found, and forget what it moves."""
-    with (
-        buffers_put_aside([*function.modules()]),
-        as_it_was(arguments, attributes, function.modules(), {}),
-    ):
-        yield
+@dataclass
+class CalledAgain(AbstractContextManager[None]):
+    """Let a second call inside find what the first one found, and forget what it moves.
+
+    It may be entered once more: a backward pass that keeps the graph can be repeated.
+    """
+
+    function: nn.Module
+    arguments: Snapshot
+    attributes: Snapshot
+    _entered: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> None:
+        modules = [*self.function.modules()]
+        with ExitStack() as entered:
+            entered.enter_context(buffers_put_aside(modules))
+            entered.enter_context(as_it_was(self.arguments, self.attributes, modules, {}))
+            self._entered = entered.pop_all()
+
+    def __exit__(self, *error: Any) -> None:
+        self._entered.__exit__(*error)
 
 
 @contextmanager
@@ -154,7 +173,7 @@ def tried(function: nn.Module, arguments: Snapshot, device: torch.device) -> Ite
     with (
         torch.no_grad(),
         RandomStates.current(device).again(),
-        called_again(function, arguments, attributes),
+        CalledAgain(function, arguments, attributes),
     ):
         yield
 

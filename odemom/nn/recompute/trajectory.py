@@ -71,6 +71,8 @@ class Layer:
         In force at its call.
     slots, parameters
         Where its parameters are, and the tensors that were there.
+    adds_input : bool
+        Whether its value is x + f(x) in place of f(x), as that of a whole residual block.
     facts : Facts or None
         What is known of it before its call; None where nothing is recorded.
     first : FirstCall or None
@@ -85,9 +87,14 @@ class Layer:
     autocast: Autocast
     slots: list[Slot]
     parameters: tuple[Tensor, ...]
+    adds_input: bool
     facts: Facts | None
     first: FirstCall | None = None
     checksum: int | Tensor = 0
+
+    def increment(self, value: Tensor, x: Tensor) -> Tensor:
+        """f(x) of the function's value at x, without its graph."""
+        return value.detach() - x.detach() if self.adds_input else value.detach()
 
 
 class Trajectory:
@@ -139,7 +146,8 @@ class Trajectory:
         modules, slots, facts = known
         autocast = Autocast.current(self.device)
         parameters = tuple(parameter_at(slot) for slot in slots)
-        layer = Layer(function, modules, extras, autocast, slots, parameters, facts)
+        adds_input = getattr(function, "adds_input", False) is True
+        layer = Layer(function, modules, extras, autocast, slots, parameters, adds_input, facts)
         self.layers.append(layer)
         self._random = None
         return layer
@@ -177,7 +185,7 @@ class Trajectory:
         somewhere keeps it.
         """
         n = self.position
-        f = self._first_value(n, shown) if self.record else self._called(n, shown.to(self.dtype))
+        f = self._first_increment(n, shown) if self.record else self._increment(n, shown)
         out, stats = self.require_state().advance(f)
         self._keep(n, stats, f)
         self.position += 1
@@ -190,7 +198,11 @@ class Trajectory:
             shown = self.advance(shown)
         return shown
 
-    def _first_value(self, n: int, shown: Tensor) -> Tensor:
+    def _increment(self, n: int, shown: Tensor) -> Tensor:
+        x = shown.to(self.dtype)
+        return self.layers[n].increment(self._called(n, x), x)
+
+    def _first_increment(self, n: int, shown: Tensor) -> Tensor:
         layer = self.layers[n]
         arguments = self._arguments or self.arguments()
         self._arguments = None
@@ -203,19 +215,19 @@ class Trajectory:
             tensors = [x, *layer.parameters, *arguments.tensors]
             known = edges(tensors)
             with FunctionCall.recording(layer.modules, random) as call:
-                f = self._called(n, x)
+                value = self._called(n, x)
         if shown.requires_grad and x is not shown and x._backward_hooks:
             raise refusals.hooked_input(self.name(n), self.dtype)
         if call.in_place or arguments.changed_in_place():
             place = "attributes" if call.in_place else "arguments"
             raise refusals.changed_in_place(self.name(n), place)
-        found = reach(f, known, self.number)
+        found = reach(value, known, self.number)
         if found.stranger:
             raise refusals.stranger(self.name(n), found)
         wanted = frozenset(i for i, t in enumerate(tensors) if t.requires_grad)
         layer.first = FirstCall(call, arguments, found.known, wanted)
         self._random = call.after
-        return f.detach()
+        return layer.increment(value, x)
 
     def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS) -> Tensor:
         layer = self.layers[n]
@@ -257,7 +269,7 @@ class Trajectory:
         -------
         inputs : list of Tensor
             The function's input, its parameters, and the tensors among its arguments, as leaves.
-        f : Tensor
+        value : Tensor
             Its value.
 
         Raises
@@ -268,17 +280,17 @@ class Trajectory:
         """
         n = self.position - 1
         x = self.require_state().expose().to(self.dtype).requires_grad_()
-        inputs, f = self._value_again(n, x, parameters)
-        checksum = self.require_state().retreat(f)
+        inputs, value = self._value_again(n, x, parameters)
+        checksum = self.require_state().retreat(self.layers[n].increment(value, x))
         self.position = n
         if not _same(checksum, self.layers[n].checksum):
             raise self._failed(n, *refusals.OTHER_BITS)
-        self._check_reach(n, inputs, f)
-        return inputs, f
+        self._check_reach(n, inputs, value)
+        return inputs, value
 
-    def _check_reach(self, n: int, inputs: list[Tensor], f: Tensor) -> None:
-        """Raise unless the gradient of ``f`` goes where that of the forward pass would."""
-        found, first = reach(f, edges(inputs), self.number), self.layers[n].first
+    def _check_reach(self, n: int, inputs: list[Tensor], value: Tensor) -> None:
+        """Raise unless the gradient of ``value`` goes where that of the forward pass would."""
+        found, first = reach(value, edges(inputs), self.number), self.layers[n].first
         assert first is not None
         wanted = {i for i, t in enumerate(inputs) if t.requires_grad}
         if found.stranger or found.known & first.wanted != first.reached & wanted:
@@ -320,14 +332,14 @@ class Trajectory:
         again = first.call.again(layer.modules, places, first.arguments, others)
         try:
             with torch.enable_grad(), again, layer.autocast.again():
-                f = self._called(n, x, others)
+                value = self._called(n, x, others)
         except (torch.OutOfMemoryError, OdemomError):
             raise
         except Exception as error:
             what = f"its second call failed, {type(error).__name__}: {error}."
             otherwise = "The first did not; look for an iterator, a file or a global that it used."
             raise self._failed(n, what, otherwise) from error
-        return [x, *tensors, *(others.get(id(t), t) for t in first.arguments.tensors)], f
+        return [x, *tensors, *(others.get(id(t), t) for t in first.arguments.tensors)], value
 
     def seek(self, position: int) -> None:
         """Move to ``position``, for a second backward pass."""
@@ -335,8 +347,8 @@ class Trajectory:
             self.retreat()
         while self.position < position:
             x = self.shown().to(self.dtype).requires_grad_()
-            _, f = self._value_again(self.position, x, None)
-            self.require_state().advance(f.detach())
+            _, value = self._value_again(self.position, x, None)
+            self.require_state().advance(self.layers[self.position].increment(value, x))
             self.position += 1
 
     def fork(self) -> Trajectory:

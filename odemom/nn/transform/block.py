@@ -31,7 +31,7 @@ from odemom.nn.nets.surroundings import (
 )
 from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.holders import Snapshot
-from odemom.nn.recompute.second_call import called_again, tried
+from odemom.nn.recompute.second_call import CalledAgain, tried
 from odemom.nn.transform import rows
 from odemom.nn.transform.calls import Arguments, BlockFunction, positional_names
 from odemom.nn.transform.places import PLACE, Place
@@ -66,6 +66,7 @@ class MomentumBlock(nn.Module):
         call = Arguments(self.names, args, kwargs)
         if place.container.gamma == 0 or not _is_state(call.x):
             return own(*args, **kwargs)
+        call.x = rows.without_carry(call.x, place.container)
         if place.container.reversible is False or isinstance(call.x, torch.fx.Proxy):
             return _in_floats(self, place, own, call)
         if is_exporting():
@@ -89,7 +90,7 @@ def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call
         )
     if not isinstance(x, Tensor) and place.alone:
         return own(x, *call.args, **call.kwargs)
-    function = _function(block, place, own, call, residual=False)
+    function = _function(block, place, own, call, adds_input=False)
     value = own(x, *call.args, **call.kwargs)
     first = function.first(value)
     if isinstance(x, Tensor):
@@ -109,12 +110,16 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     if _mode(place, x) != "exact":
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
     extras = Extras(args, kwargs)
-    function = _function(block, place, own, call, residual=True)
+    function = _function(block, place, own, call, adds_input=True)
     if place.changes_shape is None and place.skips:
         _try(block, place, own, x, extras)
     if place.alone:
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
     row, carry = _row(place, x, exact=True, record=record)
+    if row.run is None:  # what the velocity comes from at the beginning is kept by a checkpoint
+        function = _function(block, place, own, call, adds_input=False)
+        value = _checkpointed(block, place, own, call)(x, *call.args, **call.kwargs)
+        return rows.plain_step(row, function, x, carry, function.first(value))
     y = rows.exact_step(row, function, x, carry, extras, last=place.ahead == 1)
     _shape_was(place, x, changes=False)
     return y
@@ -124,10 +129,15 @@ _recomputed: Callable[..., Any] = _disable_dynamo(_recompute)
 
 
 def _function(
-    block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments, *, residual: bool
+    block: MomentumBlock,
+    place: Place,
+    own: Callable[..., Any],
+    call: Arguments,
+    *,
+    adds_input: bool,
 ) -> BlockFunction:
     """What a call of a block computes; its first call shows whether it moves one state."""
-    function = BlockFunction(block, own, place.label, residual=residual)
+    function = BlockFunction(block, own, place.label, adds_input=adds_input)
     if not place.called and not torch.compiler.is_compiling():
         function.passed = call.passed_on()
     return function
@@ -146,7 +156,7 @@ def _try(
 ) -> None:
     """Call a block for the first time, to see whether it keeps its input's shape."""
     check_function_is_whole(block, place.label)
-    function = BlockFunction(block, own, place.label, residual=False)
+    function = BlockFunction(block, own, place.label, adds_input=False)
     with tried(function, extras.snapshot(), x.device):
         place.changes_shape = extras.call(function, x.detach()).shape != x.shape
 
@@ -164,7 +174,7 @@ def _checkpointed(
     arguments = Snapshot((call.args, call.kwargs))
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), called_again(block, arguments, Snapshot(modules=block.modules()))
+        return nullcontext(), CalledAgain(block, arguments, Snapshot(modules=block.modules()))
 
     return functools.partial(checkpoint, own, use_reentrant=False, context_fn=contexts)
 
@@ -204,6 +214,8 @@ def _row(
     """The row that a call belongs to, and what its input carries; a new row where none goes on."""
     container, carry = place.container, rows.carry_of(x)
     if carry is not None and carry.row.owner is container:
+        if exact and carry.row.run is None and carry.row.record.mode == "exact":
+            carry.row.run = rows.exact_run(carry.row, x, carry, record=record)
         run = carry.row.run
         if run.record == record if run is not None and exact else run is None and not exact:
             place.note(carry.row, "")
@@ -221,9 +233,11 @@ def _row(
     _warn_of(place, start)
     shape = tuple(x.shape) if isinstance(x, Tensor) else ()
     mode = "exact" if exact else "plain" if container.reversible is False else "checkpoint"
-    row = rows.Row(rows.RowRecord(container.name, mode, shape), container, container.gamma)
-    if exact:
-        row.run = rows.exact_run(x, container.gamma, record=record)
+    row = rows.Row(
+        rows.RowRecord(container.name, mode, shape), container, container.gamma, container.field
+    )
+    if exact and not row.field:
+        row.run = rows.exact_run(row, x, None, record=record)
     place.note(row, start)
     return row, None
 

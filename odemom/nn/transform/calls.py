@@ -81,7 +81,7 @@ def _is_empty(cache: Any) -> bool:
 
 
 class BlockFunction(nn.Module):
-    """What a block makes of its hidden state, block(x), or what it adds to it, block(x) - x.
+    """What a block makes of its hidden state: block(x).
 
     Parameters
     ----------
@@ -90,18 +90,18 @@ class BlockFunction(nn.Module):
         What the block computes, apart from its hooks.
     label : str
         The block's name, for messages.
-    residual : bool
-        Whether to take x off the hidden state.
+    adds_input : bool
+        Whether the value holds x, to which the block has added its residual.
     """
 
     def __init__(
-        self, block: nn.Module, forward: Callable[..., Any], label: str, *, residual: bool
+        self, block: nn.Module, forward: Callable[..., Any], label: str, *, adds_input: bool
     ) -> None:
         super().__init__()
         self.block = block
         self.label = label
         self._forward = forward
-        self._residual = residual
+        self.adds_input = adds_input
         self._leaves: list[Any] = []
         self._spec: Any = None
         self._where: list[int] = []
@@ -109,7 +109,7 @@ class BlockFunction(nn.Module):
         self.passed: dict[int, Tensor] = {}
 
     def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """block(x) or block(x) - x, the block's further values kept aside.
+        """block(x), the block's further values kept aside.
 
         Raises
         ------
@@ -117,16 +117,14 @@ class BlockFunction(nn.Module):
             If x cannot be taken off the hidden state.
         """
         first = self.first(self._forward(x, *args, **kwargs))
-        if not self._residual:
-            return first
-        if first.shape != x.shape:
+        if self.adds_input and first.shape != x.shape:
             raise invalid(
                 self.label,
                 got=f"a value of shape {tuple(first.shape)} after one of its input's shape",
                 expected=f"a block that keeps the shape of its input, {tuple(x.shape)}, always",
                 fix="Use a twin of its own for inputs of this size.",
             )
-        return first - x
+        return first
 
     def first(self, value: Any) -> Any:
         """The hidden state in what the block returned."""

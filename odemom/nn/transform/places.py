@@ -68,6 +68,8 @@ class Container:
     checkpoint_rest : bool
         Whether blocks that belong to no row recompute their inside.
     whole : Whole
+    field : bool
+        Whether rows start with v0 = f(x0) rather than 0.
     latest : int or None
         The index of the block that was called last, if it is in a row.
     joined : bool
@@ -81,6 +83,7 @@ class Container:
     reversible: bool | str
     checkpoint_rest: bool
     whole: Whole
+    field: bool = False
     latest: int | None = None
     joined: bool = True
     warned_of_caches: bool = False

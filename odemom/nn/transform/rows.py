@@ -22,10 +22,11 @@ from odemom.nn.reversible.buffer import spilled_words
 from odemom.nn.reversible.fixed_point import carrier_dtype, words_for
 from odemom.nn.reversible.momentum import MomentumState
 from odemom.nn.transform.calls import BlockFunction
+from odemom.nn.transform.step import momentum_step, same_values
 
 __all__ = [
     "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "exact_run", "exact_step",
-    "plain_step", "why_none",
+    "plain_step", "why_none", "without_carry",
 ]  # fmt: skip
 
 _NAME = "_odemom_carry"
@@ -63,14 +64,20 @@ class Row:
     owner : object
         The list that holds their blocks.
     gamma : Fraction
+    field : bool
+        Whether v0 = f(x0) rather than 0, f the first block's residual function.
     run : Trajectory or None
         What goes back over them; None where nothing has to.
+    before : int
+        Layers before the first one of ``run``.
     """
 
     record: RowRecord
     owner: object
     gamma: Fraction
+    field: bool = False
     run: Trajectory | None = None
+    before: int = 0
 
 
 @dataclass(eq=False)
@@ -132,6 +139,17 @@ def why_none(x: Any, owner: object) -> str:
     return "another block had already gone on from its input"
 
 
+def without_carry(x: Any, owner: object) -> Any:
+    """``x``, or the same values in another tensor if x carries the momentum of another list.
+
+    Whatever keeps the input of a block for the backward pass would keep that velocity with it.
+    """
+    carry = getattr(x, _NAME, None) if isinstance(x, Tensor) else None
+    if not isinstance(carry, Carry) or carry.v is None or carry.row.owner is owner:
+        return x
+    return same_values(x) if torch.is_grad_enabled() else x
+
+
 def _attach(y: Any, carry: Carry) -> None:
     setattr(y, _NAME, carry)
 
@@ -166,16 +184,15 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
 
     ``first`` is the hidden state that the block returned.
     """
-    f = first - x
     wide = carrier_dtype(x.dtype) if isinstance(x, Tensor) else None
     narrow = wide is not None and x.dtype != wide
     position = x if carry is None or carry.x is None else carry.x
-    if narrow:
-        position, f = position.to(wide), f.to(wide)
-    v = float(1 - row.gamma) * f
-    if carry is not None and carry.v is not None:
-        v = float(row.gamma) * carry.v + v
-    end = position + v
+    if narrow and position is x:
+        position = x.to(wide)
+    v = None if carry is None else carry.v
+    # From v0 = f(x0) the first step comes to v1 = gamma v0 + (1 - gamma) f(x0) = f(x0).
+    rest = 1.0 if row.field and carry is None else float(1 - row.gamma)
+    end, v = momentum_step(float(row.gamma), rest, first, x, position, v)
     if carry is not None:
         carry.let_go()
     y = _tracked(end.to(x.dtype) if narrow else end)
@@ -196,7 +213,7 @@ def exact_step(
     run = row.run
     assert run is not None
     if run.record:
-        run.seek(row.record.length)  # after a backward pass that kept the graph
+        run.seek(row.record.length - row.before)  # after a backward pass that kept the graph
     layer, wide = run.append(function, extras), run.require_state().carrier
     if run.record:
         position = x.to(wide) if carry is None or carry.x is None else carry.x
@@ -216,7 +233,10 @@ def exact_step(
     return function.rebuilt(y)
 
 
-def exact_run(x: Tensor, gamma: Fraction, *, record: bool) -> Trajectory:
-    """A trajectory from ``x`` with v = 0 in fixed point."""
-    wide = x.detach().to(carrier_dtype(x.dtype))
-    return Trajectory(MomentumState(wide, None, gamma, keep=record), x.dtype, record=record)
+def exact_run(row: Row, x: Tensor, carry: Carry | None, *, record: bool) -> Trajectory:
+    """A trajectory in fixed point from where the row stands; v = 0 at its beginning."""
+    row.before = row.record.length
+    position = x if carry is None or carry.x is None else carry.x
+    wide = position.detach().to(carrier_dtype(x.dtype))
+    v = None if carry is None or carry.v is None else carry.v.detach()
+    return Trajectory(MomentumState(wide, v, row.gamma, keep=record), x.dtype, record=record)

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import nn
 
-from odemom.checks import expect, invalid, shown
+from odemom.checks import as_initial_velocity, expect, invalid, shown
 from odemom.nn.reversible.gamma import rational_gamma
 from odemom.nn.transform.block import as_block, copied, twin_block
 from odemom.nn.transform.find import blocks_found, blocks_named, said_lists
@@ -37,6 +37,7 @@ def transform(
     layers: Iterable[str] | None = None,
     residual: bool = False,
     rest: Literal["checkpoint", "keep"] = "checkpoint",
+    initial_velocity: Literal["zero", "field"] = "zero",
 ) -> M:
     """The momentum twin of a residual model: same parameters, same state_dict keys.
 
@@ -62,6 +63,9 @@ def transform(
     rest : {"checkpoint", "keep"}
         Whether blocks that belong to no row recompute their inside, too; not with
         ``reversible=False``.
+    initial_velocity : {"zero", "field"}
+        Where a row starts: v0 = 0, or v0 = f(x0) with f the residual function of its first block,
+        which then is the original's, x1 = x0 + f(x0), with v1 = f(x0). Not with ``residual=True``.
 
     Returns
     -------
@@ -115,6 +119,14 @@ def transform(
         expected="layers=[...], the names of the lists of residual functions",
         fix=said_lists(model),
     )
+    as_initial_velocity(initial_velocity)
+    expect(
+        not (residual and initial_velocity == "field"),
+        "initial_velocity",
+        got='"field" with residual=True',
+        expected='"zero" there',
+        fix="Build the row as odemom.nn.MomentumNet(functions, initial_velocity=functions[0]).",
+    )
     # A gamma of 0 is asked of no reversible arithmetic: every block is itself.
     exact = rational_gamma(gamma, reversible=False)
     fraction = exact if exact == 0 else rational_gamma(gamma, reversible=reversible is not False)
@@ -146,7 +158,14 @@ def transform(
     for spot, skips in zip(found, skip, strict=True):
         container = containers.setdefault(
             spot.container,
-            Container(spot.container, fraction, reversible, rest == "checkpoint", whole),
+            Container(
+                spot.container,
+                fraction,
+                reversible,
+                rest == "checkpoint",
+                whole,
+                initial_velocity == "field",
+            ),
         )
         block = model.get_submodule(spot.name)
         if id(block) not in twins:

@@ -1,0 +1,261 @@
+"""Batches of images that live on the device of the training: no loader processes, no copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from odemom.checks import optional_import
+from odemom.data.images import ImageData, Images
+
+lightning = optional_import("lightning.pytorch", "train")
+
+__all__ = ["Batches", "EpochSampler", "ImageModule", "augmented"]
+
+PADDING = 4
+EVALUATED = 1000  # images at a time, at most, where no gradient is kept
+RESIDENT_SHARE = 0.5  # of the free memory of a GPU that images may take
+
+
+class EpochSampler:
+    """A random order that depends on the seed and the epoch alone.
+
+    A training that is resumed then sees the batches of one that was never interrupted, whatever
+    else has drawn random numbers. Lightning calls `set_epoch`.
+
+    Examples
+    --------
+    >>> sampler = EpochSampler(5, seed=0)
+    >>> first = sampler.order().tolist()
+    >>> sampler.set_epoch(1)
+    >>> sorted(sampler.order()) == sorted(first), sampler.order().tolist() == first
+    (True, False)
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size = size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Select the order of ``epoch``, counted from 0."""
+        self.epoch = epoch
+
+    def order(self) -> np.ndarray:
+        """A permutation of the images."""
+        return np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
+
+    def shifts(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each place in the order: rows and columns of the crop's corner, and whether to flip.
+
+        Drawn for the whole epoch, so that a sample's own do not depend on the size of the batches,
+        nor on which process has it.
+        """
+        rng = np.random.default_rng((self.seed, self.epoch, 1))
+        corners = rng.integers(0, 2 * PADDING, size=(self.size, 2), endpoint=True)
+        return corners, rng.random(self.size) < 0.5
+
+
+def augmented(pixels: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
+    """Random crops of images with a border of 4 black pixels, mirrored where ``flips`` says so.
+
+    The augmentation of He et al. (2016) for CIFAR, of a whole batch at once.
+
+    Parameters
+    ----------
+    pixels : Tensor, shape (batch, c, h, w)
+    corners : Tensor of int64, shape (batch, 2)
+        Row and column of the crop's first pixel in the padded image, from 0 to 8.
+    flips : Tensor of bool, shape (batch,)
+
+    Returns
+    -------
+    Tensor, shape (batch, c, h, w)
+
+    Examples
+    --------
+    >>> image = torch.arange(1, 5).reshape(1, 1, 2, 2)
+    >>> augmented(image, torch.tensor([[4, 4]]), torch.tensor([True])).tolist()
+    [[[[2, 1], [4, 3]]]]
+    """
+    h, w = pixels.shape[-2:]
+    padded = F.pad(pixels, (PADDING,) * 4)
+    windows = padded.unfold(2, h, 1).unfold(3, w, 1)  # every crop, without copying one
+    rows = torch.arange(len(pixels), device=pixels.device)
+    crops = windows[rows, :, corners[:, 0], corners[:, 1]]
+    return torch.where(flips[:, None, None, None], crops.flip(-1), crops)
+
+
+class Batches:
+    """An iterable of (images, labels) on a device, for Lightning.
+
+    Parameters
+    ----------
+    images : Images
+    mean, std : tuple of float
+        Batches are (pixels - mean)/std.
+    batch_size : int
+        For training: images per step and process. Otherwise at most that many; all batches of a
+        process are nearly equal, and every process has as many of them.
+    device : torch.device
+    seed : int, optional
+        Of the order and the augmentation of a training; without it all images come, in order.
+    augment : bool
+        See `augmented`.
+    rank, world : int
+        This process, and how many there are: a step takes ``world * batch_size`` images in the
+        order of `EpochSampler`, of which this process has its share.
+    channels_last : bool
+        The memory format of the batches.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        batch_size: int,
+        device: torch.device,
+        *,
+        seed: int | None = None,
+        augment: bool = False,
+        rank: int = 0,
+        world: int = 1,
+        channels_last: bool = False,
+    ) -> None:
+        resident = device.type != "cuda" or _fits(images.pixels, device)
+        self.pixels = images.pixels.to(device) if resident else images.pixels
+        self.labels = images.labels.to(device)
+        self.mean = torch.tensor(mean, device=device)[:, None, None]
+        self.std = torch.tensor(std, device=device)[:, None, None]
+        self.batch_size = batch_size
+        self.device = device
+        self.augment = augment
+        self.rank, self.world = rank, world
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
+        self.order = None if seed is None else EpochSampler(len(images), seed)
+        # Where Lightning looks for what has a set_epoch.
+        self.batch_sampler = SimpleNamespace(sampler=self.order)
+        self._done = 0
+
+    def __len__(self) -> int:
+        if self.order is not None:
+            return len(self.labels) // (self.batch_size * self.world)
+        share = -(-len(self.labels) // self.world)
+        return -(-share // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._in_order() if self.order is None else self._shuffled(self.order)
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of the epoch are done; at its end none of the next one."""
+        return {"batches": self._done % len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next pass begin after those that are done."""
+        self._done = state["batches"]
+
+    def _shuffled(self, sampler: EpochSampler) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch; a generator, so that it begins after the epoch is set."""
+        start, self._done = self._done % len(self), 0
+        order = torch.from_numpy(sampler.order())
+        corners, flips = (torch.from_numpy(a).to(self.device) for a in sampler.shifts())
+        on_device = order.to(self.device)
+        whole = self.batch_size * self.world
+        for step in range(start, len(self)):
+            first = step * whole + self.rank * self.batch_size
+            places = slice(first, first + self.batch_size)
+            pixels = self._taken(order, on_device, places)
+            if self.augment:
+                pixels = augmented(pixels, corners[places], flips[places])
+            self._done = step + 1
+            yield self._normalised(pixels), self.labels.index_select(0, on_device[places])
+
+    def _taken(self, order: Tensor, on_device: Tensor, places: slice) -> Tensor:
+        if self.pixels.device == on_device.device:
+            return self.pixels.index_select(0, on_device[places])
+        rows = self.pixels.index_select(0, order[places])
+        return rows.pin_memory().to(self.device, non_blocking=True)
+
+    def _in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        rows = torch.arange(self.rank, len(self.labels), self.world)
+        for part in rows.tensor_split(len(self)):
+            on_device = part.to(self.device)
+            pixels = self._taken(part, on_device, slice(None))
+            yield self._normalised(pixels), self.labels.index_select(0, on_device)
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        values = (pixels.float() - self.mean) / self.std
+        return values.contiguous(memory_format=self.format)
+
+
+def _fits(pixels: Tensor, device: torch.device) -> bool:
+    free, _ = torch.cuda.mem_get_info(device)
+    return pixels.nbytes <= RESIDENT_SHARE * free
+
+
+class ImageModule(lightning.LightningDataModule):
+    """The three sets of a data set as `Batches` on the device that Lightning trains on.
+
+    Parameters
+    ----------
+    data : ImageData
+    batch_size : int
+        Per step and process; the last, incomplete batch of an epoch is left out.
+    seed : int
+        Of the order and the augmentation of the training images.
+    augment, channels_last : bool
+        See `Batches`.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        batch_size: int,
+        seed: int,
+        *,
+        augment: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.data = data
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augment = augment
+        self.channels_last = channels_last
+
+    def train_dataloader(self) -> Batches:
+        """Batches in the order of `EpochSampler`."""
+        options = {"seed": self.seed, "augment": self.augment}
+        return self._batches(self.data.train, self.batch_size, **options)
+
+    def val_dataloader(self) -> Batches | list[Batches]:
+        """The validation images, in order; nothing where there are none."""
+        if not len(self.data.validation):
+            return []
+        return self._batches(self.data.validation, EVALUATED)
+
+    def test_dataloader(self) -> Batches:
+        """The test images, in order."""
+        return self._batches(self.data.test, EVALUATED)
+
+    def _batches(self, images: Images, batch_size: int, **options: Any) -> Batches:
+        trainer = self.trainer
+        assert trainer is not None
+        return Batches(
+            images,
+            self.data.mean,
+            self.data.std,
+            batch_size,
+            trainer.strategy.root_device,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+            channels_last=self.channels_last,
+            **options,
+        )

@@ -1,0 +1,206 @@
+"""A folder of images with one folder per class, decoded once into a memory-mapped file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from odemom.checks import expect, invalid, optional_import, shown
+from odemom.data.images import ImageData, Images
+from odemom.data.pictures import COMMON_SIZE, Picture, header, pixels_of
+from odemom.data.splits import parts
+
+__all__ = ["load_folder"]
+
+TRAIN = "train"
+TESTS = ("test", "val", "valid", "validation")  # the first that is there is the test set
+TEST_SHARE = 0.2
+CHUNK = 1024
+FORMAT = 1  # of the cache: another way of decoding, another number
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of a folder of classes, in order; with each, its size and time of change."""
+
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    states: tuple[tuple[int, int], ...]
+    labels: np.ndarray
+
+
+def load_folder(
+    path: Path, name: str, seed: int, validation: float, root: Path, image_size: int | None
+) -> ImageData:
+    """The images of a folder: ``train`` and ``test`` below it, or a split by the seed.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than two classes, a class without images, or an image that cannot be
+        read; nothing is kept then.
+    """
+    folders = _sets(path)
+    listings = {key: _listing(folder) for key, folder in folders.items()}
+    classes = listings[TRAIN].classes
+    for key, listing in listings.items():
+        expect(
+            listing.classes == classes,
+            "data",
+            got=f"{folders[key]} with the classes {shown(listing.classes, 200)}",
+            expected=f"those of {folders[TRAIN]}: {shown(classes, 200)}",
+        )
+    pixels = _decoded(path, list(listings.values()), root, image_size)
+    labels = torch.from_numpy(np.concatenate([each.labels for each in listings.values()]))
+    whole, ends = Images(pixels, labels), np.cumsum([len(each.files) for each in listings.values()])
+    sets = {
+        key: Images(whole.pixels[end - len(each.files) : end], labels[end - len(each.files) : end])
+        for (key, each), end in zip(listings.items(), ends, strict=True)
+    }
+    if "test" not in sets:
+        chosen, left = parts(sets[TRAIN].labels.numpy(), TEST_SHARE, seed, "the test set")
+        sets = {TRAIN: sets[TRAIN].subset(left), "test": sets[TRAIN].subset(chosen)}
+    if "validation" not in sets:
+        chosen, left = parts(sets[TRAIN].labels.numpy(), validation, seed, "validation")
+        sets["validation"] = sets[TRAIN].subset(chosen)
+        sets[TRAIN] = sets[TRAIN].subset(left)
+    source = _source(path, listings[TRAIN], pixels.shape[-1])
+    return ImageData(name, source, classes, mean=(), std=(), **sets)
+
+
+def _sets(path: Path) -> dict[str, Path]:
+    """The folders of classes by what they are for; a lone one is called train."""
+    train = path / TRAIN
+    others = [path / name for name in TESTS if (path / name).is_dir()]
+    if not (train.is_dir() and others):
+        return {TRAIN: path}
+    found = {TRAIN: train, "test": others[0]}
+    return found | ({"validation": others[1]} if len(others) > 1 else {})
+
+
+def _listing(folder: Path) -> Listing:
+    """The classes of a folder and their images, both by name."""
+    suffixes = _suffixes()
+    classes = sorted(e.name for e in os.scandir(folder) if e.is_dir() and e.name[0] != ".")
+    expect(
+        len(classes) > 1,
+        "data",
+        got=f"{folder} with {len(classes)} folder{'s' if len(classes) != 1 else ''} in it",
+        expected="at least two, one per class, with the images in them",
+        fix="A network that knows one class has nothing to learn." if classes else "",
+    )
+    files: list[str] = []
+    states: list[tuple[int, int]] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(
+            (entry.path, entry.stat())
+            for entry in os.scandir(folder / name)
+            if entry.name[0] != "."
+            and os.path.splitext(entry.name)[1].lower() in suffixes
+            and entry.is_file()
+        )
+        expect(
+            bool(found),
+            "data",
+            got=f"the class {folder / name} without an image",
+            expected="images (.jpg, .png, ...) in the folder of every class",
+            fix="Remove the empty folder, or put the images directly into it.",
+        )
+        files += [file for file, _ in found]
+        states += [(status.st_size, status.st_mtime_ns) for _, status in found]
+        labels += [label] * len(found)
+    return Listing(tuple(classes), tuple(files), tuple(states), np.array(labels, dtype=np.int64))
+
+
+def _suffixes() -> set[str]:
+    image = optional_import("PIL.Image", "train")
+    return set(image.registered_extensions())
+
+
+# --- the cache ---------------------------------------------------------------------------------
+
+
+def _decoded(
+    path: Path, listings: list[Listing], root: Path, image_size: int | None
+) -> torch.Tensor:
+    """All images as one array, memory-mapped; decoded only where the files have changed."""
+    cache = root / "folders" / f"{path.resolve().name}-{_key(path, listings, image_size)}.npy"
+    if not cache.is_file():
+        with _beside(cache) as beside:
+            _decode([file for each in listings for file in each.files], beside, image_size)
+    # "c": pages are shared between processes, and what someone writes into them stays with him.
+    return torch.from_numpy(np.load(cache, mmap_mode="c"))
+
+
+def _key(path: Path, listings: list[Listing], image_size: int | None) -> str:
+    """A digest of the names, sizes and times of the files, and of how they are decoded."""
+    found = hashlib.sha256(repr((FORMAT, image_size, COMMON_SIZE)).encode())
+    start = len(str(path))
+    for each in listings:
+        for file, state in zip(each.files, each.states, strict=True):
+            found.update(repr((file[start:], state)).encode())
+    return found.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _beside(cache: Path) -> Iterator[Path]:
+    """A file beside the cache that takes its place once it is whole, and is removed otherwise."""
+    beside = cache.with_name(f".{cache.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        os.replace(beside, cache)
+    except OSError as error:
+        raise invalid(
+            "root",
+            got=f"{cache.parent}, which cannot be written ({error.strerror or error})",
+            expected="a folder with room for the decoded images",
+            fix="Name another one with --root.",
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _decode(files: list[str], target: Path, image_size: int | None) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        pictures: list[Picture] = list(pool.map(header, files))
+        grey = all(picture.grey for picture in pictures)
+        sizes = {picture.size for picture in pictures}
+        width, height = next(iter(sizes))
+        size = image_size or (width if len(sizes) == 1 and width == height else COMMON_SIZE)
+        shape = (len(files), 1 if grey else 3, size, size)
+        array: Any = np.lib.format.open_memmap(target, "w+", dtype=np.uint8, shape=shape)
+        for start in range(0, len(files), CHUNK):  # few decoded images wait to be written
+            part = files[start : start + CHUNK]
+            for row, pixels in enumerate(pool.map(lambda f: pixels_of(f, size, grey=grey), part)):
+                array[start + row] = pixels
+        array.flush()
+
+
+CIFAR_CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+
+
+def _source(path: Path, listing: Listing, size: int) -> str:
+    """The folder's name; CIFAR-10 exported to image files is called what it is."""
+    kinds = {os.path.splitext(file)[1].lower() for file in listing.files}
+    if listing.classes == CIFAR_CLASSES and size == 32:
+        if kinds <= {".jpg", ".jpeg"}:
+            return "CIFAR-10 (JPEG)"
+        if kinds == {".png"}:
+            return "CIFAR-10 (PNG)"
+    return path.resolve().name

@@ -1,0 +1,35 @@
+"""Names of image data; nothing heavy is loaded for them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from odemom.checks import expect, shown
+
+__all__ = ["FOLDER", "NAMES_OF_DATA", "check_data"]
+
+NAMES_OF_DATA = ("digits", "cifar10", "cifar100")
+FOLDER = "imagefolder:"
+
+
+def check_data(data: Any) -> None:
+    """Refuse what is neither a name nor the path of a folder; a lone word must be a folder here.
+
+    Raises
+    ------
+    InvalidInputError
+
+    Examples
+    --------
+    >>> check_data("digits"), check_data("pictures/flowers"), check_data("imagefolder:flowers")
+    (None, None, None)
+    """
+    fits = isinstance(data, str) and data != ""
+    path = fits and (data.startswith(FOLDER) or os.sep in data or "/" in data)
+    expect(
+        fits and (path or data in NAMES_OF_DATA or os.path.isdir(data)),
+        "data",
+        got=shown(data),
+        expected=f"one of {', '.join(map(repr, NAMES_OF_DATA))}, or a folder of images",
+    )

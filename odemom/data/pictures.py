@@ -1,0 +1,116 @@
+"""One image file: its size and colours, and its pixels in the size that is asked for."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from odemom.checks import expect, invalid, optional_import, shown
+
+__all__ = ["COMMON_SIZE", "Picture", "header", "pixels_of"]
+
+COMMON_SIZE = 32  # of images that have different sizes
+GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"}
+SIXTEEN_BITS = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the first bytes of an image file say.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Width and height.
+    grey : bool
+        Whether it has no colours.
+    """
+
+    size: tuple[int, int]
+    grey: bool
+
+
+def header(file: str) -> Picture:
+    """Size and colours of an image, without decoding it.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no image, by name.
+    """
+    image = _opened(file)
+    with image:
+        expect(
+            image.mode != "F",
+            "data",
+            got=f"the image {file} of floating-point pixels",
+            expected="pixels of 8 or 16 bits",
+            fix="Scale it to 8 bits, or remove it.",
+        )
+        return Picture(image.size, image.mode in GREY)
+
+
+def pixels_of(file: str, size: int, *, grey: bool) -> np.ndarray:
+    """The pixels of an image: the shorter side scaled to ``size``, and the centre.
+
+    Parameters
+    ----------
+    file : str
+    size : int
+    grey : bool
+        One channel in place of three.
+
+    Returns
+    -------
+    ndarray of uint8, shape (1 or 3, size, size)
+        Pixels of 16 bits keep their upper 8.
+
+    Raises
+    ------
+    InvalidInputError
+        If the image is damaged, by name.
+    """
+    operations = optional_import("PIL.ImageOps", "train")
+    with _opened(file) as image:
+        try:
+            image.load()
+            if image.getexif().get(0x0112, 1) != 1:  # a camera that was turned
+                image = operations.exif_transpose(image)
+            image = _eight_bits(image).convert("L" if grey else "RGB")
+            if image.size != (size, size):
+                image = operations.fit(image, (size, size))
+        except Exception as error:  # decoders raise anything on damaged data
+            raise _unreadable(file, error) from None
+        array = np.asarray(image, dtype=np.uint8)
+    return array[None] if grey else array.transpose(2, 0, 1)
+
+
+def _eight_bits(image: Any) -> Any:
+    if image.mode not in SIXTEEN_BITS:
+        return image
+    pil = optional_import("PIL.Image", "train")
+    values = np.asarray(image).astype(np.int64)
+    return pil.fromarray((values.clip(0, 65535) >> 8).astype(np.uint8))
+
+
+def _opened(file: str) -> Any:
+    pil = optional_import("PIL.Image", "train")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pil.DecompressionBombWarning)
+            return pil.open(file)
+    except Exception as error:  # plugins raise anything on damaged data
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: str, error: Exception) -> Exception:
+    return invalid(
+        "data",
+        got=f"the image {file}, which cannot be read ({type(error).__name__}: "
+        f"{shown(str(error), 80)})",
+        expected="an image",
+        fix="Remove it or replace it; nothing of the folder was kept.",
+    )

@@ -1,0 +1,141 @@
+"""One momentum layer in floats, whose gradient takes no more memory than it has to.
+
+Written out in PyTorch's operations, the layer
+
+    v <- gamma v + (1 - gamma) f,    x <- x + v,    f = block(x) - x
+
+holds a tensor of the state's size for each of them while the gradient of the block is computed,
+which is when memory is at its peak. As one function of autograd it holds the gradients of x and v,
+and one tensor for both in the last layer of a row, where no gradient of v comes in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odemom.nn.recompute.refusals import in_transform
+
+__all__ = ["momentum_step", "same_values"]
+
+
+def momentum_step(
+    gamma: float, rest: float, first: Any, x: Any, position: Any, v: Any
+) -> tuple[Any, Any]:
+    """The position and the velocity after a layer.
+
+    Parameters
+    ----------
+    gamma, rest : float
+        gamma and 1 - gamma.
+    first : Tensor or Proxy
+        The block's value at x.
+    x : Tensor or Proxy
+        The block's input.
+    position : Tensor or Proxy
+        The same in the carrier dtype, which both results have; x itself where it has that dtype.
+    v : Tensor, Proxy or None
+        The velocity, None for 0.
+
+    Returns
+    -------
+    position, v : Tensor or Proxy
+    """
+    if not isinstance(x, Tensor) or is_traced():
+        return _in_operations(gamma, rest, first, x, position, v)
+    return _Step.apply(gamma, rest, first, x, None if position is x else position, v)
+
+
+def same_values(x: Tensor) -> Tensor:
+    """The values of ``x``, and its gradient, in a tensor that does not hold x as a view would."""
+    return x if is_traced() else _Same.apply(x)
+
+
+def is_traced() -> bool:
+    """Whether something reads operations here that does not know our functions of autograd."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or in_transform()
+
+
+def _in_operations(
+    gamma: float, rest: float, first: Any, x: Any, position: Any, v: Any
+) -> tuple[Any, Any]:
+    f = first - x
+    if position is not x:
+        f = f.to(position.dtype)
+    moved = rest * f
+    if v is not None:
+        moved = moved + gamma * v
+    return position + moved, moved
+
+
+class _Step(torch.autograd.Function):
+    """`momentum_step`; ``position`` is None where it is x."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, gamma: float, rest: float, first: Tensor, x: Tensor, position: Tensor | None,
+        v: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """The position and the velocity after the layer."""
+        ctx.set_materialize_grads(False)
+        ctx.gamma, ctx.rest, ctx.dtypes = gamma, rest, (first.dtype, x.dtype)
+        ctx.own, ctx.rests = position is None, v is None
+        start = x if position is None else position
+        moved = (first - x).to(start.dtype).mul_(rest)
+        if v is not None:
+            moved.add_(gamma * v)
+        return start + moved, moved
+
+    @staticmethod
+    def backward(ctx: Any, gx: Tensor | None, gv: Tensor | None) -> Any:  # type: ignore[override]
+        """The gradients; those of x and v are one tensor where only one comes in."""
+        total = gx if gv is None else gv if gx is None else gx + gv
+        if total is None:
+            return (None,) * 6
+        gf = (ctx.rest * total).to(ctx.dtypes[0])
+        to_v = None if ctx.rests else ctx.gamma * total
+        if not ctx.own:
+            return None, None, gf, -gf.to(ctx.dtypes[1]), gx, to_v
+        if gx is None:
+            to_x = -gf
+        elif gv is None:
+            to_x = ctx.gamma * total if to_v is None else to_v
+        else:
+            to_x = gx - gf
+        return None, None, gf, to_x, None, to_v
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:  # type: ignore[override]
+        """The tangents of the position and the velocity."""
+        first, x, position, v = tangents[2:]
+        start = x if ctx.own else position
+        parts = [
+            factor * t
+            for factor, t in ((ctx.rest, first), (-ctx.rest, x), (ctx.gamma, v))
+            if t is not None
+        ]
+        moved = sum(parts[1:], parts[0]) if parts else None
+        if moved is None or start is None:
+            return (start if moved is None else moved), moved
+        return start + moved, moved
+
+
+class _Same(torch.autograd.Function):
+    """`same_values`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """The values."""
+        return x.detach()
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:  # type: ignore[override]
+        """The gradient."""
+        return g
+
+    @staticmethod
+    def jvp(ctx: Any, t: Tensor) -> Tensor:  # type: ignore[override]
+        """The tangent."""
+        return t.view_as(t)

@@ -1,0 +1,216 @@
+"""Checkpoints: written whole or not at all, checked before they are used, networks from them."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from odemom.checks import invalid, optional_import, shown
+from odemom.data.images import ImageData
+from odemom.errors import InvalidInputError, OdemomError
+from odemom.models.table import build_model
+from odemom.records import write_bytes_atomic
+from odemom.training.config import TrainingConfig
+
+plugins = optional_import("lightning.pytorch.plugins.io", "train")
+
+__all__ = [
+    "CheckpointFiles",
+    "Trained",
+    "check_images",
+    "load_trained",
+    "read_checkpoint",
+    "signature",
+]
+
+
+class CheckpointFiles(plugins.TorchCheckpointIO):
+    """Lightning's checkpoints, of which the old one stands until the new one is on disk."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write beside ``path``, then rename.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no room; the file of before is whole.
+        """
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        try:
+            write_bytes_atomic(path, buffer.getvalue())
+        except InvalidInputError as error:
+            before = Path(path).with_name("last.ckpt")
+            kept = f"The one before is whole: make room, then --resume {before}."
+            raise InvalidInputError(
+                f"{error} The checkpoint has {len(buffer.getvalue()) / 1e6:.1f} MB. "
+                f"{kept if before.exists() else 'None was there before.'}"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network from a checkpoint, and what it needs to look at images.
+
+    Attributes
+    ----------
+    network : Module
+        With the weights of the checkpoint, for evaluation.
+    config : TrainingConfig
+        The training that it comes from.
+    source : str
+        What it was trained on.
+    classes : tuple of str
+    in_channels, image_size : int
+    mean, std : tuple of float
+    """
+
+    network: nn.Module
+    config: TrainingConfig
+    source: str
+    classes: tuple[str, ...]
+    in_channels: int
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def signature(data: ImageData) -> dict[str, Any]:
+    """What a checkpoint says about its images."""
+    return {
+        "source": data.source,
+        "classes": list(data.classes),
+        "in_channels": data.channels,
+        "image_size": data.image_size,
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "digest": data.digest,
+    }
+
+
+def read_checkpoint(path: Path, config: TrainingConfig) -> dict[str, Any]:
+    """What a checkpoint says of itself, if a training of ``config`` can be continued from it.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is missing or cannot be read, or belongs to another configuration.
+    """
+    expected = "the last.ckpt of a training with this configuration"
+    about = _payload(path, "resume", expected)["odemom"]
+    differences = config.differences(about["config"])
+    if differences:
+        raise invalid(
+            "resume",
+            got=f"{path} with {'; '.join(differences)}",
+            expected=expected,
+            fix="Take the configuration of that training; the schedule depends on all of it.",
+        )
+    return about
+
+
+def check_images(about: dict[str, Any], data: ImageData) -> None:
+    """Refuse what `read_checkpoint` has read of a training on other images.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    saved = about.get("images")
+    if saved != signature(data):
+        saved = saved or {"source": "not named", "digest": "none"}
+        raise invalid(
+            "resume",
+            got=f"a checkpoint of a training on other images ({saved['source']}, digest {saved['digest']})",
+            expected=f"a training on these ({data.source}, digest {data.digest})",
+            fix="Give the data of that training; a file more or less changes the splits.",
+        )
+
+
+def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Trained:
+    """The network of a checkpoint, built again; with another gamma where one is given.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is missing, damaged or of another program, or the network has no gamma.
+    """
+    expected = "a checkpoint that odemom train has written"
+    payload = _payload(Path(path), "checkpoint", expected)
+    about, images = payload["odemom"], payload["odemom"].get("images")
+    if images is None:
+        raise invalid(
+            "checkpoint", got=f"{path}, which does not name its images", expected=expected
+        )
+    config = TrainingConfig.from_dict(about["config"])
+    options = config.options
+    if gamma is not None:
+        from odemom.models.table import model_options
+
+        if "gamma" not in model_options(config.model):
+            raise invalid(
+                "gamma",
+                got=f"{shown(gamma)} for a checkpoint of {config.model}",
+                expected="it with a network that has one, such as momentum-resnet20",
+            )
+        options["gamma"] = gamma
+    network = build_model(
+        config.model,
+        in_channels=images["in_channels"],
+        classes=len(images["classes"]),
+        image_size=images["image_size"],
+        **options,
+    )
+    prefix = "network."
+    weights = {
+        name.removeprefix(prefix): value
+        for name, value in payload["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise invalid(
+            "checkpoint",
+            got=f"{path}, whose weights are not those of {config.model} ({shown(str(error), 200)})",
+            expected=expected,
+        ) from None
+    return Trained(
+        network.eval(),
+        config,
+        images["source"],
+        tuple(images["classes"]),
+        images["in_channels"],
+        images["image_size"],
+        tuple(images["mean"]),
+        tuple(images["std"]),
+    )
+
+
+def _payload(path: Path, name: str, expected: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise invalid(name, got=f"{path}, which is no file", expected=expected)
+    try:
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(payload["odemom"]["config"], dict):
+            raise TypeError("no configuration")
+        TrainingConfig.from_dict(payload["odemom"]["config"])
+    except OdemomError:
+        raise
+    except Exception as error:  # a damaged pickle or archive can raise nearly anything
+        start = "; start again without resume" if name == "resume" else ""
+        raise invalid(
+            name,
+            got=f"{path}, which cannot be read ({type(error).__name__})",
+            expected=expected,
+            fix=f"The file is damaged or of another program{start}.",
+        ) from error
+    return payload
