@@ -1,75 +1,280 @@
-"""``odemom train`` and ``demo``: trainings, and the guided tour."""
+"""``odemom train``, ``evaluate``, ``predict``, ``sweep`` and ``demo``: trainings and their use."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from odemom.cli.shared import AsJson, Eps, Out, print_json, say
+from odemom.cli.shared import AsJson, Out, print_json, progress_bar, say
 
 __all__ = ["register"]
+
+Data = Annotated[
+    str, typer.Option(help="digits, cifar10, cifar100, or a folder with one folder per class.")
+]
+Root = Annotated[
+    Path | None, typer.Option(help="Where data lie or are decoded to; by default the user's cache.")
+]
+Checkpoint = Annotated[Path, typer.Argument(help="A .ckpt file of odemom train.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(train)
-    app.command()(demo)
+    for command in (train, evaluate, predict, sweep, demo):
+        app.command()(command)
 
 
 def train(
-    data: Annotated[str, typer.Option(help="The data set: digits.")] = "digits",
-    order: Annotated[int, typer.Option(help="The order of the ODE blocks: 1 or 2.")] = 2,
-    eps: Eps = "1",
-    initial_velocity: Annotated[str, typer.Option(help='"zero" or "field".')] = "zero",
+    model: Annotated[str | None, typer.Option(help="A network, such as odenet, resnet20.")] = None,
+    data: Data = "digits",
+    root: Root = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch CIFAR where it is missing.")
+    ] = False,
+    gamma: Annotated[str | None, typer.Option(help="Of momentum networks.")] = None,
+    order: Annotated[int | None, typer.Option(help="Of ODE blocks: 1 or 2.")] = None,
+    eps: Annotated[
+        str | None, typer.Option("--eps", "-e", help="The mass of ODE blocks: 0.5, 1/2, inf.")
+    ] = None,
+    initial_velocity: Annotated[str | None, typer.Option(help='"zero" or "field".')] = None,
+    channels: Annotated[int | None, typer.Option(help="Of the state of ODE blocks.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another option of the network: blocks=0, stem=imagenet."),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="laptop or gpu.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Training images to take.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels, for folders of images.")] = None,
+    augment: Annotated[str | None, typer.Option(help="none, flip or crop+flip.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes through the training set.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step and device.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of the optimizer.")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="Of the loss, in [0, 1).")] = None,
     seed: Annotated[int, typer.Option(help="Of data split, weights and order of images.")] = 0,
-    adjoint: Annotated[bool, typer.Option(help="Gradients by the adjoint ODE.")] = False,
+    adjoint: Annotated[
+        bool, typer.Option("--adjoint/--no-adjoint", help="Gradients by the adjoint ODE.")
+    ] = False,
+    precision: Annotated[str | None, typer.Option(help="32 or bf16-mixed.")] = None,
+    compile_: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help="torch.compile the network.")
+    ] = None,
+    channels_last: Annotated[
+        bool | None, typer.Option(help="The memory format that GPUs like for convolutions.")
+    ] = None,
+    deterministic: Annotated[
+        bool | None, typer.Option(help="Only algorithms that give equal results again.")
+    ] = None,
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu or mps.")] = None,
+    devices: Annotated[int, typer.Option(help="Processes on this machine, one per device.")] = 1,
+    num_nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    strategy: Annotated[str, typer.Option(help="auto or ddp.")] = "auto",
     threads: Annotated[int, typer.Option(help="Threads on the CPU; one suits small images.")] = 1,
+    checkpoint_steps: Annotated[
+        int, typer.Option(help="Keep the state every so many steps too, not at epochs only.")
+    ] = 0,
     out: Out = Path("results/train"),
     resume: Annotated[
         Path | None, typer.Option(help="Go on from the last.ckpt of an interrupted training.")
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Measure only: memory, one step, the largest batch."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a small ODE network on real images, and test it."""
+    """Train a network on images, and test it.
+
+    Example: odemom train --data pictures --model odenet --order 2 --channels 8 --epochs 3
+    """
     from odemom.checks import as_eps, optional_import
 
     optional_import("torch", "train")
-    from odemom.training import TrainingConfig
+    from odemom.training.presets import configured, parsed_options
+
+    options = parsed_options(set_ or ()) | _given(
+        gamma=gamma if gamma is None else _number("gamma", gamma),
+        order=order,
+        eps=None if eps is None else float(as_eps(eps)),
+        initial_velocity=initial_velocity,
+        channels=channels,
+        adjoint=adjoint or None,
+    )
+    fields = _given(
+        data=data,
+        root=None if root is None else str(root),
+        limit=limit,
+        image_size=image_size,
+        augment=augment,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        seed=seed,
+        precision=precision,
+        compile=compile_,
+        channels_last=channels_last,
+        deterministic=deterministic,
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        threads=threads,
+        checkpoint_steps=checkpoint_steps,
+    )
+    config = configured(preset, model, options, fields)
+    if download:
+        from odemom.training.run import training_data
+
+        training_data(config, download=True)
+    if dry_run:
+        _print_dry_run(config, as_json)
+    else:
+        _train(config, out, resume, as_json)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _number(name: str, text: str) -> float:
+    from odemom.checks import as_number
+
+    return float(as_number(text, name, "a number"))
+
+
+def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
     from odemom.training.run import train as run_training
 
-    asked: dict[str, Any] = {
-        "data": data,
-        "order": order,
-        "eps": float(as_eps(eps)),
-        "initial_velocity": initial_velocity,
-        "seed": seed,
-        "adjoint": adjoint,
-        "threads": threads,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-    }
-    config = TrainingConfig(**{k: v for k, v in asked.items() if v is not None})
     try:
         result = run_training(config, out_dir=out, resume=resume, progress=not as_json)
     except KeyboardInterrupt as interrupt:  # its message names the checkpoint to resume from
         print(f"\ninterrupted: {interrupt}", file=sys.stderr)
         raise typer.Exit(130) from None
+    if any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK")):
+        return  # one process speaks for all
     if as_json:
         print_json(result.to_dict())
         return
+    order = config.options.get("order")
+    nfe = f"{result.mean_nfe:.1f} function evaluations a forward pass, " if result.mean_nfe else ""
     say(
-        f"order {config.order}: test accuracy {result.test_accuracy:.2%}, "
-        f"{result.mean_nfe:.1f} function evaluations a forward pass, "
+        f"{'' if order is None else f'order {order}: '}test accuracy {result.test_accuracy:.2%}"
+        f"{'' if result.source == 'digits' else f' on {result.source}'}, {nfe}"
         f"{result.seconds:.1f} s of training"
     )
     say(f"{result.csv}\n{result.checkpoint}\n{Path(out) / 'result.json'}")
+
+
+def _print_dry_run(config: Any, as_json: bool) -> None:
+    from odemom.training.dry_run import dry_run
+
+    found = dry_run(config)
+    memory = found.memory
+    if as_json:
+        numbers = {"step_bytes": memory.step, "largest_batch": memory.largest_batch}
+        print_json({"run": found, **numbers, "seconds": found.seconds})
+        return
+    say(f"{config.model}: {memory.parameters} parameters")
+    say(f"{found.source}: {found.images} training images, {found.steps} steps in all")
+    say(f"memory: {memory}")
+    say(
+        f"time: {found.step_seconds * 1000:.3g} ms a step on {found.device}, about "
+        f"{found.seconds / 60:.3g} minutes for all steps"
+    )
+
+
+def evaluate(
+    checkpoint: Checkpoint,
+    gamma: Annotated[str | None, typer.Option(help="Another gamma than in the training.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Other images with the same classes; see odemom train.")
+    ] = None,
+    root: Root = None,
+    device: Annotated[str, typer.Option(help="Where to run: cpu, cuda.")] = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Test the network of a checkpoint on its test images, or on others."""
+    from odemom.checks import optional_import
+
+    optional_import("torch", "train")
+    from odemom.training.use import evaluate as run_evaluation
+
+    found = run_evaluation(
+        checkpoint,
+        gamma=None if gamma is None else _number("gamma", gamma),
+        data=data,
+        root=root,
+        device=device,
+    )
+    if as_json:
+        print_json(found)
+        return
+    asked = "" if gamma is None else f", gamma {gamma}"
+    say(
+        f"{found.model}{asked}: test accuracy {found.accuracy:.2%} on {found.source} "
+        f"({found.images} images), loss {found.loss:.4f}"
+    )
+
+
+def predict(
+    checkpoint: Checkpoint,
+    images: Annotated[list[Path], typer.Argument(help="Files of images.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say which class images belong to, and how probable the network finds it."""
+    from odemom.checks import optional_import
+
+    optional_import("torch", "train")
+    from odemom.training.use import predict as run_prediction
+
+    found = run_prediction(checkpoint, images)
+    if as_json:
+        print_json(found)
+        return
+    for each in found:
+        others = list(each.probabilities.items())[:3]
+        say(f"{each.file}: " + ", ".join(f"{label} {share:.1%}" for label, share in others))
+
+
+def sweep(
+    file: Annotated[Path, typer.Argument(help="A .yaml file with base and grid.")],
+    out: Out = Path("results/sweep"),
+    backend: Annotated[str, typer.Option(help="serial, joblib (the cores) or dask.")] = "serial",
+    workers: Annotated[int | None, typer.Option(help="Processes of joblib or dask.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="The address of a Dask scheduler: tcp://10.0.0.1:8786.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train every combination of settings in a file; finished ones are not trained again."""
+    from odemom.checks import optional_import
+
+    optional_import("torch", "train")
+    from odemom.sweep.trainings import read_sweep, run_sweep
+
+    plan = read_sweep(file)
+    place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
+    try:
+        with progress_bar("trainings", shown=not as_json) as progress:
+            found = run_sweep(plan, out, progress=progress, **place)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted: the same command goes on from what {out} holds", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if as_json:
+        print_json(found)
+        return
+    for row in found.rows:
+        settings = ", ".join(f"{name} {value}" for name, value in row.settings.items())
+        say(f"{settings}: test accuracy {row.test_accuracy:.2%} on {row.source}")
+    say(f"{Path(out) / 'sweep.csv'}\n{Path(out) / 'sweep.json'}")
 
 
 def demo(

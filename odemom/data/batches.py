@@ -16,7 +16,7 @@ from odemom.data.images import ImageData, Images
 
 lightning = optional_import("lightning.pytorch", "train")
 
-__all__ = ["Batches", "EpochSampler", "ImageModule", "augmented"]
+__all__ = ["EVALUATED", "Batches", "EpochSampler", "ImageModule", "augmented"]
 
 PADDING = 4
 EVALUATED = 1000  # images at a time, at most, where no gradient is kept
@@ -62,7 +62,7 @@ class EpochSampler:
         return corners, rng.random(self.size) < 0.5
 
 
-def augmented(pixels: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
+def augmented(pixels: Tensor, corners: Tensor | None, flips: Tensor) -> Tensor:
     """Random crops of images with a border of 4 black pixels, mirrored where ``flips`` says so.
 
     The augmentation of He et al. (2016) for CIFAR, of a whole batch at once.
@@ -71,7 +71,8 @@ def augmented(pixels: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
     ----------
     pixels : Tensor, shape (batch, c, h, w)
     corners : Tensor of int64, shape (batch, 2)
-        Row and column of the crop's first pixel in the padded image, from 0 to 8.
+        Row and column of the crop's first pixel in the padded image, from 0 to 8; without them the
+        images are not cropped.
     flips : Tensor of bool, shape (batch,)
 
     Returns
@@ -84,12 +85,13 @@ def augmented(pixels: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
     >>> augmented(image, torch.tensor([[4, 4]]), torch.tensor([True])).tolist()
     [[[[2, 1], [4, 3]]]]
     """
-    h, w = pixels.shape[-2:]
-    padded = F.pad(pixels, (PADDING,) * 4)
-    windows = padded.unfold(2, h, 1).unfold(3, w, 1)  # every crop, without copying one
-    rows = torch.arange(len(pixels), device=pixels.device)
-    crops = windows[rows, :, corners[:, 0], corners[:, 1]]
-    return torch.where(flips[:, None, None, None], crops.flip(-1), crops)
+    if corners is not None:
+        h, w = pixels.shape[-2:]
+        padded = F.pad(pixels, (PADDING,) * 4)
+        windows = padded.unfold(2, h, 1).unfold(3, w, 1)  # every crop, without copying one
+        rows = torch.arange(len(pixels), device=pixels.device)
+        pixels = windows[rows, :, corners[:, 0], corners[:, 1]]
+    return torch.where(flips[:, None, None, None], pixels.flip(-1), pixels)
 
 
 class Batches:
@@ -106,7 +108,7 @@ class Batches:
     device : torch.device
     seed : int, optional
         Of the order and the augmentation of a training; without it all images come, in order.
-    augment : bool
+    augment : {"none", "flip", "crop+flip"}
         See `augmented`.
     rank, world : int
         This process, and how many there are: a step takes ``world * batch_size`` images in the
@@ -124,7 +126,7 @@ class Batches:
         device: torch.device,
         *,
         seed: int | None = None,
-        augment: bool = False,
+        augment: str = "none",
         rank: int = 0,
         world: int = 1,
         channels_last: bool = False,
@@ -172,8 +174,9 @@ class Batches:
             first = step * whole + self.rank * self.batch_size
             places = slice(first, first + self.batch_size)
             pixels = self._taken(order, on_device, places)
-            if self.augment:
-                pixels = augmented(pixels, corners[places], flips[places])
+            if self.augment != "none":
+                crops = corners[places] if self.augment == "crop+flip" else None
+                pixels = augmented(pixels, crops, flips[places])
             self._done = step + 1
             yield self._normalised(pixels), self.labels.index_select(0, on_device[places])
 
@@ -210,7 +213,8 @@ class ImageModule(lightning.LightningDataModule):
         Per step and process; the last, incomplete batch of an epoch is left out.
     seed : int
         Of the order and the augmentation of the training images.
-    augment, channels_last : bool
+    augment : str
+    channels_last : bool
         See `Batches`.
     """
 
@@ -220,7 +224,7 @@ class ImageModule(lightning.LightningDataModule):
         batch_size: int,
         seed: int,
         *,
-        augment: bool = False,
+        augment: str = "none",
         channels_last: bool = False,
     ) -> None:
         super().__init__()

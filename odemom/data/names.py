@@ -1,4 +1,4 @@
-"""Names of image data; nothing heavy is loaded for them."""
+"""Names of image data and of augmentations; nothing heavy is loaded for them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 from odemom.checks import expect, shown
 
-__all__ = ["FOLDER", "NAMES_OF_DATA", "check_data"]
+__all__ = ["AUGMENTATIONS", "FOLDER", "NAMES_OF_DATA", "check_data"]
 
 NAMES_OF_DATA = ("digits", "cifar10", "cifar100")
 FOLDER = "imagefolder:"
+AUGMENTATIONS = ("none", "flip", "crop+flip")
 
 
 def check_data(data: Any) -> None:

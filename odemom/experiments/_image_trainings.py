@@ -40,8 +40,8 @@ class ImageConfig:
         validation images.
     weight_decay : float
     optimizer : {"adamw", "sgd"}
-    augment : bool
-        Random crops and flips.
+    augment : {"none", "flip", "crop+flip"}
+        Of the training images.
     precision : {"32", "bf16-mixed"}
     compile, channels_last : bool
         As in `TrainingConfig`.
@@ -62,7 +62,7 @@ class ImageConfig:
     learning_rates: tuple[float, ...] = (0.1,)
     weight_decay: float = 5e-4
     optimizer: str = "sgd"
-    augment: bool = True
+    augment: str = "crop+flip"
     precision: str = "32"
     compile: bool = False
     channels_last: bool = False
@@ -125,7 +125,7 @@ class Training:
     batch_size: int
     weight_decay: float
     optimizer: str
-    augment: bool
+    augment: str
     precision: str
     compile: bool
     channels_last: bool

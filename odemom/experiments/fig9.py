@@ -63,7 +63,7 @@ class Config(ImageConfig):
     learning_rates: tuple[float, ...] = (5e-3,)
     weight_decay: float = 0.01
     optimizer: str = "adamw"
-    augment: bool = False
+    augment: str = "flip"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -218,7 +218,7 @@ EXPERIMENT = Experiment(
     config=Config,
     quick=Config(
         data="digits", channels=(2,), seeds=1, limit=0, epochs=1, batch_size=256, blocks=2,
-        stride=2,
+        stride=2, augment="none",
     ),
     tasks=tasks,
     run=run,

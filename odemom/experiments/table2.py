@@ -251,7 +251,7 @@ def _judged(data: Table) -> bool:
 
 EXPERIMENT = Experiment(
     config=Config,
-    quick=Config(data="digits", seeds=1, epochs=1, batch_size=256, augment=False, step_batch=8),
+    quick=Config(data="digits", seeds=1, epochs=1, batch_size=256, augment="none", step_batch=8),
     tasks=tasks,
     run=run,
     gather=gather,

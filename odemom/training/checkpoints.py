@@ -129,7 +129,8 @@ def check_images(about: dict[str, Any], data: ImageData) -> None:
         saved = saved or {"source": "not named", "digest": "none"}
         raise invalid(
             "resume",
-            got=f"a checkpoint of a training on other images ({saved['source']}, digest {saved['digest']})",
+            got=f"a checkpoint of a training on other images ({saved['source']}, digest "
+            f"{saved['digest']})",
             expected=f"a training on these ({data.source}, digest {data.digest})",
             fix="Give the data of that training; a file more or less changes the splits.",
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from odemom.checks import as_eps, as_initial_velocity, as_integer, as_number, expect, invalid, shown
-from odemom.data.names import check_data
+from odemom.data.names import AUGMENTATIONS, check_data
 from odemom.models.table import model_options
 from odemom.records import from_json, jsonable
 
@@ -35,7 +35,7 @@ COUNTS = {
     "num_nodes": 1,
     "checkpoint_steps": 0,
 }
-SWITCHES = ("adjoint", "augment", "compile", "channels_last", "deterministic")
+SWITCHES = ("adjoint", "compile", "channels_last", "deterministic")
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ class TrainingConfig:
         The share kept for validation.
     image_size : int, optional
         Height and width to which images of a folder are brought.
-    augment : bool, default False
-        Random crops and flips of the training images.
+    augment : {"none", "flip", "crop+flip"} or bool
+        Of the training images: see `odemom.data.batches.augmented`. True is ``"crop+flip"``, False
+        ``"none"``.
     order : {2, 1}
         The order of the ODE blocks.
     eps : number, default 1.0
@@ -138,7 +139,7 @@ class TrainingConfig:
     limit: int | None = None
     validation: float = 0.1
     image_size: int | None = None
-    augment: bool = False
+    augment: str | bool = "none"
     optimizer: str = "adamw"
     label_smoothing: float = 0.0
     precision: str = "32"
@@ -152,10 +153,13 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_data(self.data)
+        if isinstance(self.augment, bool):
+            object.__setattr__(self, "augment", AUGMENTATIONS[-1 if self.augment else 0])
         for name, known in (
             ("order", (1, 2)),
             ("accelerator", ACCELERATORS),
             ("optimizer", OPTIMIZERS),
+            ("augment", AUGMENTATIONS),
             ("precision", PRECISIONS),
             ("strategy", STRATEGIES),
         ):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from odemom.checks import optional_import
-from odemom.errors import DivergedError
+from odemom.errors import DivergedError, FixedPointRangeError, InvalidInputError
 from odemom.training.checkpoints import CheckpointFiles
 from odemom.training.config import TrainingConfig
 
@@ -43,10 +43,16 @@ class Classifier(lightning.LightningModule):
     config : TrainingConfig
     images : dict
         What a checkpoint says about the images: see `odemom.training.checkpoints.signature`.
+    steps : int
+        Of the whole training. (To ask the trainer makes it set up the loaders before it knows from
+        a checkpoint which batches are done.)
     """
 
-    def __init__(self, network: nn.Module, config: TrainingConfig, images: dict[str, Any]) -> None:
+    def __init__(
+        self, network: nn.Module, config: TrainingConfig, images: dict[str, Any], steps: int
+    ) -> None:
         super().__init__()
+        self.steps = steps
         self.network = network
         self.config = config
         self.images = images
@@ -62,7 +68,7 @@ class Classifier(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The loss of a batch."""
         images, labels = batch
-        logits = self.network(images)
+        logits = self._logits(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         self.sums["train"].add(loss.detach(), logits.detach(), labels, self.network)
         if self.device.type == "cpu" or (batch_idx + 1) % LOOKED_AT == 0:
@@ -79,21 +85,32 @@ class Classifier(lightning.LightningModule):
 
     def _count(self, stage: str, batch: tuple[Tensor, Tensor]) -> None:
         images, labels = batch
-        logits = self.network(images)
+        logits = self._logits(images)
         self.sums[stage].add(F.cross_entropy(logits, labels), logits, labels, self.network)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        try:
+            return self.network(images)
+        except (InvalidInputError, FixedPointRangeError) as error:
+            # It took such images before: what it refuses are activations of weights gone astray.
+            if self.global_step == 0:
+                raise
+            raise self._diverged(f"network refuses its own activations ({error})") from error
 
     def _refuse_divergence(self, stage: str) -> None:
         """Stop at a loss that is not finite, before it is saved."""
-        if math.isfinite(float(self.sums[stage].loss)):
-            return
+        loss = float(self.sums[stage].loss)
+        if not math.isfinite(loss):
+            raise self._diverged(f"{stage} loss is {loss}")
+
+    def _diverged(self, what: str) -> DivergedError:
+        rate, precision = self.config.learning_rate, self.config.precision
         last = Path(self.trainer.checkpoint_callback.dirpath) / "last.ckpt"
-        kept = f" The last state with a finite loss is in {last}." if last.exists() else ""
-        raise DivergedError(
-            f"the {stage} loss is {float(self.sums[stage].loss)} in epoch "
-            f"{self.current_epoch + 1} at step {self.global_step}: the training has diverged and "
-            f"was stopped. Take a smaller learning_rate than {self.config.learning_rate:g}"
-            + (", or precision 32" if self.config.precision != "32" else "")
-            + f".{kept}"
+        other = "" if precision == "32" else f", or precision 32 in place of {precision}"
+        return DivergedError(
+            f"the {what} in epoch {self.current_epoch + 1} at step {self.global_step}: the "
+            f"training has diverged and was stopped. Take a smaller learning_rate than {rate:g}"
+            f"{other}." + (f" The last finite state is in {last}." if last.exists() else "")
         )
 
     def configure_optimizers(self) -> Any:
@@ -107,7 +124,7 @@ class Classifier(lightning.LightningModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=config.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
+            total_steps=self.steps,
             cycle_momentum=config.optimizer == "adamw",
         )
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
@@ -228,25 +245,7 @@ def make_trainer(
 ) -> Any:
     """A Lightning trainer that writes ``checkpoints/{best,last}.ckpt`` and ``metrics.csv``."""
     callbacks = optional_import("lightning.pytorch.callbacks", "train")
-    folder, end = out_dir / "checkpoints", {"save_on_train_epoch_end": True}
-    best = {"filename": "best", "monitor": "validation_accuracy", "mode": "max", "save_last": True}
-    saved = [
-        callbacks.ModelCheckpoint(
-            dirpath=folder,
-            enable_version_counter=False,
-            **(best if validation else {"filename": "last"}),
-            **end,
-        )
-    ]
-    if config.checkpoint_steps:
-        saved.append(
-            callbacks.ModelCheckpoint(
-                dirpath=folder,
-                filename="last",
-                every_n_train_steps=config.checkpoint_steps,
-                enable_version_counter=False,
-            )
-        )
+    saved = _saved(config, out_dir / "checkpoints", callbacks.ModelCheckpoint, validation)
     return lightning.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -264,6 +263,21 @@ def make_trainer(
         deterministic=config.deterministic,
         benchmark=not config.deterministic,
     )
+
+
+def _saved(config: TrainingConfig, folder: Path, kind: Any, validation: bool) -> list[Any]:
+    """What writes checkpoints: the best one, and the last one, each by itself.
+
+    ``save_last`` of the best one would write only where the best one is written too.
+    """
+    every = {"dirpath": folder, "enable_version_counter": False}
+    best = {"filename": "best", "monitor": "validation_accuracy", "mode": "max"}
+    saved = [kind(**every, **best, save_on_train_epoch_end=True)] if validation else []
+    saved.append(kind(**every, filename="last", save_on_train_epoch_end=True))
+    if config.checkpoint_steps:
+        steps = config.checkpoint_steps
+        saved.append(kind(**every, filename="last", every_n_train_steps=steps))
+    return saved
 
 
 def _loggers(out_dir: Path) -> list[Any]:

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from odemom.checks import expect, optional_import, shown
+from odemom.checks import expect, invalid, optional_import, shown
 from odemom.data.batches import ImageModule
 from odemom.data.images import ImageData, load_images
 from odemom.models.table import build_model
 from odemom.records import as_folder, provenance, write_json
-from odemom.training.checkpoints import check_images, read_checkpoint, signature
+from odemom.training.checkpoints import check_images, load_trained, read_checkpoint, signature
 from odemom.training.config import TrainingConfig, TrainingResult
 from odemom.training.lightning import (
     Classifier,
@@ -42,6 +42,7 @@ def train(
     *,
     out_dir: str | os.PathLike[str],
     resume: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> TrainingResult:
     """Train a network on images and test it once, with the weights after the last epoch.
@@ -61,6 +62,9 @@ def train(
         The ``last.ckpt`` of an interrupted training of the same configuration. It goes on after its
         last finished epoch, or what ``checkpoint_steps`` has kept since, to the very weights of a
         training without interruption.
+    weights : path-like, optional
+        A checkpoint whose weights the training starts with: that of the same network, or of one
+        with the same parameters, as a ResNet and its momentum twins have.
     progress : bool, default True
         Whether to show a progress bar.
 
@@ -74,7 +78,7 @@ def train(
     InvalidInputError
         If ``out_dir`` cannot be a folder or its disk is full, the images cannot be had, the batch
         is larger than the training set, or ``resume`` is missing, damaged, or belongs to another
-        configuration or other images.
+        configuration or other images, or ``weights`` are those of another network.
     KeyboardInterrupt
         On Ctrl-C; its message names the checkpoint to resume from.
     IntegrationError
@@ -107,7 +111,10 @@ def train(
         check_images(about, data)
     folder = as_folder(out_dir)
     with settings_of(config), named_out_of_memory(config, data):
-        return _train(config, data, folder, checkpoint, progress=progress)
+        network = network_for(config, data)
+        if weights is not None:
+            _start_with(network, config, weights)
+        return _train(config, data, network, folder, checkpoint, progress=progress)
 
 
 def training_data(config: TrainingConfig, *, download: bool = False) -> ImageData:
@@ -160,13 +167,33 @@ def settings_of(config: TrainingConfig) -> Iterator[None]:
         yield
 
 
+def _start_with(
+    network: nn.Module, config: TrainingConfig, weights: str | os.PathLike[str]
+) -> None:
+    trained = load_trained(weights)
+    try:
+        network.load_state_dict(trained.network.state_dict())
+    except RuntimeError as error:
+        raise invalid(
+            "weights",
+            got=f"a checkpoint of {trained.config.model}",
+            expected=f"one with the parameters of {config.model} and as many classes",
+        ) from error
+
+
 def _train(
-    config: TrainingConfig, data: ImageData, folder: Path, resume: Path | None, *, progress: bool
+    config: TrainingConfig,
+    data: ImageData,
+    network: nn.Module,
+    folder: Path,
+    resume: Path | None,
+    *,
+    progress: bool,
 ) -> TrainingResult:
-    network = network_for(config, data)
     if config.compile:
         network.compile(dynamic=False)
-    model = Classifier(network, config, signature(data))
+    steps = len(data.train) // (config.batch_size * config.devices * config.num_nodes)
+    model = Classifier(network, config, signature(data), steps * config.epochs)
     module = ImageModule(
         data,
         config.batch_size,

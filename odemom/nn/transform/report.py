@@ -58,8 +58,9 @@ class TwinReport:
     activations: float
 
     def __str__(self) -> str:
+        count, layers = len(self.rows), sum(row.layers for row in self.rows)
         lines = [
-            f"{len(self.rows)} rows of {sum(row.layers for row in self.rows)} momentum layers, "
+            f"{count} {'row' if count == 1 else 'rows'} of {layers} momentum layers, "
             f"{self.parameters:.0%} of the parameters, {self.activations:.0%} of the states"
         ]
         for row in self.rows:
@@ -97,7 +98,7 @@ def twin_report(model: nn.Module) -> TwinReport:
     >>> twin = transform(torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False))
     >>> _ = twin(torch.zeros(2, 5, 8))
     >>> print(twin_report(twin))
-    1 rows of 3 momentum layers, 100% of the parameters, 100% of the states
+    1 row of 3 momentum layers, 100% of the parameters, 100% of the states
       layers.0 to layers.2: 3 layers of shape 2 x 5 x 8, checkpoint
     """
     places = {p.name: (m, p) for m in model.modules() if (p := place_of(m)) is not None}

@@ -1,0 +1,252 @@
+"""Trainings for every combination of settings, as tasks that are kept once they are finished."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from odemom import __version__
+from odemom.checks import expect, invalid, optional_import, shown
+from odemom.records import as_folder, from_json, json_text, jsonable, write_all_atomic
+from odemom.sweep.backends import Backend
+from odemom.sweep.store import TaskStore, task_key
+from odemom.training.config import TrainingConfig
+from odemom.training.presets import configured
+
+__all__ = ["Row", "Sweep", "SweepResult", "read_sweep", "run_sweep"]
+
+PARTS = ("base", "grid")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The trainings of a sweep.
+
+    Attributes
+    ----------
+    settings : tuple of dict
+        What is varied, for each training.
+    configs : tuple of TrainingConfig
+        The trainings in full, in the same order.
+    """
+
+    settings: tuple[dict[str, Any], ...]
+    configs: tuple[TrainingConfig, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one training.
+
+    Attributes
+    ----------
+    settings : dict
+        What was varied.
+    source : str
+        What the images are.
+    test_accuracy, train_loss, validation_accuracy : float
+        After the last epoch.
+    parameters : int
+    seconds : float
+    folder : str
+        Where its checkpoints and tables are.
+    """
+
+    settings: dict[str, Any]
+    source: str
+    test_accuracy: float
+    train_loss: float
+    validation_accuracy: float
+    parameters: int
+    seconds: float
+    folder: str
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The rows of a sweep, in the order of its combinations."""
+
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training, and the folder that it writes into: one that all workers see."""
+
+    config: TrainingConfig
+    folder: str
+
+
+def read_sweep(path: Path) -> Sweep:
+    """The trainings that a file asks for.
+
+    The file has a mapping ``base``, of settings that all have in common, and a mapping ``grid``,
+    of settings with lists of values; every combination is a training. Settings are ``preset``,
+    ``model``, the fields of `TrainingConfig`, and the options of the network.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is missing or no such file, or a training would be refused; all are checked
+        before the first one starts.
+    """
+    yaml = optional_import("yaml", "sweep")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise invalid("file", got=f"{path} ({error.strerror})", expected="a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise invalid(
+            "file", got=f"{path}: {shown(str(error), 200)}", expected="a YAML file"
+        ) from None
+    fits = isinstance(content, dict) and set(content) <= set(PARTS) and "grid" in content
+    expect(fits, "file", got=f"{path} with {shown(content)}", expected="the mappings base and grid")
+    base, grid = content.get("base") or {}, content["grid"]
+    for name, part in (("base", base), ("grid", grid)):
+        expect(isinstance(part, dict), name, got=shown(part), expected="a mapping of settings")
+    for name, values in grid.items():
+        expect(
+            isinstance(values, list) and len(values) > 0,
+            f"grid: {name}",
+            got=shown(values),
+            expected="a list of values",
+        )
+        expect(name not in base, f"grid: {name}", got="it in base too", expected="it in one place")
+    settings = [
+        dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
+    ]
+    return Sweep(tuple(settings), tuple(_config({**base, **each}) for each in settings))
+
+
+def _config(settings: Mapping[str, Any]) -> TrainingConfig:
+    fields = {field.name for field in dataclasses.fields(TrainingConfig)} - {"model_options"}
+    asked = dict(settings)
+    preset, model = asked.pop("preset", None), asked.pop("model", None)
+    options = dict(asked.pop("model_options", None) or {})
+    from odemom.models.table import model_options
+
+    data = asked.get("data", "digits")
+    name = model or ("odenet-digits" if data == "digits" else "odenet")
+    options |= {key: asked.pop(key) for key in list(asked) if key in model_options(name)}
+    unknown = [key for key in asked if key not in fields]
+    if unknown:
+        raise invalid(
+            "setting",
+            got=shown(unknown[0]),
+            expected=f"preset, model, an option of {name}, or a field of TrainingConfig",
+        )
+    return configured(preset, model, options, asked)
+
+
+def run_sweep(
+    plan: Sweep,
+    out_dir: Path,
+    *,
+    backend: str = "serial",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> SweepResult:
+    """Train all combinations; those that are finished are read, not trained again.
+
+    Writes ``sweep.csv`` and ``sweep.json`` into ``out_dir``, and a folder per training below
+    ``runs``. A training that was interrupted goes on from its last checkpoint.
+
+    Parameters
+    ----------
+    plan : Sweep
+    out_dir : Path
+    backend, workers, scheduler
+        Where trainings run: see `Backend`. Over machines ``out_dir`` is on a disk that all see.
+    progress : callable, optional
+        Called with (trainings done, in all).
+
+    Returns
+    -------
+    SweepResult
+    """
+    place = Backend(backend, workers, scheduler)
+    folder = as_folder(out_dir).resolve()
+    store = TaskStore(folder / "sweep.parts.jsonl", {"sweep": "trainings", "version": __version__})
+    keys = [task_key(config) for config in plan.configs]
+    known = {key: stored.outcome for key, stored in store.load().items()}
+    waiting = {
+        key: Task(config, str(folder / "runs" / key))
+        for key, config in zip(keys, plan.configs, strict=True)
+        if key not in known
+    }
+    total = len(set(keys))
+
+    def tell() -> None:
+        if progress is not None:
+            progress(sum(key in known for key in set(keys)), total)
+
+    tell()
+    if waiting:
+        with place.running() as each, store.writing() as keep:
+            for key, outcome, seconds in each(_run, list(waiting.items())):
+                known[key] = outcome
+                keep(key, outcome, seconds)
+                tell()
+    rows = [
+        from_json(Row, {**known[key], "settings": jsonable(settings)}, "outcome")
+        for key, settings in zip(keys, plan.settings, strict=True)
+    ]
+    result = SweepResult(tuple(rows))
+    write_all_atomic(
+        {
+            folder / "sweep.csv": _table(result).encode(),
+            folder / "sweep.json": json_text(
+                {"rows": rows, "configs": [config.to_dict() for config in plan.configs]}
+            ).encode(),
+        }
+    )
+    return result
+
+
+def _run(item: tuple[str, Task]) -> tuple[str, dict[str, Any], float]:
+    """Train one combination, from its last checkpoint where there is one."""
+    from odemom.training.run import train
+
+    key, task = item
+    start = time.perf_counter()
+    last = Path(task.folder) / "checkpoints" / "last.ckpt"
+    resume = last if last.is_file() else None
+    result = train(task.config, out_dir=task.folder, resume=resume, progress=False)
+    outcome = {
+        "source": result.source,
+        "test_accuracy": result.test_accuracy,
+        "train_loss": result.history[-1]["train_loss"],
+        "validation_accuracy": result.history[-1]["validation_accuracy"],
+        "parameters": result.parameters,
+        "seconds": result.seconds,
+        "folder": task.folder,
+    }
+    return key, jsonable(outcome, "outcome"), time.perf_counter() - start
+
+
+def _table(result: SweepResult) -> str:
+    stream = io.StringIO()
+    names = [field.name for field in dataclasses.fields(Row) if field.name != "settings"]
+    varied = list(result.rows[0].settings)
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*varied, *names])
+    for row in result.rows:
+        writer.writerow([*row.settings.values(), *(getattr(row, name) for name in names)])
+    return stream.getvalue()

@@ -1,0 +1,193 @@
+"""What is done with a checkpoint: the accuracy on test images, and the class of image files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from odemom.checks import expect, invalid, shown
+from odemom.data.batches import EVALUATED, Batches
+from odemom.data.images import ImageData, load_images
+from odemom.data.pictures import pixels_of
+from odemom.records import as_path
+from odemom.training.checkpoints import Trained, load_trained
+
+__all__ = ["Evaluation", "Prediction", "evaluate", "predict"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The accuracy of a checkpoint on test images.
+
+    Attributes
+    ----------
+    model : str
+    gamma : float or None
+        Where another one than that of the training was asked for.
+    source : str
+        What the test images are.
+    images : int
+        How many there are.
+    accuracy, loss : float
+        The share classified correctly, and the mean cross-entropy.
+    """
+
+    model: str
+    gamma: float | None
+    source: str
+    images: int
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The class of an image.
+
+    Attributes
+    ----------
+    file : Path
+    label : str
+        The most probable class.
+    probabilities : dict of str to float
+        Of every class, the most probable one first.
+    """
+
+    file: Path
+    label: str
+    probabilities: dict[str, float]
+
+
+def evaluate(
+    checkpoint: str | os.PathLike[str],
+    *,
+    gamma: float | None = None,
+    data: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+) -> Evaluation:
+    """Test the network of a checkpoint, also with another gamma than it was trained with.
+
+    Parameters
+    ----------
+    checkpoint : path-like
+        A file that `odemom.training.train` has written.
+    gamma : float, optional
+        For momentum networks.
+    data : str, optional
+        Images with the classes of the training; by default those of the training, whose test set is
+        the one that the training has not seen.
+    root : path-like, optional
+        See `load_images`.
+    device : str, default "cpu"
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InvalidInputError
+        If the checkpoint cannot be used, the network has no gamma, or the classes differ.
+    """
+    trained = load_trained(checkpoint, gamma)
+    images = _test_images(trained, data, root)
+    target = _device(device)
+    network = trained.network.to(target)
+    batches = Batches(images.test, trained.mean, trained.std, EVALUATED, target)
+    correct, loss = 0, 0.0
+    with torch.no_grad():
+        for pixels, labels in batches:
+            logits = network(pixels)
+            correct += int((logits.argmax(dim=1) == labels).sum())
+            entropy = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+            loss += float(entropy)
+    n = len(images.test)
+    return Evaluation(trained.config.model, gamma, images.source, n, correct / n, loss / n)
+
+
+def predict(
+    checkpoint: str | os.PathLike[str], files: Sequence[str | os.PathLike[str]]
+) -> list[Prediction]:
+    """The classes of image files, each brought to the size and the colours of the training.
+
+    Parameters
+    ----------
+    checkpoint : path-like
+        A file that `odemom.training.train` has written.
+    files : sequence of path-like
+
+    Returns
+    -------
+    list of Prediction
+        In the order of ``files``.
+
+    Raises
+    ------
+    InvalidInputError
+        If the checkpoint cannot be used, or a file is missing or no image.
+    """
+    paths = [as_path(file, "image") for file in files]
+    expect(bool(paths), "image", got="no file", expected="the paths of images")
+    for path in paths:
+        expect(path.is_file(), "image", got=f"{path}, which is no file", expected="an image")
+    trained = load_trained(checkpoint)
+    grey = trained.in_channels == 1
+    pixels = np.stack([pixels_of(str(p), trained.image_size, grey=grey) for p in paths])
+    # The embedded digits have 16 levels of ink where a file has 255.
+    levels = 16 / 255 if trained.config.data == "digits" else 1.0
+    mean, std = (torch.tensor(each)[:, None, None] for each in (trained.mean, trained.std))
+    with torch.no_grad():
+        logits = trained.network((torch.from_numpy(pixels) * levels - mean) / std)
+    found = []
+    for path, row in zip(paths, logits.softmax(dim=1), strict=True):
+        order = row.argsort(descending=True).tolist()
+        shares = {trained.classes[k]: float(row[k]) for k in order}
+        found.append(Prediction(path, trained.classes[order[0]], shares))
+    return found
+
+
+def _test_images(
+    trained: Trained, data: str | None, root: str | os.PathLike[str] | None
+) -> ImageData:
+    """The images to test on, in the form of the training."""
+    config = trained.config
+    given = config if data is None else replace(config, data=data, image_size=None, limit=None)
+    folder = given.data not in ("digits", "cifar10", "cifar100")
+    images = load_images(
+        given.data,
+        root=Path(root) if root is not None else config.root,
+        seed=config.seed,
+        limit=given.limit,
+        validation=config.validation,
+        image_size=trained.image_size if folder else None,
+    )
+    wanted = trained.classes, trained.in_channels, trained.image_size
+    found = images.classes, images.channels, images.image_size
+    if found != wanted:
+        raise invalid(
+            "data",
+            got=f"{images.source}: classes {shown(found[0], 120)}, {found[1]} channels, "
+            f"{found[2]} pixels",
+            expected=f"what the network was trained on ({trained.source}): classes "
+            f"{shown(wanted[0], 120)}, {wanted[1]} channels, {wanted[2]} pixels",
+        )
+    return images
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise invalid(
+            "device",
+            got=f"{shown(name)} ({shown(str(error), 80)})",
+            expected="a device of this machine: cpu, cuda",
+        ) from None
+    return device

@@ -1,0 +1,265 @@
+"""Images from folders, CIFAR and scikit-learn: splits, decoding, the cache, what is refused."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from odemom.data import folders
+from odemom.data.images import load_images
+from odemom.errors import InvalidInputError
+from tests.pictures import image_folder, tinted
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load a folder, with a cache of its own."""
+    return lambda path, **options: load_images(str(path), root=tmp_path / "cache", **options)
+
+
+def cached(tmp_path):
+    return sorted(path.name for path in (tmp_path / "cache").rglob("*") if path.is_file())
+
+
+# --- folders -----------------------------------------------------------------------------------
+
+
+def test_a_folder_of_classes_is_split_and_normalised(tmp_path, load):
+    data = load(image_folder(tmp_path / "tints", images=20))
+    assert data.classes == ("blue", "red")
+    assert data.source == "tints"
+    sizes = [len(s) for s in (data.train, data.validation, data.test)]
+    assert sizes == [28, 4, 8]
+    assert all(s.labels.bincount().tolist()[0] * 2 == len(s) for s in (data.train, data.test))
+    assert data.train.pixels.shape == (28, 3, 8, 8)
+    pixels = data.train.pixels.double()
+    mean, std = (torch.tensor(each)[:, None, None] for each in (data.mean, data.std))
+    scaled = (pixels - mean) / std
+    assert scaled.mean(dim=(0, 2, 3)).abs().max() < 1e-6
+    assert (scaled.std(dim=(0, 2, 3), correction=0) - 1).abs().max() < 1e-6
+
+
+def test_train_and_test_folders_are_taken_as_they_are(tmp_path, load):
+    image_folder(tmp_path / "set" / "train", images=10)
+    image_folder(tmp_path / "set" / "test", images=3, seed=1)
+    data = load(f"imagefolder:{tmp_path / 'set'}")
+    assert [len(s) for s in (data.train, data.validation, data.test)] == [18, 2, 6]
+    first = np.asarray(Image.open(tmp_path / "set" / "test" / "blue" / "000.png"))
+    assert np.array_equal(data.test.pixels[0].permute(1, 2, 0).numpy(), first)
+    image_folder(tmp_path / "set" / "val", images=4, seed=2)
+    assert len(load(tmp_path / "set").validation) == 8
+
+
+def test_the_splits_depend_on_the_seed_alone_and_hold_every_image_once(tmp_path, load):
+    path = image_folder(tmp_path / "tints")
+    one, same, other = (load(path, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one.test.pixels, same.test.pixels)
+    assert not torch.equal(one.test.pixels, other.test.pixels)
+    everything = torch.cat([s.pixels for s in (one.train, one.validation, one.test)])
+    assert len(everything.flatten(1).unique(dim=0)) == len(everything) == 40
+    assert one.digest == same.digest != other.digest
+
+
+def test_limit_keeps_the_shares_of_the_classes_and_the_test_set(tmp_path, load):
+    path = image_folder(tmp_path / "tints", images=50)
+    data = load(path, limit=20)
+    assert data.train.labels.bincount().tolist() == [10, 10]
+    assert (len(data.validation), len(data.test)) == (2, 20)
+    with pytest.raises(InvalidInputError, match=r"limit: got 73; expected from 2.*to 72"):
+        load(path, limit=73)
+
+
+def test_images_are_decoded_once_until_a_file_changes(tmp_path, load, monkeypatch):
+    path = image_folder(tmp_path / "tints")
+    load(path)
+    (one,) = cached(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "pixels_of", None)  # not called again
+        load(path)
+    tinted(np.random.default_rng(5), 0, (8, 8)).save(path / "red" / "000.png")
+    load(path)
+    assert one in cached(tmp_path)
+    assert len(cached(tmp_path)) == 2
+
+
+def test_odd_sizes_are_scaled_and_cropped(tmp_path, load):
+    path = image_folder(tmp_path / "tints", size=40)
+    assert load(path).image_size == 40  # all have it
+    tinted(np.random.default_rng(0), 1, (90, 50)).save(path / "red" / "wide.png")
+    assert load(path).image_size == 32
+    assert load(path, image_size=12).image_size == 12
+
+
+def test_a_wide_image_keeps_its_centre(tmp_path):
+    from odemom.data.pictures import pixels_of
+
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, 10:20] = 200
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    assert (pixels_of(str(tmp_path / "wide.png"), 10, grey=False) == 200).all()
+
+
+def save_grey(path, bits):
+    values = np.arange(64).reshape(8, 8) * (1000 if bits == 16 else 4)
+    Image.fromarray(values.astype(np.uint16 if bits == 16 else np.uint8)).save(path)
+    return values >> 8 if bits == 16 else values
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_grey_image_among_colours_becomes_one_and_grey_alone_stays_grey(tmp_path, load, bits):
+    path = image_folder(tmp_path / "tints", images=3)
+    image_folder(tmp_path / "grey", images=0)
+    for folder in (path, tmp_path / "grey"):
+        for name in ("blue", "red"):
+            for i in range(3):
+                values = save_grey(folder / name / f"grey{i}.png", bits)
+    assert load(path).channels == 3
+    grey = load(tmp_path / "grey")
+    assert grey.channels == 1
+    assert np.array_equal(grey.train.pixels[0, 0].numpy(), values)
+
+
+def test_transparent_and_palette_images_become_colours(tmp_path, load):
+    path = image_folder(tmp_path / "tints")
+    image = tinted(np.random.default_rng(0), 0, (8, 8))
+    image.convert("RGBA").save(path / "red" / "a.png")
+    image.convert("P").save(path / "red" / "b.gif")
+    assert len(load(path).train) == 30
+
+
+def test_cifar_exported_to_files_is_called_what_it_is(tmp_path, load):
+    path = image_folder(tmp_path / "exported", folders.CIFAR_CLASSES, images=4, size=32)
+    assert load(path).source == "CIFAR-10 (PNG)"
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+def test_a_damaged_image_is_named_and_nothing_is_kept(tmp_path, load):
+    path = image_folder(tmp_path / "tints", images=4, size=64)
+    bad = path / "red" / "002.png"
+    content = bad.read_bytes()
+    for damage in (b"", b"no image", content[: len(content) // 2]):
+        bad.write_bytes(damage)
+        with pytest.raises(InvalidInputError, match=r"the image .*red/002\.png, which cannot be"):
+            load(path)
+        assert cached(tmp_path) == []
+
+
+def test_a_full_disk_is_named_and_nothing_is_kept(tmp_path, load, monkeypatch):
+    path = image_folder(tmp_path / "tints", images=4)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folders.os, "replace", full)
+    with pytest.raises(InvalidInputError, match=r"root: got .*No space left"):
+        load(path)
+    assert cached(tmp_path) == []
+
+
+def one_class(path):
+    return image_folder(path, classes=("only",))
+
+
+def empty_class(path):
+    (image_folder(path) / "green").mkdir()
+    return path
+
+
+def other_classes(path):
+    image_folder(path / "train")
+    image_folder(path / "test", classes=("blue", "green"))
+    return path
+
+
+def a_file(path):
+    path.write_bytes(b"archive")
+    return path
+
+
+def floating(path):
+    Image.fromarray(np.ones((8, 8), np.float32)).save(image_folder(path) / "red" / "float.tiff")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (one_class, "with 1 folder in it; expected at least two"),
+        (empty_class, "the class .*green without an image"),
+        (other_classes, r"test with the classes .*green.*expected those of .*train"),
+        (a_file, "which is a file.*Unpack an archive first"),
+        (floating, r"float\.tiff of floating-point pixels"),
+        (lambda path: path, "which is not there"),
+    ],
+)
+def test_folders_that_do_not_fit_are_refused(tmp_path, load, made, message):
+    with pytest.raises(InvalidInputError, match=message):
+        load(made(tmp_path / "data"))
+    assert cached(tmp_path) == []
+
+
+def test_a_class_of_one_image_cannot_be_split(tmp_path, load):
+    with pytest.raises(InvalidInputError, match=r"a class with 1 image; expected at least two"):
+        load(image_folder(tmp_path / "lonely", images=1))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": "digits", "image_size": 3}, "image_size: got 3 beside data 'digits'"),
+        ({"data": "digits", "seed": -1}, "seed: got -1"),
+        ({"data": "digits", "validation": 1.0}, "validation: got 1.0"),
+        ({"data": "mnist"}, "data: got 'mnist'; expected one of 'digits', 'cifar10'"),
+        ({"data": 3}, "data: got 3"),
+    ],
+)
+def test_bad_arguments_are_refused(options, message):
+    with pytest.raises(InvalidInputError, match=message):
+        load_images(**options)
+
+
+# --- CIFAR -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_missing_cifar_says_where_it_was_looked_for_and_how_to_get_it(tmp_path, there):
+    if there:
+        (tmp_path / "cifar-10-batches-py").mkdir()
+        (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"cut")
+    state = "damaged" if there else "not there"
+    with pytest.raises(InvalidInputError) as caught:
+        load_images("cifar10", root=tmp_path)
+    for words in (str(tmp_path / "cifar-10-batches-py"), state, "--download", "https://"):
+        assert words in str(caught.value)
+
+
+def test_cifar_is_split_for_validation(tmp_path, monkeypatch):
+    import torchvision
+
+    def dataset(root, train, download):
+        rng = np.random.default_rng(train)
+        n = 200 if train else 20
+        return SimpleNamespace(
+            data=rng.integers(0, 255, (n, 32, 32, 3), dtype=np.uint8),
+            targets=list(np.arange(n) % 10),
+            classes=list(folders.CIFAR_CLASSES),
+        )
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", dataset)
+    data = load_images("cifar10", root=tmp_path)
+    assert [len(s) for s in (data.train, data.validation, data.test)] == [180, 20, 20]
+    assert (data.source, data.channels, data.image_size) == ("CIFAR-10", 3, 32)
+    assert data.test.pixels[0, 1, 2, 3] == dataset("", False, False).data[0, 2, 3, 1]
+
+
+def test_the_cache_lies_where_the_user_keeps_caches(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    load_images(str(image_folder(tmp_path / "tints", images=4)))
+    assert os.listdir(tmp_path / "cache" / "odemom" / "folders")

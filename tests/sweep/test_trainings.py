@@ -1,0 +1,82 @@
+"""Sweeps of trainings: every combination once, finished ones kept, bad files refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from odemom.errors import InvalidInputError
+from odemom.sweep.trainings import read_sweep, run_sweep
+
+SMALL = "base: {width: 8, epochs: 1, batch_size: 512, method: euler, accelerator: cpu}\n"
+
+
+def written(tmp_path, text):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_grid_is_every_combination(tmp_path):
+    plan = read_sweep(
+        written(tmp_path, "base: {model: odenet, data: a/b}\ngrid: {seed: [0, 1], order: [1, 2]}\n")
+    )
+    assert [(c.seed, c.options["order"]) for c in plan.configs] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert plan.settings[1] == {"seed": 0, "order": 2}
+
+
+def test_finished_trainings_are_not_done_again(tmp_path, monkeypatch):
+    path = written(tmp_path, SMALL + "grid: {order: [1, 2]}\n")
+    first = run_sweep(read_sweep(path), tmp_path / "out")
+    assert [row.settings for row in first.rows] == [{"order": 1}, {"order": 2}]
+    monkeypatch.setattr("odemom.training.run.train", None)  # not called again
+    assert run_sweep(read_sweep(path), tmp_path / "out") == first
+    with open(tmp_path / "out" / "sweep.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(r["test_accuracy"]) for r in rows] == [r.test_accuracy for r in first.rows]
+    written_rows = json.loads((tmp_path / "out" / "sweep.json").read_text())["rows"]
+    assert len(written_rows) == 2
+
+
+def test_a_sweep_from_the_command_line(run, tmp_path):
+    path = written(tmp_path, SMALL + "grid: {order: [1]}\n")
+    code, out, _ = run("sweep", str(path), "--out", str(tmp_path / "out"), "--json")
+    assert (code, len(json.loads(out)["rows"])) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grid: [", "file: got"),
+        ("- 1", "expected the mappings base and grid"),
+        ("base: {}", "expected the mappings base and grid"),
+        ("grid: {seed: 3}", "grid: seed: got 3; expected a list"),
+        ("grid: {seed: []}", "grid: seed: got"),
+        ("base: {seed: 1}\ngrid: {seed: [0]}", "it in base too"),
+        ("grid: {sead: [1]}", "setting: got 'sead'"),
+        ("base: {model: resnet20}\ngrid: {gamma: [0.9]}", "setting: got 'gamma'"),
+        ("grid: {epochs: [1, 0]}", "epochs: got 0"),
+        ("grid: {model: [resnet21]}", "model: got 'resnet21'"),
+    ],
+)
+def test_bad_files_are_refused_before_anything_is_trained(tmp_path, text, message):
+    with pytest.raises(InvalidInputError, match=message):
+        read_sweep(written(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InvalidInputError, match="none"):
+        read_sweep(tmp_path / "none.yaml")
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_does_each_training_once(tmp_path):
+    pytest.importorskip("distributed")
+    path = written(tmp_path, SMALL + "grid: {order: [1, 2], seed: [0, 1]}\n")
+    over = run_sweep(read_sweep(path), tmp_path / "dask", backend="dask", workers=2)
+    alone = run_sweep(read_sweep(path), tmp_path / "alone")
+    assert [r.test_accuracy for r in over.rows] == [r.test_accuracy for r in alone.rows]
+    lines = (tmp_path / "dask" / "sweep.parts.jsonl").read_text().splitlines()
+    assert len(lines) == 1 + 4

@@ -1,0 +1,192 @@
+"""Training on folders of images: resuming bit for bit, refusals, what is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from odemom.errors import DivergedError, InvalidInputError, NotEnoughMemoryError
+from odemom.training import TrainingConfig
+from odemom.training.lightning import Classifier
+from odemom.training.run import train
+from tests.pictures import image_folder
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return image_folder(tmp_path_factory.mktemp("images") / "tints", images=32)
+
+
+@pytest.fixture(scope="module")
+def small(pictures):
+    return TrainingConfig(
+        data=str(pictures),
+        root=str(pictures.parent / "cache"),
+        model="odenet",
+        model_options={"channels": 2, "blocks": 1},
+        epochs=3,
+        batch_size=8,
+        augment="crop+flip",
+        accelerator="cpu",
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(small, tmp_path_factory):
+    """A training without interruption."""
+    return train(small, out_dir=tmp_path_factory.mktemp("whole"), progress=False)
+
+
+def assert_same(one, other):
+    """Weights, and what the optimizer and the schedule hold, bit for bit."""
+    one, other = (torch.load(path, weights_only=True) for path in (one, other))
+    assert one["state_dict"].keys() == other["state_dict"].keys()
+    for name, value in one["state_dict"].items():
+        assert torch.equal(value, other["state_dict"][name]), name
+    moments = [each["optimizer_states"][0]["state"] for each in (one, other)]
+    for a, b in zip(moments[0].values(), moments[1].values(), strict=True):
+        assert all(torch.equal(a[k], b[k]) for k in a)
+    assert one["lr_schedulers"] == other["lr_schedulers"]
+
+
+def test_it_learns_the_tints(whole):
+    assert whole.test_accuracy == 1.0
+    assert whole.source == "tints"
+
+
+class Killed(BaseException):
+    """What stands for the end of the process: nothing catches it."""
+
+
+@pytest.mark.parametrize("checkpoint_steps", [0, 2])
+@pytest.mark.parametrize(("epoch", "batch"), [(1, 3), (2, 1)])
+def test_killed_in_the_middle_it_resumes_to_the_same_weights(
+    small, whole, tmp_path, monkeypatch, checkpoint_steps, epoch, batch
+):
+    config = dataclasses.replace(small, checkpoint_steps=checkpoint_steps)
+    step = Classifier.training_step
+
+    def killed(self, batch_, batch_idx):
+        if (self.current_epoch, batch_idx) == (epoch, batch):
+            raise Killed
+        return step(self, batch_, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "training_step", killed)
+        with pytest.raises(Killed):
+            train(config, out_dir=tmp_path, progress=False)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    torch.rand(5)
+    resumed = train(config, out_dir=tmp_path, resume=last, progress=False)
+    assert_same(resumed.checkpoint, whole.checkpoint)
+    assert resumed.test_accuracy == whole.test_accuracy
+    for name in ("epoch", "step", "train_loss", "validation_loss", "learning_rate"):
+        assert [r[name] for r in resumed.history] == [r[name] for r in whole.history], name
+
+
+def test_batches_augmentation_and_order_do_not_depend_on_what_was_drawn_before(small, tmp_path):
+    torch.manual_seed(7)
+    one = train(dataclasses.replace(small, epochs=1), out_dir=tmp_path / "a", progress=False)
+    torch.rand(100)
+    two = train(dataclasses.replace(small, epochs=1), out_dir=tmp_path / "b", progress=False)
+    assert_same(one.checkpoint, two.checkpoint)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bf16-mixed", "channels_last": True, "deterministic": False},
+        {"optimizer": "sgd", "label_smoothing": 0.1, "augment": "flip", "validation": 0.0},
+        {"model": "resnet20", "model_options": {}},
+        {"model": "momentum-resnet20", "model_options": {"gamma": 0.5}},
+    ],
+    ids=str,
+)
+def test_other_settings_train(small, tmp_path, changes):
+    config = dataclasses.replace(small, epochs=1, **changes)
+    result = train(config, out_dir=tmp_path, progress=False)
+    assert np.isfinite(result.history[0]["train_loss"])
+    assert result.checkpoint.is_file()
+    assert result.best_checkpoint.is_file()
+    has_validation = changes.get("validation", 0.1) > 0
+    assert np.isfinite(result.history[0]["validation_loss"]) == has_validation
+    assert result.to_dict()["config"] == config.to_dict()
+    assert TrainingConfig.from_dict(config.to_dict()) == config
+
+
+# --- what goes wrong ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["odenet", "resnet20"])
+def test_a_loss_that_is_not_finite_stops_the_training_and_is_not_saved(small, tmp_path, model):
+    config = dataclasses.replace(
+        small, model=model, model_options={}, learning_rate=1e30, optimizer="sgd"
+    )
+    with pytest.raises(DivergedError, match=r"(loss is|refuses).*step.*smaller learning_rate"):
+        train(config, out_dir=tmp_path, progress=False)
+    assert not (tmp_path / "checkpoints" / "last.ckpt").exists()
+
+
+def test_a_full_disk_keeps_the_old_checkpoint(small, whole, tmp_path, monkeypatch):
+    train(dataclasses.replace(small, epochs=1), out_dir=tmp_path, progress=False)
+    before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
+    real = os.fsync
+
+    def full(descriptor):
+        if ".ckpt" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InvalidInputError, match=r"No space left.*--resume .*last\.ckpt"):
+        train(dataclasses.replace(small, seed=1), out_dir=tmp_path, progress=False)
+    files = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert files == ["best.ckpt", "last.ckpt"]
+    assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_out_of_memory_names_the_need_and_a_batch_that_fits(small, tmp_path, monkeypatch):
+    def full(self, batch, batch_idx):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(Classifier, "training_step", full)
+    with pytest.raises(NotEnoughMemoryError, match=r"batch_size 8.*Estimate.*take batch_size \d"):
+        train(small, out_dir=tmp_path, progress=False)
+
+
+def test_a_checkpoint_of_other_images_is_refused(small, whole, tmp_path):
+    other = image_folder(tmp_path / "other", images=32, seed=1)
+    config = dataclasses.replace(small, data=str(other))
+    with pytest.raises(InvalidInputError, match=r"on other images \(tints"):
+        train(config, out_dir=tmp_path / "out", resume=whole.checkpoint, progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "resnet21"}, "model: got 'resnet21'.*Did you mean resnet2"),
+        ({"model_options": {"chanels": 3}}, "model_options: got 'chanels' for odenet"),
+        ({"model_options": 3}, "model_options: got 3"),
+        ({"order": 1}, "order: got 1 beside the network odenet"),
+        ({"model": "odenet-digits", "model_options": {"width": 8}}, "its options as fields"),
+        ({"augment": "cut"}, "augment: got 'cut'; expected one of 'none', 'flip'"),
+        ({"precision": "8"}, "precision: got '8'"),
+        ({"optimizer": "lion"}, "optimizer: got 'lion'"),
+        ({"strategy": "magic"}, "strategy: got 'magic'"),
+        ({"label_smoothing": 1.0}, "label_smoothing: got 1.0"),
+        ({"validation": -0.1}, "validation: got -0.1"),
+        ({"limit": 0}, "limit: got 0"),
+        ({"devices": 0}, "devices: got 0"),
+        ({"compile": 1}, "compile: got 1"),
+        ({"data": "imagenet"}, "data: got 'imagenet'.*or a folder of images"),
+    ],
+    ids=str,
+)
+def test_bad_configurations_are_refused(small, changes, message):
+    with pytest.raises(InvalidInputError, match=message):
+        dataclasses.replace(small, **changes)
