@@ -194,7 +194,7 @@ def read_payload(path: str | os.PathLike[str]) -> dict[str, Any]:
         checked = from_json(Payload, payload, "file")
         from_json(dict[str, str], checked.provenance["versions"], "provenance.versions")
         from_json(str, checked.provenance["cpu"], "provenance.cpu")
-        from_json(tuple[str, ...] | None, checked.provenance["gpu"], "provenance.gpu")
+        from_json(tuple[str, ...], checked.provenance["gpu"] or (), "provenance.gpu")
         float(checked.seconds)
     except DAMAGED as error:
         raise _not_numbers(path, error) from None
