@@ -211,6 +211,7 @@ DAMAGES = [
     (("provenance",), {}),
     (("provenance",), 5),
     (("provenance", "versions"), 5),
+    (("provenance", "gpu"), 5),
     (("seconds",), HUGE),
     (("seconds",), "long"),
     (("result",), ...),

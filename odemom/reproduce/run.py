@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from odemom.checks import expect, invalid, shown
+from odemom.checks import expect, invalid, optional_import, shown
 from odemom.errors import InvalidInputError
 from odemom.experiments.frame import Claim, Experiment, Finished, Progress, load, summary_of
 from odemom.records import (
@@ -108,6 +108,8 @@ def reproduce(
 
 def payload_of(experiment: AnyExperiment, config: Any, finished: Finished[Any]) -> dict[str, Any]:
     """What stands in ``NAME.json``."""
+    if hasattr(config, "device"):  # workers used it; its version and its GPU belong to the results
+        optional_import("torch", "train")
     return {
         **experiment.identity,
         "summary": summary_of(experiment.name),
@@ -192,6 +194,7 @@ def read_payload(path: str | os.PathLike[str]) -> dict[str, Any]:
         checked = from_json(Payload, payload, "file")
         from_json(dict[str, str], checked.provenance["versions"], "provenance.versions")
         from_json(str, checked.provenance["cpu"], "provenance.cpu")
+        from_json(tuple[str, ...], checked.provenance["gpu"] or (), "provenance.gpu")
         float(checked.seconds)
     except DAMAGED as error:
         raise _not_numbers(path, error) from None

@@ -148,7 +148,8 @@ def _counts(entries: list[Entry]) -> str:
 def _made(entry: Entry) -> str:
     versions = entry.provenance["versions"]
     named = ", ".join(f"{k} {v}" for k, v in versions.items() if k in ("odemom", "numpy", "torch"))
-    return f"{entry.seconds:.3g} s on {entry.provenance['cpu']}; {named}"
+    machine = " and ".join([entry.provenance["cpu"], *(entry.provenance["gpu"] or ())])
+    return f"{entry.seconds:.3g} s on {machine}; {named}"
 
 
 def _html(entries: list[Entry], missing: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Lists of independent tasks: where they run, and the store of those that are finished."""
+"""Independent tasks, such as sweeps of trainings: where they run, and which are finished."""
 
 from odemom.sweep.backends import BACKENDS as BACKENDS
 from odemom.sweep.backends import Backend as Backend

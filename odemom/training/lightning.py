@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from odemom.checks import optional_import
+from odemom.checks import invalid, optional_import, shown
 from odemom.errors import DivergedError, FixedPointRangeError, InvalidInputError
 from odemom.training.checkpoints import CheckpointFiles
 from odemom.training.config import TrainingConfig
 
 lightning = optional_import("lightning.pytorch", "train")
+exceptions = optional_import("lightning.pytorch.utilities.exceptions", "train")
 
 __all__ = ["Classifier", "cpu_threads", "fit", "make_trainer", "quiet_lightning"]
 
@@ -244,7 +245,26 @@ class _Sums:
 def make_trainer(
     config: TrainingConfig, out_dir: Path, *, progress: bool, validation: bool = True
 ) -> Any:
-    """A Lightning trainer that writes ``checkpoints/{best,last}.ckpt`` and ``metrics.csv``."""
+    """A Lightning trainer that writes ``checkpoints/{best,last}.ckpt`` and ``metrics.csv``.
+
+    Raises
+    ------
+    InvalidInputError
+        If the machine does not have the devices.
+    """
+    try:
+        return _trainer(config, out_dir, progress=progress, validation=validation)
+    except (exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
+        raise invalid(
+            "accelerator",
+            got=f"{config.accelerator!r} with devices {config.devices} and strategy "
+            f"{config.strategy!r} ({shown(str(error), 160)})",
+            expected="devices that this machine has",
+            fix="On the CPU: --accelerator cpu.",
+        ) from error
+
+
+def _trainer(config: TrainingConfig, out_dir: Path, *, progress: bool, validation: bool) -> Any:
     callbacks = optional_import("lightning.pytorch.callbacks", "train")
     saved = _saved(config, out_dir / "checkpoints", callbacks.ModelCheckpoint, validation)
     return lightning.Trainer(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -192,7 +194,7 @@ def named_out_of_memory(config: TrainingConfig, data: ImageData) -> Iterator[Non
         if not _is_of_memory(error):
             raise
         said = str(error).partition("\n")[0][:160]
-    # After the handler, so that the traceback does not hold the tensors of the step.
+        traceback.clear_frames(error.__traceback__)  # they hold the tensors of the step
     raise NotEnoughMemoryError(
         f"out of memory with batch_size {config.batch_size} ({said}). {_advice(config, data)}"
     )
@@ -204,6 +206,7 @@ def _is_of_memory(error: BaseException) -> bool:
 
 
 def _advice(config: TrainingConfig, data: ImageData) -> str:
+    gc.collect()
     device = torch.device("cpu")
     if config.accelerator in ("auto", "gpu") and torch.cuda.is_available():
         device = torch.device("cuda")

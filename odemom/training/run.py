@@ -34,7 +34,9 @@ from odemom.training.memory import named_out_of_memory
 lightning = optional_import("lightning.pytorch", "train")
 seeds = optional_import("lightning.pytorch.utilities.seed", "train")
 
-__all__ = ["network_for", "train", "training_data"]
+__all__ = ["named_compile_errors", "network_for", "settings_of", "train", "training_data"]
+
+COMPILERS = ("torch._inductor", "torch._dynamo")
 
 
 def train(
@@ -110,7 +112,7 @@ def train(
     if about is not None:
         check_images(about, data)
     folder = as_folder(out_dir)
-    with settings_of(config), named_out_of_memory(config, data):
+    with settings_of(config), named_out_of_memory(config, data), named_compile_errors(config):
         network = network_for(config, data)
         if weights is not None:
             _start_with(network, config, weights)
@@ -178,6 +180,28 @@ def _start_with(
             "weights",
             got=f"a checkpoint of {trained.config.model}",
             expected=f"one with the parameters of {config.model} and as many classes",
+        ) from error
+
+
+@contextlib.contextmanager
+def named_compile_errors(config: TrainingConfig) -> Iterator[None]:
+    """Turn what the compiler says of a network, or of its own absence, into a sentence.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    try:
+        yield
+    except Exception as error:
+        if not config.compile or not type(error).__module__.startswith(COMPILERS):
+            raise
+        raise invalid(
+            "compile",
+            got=f"{config.model}, which torch.compile cannot compile on this machine "
+            f"({type(error).__name__}: {shown(str(error), 160)})",
+            expected="a network and a machine that it can do",
+            fix="Train without: --no-compile.",
         ) from error
 
 

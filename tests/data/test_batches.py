@@ -47,7 +47,7 @@ def test_processes_share_the_batches_of_one(images, augment):
 
 
 def test_processes_evaluate_every_image_once_in_as_many_batches(images):
-    shares = [list(batches(images, 7, rank=r, world=3)) for r in range(3)]
+    shares = [list(batches(images, 8, rank=r, world=3)) for r in range(3)]
     assert {len(share) for share in shares} == {3}
     labels = torch.cat([y for share in shares for _, y in share])
     assert sorted(labels.tolist()) == list(range(50))

@@ -39,6 +39,8 @@ def test_the_quick_run_gives_numbers_with_provenance_and_verdicts(quick):
     assert 20 < len(payload["summary"]) < 110
     assert payload["config"] == jsonable(experiment.quick)
     assert payload["provenance"]["versions"]["numpy"]
+    if "device" in payload["config"]:  # whoever ran the tasks
+        assert payload["provenance"]["versions"]["torch"]
     assert payload["claims"]
     for claim in payload["claims"]:
         assert claim["verdict"] in ("holds", "does not hold", "not run")

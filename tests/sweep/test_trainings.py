@@ -97,9 +97,9 @@ def cluster(tmp_path, workers):
     started = []
 
     def start(*command):
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         program = [sys.executable, "-m", "distributed.cli." + command[0], *command[1:]]
-        started.append(subprocess.Popen(program, env=env, cwd=tmp_path, **quiet))
+        none = subprocess.DEVNULL
+        started.append(subprocess.Popen(program, env=env, cwd=tmp_path, stdout=none, stderr=none))
 
     try:
         options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")

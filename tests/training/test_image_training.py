@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import torch._dynamo.exc as dynamo_errors
 
 from odemom.errors import DivergedError, InvalidInputError, NotEnoughMemoryError
 from odemom.training import TrainingConfig
@@ -156,6 +157,24 @@ def test_a_checkpoint_of_other_images_is_refused(small, whole, tmp_path):
     with pytest.raises(InvalidInputError, match=r"on other images \(tints"):
         train(config, out_dir=tmp_path / "out", resume=whole.checkpoint, progress=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_device_that_is_not_there_is_refused(small, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    config = dataclasses.replace(small, accelerator="gpu")
+    with pytest.raises(InvalidInputError, match=r"accelerator: got 'gpu'.*--accelerator cpu"):
+        train(config, out_dir=tmp_path, progress=False)
+
+
+def test_a_network_that_cannot_be_compiled_is_named(small, tmp_path, monkeypatch):
+    def compiled(self, batch, batch_idx):
+        raise dynamo_errors.TorchDynamoException("no compiler")
+
+    monkeypatch.setattr(Classifier, "training_step", compiled)
+    config = dataclasses.replace(small, compile=True)
+    with pytest.raises(InvalidInputError, match=r"compile: got odenet.*no compiler.*--no-compile"):
+        train(config, out_dir=tmp_path, progress=False)
 
 
 @pytest.mark.parametrize(

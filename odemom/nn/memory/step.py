@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import gc
+import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from odemom.checks import invalid
+from odemom.nn.memory.constants import Constants
 from odemom.nn.memory.watch import Watch
 from odemom.nn.recompute.holders import Snapshot, as_it_was
 from odemom.nn.recompute.second_call import RandomStates, Slot, swapped
@@ -135,8 +137,11 @@ def stand_ins(
     attributes = Snapshot(modules=modules)
     with ExitStack() as stack:
         stack.enter_context(RandomStates.current(device).again())
+        stack.callback(random.setstate, random.getstate())
         fake = stack.enter_context(_fake_mode()) if shapes else None
-        stack.enter_context(on_shapes() if shapes else nullcontext())
+        if shapes:
+            stack.enter_context(Constants())
+            stack.enter_context(on_shapes())
         made = StandIns(fake, device)
         own: dict[Slot, Tensor | None] = {
             slot: made.of(p, copy=False) for slot, p in places(modules, "_parameters").items()

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks_of_all
 from torch.utils import _pytree as pytree
-from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from odemom.nn.transform.calls import BlockFunction
@@ -60,11 +59,7 @@ class Watch(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Run an operation and count what it made."""
-        kwargs = kwargs or {}
-        if torch.Tag.data_dependent_output in func.tags and _have_values((args, kwargs)):
-            with no_dispatch():
-                return func(*args, **kwargs)
-        value = func(*args, **kwargs)
+        value = func(*args, **(kwargs or {}))
         for leaf in pytree.tree_leaves(value):
             if isinstance(leaf, Tensor):
                 self._note(leaf)
@@ -122,9 +117,3 @@ class Watch(TorchDispatchMode):
         finally:
             before.remove()
             after.remove()
-
-
-def _have_values(given: Any) -> bool:
-    """Whether the tensors given are real ones, as the states of random generators are."""
-    tensors = [leaf for leaf in pytree.tree_leaves(given) if isinstance(leaf, Tensor)]
-    return bool(tensors) and all(type(t) in (Tensor, nn.Parameter) for t in tensors)

@@ -112,14 +112,19 @@ class RandomStates:
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Let cuDNN choose among the algorithms that give the same bits twice."""
+    """Let cuDNN take algorithms that give the same bits twice, and the same ones twice.
+
+    Where it tries them out (``torch.backends.cudnn.benchmark``) it does so in each thread, and the
+    second call is made in the thread of the backward pass.
+    """
     cudnn = torch.backends.cudnn
-    before = cudnn.deterministic
-    cudnn.deterministic = before or device.type == "cuda"
+    before = cudnn.benchmark, cudnn.deterministic
+    if device.type == "cuda":
+        cudnn.benchmark, cudnn.deterministic = False, True
     try:
         yield
     finally:
-        cudnn.deterministic = before
+        cudnn.benchmark, cudnn.deterministic = before
 
 
 @contextmanager

@@ -55,7 +55,8 @@ def same_values(x: Tensor) -> Tensor:
 
 def is_traced() -> bool:
     """Whether something reads operations here that does not know our functions of autograd."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing() or in_transform()
+    traced = torch._C._get_tracing_state() is not None
+    return traced or torch.compiler.is_compiling() or in_transform()
 
 
 def _in_operations(

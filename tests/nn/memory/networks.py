@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,9 +58,10 @@ def network(name: str, method: str) -> nn.Module:
     import torchvision
 
     if name == "resnet50":
-        model = torchvision.models.resnet50(num_classes=10)
-        model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
-        model.maxpool = nn.Identity()
+        resnet: Any = torchvision.models.resnet50(num_classes=10)
+        resnet.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+        resnet.maxpool = nn.Identity()
+        model = resnet
     else:
         model = torchvision.models.VisionTransformer(64, 8, 8, 4, 128, 256)
     return transform(model, 0.9) if method == "twin" else model

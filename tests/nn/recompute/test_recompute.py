@@ -11,6 +11,7 @@ from torch import nn
 
 from odemom.errors import ReversibilityError
 from odemom.nn import Checkpointed, MomentumNet, RevNet
+from odemom.nn.recompute.second_call import repeatable
 from odemom.nn.recompute.trajectory import Trajectory
 from tests.nn.momentum_oracle import error, mlps, plain
 
@@ -234,3 +235,13 @@ def test_baselines_move_statistics_once(make):
     net = MomentumNet([conv_block() for _ in range(9)], 0.9, reversible=False)
     make(net)(torch.randn(8, 4, 6, 6)).sum().backward()
     assert {b.item() for b in net.buffers() if b.dtype == torch.int64} == {1}
+
+
+@pytest.mark.parametrize(("kind", "inside"), [("cpu", (True, False)), ("cuda", (False, True))])
+def test_cudnn_takes_the_same_algorithm_twice(monkeypatch, kind, inside):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    cudnn = torch.backends.cudnn
+    with repeatable(torch.device(kind)):
+        assert (cudnn.benchmark, cudnn.deterministic) == inside
+    assert (cudnn.benchmark, cudnn.deterministic) == (True, False)
