@@ -156,7 +156,7 @@ class _Run:
         some = np.linspace(0, len(data.test) - 1, min(len(data.test), TESTED)).round()
         self.test = Batches(data.test.subset(some), *each, batch, device)
         rate = request.rate * batch / RATED
-        rates = {"lr": rate, "weight_decay": request.weight_decay}
+        rates: dict[str, Any] = {"lr": rate, "weight_decay": request.weight_decay}
         self.optimizer = torch.optim.SGD(
             self.model.parameters(), momentum=0.9, nesterov=True, **rates
         )
