@@ -305,7 +305,7 @@ def _losses(data: Gammas, *, refitted: bool) -> list[tuple[float, float, float]]
 def _without_refit(data: Gammas) -> Claim:
     losses = _losses(data, refitted=False)
     worst = "; ".join(
-        f"from {a:g} to {b:g}: {100 * v:.1f} points" for v, a, b in losses[:3] if a != b
+        f"from {a:g} to {b:g}: {100 * v:.2f} points" for v, a, b in losses[:3] if a != b
     )
     enough = _judged(data) and len(losses) > 0
     return Claim.judged(
@@ -320,7 +320,7 @@ def _without_refit(data: Gammas) -> Claim:
 def _with_refit(data: Gammas) -> Claim:
     high = [g for g in data.tested if g <= 0.9]
     losses = [row for row in _losses(data, refitted=True) if row[2] in high and row[1] in high]
-    worst = "; ".join(f"from {a:g} to {b:g}: {100 * v:.1f} points" for v, a, b in losses[:3])
+    worst = "; ".join(f"from {a:g} to {b:g}: {100 * v:.2f} points" for v, a, b in losses[:3])
     enough = _judged(data) and len(losses) > 1
     return Claim.judged(
         "after a few epochs of refit with the other gamma, up to 0.9, it is within 1.5 points of "

@@ -81,8 +81,8 @@ def test_losses_are_counted_from_the_network_as_it_was_trained():
     data = fig6.Gammas(SOURCE, "resnet20", 0, 8, 2, 0.9, (0.0,), (0.0, 0.9), moved, learnt, rows)
     bare, refit, gamma, curves = fig6.claims(data)
     assert bare.verdict == "does not hold"
-    assert "from 0 to 0.9: 40.0 points" in bare.measured
-    assert "from 0 to 0.9: 1.0 points" in refit.measured
+    assert "from 0 to 0.9: 40.00 points" in bare.measured
+    assert "from 0 to 0.9: 1.00 points" in refit.measured
     assert (refit.verdict, gamma.verdict, curves.verdict) == ("holds", "holds", "holds")
     assert "0.930" in gamma.measured
 
