@@ -32,6 +32,7 @@ def small(pictures):
         model_options={"channels": 2, "blocks": 1},
         epochs=3,
         batch_size=8,
+        learning_rate=0.03,
         augment="crop+flip",
         accelerator="cpu",
     )
