@@ -15,7 +15,10 @@ from odemom.data.names import check_data
 from odemom.records import check_fields
 from odemom.training import TrainingConfig
 
-__all__ = ["ImageConfig", "Trained", "Training", "best_rate", "said", "train_one"]
+__all__ = [
+    "Compared", "ImageConfig", "Trained", "Training", "best_rate", "check_family", "said",
+    "train_one",
+]  # fmt: skip
 
 DEVICES = ("cpu", "cuda")
 
@@ -224,3 +227,25 @@ def said(accuracies: np.ndarray) -> str:
     """
     spread = f" ± {100 * accuracies.std(ddof=1):.1f}" if len(accuracies) > 1 else ""
     return f"{100 * accuracies.mean():.1f}{spread} %"
+
+
+def check_family(family: str, known: Sequence[str]) -> None:
+    """Refuse the name of a ResNet that an experiment does not know.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none of ``known``.
+    """
+    expect(family in known, "family", got=shown(family), expected="one of " + ", ".join(known))
+
+
+class Compared:
+    """What the networks that are compared have in common: their trainings, one per seed."""
+
+    runs: tuple[Trained, ...]
+
+    @property
+    def accuracies(self) -> np.ndarray:
+        """On the test images, seed by seed; shape (seeds,)."""
+        return np.array([run.test_accuracy for run in self.runs])

@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 
 from odemom.checks import as_integer, expect, shown
-from odemom.experiments._image_trainings import ImageConfig, Trained, Training, said, train_one
+from odemom.experiments._image_trainings import (
+    ImageConfig,
+    Trained,
+    Training,
+    check_family,
+    said,
+    train_one,
+)
 from odemom.experiments.frame import Claim, Experiment
 
 __all__ = ["EXPERIMENT", "Architecture", "Config", "Gammas", "Learnt", "Moved"]
@@ -63,12 +70,7 @@ class Config(ImageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        expect(
-            self.family in FAMILIES,
-            "family",
-            got=shown(self.family),
-            expected="one of " + ", ".join(FAMILIES),
-        )
+        check_family(self.family, FAMILIES)
         for name in ("trained", "tested"):
             values = getattr(self, name)
             fits = len(values) > 0 and all(0 <= g < 1 for g in values) and all(np.diff(values) > 0)

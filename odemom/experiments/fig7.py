@@ -14,7 +14,14 @@ import numpy as np
 
 from odemom.checks import as_integer, expect, shown
 from odemom.experiments._image_step import Step, StepRequest, Steps
-from odemom.experiments._image_trainings import ImageConfig, Trained, Training, said, train_one
+from odemom.experiments._image_trainings import (
+    Compared,
+    ImageConfig,
+    Trained,
+    Training,
+    said,
+    train_one,
+)
 from odemom.experiments.frame import Claim, Experiment
 
 __all__ = ["EXPERIMENT", "Config", "Memory", "Network"]
@@ -82,7 +89,7 @@ class Config(ImageConfig):
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(Compared):
     """A network that was trained, and the step in which it was.
 
     Attributes
@@ -97,11 +104,6 @@ class Network:
     depth: int
     runs: tuple[Trained, ...]
     step: Step
-
-    @property
-    def accuracies(self) -> np.ndarray:
-        """On the test images, seed by seed."""
-        return np.array([run.test_accuracy for run in self.runs])
 
 
 @dataclass(frozen=True)

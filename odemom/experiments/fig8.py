@@ -14,7 +14,7 @@ import numpy as np
 
 from odemom.checks import as_integer, expect, shown
 from odemom.experiments._capped_training import Capped, CappedOnes, Learning
-from odemom.experiments._image_trainings import ImageConfig
+from odemom.experiments._image_trainings import ImageConfig, check_family
 from odemom.experiments.frame import Claim, Experiment
 
 __all__ = ["EXPERIMENT", "Config", "Network", "UnderACap"]
@@ -60,12 +60,7 @@ class Config(ImageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        expect(
-            self.family in FAMILIES,
-            "family",
-            got=shown(self.family),
-            expected="one of " + ", ".join(FAMILIES),
-        )
+        check_family(self.family, FAMILIES)
         expect(0 < self.gamma < 1, "gamma", got=shown(self.gamma), expected="a number in (0, 1)")
         as_integer(self.megabytes, "megabytes", 1)
         for batch in self.batches:

@@ -15,6 +15,7 @@ import numpy as np
 
 from odemom.checks import as_integer, expect, shown
 from odemom.experiments._image_trainings import (
+    Compared,
     ImageConfig,
     Trained,
     Training,
@@ -90,7 +91,7 @@ class Config(ImageConfig):
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(Compared):
     """The trainings of one network, with its best rate.
 
     Attributes
@@ -105,11 +106,6 @@ class Network:
     kind: str
     channels: int
     runs: tuple[Trained, ...]
-
-    @property
-    def accuracies(self) -> np.ndarray:
-        """On the test images, seed by seed."""
-        return np.array([run.test_accuracy for run in self.runs])
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ import numpy as np
 from odemom.checks import as_integer, expect, shown
 from odemom.experiments._image_step import Step, StepRequest, Steps
 from odemom.experiments._image_trainings import (
+    Compared,
     ImageConfig,
     Trained,
     Training,
     best_rate,
+    check_family,
     said,
     train_one,
 )
@@ -67,12 +69,7 @@ class Config(ImageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        expect(
-            self.family in FAMILIES,
-            "family",
-            got=shown(self.family),
-            expected="one of " + ", ".join(FAMILIES),
-        )
+        check_family(self.family, FAMILIES)
         expect(0 <= self.gamma < 1, "gamma", got=shown(self.gamma), expected="a number in [0, 1)")
         as_integer(self.step_batch, "step_batch", 0)
 
@@ -99,7 +96,7 @@ class Config(ImageConfig):
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(Compared):
     """A row of the table.
 
     Attributes
@@ -115,11 +112,6 @@ class Network:
     kind: str
     runs: tuple[Trained, ...]
     step: Step
-
-    @property
-    def accuracies(self) -> np.ndarray:
-        """On the test images, seed by seed."""
-        return np.array([run.test_accuracy for run in self.runs])
 
 
 @dataclass(frozen=True)
