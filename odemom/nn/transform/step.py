@@ -24,24 +24,29 @@ __all__ = ["momentum_step", "same_values"]
 def momentum_step(
     gamma: float, rest: float, first: Any, x: Any, position: Any, v: Any
 ) -> tuple[Any, Any]:
-    """The position and the velocity after a layer.
+    """The position and the velocity after a layer: v <- gamma v + (1 - gamma) f(x), x <- x + v.
 
     Parameters
     ----------
     gamma, rest : float
-        gamma and 1 - gamma; without a velocity ``rest`` may be any number.
+        gamma and 1 - gamma; rest is 1 in the first layer of a row that starts with v0 = f(x0).
     first : Tensor or Proxy
-        The block's value at x.
+        The block's value at x, x + f(x); any shape, the same for all tensors here.
     x : Tensor or Proxy
         The block's input.
     position : Tensor or Proxy
-        The same in the carrier dtype, which both results have; x itself where it has that dtype.
+        The same in the carrier dtype, float32 or float64, which both results have; x itself where
+        it has that dtype.
     v : Tensor, Proxy or None
         The velocity, None for 0.
 
     Returns
     -------
     position, v : Tensor or Proxy
+
+    References
+    ----------
+    Sander et al. 2021, section 3, the forward rule of a Momentum ResNet.
     """
     if not isinstance(x, Tensor) or is_traced():
         return _in_operations(gamma, rest, first, x, position, v)
