@@ -17,6 +17,7 @@ from odemom.cli.shared import (
     FlowEps,
     Gamma,
     Horizon,
+    Switch,
     Tol,
     Velocity,
     note,
@@ -50,6 +51,7 @@ def check(
     ] = None,
     horizon: Horizon = None,
     initial_velocity: Velocity = None,
+    switch: Switch = None,
     depth: Depth = None,
     gamma: Gamma = None,
     tol: Tol = None,
@@ -64,7 +66,7 @@ def check(
     from odemom.representability.analyze import analyze
 
     masses = [None] if eps is None else [mass.strip() for mass in eps.split(",")]
-    flows = [_flow(mass, horizon, initial_velocity, depth, gamma) for mass in masses]
+    flows = [_flow(mass, horizon, initial_velocity, switch, depth, gamma) for mass in masses]
     reports = analyze(read_matrix(file, exact=exact), flows, tol=tol, exact=exact)
     one = len(reports) == 1
     if as_json:
@@ -92,6 +94,7 @@ def represent(
     eps: FlowEps = None,
     horizon: Horizon = None,
     initial_velocity: Velocity = None,
+    switch: Switch = None,
     depth: Depth = None,
     gamma: Gamma = None,
     tol: Tol = None,
@@ -110,7 +113,7 @@ def represent(
     from odemom.matrix_files import matrix_text, read_matrix, write_matrix
     from odemom.representability.witness import represent as witness_of
 
-    flow = _flow(eps, horizon, initial_velocity, depth, gamma)
+    flow = _flow(eps, horizon, initial_velocity, switch, depth, gamma)
     matrix = read_matrix(file, exact=exact)
     try:
         witness = witness_of(matrix, flow, tol=tol, exact=exact, full_output=True)
@@ -138,26 +141,38 @@ def _flow(
     eps: str | None,
     horizon: str | None,
     initial_velocity: str | None,
+    switch: str | None,
     depth: int | None,
     gamma: str | None,
 ) -> Any:
     """The flow that the options describe: an ODE by --eps, or a net by --depth."""
-    from odemom.checks import invalid
+    from odemom.checks import expect, invalid
     from odemom.flows.by_eps import flow_of
+    from odemom.flows.coasting import Coasting
     from odemom.flows.discrete import MomentumResNet, ResNet
 
     ode = {"--eps": eps, "--horizon": horizon, "--initial-velocity": initial_velocity}
+    ode["--switch"] = switch
     net = {"--depth": depth, "--gamma": gamma}
     given = [name for name, value in {**ode, **net}.items() if value is not None]
     if (eps is None) == (depth is None) or len({name in ode for name in given}) > 1:
         raise invalid(
             "the flow",
             got=", ".join(given) or "neither --eps nor --depth",
-            expected="--eps, with --horizon and --initial-velocity, for an ODE; or --depth, with "
-            "--gamma, for a net",
+            expected="--eps, with --horizon, --initial-velocity and --switch, for an ODE; or "
+            "--depth, with --gamma, for a net",
         )
     if depth is not None:
         return ResNet(depth) if gamma is None else MomentumResNet(gamma, depth)
+    if switch is not None and initial_velocity in (None, "zero"):
+        return Coasting(str(eps), switch, "1" if horizon is None else horizon)
+    expect(
+        switch is None,
+        "--switch",
+        got=f"{switch} beside --initial-velocity {initial_velocity}",
+        expected="one of the two",
+        fix="Each alone reaches every matrix.",
+    )
     velocity: Any = "zero" if initial_velocity is None else initial_velocity
     return flow_of(eps, horizon="1" if horizon is None else horizon, initial_velocity=velocity)
 

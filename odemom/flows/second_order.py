@@ -94,9 +94,9 @@ class SecondOrder(ODEFlow):
         as_initial_velocity(self.initial_velocity)
 
     @property
-    def field(self) -> bool:
-        """Whether x'(0) = theta x0."""
-        return self.initial_velocity == "field"
+    def coast(self) -> Fraction | float:
+        """Inf for x'(0) = theta x0; see `ODEFlow.coast`."""
+        return math.inf if self.initial_velocity == "field" else Fraction(0)
 
     @cached_property
     def unit_eps(self) -> Fraction:
@@ -130,18 +130,13 @@ class SecondOrder(ODEFlow):
             a = ball(half_rate)
             points = self.points_series(z, length)
             cosh, sinhc = wave_kernel_series(points / ball(eps) + a * a, a)
-            return cosh + sinhc * (points + a if self.field else a)
+            return cosh + sinhc * (points + a if self.coast else a)
 
     def critical_point(self) -> flint.arb:
         """The z at which psi is lambda_eps, at the angle that minimises G_eps."""
         import flint
 
         return self._point_at(LambdaEps(self.unit_eps).minimiser(flint.ctx.prec))
-
-    def _point_at(self, angle: flint.arb) -> flint.arb:
-        """The z where psi oscillates by that angle over [0, T]: T z = -eps angle² - 1/(4 eps)."""
-        eps = self.unit_eps
-        return -(ball(eps) * angle**2 + ball(1 / (4 * eps))) / ball(self.factor)
 
     def real_preimage(self, mu: flint.arb) -> flint.acb:
         """A regular real preimage; see `Flow.real_preimage`.
@@ -175,29 +170,6 @@ class SecondOrder(ODEFlow):
             step = (alpha * cosine + a * sine) / ((1 + a) * cosine - alpha * sine)
             alpha = (alpha - step).mid()
             if abs(step) < 1e-36:
-                break
-        return middle(flint.acb(self._point_at(alpha)))
-
-    def _oscillating(self, mu: flint.arb) -> flint.acb:
-        """The preimage with ``"field"`` at z = -eps alpha² - 1/(4 eps), alpha large enough.
-
-        psi is there exp(-a) (cos alpha + (1/(4 eps) - eps alpha²) sin(alpha)/alpha).
-        """
-        import flint
-
-        eps = self.unit_eps
-        a, mass = ball(self._half_rate), ball(eps)
-        least = ((abs(mu) * a.exp() + 2) * 3 / (2 * mass) + 3 * a).mid()
-        # Around a whole turn psi falls with alpha, through all values below the amplitude.
-        alpha = (2 * flint.arb.pi() * (least / (2 * flint.arb.pi())).ceil()).mid()
-        for _ in range(60):
-            sine, cosine = alpha.sin(), alpha.cos()
-            weight = (a / 2 - mass * alpha**2) / alpha
-            value = cosine + weight * sine - mu * a.exp()
-            slope = -sine + weight * cosine - (a / 2 / alpha**2 + mass) * sine
-            step = (value / slope).mid()
-            alpha = (alpha - step).mid()
-            if abs(step) < 1e-34 * alpha:
                 break
         return middle(flint.acb(self._point_at(alpha)))
 

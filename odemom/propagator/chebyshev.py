@@ -20,7 +20,7 @@ __all__ = ["expansion", "expansion_coefficients"]
 LARGEST_EXPANSION = 2**20
 
 
-def expansion_coefficients(low: float, high: float, eps: float, field: bool) -> np.ndarray:
+def expansion_coefficients(low: float, high: float, eps: float, field: float) -> np.ndarray:
     """Those of psi on [low, high], as far as they exceed the roundoff of max |psi|.
 
     Where psi oscillates, with phases up to (||theta||/eps)^(1/2), its values are only as good as u
@@ -31,7 +31,8 @@ def expansion_coefficients(low: float, high: float, eps: float, field: bool) -> 
     low, high : float
         Ends that enclose the spectrum, of theta on [0, 1].
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
 
     Returns
     -------

@@ -190,8 +190,9 @@ class Schedule:
     Parameters
     ----------
     eps : float in [0, inf]
-        inf is the undamped flow x'' = theta x, of which only C = psi is wanted.
-    field : bool
+        inf is the undamped flow x'' = theta x, of which without velocity only C = psi is wanted.
+    field : float
+        x'(0) = field theta x0.
     roundoff : float
         Unit roundoff of the arithmetic. From `EXTENDED_ROUNDOFF` down the plans are in
         `numpy.longdouble`.
@@ -200,7 +201,7 @@ class Schedule:
     """
 
     eps: float
-    field: bool
+    field: float
     roundoff: float
     stacked: bool = False
     # Limits and plans, replaced as one: another thread may be reading them.
@@ -297,9 +298,13 @@ class Schedule:
     def _plans(self, s: int, mode: Mode, h: Any) -> list[Plan]:
         count, real = MOST_TERMS, self.real
         if self.undamped:
-            # z = h² theta: C alone, cosh sqrt z.
+            # z = h² theta: C is cosh sqrt z.
             cosh = [1 / real(math.factorial(2 * n)) for n in range(count)]
             polynomials, scale, reach = [cosh], h * h, math.acosh(GROWTH) ** 2
+            if self.field:  # field theta sinh(h sqrt theta)/sqrt theta is (field/h) z sinhc sqrt z
+                sinh = [self.field / h / real(math.factorial(2 * n - 1)) for n in range(1, count)]
+                psi = [cosh[0], *(c + g for c, g in zip(cosh[1:], sinh, strict=True))]
+                polynomials = [psi] if mode == "direct" else [[2 * c for c in cosh], psi]
         else:
             a = self._rate(h)
             cosh, rest = kernel_coefficients(a, count, self.field)
@@ -348,7 +353,7 @@ class Schedule:
 
 @lru_cache(maxsize=256)
 def schedule(
-    eps: float, field: bool, roundoff: float = DOUBLE_ROUNDOFF, stacked: bool = False
+    eps: float, field: float, roundoff: float = DOUBLE_ROUNDOFF, stacked: bool = False
 ) -> Schedule:
     """The schedule of a flow on [0, 1]; see `Schedule`."""
     return Schedule(eps, field, roundoff, stacked)

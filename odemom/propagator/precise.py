@@ -94,15 +94,15 @@ def _over_a_step(w: Any) -> tuple[Any, Any, int]:
     return cosh, sinhc, doublings
 
 
-def _damped(theta: Any, mass: Any, field: bool) -> tuple[Any, Any, Any]:
+def _damped(theta: Any, mass: Any, coast: Any) -> tuple[Any, Any, Any]:
     """What `with_digits` asks for, of a mass in (0, inf)."""
-    a = 1 / (2 * mass)
+    a, field = 1 / (2 * mass), -mpmath.expm1(-coast / mass)
     cosh, sinhc, doublings = _over_a_step(theta / mass + mpmath.eye(theta.rows) * (a * a))
     h = mpmath.mpf(2) ** -doublings
     psi = cosh + sinhc * (h * a)
     norm, weight = mpmath.mnorm(theta, 1), a
     if field:
-        psi += (theta * sinhc) * h
+        psi += (theta * sinhc) * (h * field)
         weight = a + norm
     decay = mpmath.exp(-a * h)
     cosh, psi, decays = cosh * decay, psi * decay, []
@@ -117,12 +117,17 @@ def _damped(theta: Any, mass: Any, field: bool) -> tuple[Any, Any, Any]:
     return psi, bound, mpmath.mpf(2) ** (doublings + 4) * theta.rows
 
 
-def _undamped(theta: Any) -> tuple[Any, Any, Any]:
-    """What `with_digits` asks for, of cosh sqrt(theta)."""
-    cosh, _, doublings = _over_a_step(theta)
-    cosh = DOUBLING.cosine((1,) * doublings, cosh)
+def _undamped(theta: Any, coast: Any) -> tuple[Any, Any, Any]:
+    """What `with_digits` asks for, of cosh sqrt(theta) + coast sqrt(theta) sinh sqrt(theta)."""
+    cosh, sinhc, doublings = _over_a_step(theta)
     root = mpmath.sqrt(mpmath.mnorm(theta, 1))
-    return cosh, mpmath.exp(root), mpmath.mpf(2) ** (doublings + 4) * theta.rows
+    bound = mpmath.exp(root) * (1 + coast * root)
+    if not coast:
+        psi = DOUBLING.cosine((1,) * doublings, cosh)
+    else:
+        psi = cosh + (theta * sinhc) * (coast * mpmath.mpf(2) ** -doublings)
+        psi = DOUBLING.double((1,) * doublings, 2 * cosh, psi) if doublings else psi
+    return psi, bound, mpmath.mpf(2) ** (doublings + 4) * theta.rows
 
 
 def _first_order(theta: Any) -> tuple[Any, Any, Any]:
@@ -131,7 +136,9 @@ def _first_order(theta: Any) -> tuple[Any, Any, Any]:
     return mpmath.expm(theta), mpmath.exp(norm), (1 + norm) * 16
 
 
-def propagate_mp(theta: Any, factor: Fraction, eps: Fraction | float, field: bool, dps: int) -> Any:
+def propagate_mp(
+    theta: Any, factor: Fraction, eps: Fraction | float, coast: Fraction | float, dps: int
+) -> Any:
     """The matrix psi(factor theta) on [0, 1], to ``dps`` digits of its norm.
 
     Parameters
@@ -139,7 +146,8 @@ def propagate_mp(theta: Any, factor: Fraction, eps: Fraction | float, field: boo
     theta : mpmath.matrix, or nested list of exact numbers or floats
     factor : Fraction
     eps : Fraction in (0, inf), or 0 or inf
-    field : bool
+    coast : Fraction in [0, inf), or inf
+        How long theta = 0 follows on [0, 1]: inf is x'(0) = theta x0.
     dps : int
 
     Returns
@@ -154,10 +162,11 @@ def propagate_mp(theta: Any, factor: Fraction, eps: Fraction | float, field: boo
 
     def compute() -> tuple[Any, Any, Any]:
         scaled = mp_matrix(theta) * as_mpf(factor)
+        rest = mpmath.inf if coast == math.inf else as_mpf(Fraction(coast))
         if eps == 0:
             return _first_order(scaled)
         if eps == math.inf:
-            return _undamped(scaled)
-        return _damped(scaled, as_mpf(Fraction(eps)), field)
+            return _undamped(scaled, rest)
+        return _damped(scaled, as_mpf(Fraction(eps)), rest)
 
     return with_digits(compute, dps)

@@ -27,7 +27,7 @@ def take_steps(
     apply: Callable[[np.ndarray], np.ndarray],
     block: np.ndarray,
     eps: float,
-    field: bool,
+    field: float,
     alpha: float,
     center: float = 0.0,
 ) -> np.ndarray:
@@ -39,7 +39,8 @@ def take_steps(
         The product of theta with a block of vectors; at eps = 0 of theta - ``center`` I.
     block : ndarray of float64, shape (d, k)
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
     alpha : float
         A bound of ||theta^n||^(1/n) for the n-th terms that matter: see `odemom.propagator.plans`.
     center : float
@@ -54,10 +55,10 @@ def take_steps(
         If theta is so large that it takes more than 10^6 steps.
     """
     if eps < 1 / LARGEST:  # to roundoff the flow of eps = 0
-        eps, field = 0.0, False
+        eps, field = 0.0, 0.0
     steps, power, cosh, sinh = step_coefficients(eps, alpha)
     x: np.ndarray = block
-    v = apply(block) if field else None
+    v = field * apply(block) if field else None
     for step in range(steps):
         even, odd = partial_sums(apply, x, power, cosh, sinh)
         last = step == steps - 1
