@@ -11,6 +11,7 @@ flow                              model                                       ps
 `ResNet(depth)`                   x_{n+1} = x_n + theta x_n                   (1 + z)^depth
 `MomentumResNet(gamma, depth)`    v_{n+1} = gamma v_n + (1 - gamma) theta     see `MomentumResNet`
                                   x_n, x_{n+1} = x_n + v_{n+1}, v_0 = 0
+`CoastingNet(gamma, depth, n)`    the same, theta in the first n layers only  see `CoastingNet`
 ================================  ==========================================  =====================
 """
 
@@ -20,6 +21,7 @@ from odemom.flows.base import RationalThreshold as RationalThreshold
 from odemom.flows.base import RealImage as RealImage
 from odemom.flows.by_eps import flow_of as flow_of
 from odemom.flows.coasting import Coasting as Coasting
+from odemom.flows.coasting_net import CoastingNet as CoastingNet
 from odemom.flows.discrete import MomentumResNet as MomentumResNet
 from odemom.flows.discrete import ResNet as ResNet
 from odemom.flows.first_order import FirstOrder as FirstOrder

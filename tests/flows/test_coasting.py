@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odemom
-from odemom.flows import Coasting, SecondOrder, Undamped
+from odemom.flows import Coasting, CoastingNet, SecondOrder, Undamped
 from tests.propagator.test_accuracy import SUITE, UNIT, arb, largest_entry, relative_error
 
 THETA = np.array([[0.3, -1.0, 0.2], [0.4, -0.2, 0.0], [1.0, 0.5, -2.0]])
@@ -172,3 +172,43 @@ def test_a_switch_outside_the_horizon_or_without_a_mass_is_refused():
         Coasting(1, 0)
     with pytest.raises(odemom.InvalidInputError, match=r"FirstOrder\(switch\)"):
         Coasting(0, "1/2")
+
+
+NETS = [CoastingNet("9/10", 20, 9), CoastingNet("1/2", 6, 5), CoastingNet("3/4", 4, 1)]
+
+
+@pytest.mark.parametrize("net", NETS, ids=str)
+@pytest.mark.parametrize("mu", [-40.0, -1.0, 0.0, 3.0])
+def test_the_net_takes_every_real_value_regularly(net, mu):
+    z = net.real_preimage(flint.arb(mu))
+    with flint.ctx.workprec(128):
+        series = net.series(z, 2)
+        assert abs(series[0] - mu) < 1e-20
+        assert abs(series[1]) > 1e-6
+    witness = odemom.represent([[mu, 1.0], [0.0, mu]], net, full_output=True)
+    assert witness.residual <= 1e-13 * max(1, witness.condition)
+    exact = odemom.psi(witness.theta, net, dps=30)
+    np.testing.assert_allclose(
+        np.array(exact.tolist(), dtype=float), odemom.psi(witness.theta, net), atol=1e-12
+    )
+
+
+def test_the_net_is_a_momentum_net_whose_last_functions_are_zero():
+    torch = pytest.importorskip("torch")
+    from odemom.nn import MomentumNet
+
+    class Zero(torch.nn.Module):
+        def forward(self, x):
+            return torch.zeros_like(x)
+
+    layer = torch.nn.Linear(3, 3, bias=False).double()
+    layer.weight.data = torch.tensor(THETA)
+    net = MomentumNet([layer] * 9 + [Zero()] * 11, gamma=0.9, reversible=False)
+    expected = odemom.psi(THETA, CoastingNet("9/10", 20, 9)).T
+    np.testing.assert_allclose(net(torch.eye(3).double()).detach().numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("active", [0, 4, 20, 2.5])
+def test_an_even_number_of_active_layers_is_refused(active):
+    with pytest.raises(odemom.InvalidInputError, match="active"):
+        CoastingNet("9/10", 20, active)
