@@ -75,7 +75,7 @@ class CoastingNet(Flow):
             "active",
             got=shown(self.active),
             expected=f"an odd number of layers below depth = {self.depth}",
-            fix="With all layers active it is MomentumResNet; even numbers leave psi bounded below.",
+            fix="With all layers active it is MomentumResNet; an even number bounds psi below.",
         )
         object.__setattr__(self, "active", active)
 

@@ -9,7 +9,6 @@ arithmetic throughout, and rounded once at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -33,7 +32,7 @@ from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness_parts import Part, exact_parts, floating_parts
 
-__all__ = ["Witness", "represent"]
+__all__ = ["Witness", "assembled", "doubles_of", "represent", "witness_of"]
 
 LARGEST_RESIDUAL = 1e-6
 
@@ -164,7 +163,7 @@ def represent(
     )
     flow = flow_of(eps)
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
-    witness = _in_reach(lambda: _witness(found, flow), flow)
+    witness = witness_of(found, flow)
     allowed = LARGEST_RESIDUAL
     if found.tol is not None and witness.report.status == "borderline":
         allowed = max(allowed, 10 * np.sqrt(found.dimension) * found.tol)
@@ -179,10 +178,10 @@ def represent(
     return witness if full_output else witness.theta
 
 
-def _in_reach(compute: Callable[[], Witness], flow: Flow) -> Witness:
-    """The witness, unless the flow's parameters are beyond what ball arithmetic can hold."""
+def witness_of(found: Spectrum, flow: Flow) -> Witness:
+    """The witness, however well it holds; an error of ours where there is none."""
     try:
-        return compute()
+        return _witness(found, flow)
     except OdemomError:
         raise
     except (ValueError, OverflowError) as error:  # exponents, precisions and sizes of flint
@@ -202,9 +201,9 @@ def _witness(found: Spectrum, flow: Flow) -> Witness:
         assert isinstance(found, ExactSpectrum)  # there is no third kind
         report = found.decide(flow)
         _require(report)
-        d = _rounded(found)
+        d = doubles_of(found)
         parts = exact_parts(found, flow)
-    theta = _assembled(flow, d, parts)
+    theta = assembled(flow, d, parts)
     if not np.isfinite(theta).all():
         raise ResultOverflowError(
             f"D is representable by {flow.describe()}, but theta exceeds the range of doubles."
@@ -218,8 +217,10 @@ def _require(report: Representability) -> None:
         raise NotRepresentableError(report)
 
 
-def _rounded(found: ExactSpectrum) -> np.ndarray:
+def doubles_of(found: Spectrum) -> np.ndarray:
     """The matrix in doubles."""
+    if isinstance(found, FloatingSpectrum):
+        return found.matrix
     rounded = np.array([[nearest_double(x) for x in row] for row in found.matrix])
     expect(
         bool(np.isfinite(rounded).all()),
@@ -231,7 +232,7 @@ def _rounded(found: ExactSpectrum) -> np.ndarray:
     return rounded
 
 
-def _assembled(flow: Flow, d: np.ndarray, parts: list[Part]) -> np.ndarray:
+def assembled(flow: Flow, d: np.ndarray, parts: list[Part]) -> np.ndarray:
     """Theta on the parts, and by an inverse branch on the range of what their projectors leave."""
     if not parts:
         return inverse_matrix_function(flow, d)
