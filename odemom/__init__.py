@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from odemom.representability.jordan import jordan_structure as jordan_structure
     from odemom.representability.nearest import nearest_representable as nearest_representable
     from odemom.representability.pieces import pieces as pieces
+    from odemom.representability.routes import routes as routes
     from odemom.representability.spectrum import Spectrum as Spectrum
     from odemom.representability.spectrum import spectrum as spectrum
     from odemom.representability.witness import represent as represent
@@ -69,6 +70,7 @@ _HOME_OF = {
     "jordan_structure": "odemom.representability.jordan",
     "nearest_representable": "odemom.representability.nearest",
     "augmentation": "odemom.representability.augmentation",
+    "routes": "odemom.representability.routes",
     "pieces": "odemom.representability.pieces",
     "represent": "odemom.representability.witness",
     "spectrum": "odemom.representability.spectrum",

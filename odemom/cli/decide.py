@@ -1,4 +1,4 @@
-"""``odemom check``, ``represent`` and ``lambda``: decisions, witnesses, thresholds."""
+"""``odemom check``, ``represent``, ``routes`` and ``lambda``: decisions, witnesses, remedies."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(check)
     app.command()(represent)
+    app.command()(routes)
     app.command("lambda")(lambda_)
 
 
@@ -135,6 +136,42 @@ def represent(
             f"||psi(theta) - D|| = {witness.residual:.2g} ||D||; the condition number of psi at "
             f"theta {f'is {witness.condition:.2g}' if known else 'is beyond the doubles'}"
         )
+
+
+def routes(
+    file: File,
+    eps: FlowEps = None,
+    horizon: Horizon = None,
+    initial_velocity: Velocity = None,
+    switch: Switch = None,
+    depth: Depth = None,
+    gamma: Gamma = None,
+    tol: Tol = None,
+    exact: Exact = None,
+    norms: Annotated[
+        bool | None,
+        typer.Option(
+            "--norms/--no-norms",
+            help="Compute every theta, for its norm, and the nearest map; by default up to 8 rows.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what reaches the matrix in FILE, and what it costs: one theta, or what is to be changed.
+
+    Exit status 0 done, 2 bad input.
+    """
+    from odemom.matrix_files import read_matrix
+    from odemom.representability.routes import routes as routes_to
+
+    flow = _flow(eps, horizon, initial_velocity, switch, depth, gamma)
+    matrix = read_matrix(file, exact=exact)
+    found = routes_to(matrix, flow, tol=tol, exact=exact, norms=norms)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        say(found.report.explain())
+        print(f"\n{found}")
 
 
 def _flow(
