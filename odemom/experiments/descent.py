@@ -292,7 +292,7 @@ def _resnets(data: Descent) -> Claim:
     return Claim.judged(
         "gradient descent from zero weights never takes a linear ResNet to a map of negative "
         "determinant",
-        "Bartlett, Helmbold, Long 2018",
+        "beyond the paper (for symmetric maps: Bartlett, Helmbold, Long 2018)",
         f"reached to a loss of {REACHED:g}: {_counted(both)}",
         all(c.reached == 0 for c in both) if both else None,
     )

@@ -105,7 +105,7 @@ class Coasting(ODEFlow):
             return math.inf
         return min(max(nearest_double(self.unit_eps), 5e-324), LARGEST_UNIT)
 
-    @cached_property
+    @property
     def coast(self) -> Fraction:
         """How long theta is 0, in units of the switch, exactly."""
         return exact(self.horizon) / exact(self.switch) - 1

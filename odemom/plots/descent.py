@@ -78,13 +78,31 @@ def _paths(axes: Axes, curves: list[Curve]) -> None:
     for curve in curves:
         points = [complex(*z) for moment in curve.paths for z in moment]
         hue = HUES[curve.model]
-        values = np.array(points)
-        axes.plot(values.real, values.imag, ".", color=hue, markersize=3, alpha=0.6)
-        last = np.array([complex(*z) for z in curve.paths[-1]])
-        axes.plot(last.real, last.imag, "o", color=hue, markersize=5)
-    goal = np.array([complex(*z) for z in curves[0].goal])
-    axes.plot(goal.real, goal.imag, "x", color="black", markersize=8, markeredgewidth=1.5)
-    axes.annotate("D", (goal[0].real, goal[0].imag), (4, 5), textcoords="offset points")
+        axes.plot(
+            [z.real for z in points],
+            [z.imag for z in points],
+            ".",
+            color=hue,
+            markersize=3,
+            alpha=0.6,
+        )
+        axes.plot(
+            [x for x, _ in curve.paths[-1]],
+            [y for _, y in curve.paths[-1]],
+            "o",
+            color=hue,
+            markersize=5,
+        )
+    goal = curves[0].goal
+    axes.plot(
+        [x for x, _ in goal],
+        [y for _, y in goal],
+        "x",
+        color="black",
+        markersize=8,
+        markeredgewidth=1.5,
+    )
+    axes.annotate("D", goal[0], (4, 5), textcoords="offset points")
     axes.annotate("start", (1, 0), (3, 5), textcoords="offset points", fontsize=8)
     axes.set(xlabel="Re", ylabel="Im")
     axes.margins(0.15)

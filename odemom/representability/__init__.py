@@ -19,8 +19,8 @@ from odemom.representability.report import EigenvalueReport as EigenvalueReport
 from odemom.representability.report import Obstruction as Obstruction
 from odemom.representability.report import Repairs as Repairs
 from odemom.representability.report import Representability as Representability
-from odemom.representability.routes import Route as Route
-from odemom.representability.routes import Routes as Routes
+from odemom.representability.route_table import Route as Route
+from odemom.representability.route_table import Routes as Routes
 from odemom.representability.routes import routes as routes
 from odemom.representability.spectrum import Spectrum as Spectrum
 from odemom.representability.spectrum import spectrum as spectrum

@@ -22,11 +22,12 @@ from odemom.flows.discrete import MomentumResNet, ResNet
 from odemom.flows.first_order import FirstOrder
 from odemom.flows.ode import ODEFlow
 from odemom.representability.floating import FloatingSpectrum
+from odemom.representability.remedies import least_pieces
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness import LARGEST_RESIDUAL, doubles_of, witness_of
 
-__all__ = ["Pieces", "least_pieces", "pieces"]
+__all__ = ["Pieces", "pieces"]
 
 # Parts of the horizon after which the first piece ends.
 KICKS = tuple(Fraction(1, 2**k) for k in range(1, 8))
@@ -167,17 +168,6 @@ def pieces(
         return Pieces(None, (), (), math.nan, status, report)
     thetas, times, residual = _pieces_of(found, flow, count)
     return Pieces(count, thetas, times, residual, status, report)
-
-
-def least_pieces(report: Representability) -> int | None:
-    """The least number, read off the decision for one theta."""
-    if report.representable:
-        return 1
-    if not isinstance(report.flow, FirstOrder):
-        return 2
-    singular = any(e.position == "at" for e in report.eigenvalues)
-    below = sum(e.multiplicity for e in report.eigenvalues if e.position == "below")
-    return None if singular or below % 2 else 2
 
 
 def _status(found: Spectrum, report: Representability) -> Literal["certain", "borderline"]:

@@ -312,7 +312,7 @@ class Representability:
         return [f"It is representable {', or '.join(ways)}."] if ways else []
 
     def _routes_sentence(self) -> str:
-        from odemom.representability.routes import cheapest
+        from odemom.representability.remedies import cheapest
 
         first, second = cheapest(self)
         return (

@@ -136,7 +136,9 @@ def held_or_ill_conditioned(found, flow):
     try:
         return odemom.augmentation(found, flow, full_output=True)
     except odemom.IllConditionedError as error:
-        return error.witness
+        found = error.witness
+    assert found is not None
+    return found
 
 
 def pieces_by_rule(spectrum, pairs, flow):

@@ -22,7 +22,7 @@ from odemom.flows import (
     SecondOrder,
     Undamped,
 )
-from odemom.representability.routes import cheapest, odd_net
+from odemom.representability.remedies import cheapest, odd_net
 from tests.oracles import block_matrix, conjugated, floats
 
 F = Fraction
