@@ -71,6 +71,11 @@ def as_gamma(gamma: Any) -> Fraction | float:
     return value
 
 
+def layers_text(depth: int) -> str:
+    """A number of layers, for a sentence."""
+    return "1 layer" if depth == 1 else f"{depth} layers"
+
+
 LARGEST_DEPTH = 2**31 - 1
 # Of values whose distance is below this part of their size, the preimages are neighbours too.
 CLOSE = 0.1
@@ -170,7 +175,7 @@ class ResNet(Flow):
 
     def describe(self) -> str:
         """The equation."""
-        return f"x_(n+1) = x_n + theta x_n, {self.depth} layers"
+        return f"x_(n+1) = x_n + theta x_n, {layers_text(self.depth)}"
 
 
 @dataclass(frozen=True)
@@ -304,5 +309,5 @@ class MomentumResNet(Flow):
         """The equation."""
         return (
             f"v_(n+1) = gamma v_n + (1 - gamma) theta x_n, x_(n+1) = x_n + v_(n+1), v_0 = 0, "
-            f"gamma = {number_text(self.gamma)}, {self.depth} layers"
+            f"gamma = {number_text(self.gamma)}, {layers_text(self.depth)}"
         )
