@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from odemom.checks import as_eps, as_horizon, expect, invalid, nearest_double, shown
 from odemom.flows.base import Number, RealImage, exact, interval_text, number_text
 from odemom.flows.ode import ODEFlow, velocity_weight
-from odemom.flows.power_series import ball, middle, wave_kernel_series
-from odemom.flows.preimages import PRECISION, follow
+from odemom.flows.power_series import ball, wave_kernel_series
+from odemom.flows.preimages import PRECISION
 from odemom.propagator.plans import LARGEST_UNIT
 
 if TYPE_CHECKING:
@@ -143,17 +143,16 @@ class Coasting(ODEFlow):
             return cosh + sinhc * (points * velocity_weight(eps, self.coast) + a)
 
     def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
-        """A regular real preimage; see `Flow.real_preimage`.
-
-        Below the rightmost branch, where the amplitude of psi exceeds mu by half.
-        """
+        """A regular real preimage; see `Flow.real_preimage`."""
         import flint
 
-        del size
         with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
-            path = [flint.acb(1), middle(flint.acb(mu))]
-            z = follow(self.series, flint.acb(0), path, until_blocked=True)
-            return self._oscillating(mu) if z is None else z
+            return self._wide_real_preimage(mu, size)
+
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """On the branch of a real value nearby; see `Flow.preimage`."""
+        close = self._by_the_real_branch(mu) if mu.imag > 0 else None
+        return super().preimage(mu, near) if close is None else close
 
     @property
     def real_image(self) -> RealImage:

@@ -13,6 +13,7 @@ import numpy as np
 from odemom.checks import nearest_double
 from odemom.flows.base import Flow, Number, as_points, exact
 from odemom.flows.power_series import ball, middle, variable
+from odemom.flows.preimages import condition_at, follow
 from odemom.propagator.derivative import propagate_derivatives
 from odemom.propagator.double import propagate, stretched
 from odemom.propagator.named_methods import Method, propagate_by
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import flint
 
 __all__ = ["ODEFlow", "UnitProblem", "velocity_weight"]
+
+WELL_CONDITIONED = 1e3  # beyond, another real preimage is looked at
 
 
 class UnitProblem(NamedTuple):
@@ -134,6 +137,23 @@ class ODEFlow(Flow):
         """The point on [0, 1] of z + t, to O(t^length)."""
         points = variable(z, length)
         return points if self.factor == 1 else points * ball(self.factor)
+
+    def _wide_real_preimage(self, mu: flint.arb, size: int) -> flint.acb:
+        """A regular real preimage where every real value has one, w > 0; see `Flow.real_preimage`.
+
+        On the negative real line psi oscillates with a growing amplitude: the rightmost branch is
+        left, for the place where the amplitude exceeds mu by half, below that branch and where the
+        preimage there is better conditioned.
+        """
+        import flint
+
+        path = [flint.acb(1), middle(flint.acb(mu))]
+        z = follow(self.series, flint.acb(0), path, until_blocked=True)
+        if z is not None and condition_at(self.series, z, size) < WELL_CONDITIONED:
+            return z
+        other = self._oscillating(mu)
+        found = [other] if z is None else [z, other]
+        return min(found, key=lambda z: condition_at(self.series, z, size))
 
     def _oscillating(self, mu: flint.arb) -> flint.acb:
         """A real z with psi(z) = mu where psi oscillates with a growing amplitude, w > 0.

@@ -27,7 +27,7 @@ from odemom.flows.base import (
 )
 from odemom.flows.ode import ODEFlow
 from odemom.flows.power_series import ball, middle, wave_kernel_series
-from odemom.flows.preimages import PRECISION, follow
+from odemom.flows.preimages import PRECISION
 from odemom.flows.threshold import LambdaEps
 from odemom.propagator.plans import LARGEST_UNIT
 
@@ -138,23 +138,24 @@ class SecondOrder(ODEFlow):
 
         return self._point_at(LambdaEps(self.unit_eps).minimiser(flint.ctx.prec))
 
-    def real_preimage(self, mu: flint.arb) -> flint.acb:
+    def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
         """A regular real preimage; see `Flow.real_preimage`.
 
-        With ``"field"``, psi oscillates on the negative real line with a growing amplitude; where
-        mu is below the rightmost branch, the preimage is taken where the amplitude exceeds mu by
-        half.
+        With ``"field"``, where psi oscillates with a growing amplitude, that of `ODEFlow`.
         """
         import flint
 
-        with flint.ctx.workprec(PRECISION):
-            if mu == 0 and not self.field:
+        with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
+            if mu == 0 and not self.coast:
                 return self._first_zero()
-            if not self.field:
-                return super().real_preimage(mu)
-            path = [flint.acb(1), middle(flint.acb(mu))]
-            z = follow(self.series, flint.acb(0), path, until_blocked=True)
-            return self._oscillating(mu) if z is None else z
+            if not self.coast:
+                return super().real_preimage(mu, size)
+            return self._wide_real_preimage(mu, size)
+
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """With ``"field"`` on the branch of a real value nearby; see `Flow.preimage`."""
+        close = self._by_the_real_branch(mu) if self.coast and mu.imag > 0 else None
+        return super().preimage(mu, near) if close is None else close
 
     def _first_zero(self) -> flint.acb:
         """The rightmost zero of psi, where alpha cos(alpha) + a sin(alpha) = 0, pi/2 < alpha < pi.

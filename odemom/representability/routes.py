@@ -237,10 +237,11 @@ def _odd_depth(found: Spectrum, flow: Flow) -> Route:
 
 def _nearest(found: Spectrum, report: Representability) -> Route:
     flow = report.flow
+    itself = report.representable and report.status == "certain"
     return Route(
         "nearest map",
-        report.representable,
-        "D itself" if report.representable else "another matrix",
+        itself,
+        "D itself" if itself else "another matrix",
         found.dimension**2,
         SAME,
         f"odemom.nearest_representable(D, {call_text(flow)})",
