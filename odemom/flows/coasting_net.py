@@ -12,8 +12,9 @@ import numpy as np
 from odemom.checks import expect, shown
 from odemom.flows.base import Flow, Number, RealImage, as_points, exact, number_text
 from odemom.flows.discrete import as_depth, as_gamma
+from odemom.flows.ode import WELL_CONDITIONED
 from odemom.flows.power_series import ball, middle, variable
-from odemom.flows.preimages import PRECISION, follow, newton
+from odemom.flows.preimages import PRECISION, condition_at, follow, newton
 from odemom.propagator.named_methods import Method
 
 if TYPE_CHECKING:
@@ -131,21 +132,27 @@ class CoastingNet(Flow):
     def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
         """A regular real preimage; see `Flow.real_preimage`.
 
-        On the rightmost branch, or, below it, where |psi'| is closest to 1.
+        On the rightmost branch, or, where that is ill conditioned or not there, the best of all.
         """
         import flint
 
-        del size
         with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
             value = middle(flint.acb(mu))
             z = follow(self.series, flint.acb(0), [flint.acb(1), value], until_blocked=True)
-            return self._elsewhere(value) if z is None else z
+            if z is not None and condition_at(self.series, z, size) < WELL_CONDITIONED:
+                return z
+            return self._best(value, size)
 
-    def _elsewhere(self, value: flint.acb) -> flint.acb:
-        """The same among all sign changes of psi - mu on a grid, by bisection and Newton's method.
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """On the branch of a real value nearby; see `Flow.preimage`."""
+        close = self._by_the_real_branch(mu) if mu.imag > 0 else None
+        return super().preimage(mu, near) if close is None else close
 
-        The grid is one of equal turns of the state from layer to layer, continued to the left until
-        psi, of odd degree, is below mu.
+    def _best(self, value: flint.acb, size: int) -> flint.acb:
+        """The best conditioned of all, by sign changes of psi - mu on a grid.
+
+        The grid is one of equal turns of the state from layer to layer, continued to both sides
+        until psi, of odd degree, has passed mu.
         """
         import flint
 
@@ -155,17 +162,20 @@ class CoastingNet(Flow):
         left = [2 * grid[0]]
         while not self.scalar(left[-1]) < mu:
             left.append(2 * left[-1])
-        grid = np.concatenate([left[::-1], grid])
+        right = [1.0]
+        while not self.scalar(right[-1]) > mu:
+            right.append(2 * right[-1])
+        grid = np.concatenate([left[::-1], grid, right])
         above = self.scalar(grid) > mu
         crossed = np.flatnonzero(above[1:] != above[:-1])
         low, high, rising = grid[crossed], grid[crossed + 1], above[crossed + 1]
         for _ in range(60):
             middles = (low + high) / 2
-            right = (self.scalar(middles) > mu) != rising
-            low, high = np.where(right, middles, low), np.where(right, high, middles)
-        slopes = [complex(self.series(flint.acb(float(z)), 2)[1]).real for z in high]
-        best = min(range(len(high)), key=lambda i: abs(math.log(abs(slopes[i]) + 1e-300)))
-        return newton(self.series, flint.acb(float(high[best])), value)
+            later = (self.scalar(middles) > mu) != rising
+            low, high = np.where(later, middles, low), np.where(later, high, middles)
+        ends = [flint.acb(float(z)) for z in high]
+        best = min(ends, key=lambda z: condition_at(self.series, z, size))
+        return newton(self.series, best, value)
 
     @property
     def real_image(self) -> RealImage:

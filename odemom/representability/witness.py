@@ -25,6 +25,7 @@ from odemom.errors import (
 from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
 from odemom.flows.condition import condition_number
+from odemom.flows.smallest import Smallest
 from odemom.representability.exact import ExactSpectrum
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.matrix_branch import inverse_matrix_function, relative_residual
@@ -79,6 +80,7 @@ def represent(
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
+    prefer: Literal["condition", "norm"] = "condition",
     full_output: Literal[False] = False,
 ) -> np.ndarray: ...
 @overload
@@ -89,6 +91,7 @@ def represent(
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
+    prefer: Literal["condition", "norm"] = "condition",
     full_output: Literal[True],
 ) -> Witness: ...
 def represent(
@@ -98,6 +101,7 @@ def represent(
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
+    prefer: Literal["condition", "norm"] = "condition",
     full_output: bool = False,
 ) -> np.ndarray | Witness:
     """A real theta with psi(theta) = D: the witness that D is representable.
@@ -110,6 +114,9 @@ def represent(
         0 is the first-order flow x' = theta x, inf the undamped one x'' = theta x.
     tol, exact, max_bits
         See `odemom.analyze`.
+    prefer : {"condition", "norm"}, default "condition"
+        Of the real preimages of a real eigenvalue, where there are several, the best conditioned
+        one, or the one of least size: for nets of three layers or more, a velocity and a switch.
     full_output : bool, default False
         Return a `Witness`, with the residual, the condition number and the decision.
 
@@ -161,9 +168,15 @@ def represent(
         got=shown(full_output),
         expected="True or False",
     )
+    expect(
+        isinstance(prefer, str) and prefer in ("condition", "norm"),
+        "prefer",
+        got=shown(prefer),
+        expected='"condition" or "norm"',
+    )
     flow = flow_of(eps)
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
-    witness = witness_of(found, flow)
+    witness = witness_of(found, flow, prefer)
     allowed = LARGEST_RESIDUAL
     if found.tol is not None and witness.report.status == "borderline":
         allowed = max(allowed, 10 * np.sqrt(found.dimension) * found.tol)
@@ -178,10 +191,12 @@ def represent(
     return witness if full_output else witness.theta
 
 
-def witness_of(found: Spectrum, flow: Flow) -> Witness:
+def witness_of(
+    found: Spectrum, flow: Flow, prefer: Literal["condition", "norm"] = "condition"
+) -> Witness:
     """The witness, however well it holds; an error of ours where there is none."""
     try:
-        return _witness(found, flow)
+        return _witness(found, flow, Smallest(flow) if prefer == "norm" else flow)
     except OdemomError:
         raise
     except (ValueError, OverflowError) as error:  # exponents, precisions and sizes of flint
@@ -191,19 +206,20 @@ def witness_of(found: Spectrum, flow: Flow) -> Witness:
         ) from error
 
 
-def _witness(found: Spectrum, flow: Flow) -> Witness:
+def _witness(found: Spectrum, flow: Flow, branches: Flow) -> Witness:
+    """With preimages by ``branches``, the same flow with a choice of them."""
     if isinstance(found, FloatingSpectrum):
         report, clusters = found.judged(flow)
         _require(report)
         d = found.matrix
-        parts = list(floating_parts(found.form, clusters, flow))
+        parts = list(floating_parts(found.form, clusters, branches))
     else:
         assert isinstance(found, ExactSpectrum)  # there is no third kind
         report = found.decide(flow)
         _require(report)
         d = doubles_of(found)
-        parts = exact_parts(found, flow)
-    theta = assembled(flow, d, parts)
+        parts = exact_parts(found, branches)
+    theta = assembled(branches, d, parts)
     if not np.isfinite(theta).all():
         raise ResultOverflowError(
             f"D is representable by {flow.describe()}, but theta exceeds the range of doubles."

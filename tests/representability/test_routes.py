@@ -166,3 +166,37 @@ def test_routes_of_a_large_exact_matrix_cost_at_most_three_decisions():
     once = min(seconds(lambda: odemom.analyze(rows, "1/2")) for _ in range(3))
     all_of_them = min(seconds(lambda: odemom.routes(rows, "1/2")) for _ in range(3))
     assert all_of_them <= 3 * once
+
+
+# --- which preimage ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        SecondOrder(1, "field"),
+        Coasting(1, "1/2"),
+        MomentumResNet("9/10", 21),
+        CoastingNet("9/10", 20, 9),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_norm_that_is_preferred_is_no_larger(flow, exact):
+    D = [[-2, 0, 0], [0, 3, 1], [0, 0, 3]]
+    matrix = D if exact else np.array(D, dtype=float)
+    small = odemom.represent(matrix, flow, prefer="norm", full_output=True)
+    sound = odemom.represent(matrix, flow, prefer="condition", full_output=True)
+    assert small.residual <= 1e-14 * max(1, small.condition)
+    assert np.linalg.norm(small.theta) <= np.linalg.norm(sound.theta) * (1 + 1e-9)
+    values = np.linalg.eigvals(small.theta)
+    z = float(values[np.argmin(abs(flow.scalar(values.real) + 2))].real)
+    closer = np.linspace(-abs(z), abs(z), 20_001)[10:-10]
+    above = flow.scalar(closer) > -2
+    assert (above == above[0]).all()
+
+
+def test_a_preference_is_one_of_two():
+    assert np.array_equal(odemom.represent([[2]], 0), odemom.represent([[2]], 0, prefer="norm"))
+    with pytest.raises(odemom.InvalidInputError, match="prefer"):
+        odemom.represent([[2]], 0, prefer="size")  # pyright: ignore[reportArgumentType, reportCallIssue]
