@@ -18,6 +18,7 @@ from odemom.experiments.frame import Claim, Experiment
 from odemom.flows import Coasting, FirstOrder, MomentumResNet, SecondOrder, Undamped
 from odemom.flows.base import Flow
 from odemom.records import check_fields
+from odemom.representability.witness import represent
 
 __all__ = ["EXPERIMENT", "Config", "Price", "Prices"]
 
@@ -153,10 +154,9 @@ def smallest_real(flow: Flow, values: np.ndarray, search: int) -> np.ndarray:
 
 
 def principal_pair(flow: Flow, mu: float) -> float:
-    """|z| of a non-real z with psi(z) = mu, on the continuation of the increasing branch."""
-    import flint
-
-    return float(abs(flow.preimage(flint.acb(mu))).mid())
+    """|z| of the non-real z that serves two eigenvalues mu: those of the theta of mu I_2."""
+    theta = represent([[mu, 0], [0, mu]], flow, exact=True)
+    return float(np.abs(np.linalg.eigvals(theta)).max())
 
 
 def gather(config: Config, flows: Sequence[Price]) -> Prices:

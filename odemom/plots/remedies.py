@@ -12,6 +12,7 @@ from odemom.plots.style import COLORS, new_figure, shared_style
 
 __all__ = ["draw"]
 
+EITHER = "two pieces, x'(0) = θx₀,\nor one coordinate more"
 SHADES = ("#C7DFF0", "#BFE5D6", "#FBE5B6", "#F6C9AC", COLORS["vermilion"])
 FIRST = ("constant θ", "larger ε", "two pieces", "one coordinate more", "two more")
 
@@ -47,7 +48,9 @@ def draw(data: Planes) -> Figure:
                 x, y = _middle(np.array(plane.values), kinds == kind)
                 size = int((kinds == kind).sum())
                 if size > 0.04 * kinds.size:
-                    axes.text(x, y, FIRST[kind], ha="center", va="center", fontsize=8)
+                    either = kind == 2 and plane.eps != "0"
+                    text = EITHER if either else FIRST[kind]
+                    axes.text(x, y, text, ha="center", va="center", fontsize=8)
             flow = "x' = θx" if plane.eps == "0" else f"ε = {plane.eps}"
             axes.set(title=flow, xlabel="λ₁", aspect="equal")
         panels[0].set_ylabel("λ₂")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -18,6 +19,7 @@ from odemom.flows.braking import Braking
 from odemom.flows.by_eps import flow_of
 from odemom.flows.coasting import Coasting
 from odemom.flows.coasting_net import CoastingNet
+from odemom.flows.condition import frobenius
 from odemom.flows.discrete import MomentumResNet, ResNet
 from odemom.flows.first_order import FirstOrder
 from odemom.flows.ode import ODEFlow
@@ -64,7 +66,7 @@ class Pieces:
     @property
     def norm(self) -> float:
         """The largest Frobenius norm of the pieces."""
-        return max((float(np.linalg.norm(theta)) for theta in self.thetas), default=math.nan)
+        return max(map(frobenius, self.thetas), default=math.nan)
 
 
 @overload
@@ -127,8 +129,8 @@ def pieces(
     -----
     Two pieces of the first-order flow are the logarithms of the two factors of the polar
     decomposition. Of the second-order flows: a kick and a coast (`odemom.flows.Coasting`), with the
-    switch chosen among T/2, T/4, ..., or a brake c I and then a theta, whichever has the smaller
-    norm on the eigenvalues. Of nets: one layer does it all.
+    switch chosen among T/2, T/4, ... and multiples of eps, or a brake c I and then a theta,
+    whichever has the smaller norm on the eigenvalues. Of nets: one layer does it all.
 
     References
     ----------
@@ -264,10 +266,10 @@ def _best(found: Spectrum, flow: ODEFlow) -> Found:
             break
     best = min(reached, key=lambda one: one[2], default=None)
     if best is None or best[2] > LARGEST_RESIDUAL:
-        missed = "any" if best is None else f"{best[2]:.2g} ||D||"
+        missed = "beyond doubles" if best is None else f"by {best[2]:.2g} ||D||"
         raise IllConditionedError(
             f"D is reached with two pieces by {flow.describe()}, but in doubles those that are "
-            f"tried miss it by {missed}. Use a larger eps, or scale D.",
+            f"tried miss it {missed}. Use a larger eps, or scale D.",
             None,
         )
     return best
@@ -281,15 +283,19 @@ def _candidates(found: Spectrum, flow: ODEFlow) -> Iterator[tuple[float, Coastin
     eps = math.inf if flow.unit_eps == math.inf else Fraction(flow.unit_eps) * horizon
     real = [complex(mu).real for mu in found.real_eigenvalues()]
     ends = [flint.arb(min(real)), flint.arb(max(real))]
-    kinds: list[Coasting | Braking | None] = [
-        Coasting(eps, part * horizon, horizon) for part in KICKS
+    kicks = [part * horizon for part in KICKS]
+    if eps != math.inf:  # at a small eps psi has decayed after a few eps
+        kicks += [k * Fraction(eps) for k in (2, 4, 8) if 2 * k * Fraction(eps) < horizon]
+    makers = [partial(Coasting, eps, kick, horizon) for kick in kicks]
+    makers += [
+        partial(Braking.below, eps, part * horizon, horizon, min(*real, -1e-3)) for part in BRAKES
     ]
-    kinds += [Braking.below(eps, part * horizon, horizon, min(*real, -1e-3)) for part in BRAKES]
-    for kind in kinds:
-        if kind is not None:
-            brake = abs(kind.brake) if isinstance(kind, Braking) else 0.0
-            try:
+    for make in makers:
+        try:
+            kind = make()
+            if kind is not None:
                 sizes = [float(abs(kind.real_preimage(mu))) for mu in ends]
-            except (OdemomError, ValueError, OverflowError):
-                continue
-            yield max(brake, *sizes), kind
+                brake = abs(kind.brake) if isinstance(kind, Braking) else 0.0
+                yield max(brake, *sizes), kind
+        except (OdemomError, ValueError, ArithmeticError):
+            continue  # beyond doubles or balls: another one may do

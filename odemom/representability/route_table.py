@@ -8,10 +8,9 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
-import numpy as np
-
 from odemom.checks import invalid, shown
 from odemom.errors import OdemomError
+from odemom.flows.condition import frobenius
 from odemom.representability.report import Representability
 
 __all__ = ["Route", "Routes"]
@@ -74,7 +73,7 @@ class Route:
             return None
         if hasattr(found, "norm"):
             return float(found.norm)
-        return float(np.linalg.norm(getattr(found, "theta", found)))
+        return frobenius(getattr(found, "theta", found))
 
     @cached_property
     def distance(self) -> float:

@@ -272,3 +272,10 @@ def test_pieces_of_a_flow_with_a_switch_are_refused():
     assert odemom.augmentation([[-7]], Coasting(1, "1/2")) == 0
     with pytest.raises(odemom.InvalidInputError, match="full_output"):
         odemom.augmentation([[1]], 0, full_output=1)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+@pytest.mark.parametrize("eps", ["1e-4", "1/100", "1e8"])
+def test_pieces_reach_at_very_small_and_large_masses(eps):
+    found = odemom.pieces([[-3]], eps, full_output=True)
+    assert found.residual <= 1e-10
+    assert found.norm < 1e10
