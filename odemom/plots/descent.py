@@ -40,7 +40,7 @@ def draw(data: Descent) -> Figure:
         if plane is not None:
             _paths(panels[-1], [c for c in data.curves if c.dimension == plane and not c.tied])
             panels[-1].set_title(f"eigenvalues, {plane} × {plane}")
-        _names(panels[min(1, len(dimensions) - 1)])
+        _names(panels[0])
     return figure
 
 
@@ -63,12 +63,13 @@ def _losses(axes: Axes, curves: list[Curve]) -> None:
 
 
 def _names(axes: Axes) -> None:
-    rows = [(model, "-", HUES[model]) for model in MODELS]
-    rows += [("tied weights: dashed", "--", COLORS["grey"])]
-    for i, (text, style, hue) in enumerate(rows):
-        height = 0.30 - 0.09 * i
-        axes.plot([0.04, 0.14], [height] * 2, style, color=hue, transform=axes.transAxes)
-        axes.text(0.17, height, text, color=hue, fontsize=8, va="center", transform=axes.transAxes)
+    """The models in their colours, where no line runs."""
+    names = [*((model, HUES[model]) for model in MODELS), ("dashed: tied weights", COLORS["grey"])]
+    for i, (text, hue) in enumerate(names):
+        place = (0.99, 0.66 - 0.09 * i)
+        axes.annotate(
+            text, place, xycoords="axes fraction", ha="right", va="top", color=hue, fontsize=8
+        )
 
 
 def _paths(axes: Axes, curves: list[Curve]) -> None:
