@@ -85,7 +85,8 @@ def _psi(results: Mapping[str, Any]) -> str:
         [literal(name.removeprefix("psi, ")), *(_times(found.get((name, p))) for p in peers)]
         for name in dict.fromkeys(r["name"] for r in sizes)
     ]
-    head = ["one matrix", *map(literal, peers)]
+    short = [p.removeprefix("scipy.linalg.").removeprefix("torch.linalg.") for p in peers]
+    head = ["one matrix", *map(literal, short)]
     return f"{table(head, rows, numbers=len(peers))}\n\n{_ratios({'ratios': others})}"
 
 

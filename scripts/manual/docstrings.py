@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["add_hook", "with_bars"]
 
 LITERAL = re.compile(r"(``.*?``)")
-STARRED = re.compile(r"(?<![\w*])(\*{1,2})(?=[a-z]\w*(,|$| :))")  # *args, **kwargs
+STARRED = re.compile(r"(?<![\w*])(\*{1,2})(?=[a-z]\w*(,|$| :|\.\w))")  # *args, *x.shape
 
 
 def with_bars(lines: list[str]) -> list[str]:
