@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -11,6 +12,10 @@ from sphinx.util import logging
 __all__ = ["setup"]
 
 LOGGER = logging.getLogger(__name__)
+# TeX sets a thin space before a function's name, and after it where no bracket follows.
+BEFORE = re.compile(r"(</m(?:i|n|sup|sub|subsup|frac)>)(?=\s*<mi>[a-z]{2,6}</mi>)")
+AFTER = re.compile(r"(<mo>&ApplyFunction;</mo>)(?=\s*<m(?!o))")
+THIN = r'\1<mspace width="0.167em"></mspace>'
 
 
 def setup(app: Any) -> dict[str, bool]:
@@ -32,7 +37,8 @@ def _block(translator: Any, node: nodes.math_block) -> None:
 def _mathml(node: nodes.Element, *, block: bool) -> str:
     """The formula; one that docutils cannot read is a warning, and so stops the build."""
     try:
-        return latex2mathml.tex2mathml(node.astext(), as_block=block)
+        text = latex2mathml.tex2mathml(node.astext(), as_block=block)
     except MathError as error:
         LOGGER.warning("%s in the formula %s", error, node.astext(), location=node)
         return ""
+    return AFTER.sub(THIN, BEFORE.sub(THIN, text))
