@@ -67,9 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="beginnings of names; by default all notebooks")
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args(arguments)
-    paths = [
-        p for p in sorted(FOLDER.glob("*.ipynb")) if p.name.startswith((*options.names,) or "")
-    ]
+    begun = tuple(options.names) or ("",)
+    paths = [path for path in sorted(FOLDER.glob("*.ipynb")) if path.name.startswith(begun)]
     if not paths:
         parser.error(f"no notebook in {FOLDER} has a name that begins so")
     status = 0
