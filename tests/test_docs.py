@@ -10,9 +10,11 @@ import doctest
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +92,29 @@ def test_console_sessions_print_what_they_show(page, tmp_path):
         )
         assert done.stdout == shown, command
         assert done.returncode in (0, 1)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The commands of odemom in the blocks of a page, continued lines joined."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"```(?!python|pycon|yaml)\w*\n(.*?)```", text, re.DOTALL)
+    lines = "".join(found).replace("\\\n", " ").splitlines()
+    shown = [line.removeprefix("$ ") for line in lines if re.match(r"(\$ )?odemom ", line)]
+    split = [shlex.split(line, comments=True) for line in shown]
+    return [words for words in split if "..." not in words]
+
+
+def test_some_pages_have_commands():
+    assert {"training", "guides/cluster"} <= {name_of(page) for page in WRITTEN if commands(page)}
+
+
+@pytest.mark.parametrize("page", [page for page in WRITTEN if commands(page)], ids=name_of)
+def test_commands_have_the_options_that_are_shown(page):
+    known: Any = typer.main.get_command(cli.app)
+    for _, name, *words in commands(page):
+        options = {o for parameter in known.commands[name].params for o in parameter.opts}
+        given = {word.partition("=")[0] for word in words if re.match("--?[a-z]", word)}
+        assert given <= options, (name, given - options)
 
 
 @pytest.mark.parametrize("module", [docstrings, markdown], ids=lambda module: module.__name__)
