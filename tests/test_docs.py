@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
+from odemom import cli
 from scripts.manual import FOLDERS, docstrings, generated, markdown
 
 ROOT = Path(__file__).parents[1]
