@@ -29,7 +29,6 @@ extensions = [
 ]
 exclude_patterns = ["made/*", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
-suppress_warnings = ["toc.empty_glob"]  # guides that come with parts of the package, if they do
 
 # Notebooks are shown as they were executed and committed.
 nb_execution_mode = "off"

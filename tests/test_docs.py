@@ -20,7 +20,7 @@ import pytest
 import typer.main
 
 from odemom import cli
-from scripts.manual import FOLDERS, docstrings, generated, markdown
+from scripts.manual import FOLDERS, docstrings, generated, guides, markdown
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -193,6 +193,18 @@ def test_the_benchmark_tables_are_those_of_the_results(made):
     assert all(f"{ratio['median']:.3g}" in table for ratio in psi["ratios"])
     assert psi["cpu"] in table
     assert psi["versions"]["scipy"] in table
+
+
+def test_a_page_that_no_list_names_is_a_guide(tmp_path):
+    (tmp_path / "about.md").write_text("```{toctree}\n:maxdepth: 1\n\nnamed\nso <titled>\n```\n")
+    (tmp_path / "index.md").write_text("```{toctree}\nabout\n```\n")
+    for name in ("named", "titled", "forgotten"):
+        (tmp_path / f"{name}.md").write_text("# A page\n")
+    (tmp_path / "made").mkdir()
+    for _ in range(2):  # also where the list of the build before lies
+        text = guides.guide_list(tmp_path)["made/guides.md"]
+        assert re.findall(r"^\.\./(.*)$", text, re.MULTILINE) == ["forgotten"]
+        (tmp_path / "made" / "guides.md").write_text(text)
 
 
 def test_notebooks_in_the_manual_link_to_its_pages(made):
