@@ -18,7 +18,7 @@ script: Any = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(script)
 
 PATHS = sorted(script.FOLDER.glob("*.ipynb"))
-QUICK = "01"  # the others train networks: make notebooks, make test-all
+QUICK = "03"  # the others train networks, and are run by make notebooks and make test-all
 of_each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 each_is_run = pytest.mark.parametrize(
     "path",
