@@ -194,7 +194,7 @@ def _refit(
 
 def _print_table(found: Refit) -> None:
     momentum = f", gamma {found.gamma:g}" if found.gamma else ""
-    rows = f"; {found.rows} momentum rows of {found.layers} layers in all" if found.rows else ""
+    rows = f"; momentum rows: {found.rows}, with {found.layers} layers" if found.rows else ""
     say(f"{found.model}{momentum}, from {found.source}{rows}")
     head = f"new, for {len(found.classes)} classes" if found.new_head else "that of the source"
     trained = f"{found.trained_parameters} of {found.parameters} parameters trained"

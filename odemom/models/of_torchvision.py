@@ -38,12 +38,13 @@ def check_name(name: str) -> None:
     known = names()
     if name in known:
         return
-    near = difflib.get_close_matches(name, known, 1, 0.5)
+    near = difflib.get_close_matches(name, known, 3, 0.5)
     raise invalid(
         "model",
         got=f"{shown(name)} after torchvision:",
-        expected=f"one of torchvision's networks for classification: {', '.join(known)}",
-        fix=f"Did you mean torchvision:{near[0]}?" if near else "",
+        expected=f"one of torchvision's {len(known)} networks for classification, such as "
+        "resnet50, vit_b_16 or mobilenet_v2",
+        fix=f"Did you mean {' or '.join(near)}?" if near else "",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from odemom.training.config import TrainingConfig, TrainingResult
 from odemom.training.memory import named_out_of_memory
 from odemom.training.presets import configured
 from odemom.training.run import (
+    images_of,
     named_compile_errors,
     settings_of,
     train_network,
@@ -239,11 +240,11 @@ def refit(
     )
     checkpoint = None if resume is None else Path(resume)
     about = None if checkpoint is None else read_checkpoint(checkpoint, config)
-    data = _images(source, config)
+    data = _images(source, config, training_data if epochs != 0 else images_of)
     origin = {"source": source.name, "digest": source.digest, "freeze": freeze}
     if about is not None:
-        check_images(about, data)
         check_origin(about, origin)
+        check_images(about, data)
     folder = as_folder(out_dir)
     with settings_of(config), named_out_of_memory(config, data), named_compile_errors(config):
         network, head, new_head = network_from(source, config, data)
@@ -289,9 +290,11 @@ def refit(
 # --- the images --------------------------------------------------------------------------------
 
 
-def _images(source: Source, config: TrainingConfig) -> ImageData:
+def _images(
+    source: Source, config: TrainingConfig, load: Callable[[TrainingConfig], ImageData]
+) -> ImageData:
     """The images of a refit, normalised as those that the source was trained on."""
-    data = training_data(config)
+    data = load(config)
     _check_form(source, config, data)
     _check_unseen(source, config, data)
     if not source.mean:

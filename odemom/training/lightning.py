@@ -31,6 +31,7 @@ CHATTER = (
     ".*exists and is not empty.*",  # what is replaced there are our own files
     ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
     ".*It is recommended to use `self.log.*sync_dist.*",  # the counts are those of all processes
+    r".*Found \d+ module\(s\) in eval mode at the start of training.*",  # those that are frozen
     r".*The number of training batches \(\d+\) is smaller than the logging interval.*",
 )
 LOOKED_AT = 50  # steps between two looks at the loss where looking waits for the device

@@ -41,6 +41,7 @@ lightning = optional_import("lightning.pytorch", "train")
 seeds = optional_import("lightning.pytorch.utilities.seed", "train")
 
 __all__ = [
+    "images_of",
     "named_compile_errors",
     "network_for",
     "settings_of",
@@ -123,8 +124,8 @@ def train(
     about = None if checkpoint is None else read_checkpoint(checkpoint, config)
     data = training_data(config)
     if about is not None:
-        check_images(about, data)
         check_origin(about, None)
+        check_images(about, data)
     folder = as_folder(out_dir)
     with settings_of(config), named_out_of_memory(config, data), named_compile_errors(config):
         network = network_for(config, data)
@@ -141,15 +142,7 @@ def training_data(config: TrainingConfig, *, download: bool = False) -> ImageDat
     InvalidInputError
         See `load_images`; or if an epoch would not have a single batch.
     """
-    data = load_images(
-        config.data,
-        root=config.root,
-        seed=config.seed,
-        limit=config.limit,
-        validation=config.validation,
-        image_size=config.image_size,
-        download=download,
-    )
+    data = images_of(config, download=download)
     images, processes = len(data.train), config.devices * config.num_nodes
     each = "" if processes == 1 else f" for each of {processes} processes"
     expect(
@@ -159,6 +152,19 @@ def training_data(config: TrainingConfig, *, download: bool = False) -> ImageDat
         expected=f"at most {images // processes}, the number of training images{each}",
     )
     return data
+
+
+def images_of(config: TrainingConfig, *, download: bool = False) -> ImageData:
+    """The images of a configuration, however few: see `load_images`."""
+    return load_images(
+        config.data,
+        root=config.root,
+        seed=config.seed,
+        limit=config.limit,
+        validation=config.validation,
+        image_size=config.image_size,
+        download=download,
+    )
 
 
 def network_for(config: TrainingConfig, data: ImageData) -> nn.Module:

@@ -23,8 +23,6 @@ __all__ = ["Source", "load_source"]
 
 NONE = "none"
 DEFAULT = "default"
-# What torchvision's weights were trained on, where the weights themselves do not say.
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "size": 224}
 INSIDE = ("state_dict", "model")  # where other programs keep the weights in a file
 
 
@@ -140,35 +138,45 @@ def _like_torchvision(text: str) -> bool:
 # --- torchvision -------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Weights:
+    """A state dict with what it was trained on; None where there is none."""
+
+    said: str
+    found: Mapping[str, Tensor] | None
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    size: int = 224
+
+
 def _of_torchvision(source: str, weights: str) -> Source:
     model_options(source)  # refuses an unknown name
-    found, about = _weights(source.removeprefix(TORCHVISION), weights)
-    known = found is not None
+    read = _weights(source.removeprefix(TORCHVISION), weights)
+    known = read.found is not None
     return Source(
-        name=source,
+        name=f"{source} with {read.said}",
         model=source,
         options={},
-        weights=found,
+        weights=read.found,
         classes=(),
         in_channels=3,
-        image_size=about["size"],
-        mean=tuple(255 * m for m in about["mean"]) if known else (),
-        std=tuple(255 * s for s in about["std"]) if known else (),
+        image_size=read.size,
+        mean=tuple(255 * m for m in read.mean) if known else (),
+        std=tuple(255 * s for s in read.std) if known else (),
         training=None,
     )
 
 
-def _weights(name: str, weights: str) -> tuple[Mapping[str, Tensor] | None, dict[str, Any]]:
-    """A state dict, or None, and mean, std and size of the images that belong to it."""
+def _weights(name: str, weights: str) -> _Weights:
     if weights == NONE:
-        return None, IMAGENET
+        return _Weights("random weights", None)
     known = optional_import("torchvision.models", "train").get_model_weights(name)
     named = {DEFAULT: known.DEFAULT} | {each.name.lower(): each for each in known}
     if weights.lower() in named:
         entry = named[weights.lower()]
         form = entry.transforms()
-        about = {"mean": form.mean, "std": form.std, "size": form.crop_size[0]}
-        return _downloaded(name, entry), about
+        form = tuple(form.mean), tuple(form.std), form.crop_size[0]
+        return _Weights(f"the weights {entry.name}", _downloaded(name, entry), *form)
     path = as_path(weights, "weights")
     expect(
         path.is_file(),
@@ -176,7 +184,7 @@ def _weights(name: str, weights: str) -> tuple[Mapping[str, Tensor] | None, dict
         got=f"{shown(weights, 200)}, which is no file",
         expected=f"{', '.join(sorted(named))}, none, or the path of a state dict for {name}",
     )
-    return _state_dict(path), IMAGENET
+    return _Weights(f"the weights of {path.name}", _state_dict(path))
 
 
 def _downloaded(name: str, entry: Any) -> Mapping[str, Tensor]:

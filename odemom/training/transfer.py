@@ -9,8 +9,10 @@ from torch import nn
 
 from odemom.checks import expect, invalid, shown
 from odemom.data.images import ImageData
-from odemom.models.table import build_model, with_and_without_momentum
+from odemom.models.table import build_model, model_options, with_and_without_momentum
 from odemom.nn import twin_report
+from odemom.nn.transform.find import blocks_found
+from odemom.nn.transform.names import has_no_skip
 from odemom.training.config import TrainingConfig
 from odemom.training.run import network_for
 from odemom.training.sources import Source
@@ -26,8 +28,8 @@ def network_from(
     A head for other classes has fresh weights, from the seed of the configuration. Where the source
     does not name its classes, a head for as many is taken for one for these.
     """
-    network = network_for(config, data)
     head = _head(config, data)
+    network = network_for(config, data)
     if source.weights is None:
         return network, head, True
     if source.classes:
@@ -50,14 +52,26 @@ def network_of(source: Source, config: TrainingConfig, data: ImageData) -> nn.Mo
 
 
 def _head(config: TrainingConfig, data: ImageData) -> set[str]:
-    """The parameters of the head: those whose shapes depend on the number of classes."""
+    """The parameters of the head: those whose shapes depend on the number of classes.
+
+    Raises
+    ------
+    InvalidInputError
+        If a twin is asked for of a network without residual blocks.
+    """
+    _, original = with_and_without_momentum(config.model)
     sizes = {"in_channels": data.channels, "image_size": data.image_size}
+    known = model_options(original)
+    options = {name: value for name, value in config.options.items() if name in known}
     with torch.device("meta"):
         one, other = (
-            build_model(config.model, classes=n, **sizes, **config.options).state_dict()
+            build_model(original, classes=n, **sizes, **options)
             for n in (len(data.classes), len(data.classes) + 1)
         )
-    return {name for name in one if one[name].shape != other[name].shape}
+    skip = any(not has_no_skip(one.get_submodule(spot.name)) for spot in blocks_found(one))
+    _expect_rows(skip or config.model == original, config)
+    shapes = {name: value.shape for name, value in other.state_dict().items()}
+    return {name for name, value in one.state_dict().items() if value.shape != shapes[name]}
 
 
 def _take(network: nn.Module, source: Source, fresh: set[str], config: TrainingConfig) -> None:
@@ -70,24 +84,28 @@ def _take(network: nn.Module, source: Source, fresh: set[str], config: TrainingC
     other = [
         *(f"{name} is missing" for name in wanted if name not in given and name not in counts),
         *(f"{name} is beyond it" for name in given if name not in wanted),
-        *(
-            f"{name} has the shape {tuple(given[name].shape)}, not {tuple(wanted[name].shape)}"
-            for name in wanted
-            if name in given and given[name].shape != wanted[name].shape
-        ),
     ]
-    resized = config.image_size not in (None, source.image_size)
+    shapes = [
+        f"{name} has the shape {tuple(given[name].shape)}, not {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in given and given[name].shape != wanted[name].shape
+    ]
+    resized = shapes and not other and config.image_size not in (None, source.image_size)
     expect(
-        not other,
+        not (other or shapes),
         "image_size" if resized else "weights",
         got=f"{config.image_size} pixels for {source.name}" if resized else source.name,
-        expected=f"weights of {config.model} ({'; '.join(other[:3])}"
-        f"{f'; and {len(other) - 3} more' if len(other) > 3 else ''})",
+        expected=f"weights of {config.model} ({_said_few([*other, *shapes])})",
         fix=f"This network is made for {source.image_size} pixels: leave --image-size out."
         if resized
         else "",
     )
     network.load_state_dict({**state, **given})
+
+
+def _said_few(differences: list[str]) -> str:
+    more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
+    return "; ".join(differences[:3]) + more
 
 
 def rows_of(network: nn.Module, config: TrainingConfig, data: ImageData) -> tuple[int, int]:
@@ -115,14 +133,20 @@ def rows_of(network: nn.Module, config: TrainingConfig, data: ImageData) -> tupl
     if with_and_without_momentum(config.model)[0] != config.model:
         return 0, 0
     rows = twin_report(network).rows
+    _expect_rows(any(row.layers > 1 for row in rows), config)
+    return len(rows), sum(row.layers for row in rows)
+
+
+def _expect_rows(formed: bool, config: TrainingConfig) -> None:
+    original = with_and_without_momentum(config.model)[1]
     expect(
-        any(row.layers > 1 for row in rows),
+        formed,
         "gamma",
-        got=f"momentum for {config.model}, in which no two blocks of equal shape follow each other",
-        expected="a network in which momentum rows form, such as resnet50 or vit_b_16",
+        got=f"momentum for {original}, in which no row forms: no two residual blocks that keep the "
+        "shape of their input follow each other",
+        expected="a network with such blocks, as resnet50 or vit_b_16",
         fix="With gamma 0 the network itself is refitted.",
     )
-    return len(rows), sum(row.layers for row in rows)
 
 
 def freeze_all_but(network: nn.Module, head: set[str]) -> None:
