@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import doctest
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
+
+from odemom import cli
 
 PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
 WITH_SESSIONS = [page for page in PAGES if ">>>" in page.read_text(encoding="utf-8")]
@@ -27,3 +31,30 @@ def test_sessions_print_what_they_show(page):
 def test_pictures_and_pages_linked_to_exist(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
     assert all((page.parent / link).exists() for link in links)
+
+
+def commands(page):
+    """The commands of odemom in the blocks of a page, continued lines joined."""
+    blocks = re.findall(
+        r"```(?!python|pycon|yaml)\w*\n(.*?)```", page.read_text("utf-8"), re.DOTALL
+    )
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    found = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines
+             if re.match(r"(\$ )?odemom ", line)]  # fmt: skip
+    return [words for words in found if "..." not in words]
+
+
+PAGES_WITH_COMMANDS = [page for page in PAGES if commands(page)]
+
+
+def test_some_pages_have_commands():
+    assert {"fine-tuning", "training"} <= {page.stem for page in PAGES_WITH_COMMANDS}
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=lambda page: page.stem)
+def test_commands_have_the_options_that_are_shown(page):
+    known = typer.main.get_command(cli.app).commands
+    for _, name, *words in commands(page):
+        options = {option for parameter in known[name].params for option in parameter.opts}
+        given = {word.partition("=")[0] for word in words if re.match("--?[a-z]", word)}
+        assert given <= options, (name, given - options)
