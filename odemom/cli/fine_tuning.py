@@ -35,6 +35,7 @@ from odemom.cli.training_options import (
     WeightDecay,
     given,
     interruptible,
+    note_compiling,
     number,
     print_dry_run,
     speaks,
@@ -176,6 +177,7 @@ def _refit(
 ) -> None:  # fmt: skip
     from odemom.training.fine_tuning import refit
 
+    note_compiling(config)
     with interruptible():
         found = refit(
             source, config, out_dir=out, epochs=epochs, freeze=freeze, resume=resume,

@@ -37,6 +37,7 @@ from odemom.cli.training_options import (
     WeightDecay,
     given,
     interruptible,
+    note_compiling,
     number,
     print_dry_run,
     speaks,
@@ -153,6 +154,7 @@ def train(
 def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
     from odemom.training.run import train as run_training
 
+    note_compiling(config)
     with interruptible():
         result = run_training(config, out_dir=out, resume=resume, progress=not as_json)
     if not speaks():

@@ -86,6 +86,19 @@ def speaks() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 
+def note_compiling(config: Any) -> None:
+    """Say where there is little to compile: rows that recompute run outside of compiled code."""
+    from odemom.cli.shared import note
+    from odemom.models.table import model_options
+
+    options = {**model_options(config.model), **config.options}
+    if config.compile and options.get("reversible", False) is not False and speaks():
+        note(
+            f"compile: {config.model} recomputes its activations, outside of compiled code; "
+            "--set reversible=false compiles it whole, --no-compile saves the time of compiling"
+        )
+
+
 def print_dry_run(config: Any, as_json: bool) -> None:
     """Print what a training would take."""
     from odemom.cli.shared import print_json, say

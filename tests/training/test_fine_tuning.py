@@ -14,6 +14,7 @@ from torch import nn
 from torchvision.models import mobilenet_v3_small, squeezenet1_1
 from torchvision.models.resnet import BasicBlock
 
+from odemom.cli.training_options import note_compiling
 from odemom.data.images import load_images
 from odemom.errors import InvalidInputError
 from odemom.models.table import MODELS, Model, _twin_of
@@ -346,6 +347,21 @@ def test_one_command_for_the_twin_and_one_for_the_network(
     monkeypatch.setattr("odemom.cli.fine_tuning.print_dry_run", lambda *a: measured.append(a))
     assert run(*asked, "--dry-run", "--gamma", "0.5")[0] == 0
     assert [config.options for config, _ in measured] == [{"gamma": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "said"),
+    [
+        ("momentum-resnet20", {}, True),
+        ("revnet20", {}, True),
+        ("momentum-resnet20", {"reversible": False}, False),
+        ("resnet20", {}, False),
+    ],
+)
+def test_it_is_said_where_there_is_nothing_to_compile(model, options, said, capsys):
+    for compiled in (True, False):
+        note_compiling(TrainingConfig(model=model, model_options=options, compile=compiled))
+        assert ("outside of compiled code" in capsys.readouterr().err) == (said and compiled)
 
 
 def test_an_interrupted_refit_says_how_to_go_on(run, folder, checkpoint, tmp_path, monkeypatch):
