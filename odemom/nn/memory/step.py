@@ -18,7 +18,8 @@ from odemom.checks import invalid
 from odemom.nn.memory.constants import Constants
 from odemom.nn.memory.watch import Watch
 from odemom.nn.recompute.holders import Snapshot, as_it_was
-from odemom.nn.recompute.second_call import RandomStates, Slot, swapped
+from odemom.nn.recompute.second_call import RandomStates
+from odemom.nn.recompute.slots import Slot, swapped
 from odemom.nn.reversible.shapes import on_shapes
 
 __all__ = ["Call", "called", "step"]
