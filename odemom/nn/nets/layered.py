@@ -130,6 +130,15 @@ class LayeredNet(nn.Module, ABC):
         super().__init__()
         self.functions = check_functions(functions)
 
+    def __prepare_scriptable__(self) -> None:
+        """Asked for by `torch.jit.script`, which has no variable number of arguments."""
+        raise invalid(
+            "network",
+            got="a call of torch.jit.script",
+            expected="to be traced or exported",
+            fix="Use torch.jit.trace or torch.export on the same network with reversible=False.",
+        )
+
     @abstractmethod
     def begin(self, x: Tensor) -> Carry:
         """What is carried into the first layer."""

@@ -13,6 +13,7 @@ from torch._compile import _disable_dynamo  # the public one imports the compile
 from odemom.nn.nets.layered import Carry, LayeredNet, check_dense_input
 from odemom.nn.nets.surroundings import (
     check_functions_are_whole,
+    check_is_no_replica,
     check_surroundings,
     is_exporting,
     refused,
@@ -76,6 +77,7 @@ class ReversibleNet(LayeredNet, Generic[State]):
     def recomputing(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         """`forward` of a reversible network."""
         check_surroundings(x, self)
+        check_is_no_replica(self)
         check_dense_input(x)
         extras, carry = Extras(args, kwargs), self.begin(x)
         inputs = (*carry, *extras.snapshot().tensors, *self.parameters())

@@ -121,7 +121,7 @@ class _Call:
                     saved.append((n, t))
                     del saved[:-COMPARED]
 
-            with nullcontext() if shapes.are_alone() else self._noting(note):
+            with self._noting(note):
                 yield saved
         for place, held in (("arguments", self._arguments), ("attributes", self._attributes)):
             if held.changed_in_place():
@@ -172,18 +172,16 @@ class _Call:
     def _compare(self, n: int, tensor: Tensor) -> None:
         if n not in self._samples or not _can_be_compared(tensor):
             return
-        alike = _alike(self._samples[n], _sample(tensor))
-        if alike.device.type == "cpu" or not refusals.in_backward():
-            self._unlike.append(~alike)
+        unlike = ~_alike(self._samples[n], _sample(tensor))
+        self._unlike.append(unlike)
+        if not (waits_late(unlike.device) and refusals.in_backward()):
             self._verify()
-            return
-        if not self._unlike:  # not to wait for the device
+        elif len(self._unlike) == 1:
             torch.autograd.Variable._execution_engine.queue_callback(self._verify)
-        self._unlike.append(~alike)
 
     def _verify(self) -> None:
         unlike, self._unlike = self._unlike, []
-        if unlike and bool(torch.stack(unlike).any()):
+        if unlike and not shapes.are_alone() and bool(torch.stack(unlike).any()):
             raise self._failed(*refusals.OTHER_BITS)
 
     def _failed(self, what: str, otherwise: str) -> ReversibilityError:
@@ -211,7 +209,13 @@ class _Call:
         def named(held: Any) -> Any:
             try:
                 return unpack(held)
-            except CheckpointError as error:
+            except OdemomError:
+                raise
+            except RuntimeError as error:
+                if "modified by an inplace operation" in str(error):  # the input
+                    raise self._failed(CHANGED, "") from error
+                if not isinstance(error, CheckpointError):
+                    raise
                 what = refusals.OTHER_BITS[0]
                 said = str(error).partition("\n")[0].removeprefix("torch.utils.checkpoint: ")
                 raise self._failed(what, f"{said} {refusals.OTHER_BITS[1]}") from error
@@ -226,6 +230,11 @@ class _Call:
                 yield
         finally:
             vars(noted).pop("_user_hooks", None)
+
+
+def waits_late(device: torch.device) -> bool:
+    """Whether to look at what the device found only at the end, so as not to wait for it."""
+    return device.type != "cpu"
 
 
 class _Others(AbstractContextManager[None]):
@@ -244,28 +253,27 @@ class _Others(AbstractContextManager[None]):
         return self._entered.pop().__exit__(*error)
 
 
+def _is_plain(t: Tensor) -> bool:
+    return type(t) in (Tensor, nn.Parameter) or shapes.are_alone()
+
+
 def _storage(t: Tensor) -> int:
-    return t.untyped_storage()._cdata if type(t) in (Tensor, nn.Parameter) else id(t)
+    return t.untyped_storage()._cdata if _is_plain(t) else id(t)
 
 
 def _can_be_compared(t: Tensor) -> bool:
-    plain = type(t) in (Tensor, nn.Parameter) and t.layout == torch.strided
-    return plain and t.numel() > 0 and not t.is_meta and not t.is_quantized
+    dense = t.layout == torch.strided and not t.is_nested and not t.is_quantized
+    return _is_plain(t) and dense and t.numel() > 0 and not t.is_meta
 
 
 @torch.no_grad()
 def _sample(t: Tensor) -> Tensor:
     """Entries from all over a tensor."""
-    axes = sorted(range(t.dim()), key=lambda axis: -t.stride(axis))
-    t = t.detach().permute(axes)
+    t, step = t.detach(), max(1, t.numel() // ENTRIES) | 1
     if t.is_contiguous():
-        return t.view(-1)[:: max(1, t.numel() // ENTRIES) | 1].clone()
-    left = t.numel() / ENTRIES
-    for axis in reversed(range(t.dim())):
-        step = min(t.shape[axis], max(1, math.ceil(left)))
-        t = t[(slice(None),) * axis + (slice(None, None, step),)]
-        left /= step
-    return t.clone()
+        return t.view(-1)[::step].clone()
+    places = torch.arange(0, t.numel(), step, device=t.device)
+    return t[torch.unravel_index(places, t.shape)]
 
 
 @torch.no_grad()

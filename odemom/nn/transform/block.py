@@ -24,6 +24,7 @@ from odemom.errors import ReversibilityError
 from odemom.nn.nets.layered import is_dense, kind_of
 from odemom.nn.nets.surroundings import (
     check_function_is_whole,
+    check_is_no_replica,
     check_surroundings,
     is_exporting,
     refused,
@@ -143,6 +144,7 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     call = Arguments(block.names, (x, *args), kwargs)
     if _mode(place, x) != "exact":
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
+    check_is_no_replica(block)
     extras = Extras(args, kwargs)
     function = _function(block, place, own, call, adds_input=True)
     if place.changes_shape is None and place.skips:
@@ -192,7 +194,8 @@ def _try(
     check_function_is_whole(block, place.label)
     function = BlockFunction(block, own, place.label, adds_input=False)
     with tried(function, extras.snapshot(), x.device):
-        place.changes_shape = extras.call(function, x.detach()).shape != x.shape
+        # A clone: one that changes its input's shape may change it in place, too.
+        place.changes_shape = extras.call(function, x.detach().clone()).shape != x.shape
 
 
 def _checkpointed(
