@@ -107,6 +107,7 @@ class _Call:
         if before is not None and x is not None and x._version != before:
             raise refusals.moved_input(self._name)
         self._samples = {n: _sample(t) for n, t in saved}
+        saved.clear()  # the graph keeps the hook, which keeps this list
         return value
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from copy import deepcopy
 from typing import Any
 
@@ -209,6 +210,17 @@ def test_what_has_changed_is_named(middle, change, said, late, monkeypatch):
     change(recomputing)
     with pytest.raises(ReversibilityError, match=rf"^h\.2 \(Block\): .*{said}"):
         y.square().sum().backward()
+
+
+def test_nothing_of_the_inside_is_held():
+    inner = []
+    recomputing: Any = transform(tower(), 0.9, layers=["h"])
+    for block in recomputing.h:
+        block.b.register_forward_pre_hook(lambda m, args: inner.append(weakref.ref(args[0])))
+    y = recomputing(sample())
+    assert len(inner) == 3
+    assert not any(reference() is not None for reference in inner)
+    y.sum().backward()
 
 
 @pytest.mark.parametrize("late", [False, True])
