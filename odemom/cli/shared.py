@@ -15,7 +15,13 @@ Eps = Annotated[
     str,
     typer.Option("--eps", "-e", help="The mass in [0, inf]: 0.5, 1/2, inf. Text is taken exactly."),
 ]
-File = Annotated[Path, typer.Argument(help=".npy, .csv, .json, .mtx, or text.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        help="The matrix: a file (.npy, .npz, .mat, .pt, .csv, .json, .mtx, or text), - for "
+        'standard input, or itself in brackets: "[-1 1; 0 -1]".'
+    ),
+]
 FlowEps = Annotated[
     str | None,
     typer.Option("--eps", "-e", help="The mass in [0, inf]: 0.5, 1/2, inf. Text is taken exactly."),
