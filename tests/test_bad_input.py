@@ -51,7 +51,7 @@ MATRICES: dict[str, Any] = {
     "fractions beside floats": [[Fraction(1, 2), 0.5], [0, 1]],
     "booleans beside numbers": [[True, 2], [3, 4]],
     "object booleans beside numbers": np.array([[True, 2], [3, 4]], dtype=object),
-    "masked rows": [np.ma.masked_array([1, 2], mask=[1, 0]), [3, 4]],
+    "masked rows": [np.ma.masked_array([1, 2], mask=np.array([True, False])), [3, 4]],
     "masked entries": [[np.ma.masked, 1], [1, 1]],
     "masked": np.ma.masked_array(np.eye(2), mask=np.array([[1, 0], [0, 0]], dtype=bool)),
     "sparse": scipy.sparse.eye(2).tocsr(),

@@ -59,7 +59,7 @@ TENSOR = torch.tensor(FLOATS)
 def test_floats_of_every_kind_are_floats(matrix):
     report = odemom.analyze(matrix, 0.5)
     assert not report.exact
-    assert sorted(e.value for e in report.eigenvalues) == [-0.75, 0.25]
+    assert {e.value for e in report.eigenvalues} == {-0.75, 0.25}
     np.testing.assert_array_equal(odemom.psi(matrix, 0.5), odemom.psi(FLOATS, 0.5))
 
 
@@ -91,7 +91,10 @@ def test_numbers_of_more_digits_than_doubles_are_kept_where_floats_are_read_exac
         (torch.eye(2, dtype=torch.complex64), "complex"),
         ([["-3/4", "1_0"], [0, 1]], r"'1_0' at \[0, 1\]"),
         ([["1e10001"]], "exponent of at most 10000"),
-        ([np.ma.masked_array([1, 2], mask=[0, 1]), [3, 4]], r"masked entries in the list at \[0\]"),
+        (
+            [np.ma.masked_array([1, 2], mask=np.array([False, True])), [3, 4]],
+            r"masked entries in the list at \[0\]",
+        ),
         ([[True, 2], [3, 4]], "booleans beside numbers"),
         (flint.arb_mat([[1]]), "arb"),
     ],

@@ -6,11 +6,13 @@ seed. The last line of what it prints is the number of executions.
 
 from __future__ import annotations
 
+import importlib
 import random
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 __all__: list[str] = []
 
@@ -52,8 +54,7 @@ def _too_slow(*_: object) -> None:
 
 def by_coverage(suffix: str, seconds: float, folder: Path, seed: int) -> None:
     """Coverage of odemom's own readers guides libFuzzer, which starts from the corpus."""
-    import atheris  # pyright: ignore[reportMissingImports]
-
+    atheris: Any = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["odemom.matrix_files", "odemom.checks"]):
         from tests.fuzz import properties
 

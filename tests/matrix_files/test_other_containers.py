@@ -1,6 +1,7 @@
 """Whatever holds numbers is a matrix: archives, tensors, tables with labels, brackets, pipes."""
 
 import io
+import struct
 from fractions import Fraction
 
 import numpy as np
@@ -88,6 +89,32 @@ def test_sparse_matrices_of_matlab_are_filled_and_those_of_scipy_named(tmp_path)
     scipy.sparse.save_npz(tmp_path / "a.npz", sparse)
     with pytest.raises(MatrixFileError, match="toarray"):
         read_matrix(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_numbers_of_matlab_keep_their_class(tmp_path, dtype, compressed):
+    matrix = np.array([[1, 0, 3], [0, 1, 2]]).astype(dtype)
+    scipy.io.savemat(tmp_path / "a.mat", {"a": matrix}, do_compression=compressed)
+    back = read_matrix(tmp_path / "a.mat")
+    np.testing.assert_array_equal(back, matrix)
+    assert back.dtype == matrix.dtype
+
+
+def test_doubles_that_matlab_stores_as_bytes_are_doubles(tmp_path):
+    # Flags of class 6 (double), a small element with the name "a", a small one of three int8.
+    parts = struct.pack("<IIII", 6, 8, 6, 0) + struct.pack("<IIii", 5, 8, 1, 3)
+    parts += struct.pack("<HH4s", 1, 1, b"a") + struct.pack("<HH4b", 1, 3, -1, 2, 3, 0)
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
+    (tmp_path / "a.mat").write_bytes(header + struct.pack("<II", 14, len(parts)) + parts)
+    matrix = read_matrix(tmp_path / "a.mat")
+    assert (matrix.tolist(), matrix.dtype) == ([[-1.0, 2.0, 3.0]], np.float64)
+
+
+def test_complex_matrices_of_matlab_are_named(tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"D": A * 1j})
+    with pytest.raises(MatrixFileError, match="complex"):
+        read_matrix(tmp_path / "a.mat")
 
 
 def test_booleans_are_zeros_and_ones_in_every_format(tmp_path):
