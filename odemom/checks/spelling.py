@@ -52,7 +52,7 @@ def is_integer_text(text: str) -> bool:
 
 def is_rational_text(text: str) -> bool:
     """Whether the text spells a rational p/q."""
-    match = _match(text)
+    match = _match(text) if "/" in text else None
     return match is not None and match["denominator"] is not None
 
 
@@ -107,7 +107,7 @@ def spelt_double(text: str) -> float:
 
 
 def _match(text: str) -> re.Match[str] | None:
-    return NUMBER.fullmatch(text.strip().replace(MINUS, "-"))
+    return NUMBER.fullmatch(text) or NUMBER.fullmatch(text.strip().replace(MINUS, "-"))
 
 
 def _required(text: str) -> re.Match[str]:

@@ -32,15 +32,8 @@ def read_csv(source: Source, exact: bool | None) -> Any:
 def _numbers(source: Source, lines: list[str], exact: bool | None, separator: str | None) -> Any:
     rows = rows_in_brackets(source, lines)
     if rows is None:
-        cells = _split(source, lines, separator)
-        rows = without_labels(source, [[_unquoted(cell) for cell in row] for row in cells])
+        rows = without_labels(source, _split(source, lines, separator))
     return numbers_of_rows(source, rows, exact)
-
-
-def _unquoted(cell: str) -> str:
-    cell = cell.strip()
-    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
-    return cell[1:-1].strip() if quoted else cell
 
 
 def _lines(source: Source) -> list[str]:
@@ -61,7 +54,17 @@ def _split(source: Source, lines: list[str], separator: str | None) -> list[list
     """The rows of the lines, split as long as there are not too many entries."""
     rows, count = [], 0
     for line in lines:
-        rows.append(line.split(separator, MOST_ENTRIES))
-        count += len(rows[-1])
+        if separator is not None:
+            source.require_entries(count + line.count(separator) + 1)
+        cells = line.split(separator, MOST_ENTRIES)
+        count += len(cells)
         source.require_entries(count)
+        rows.append(cells if separator is None else [cell.strip() for cell in cells])
+        if '"' in line:
+            rows[-1] = [_unquoted(cell) for cell in rows[-1]]
     return rows
+
+
+def _unquoted(cell: str) -> str:
+    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
+    return cell[1:-1].strip() if quoted else cell
