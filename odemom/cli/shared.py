@@ -77,7 +77,7 @@ def listed(values: list[str] | None) -> list[str] | None:
 
 def integer(text: str) -> int | str:
     """The integer that the text spells, or the text, which the configuration refuses by name."""
-    return int(text) if text.isdecimal() else text
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 @contextmanager

@@ -109,12 +109,10 @@ def source_of_file(path: Path, kind: str) -> Source:
         if path.is_dir():
             raise _unreadable(str(path), "it is a folder")
         with path.open("rb") as stream:
-            status = os.fstat(stream.fileno())
-            device = stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
+            mode = os.fstat(stream.fileno()).st_mode
+            device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
             if device and not stream.isatty():
                 raise _unreadable(str(path), "it is a device")
-            if status.st_size > MOST_BYTES[kind]:
-                raise _unreadable(str(path), _too_large(kind))
             return source_of_stream(stream, str(path), kind)
     except FileNotFoundError:
         raise _unreadable(str(path), "there is no such file") from None

@@ -113,8 +113,21 @@ def test_doubles_that_matlab_stores_as_bytes_are_doubles(tmp_path):
 
 def test_complex_matrices_of_matlab_are_named(tmp_path):
     scipy.io.savemat(tmp_path / "a.mat", {"D": A * 1j})
-    with pytest.raises(MatrixFileError, match="complex"):
+    with pytest.raises(MatrixFileError, match="is complex, and outside the theory"):
         read_matrix(tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize("entry", [(1, 3), (0, 1), (3, 1), (1, 0), (1.5, 1)])
+def test_an_entry_of_a_sparse_matrix_stands_within_its_shape(tmp_path, entry):
+    # Version 4: rows, columns and values of the entries, and the shape 2 x 2 in the last row.
+    table = np.array([[*entry, 5.0], [2.0, 2.0, 0.0]])
+    content = struct.pack("<5i", 2, 2, 3, 0, 2) + b"D\0" + table.tobytes(order="F")
+    (tmp_path / "a.mat").write_bytes(content)
+    with pytest.raises(MatrixFileError, match="outside the shape|none of the type int64"):
+        read_matrix(tmp_path / "a.mat")
+    table[0, :2] = 1, 2
+    (tmp_path / "a.mat").write_bytes(content[:22] + table.tobytes(order="F"))
+    np.testing.assert_array_equal(read_matrix(tmp_path / "a.mat"), [[0, 5], [0, 0]])
 
 
 def test_booleans_are_zeros_and_ones_in_every_format(tmp_path):
