@@ -95,6 +95,7 @@ def test_memory_per_image_is_the_slope_over_the_batches():
     assert [claim.verdict for claim in fig7.claims(data)] == ["holds", "does not hold"]
 
 
+@pytest.mark.slow  # Figure 7 measures a smaller one in its quick run
 def test_a_twin_of_a_deep_network_takes_less_memory_in_a_process_of_its_own():
     def request(model, *options):
         return StepRequest(model, options, 3, 10, 32, 4, "cpu")
