@@ -123,7 +123,7 @@ def test_an_entry_of_a_sparse_matrix_stands_within_its_shape(tmp_path, entry):
     table = np.array([[*entry, 5.0], [2.0, 2.0, 0.0]])
     content = struct.pack("<5i", 2, 2, 3, 0, 2) + b"D\0" + table.tobytes(order="F")
     (tmp_path / "a.mat").write_bytes(content)
-    with pytest.raises(MatrixFileError, match="outside the shape|none of the type int64"):
+    with pytest.raises(MatrixFileError, match=r"outside the shape|none of the type int64"):
         read_matrix(tmp_path / "a.mat")
     table[0, :2] = 1, 2
     (tmp_path / "a.mat").write_bytes(content[:22] + table.tobytes(order="F"))
