@@ -63,12 +63,12 @@ def check(
 
     With several values of --eps the matrix is factored once; 0 then says that all are a yes.
     """
-    from odemom.matrix_files import read_matrix
+    from odemom.cli.matrix_argument import matrix_of
     from odemom.representability.analyze import analyze
 
     masses = [None] if eps is None else [mass.strip() for mass in eps.split(",")]
     flows = [_flow(mass, horizon, initial_velocity, switch, depth, gamma) for mass in masses]
-    reports = analyze(read_matrix(file, exact=exact), flows, tol=tol, exact=exact)
+    reports = analyze(matrix_of(file, exact), flows, tol=tol, exact=exact)
     one = len(reports) == 1
     if as_json:
         answers = [report.to_dict() for report in reports]
@@ -110,12 +110,13 @@ def represent(
 
     theta goes to --out, or is printed, a row a line; its residual goes to the error stream.
     """
+    from odemom.cli.matrix_argument import matrix_of
     from odemom.errors import NotRepresentableError
-    from odemom.matrix_files import matrix_text, read_matrix, write_matrix
+    from odemom.matrix_files import matrix_text, write_matrix
     from odemom.representability.witness import represent as witness_of
 
     flow = _flow(eps, horizon, initial_velocity, switch, depth, gamma)
-    matrix = read_matrix(file, exact=exact)
+    matrix = matrix_of(file, exact)
     try:
         witness = witness_of(matrix, flow, tol=tol, exact=exact, full_output=True)
     except NotRepresentableError as error:
@@ -161,12 +162,11 @@ def routes(
 
     Exit status 0 done, 2 bad input.
     """
-    from odemom.matrix_files import read_matrix
+    from odemom.cli.matrix_argument import matrix_of
     from odemom.representability.routes import routes as routes_to
 
     flow = _flow(eps, horizon, initial_velocity, switch, depth, gamma)
-    matrix = read_matrix(file, exact=exact)
-    found = routes_to(matrix, flow, tol=tol, exact=exact, norms=norms)
+    found = routes_to(matrix_of(file, exact), flow, tol=tol, exact=exact, norms=norms)
     if as_json:
         print_json(found.to_dict())
     else:

@@ -1,8 +1,8 @@
 """The characteristic polynomial of an integer matrix, with word of how long it takes.
 
-It is computed modulo primes. Its coefficients are sums of principal minors, so that Hadamard's inequality bounds them by
-prod (1 + ||row||); primes whose product exceeds twice that determine it. Between two primes the
-computation can be interrupted.
+It is computed modulo primes. Its coefficients are sums of principal minors, so that Hadamard's
+inequality bounds them by prod (1 + ||row||); primes whose product exceeds twice that determine it.
+Between two primes the computation can be interrupted.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _announcement(d: int, estimate: float) -> str:
     return (
         f"the characteristic polynomial of a block of dimension {d} takes about "
         f"{_duration(estimate)} in exact arithmetic, before its roots are isolated; Ctrl-C stops "
-        "it. exact=False (--floats) decides in floating point, in seconds."
+        "it. exact=False (--no-exact) decides in floating point, in seconds."
     )
 
 

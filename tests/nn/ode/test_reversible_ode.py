@@ -298,3 +298,19 @@ def test_the_peak_does_not_grow_with_the_steps():
     before, after = map(int, done.stdout.split())
     # Plain autograd keeps 2 x 2 x 60 more activations of 1 MB.
     assert after < 1.1 * before
+
+
+@pytest.mark.parametrize("way", ["reversible", "adjoint"])
+def test_a_backward_pass_in_inference_mode_gives_all_gradients(way):
+    field, x = net(), states()
+    method = "reversible_rk4" if way == "reversible" else "rk4"
+    block = ODEBlock(field, gradient=way, method=method, options={"step_size": 0.5})
+    found = []
+    for inference in (False, True):
+        block.zero_grad()
+        y = block(x).square().sum()
+        with torch.inference_mode(inference):
+            y.backward()
+        found.append([p.grad for p in block.parameters()])
+        assert all(g is not None for g in found[-1])
+    assert distance(*found) == 0
