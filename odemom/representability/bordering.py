@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from odemom.representability.exact import Factor, evaluate_polynomial
+from odemom.representability.exact import Factor
 from odemom.representability.exact_matrix import ExactMatrix
 from odemom.representability.jordan_basis import chain_heads
+from odemom.representability.weyr import evaluate_polynomial
 
 if TYPE_CHECKING:
     import flint
