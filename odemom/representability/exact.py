@@ -124,10 +124,12 @@ class Factor:
         """The primitive integer polynomial of the eigenvalues, in ascending order."""
         import flint
 
-        q = self.matrix.denominator
-        scaled = [int(c) * q**k for k, c in enumerate(self.polynomial.coeffs())]
-        content = int(flint.fmpz_poly(scaled).content())
-        return tuple(c // content for c in scaled)
+        q, power, scaled = flint.fmpz(self.matrix.denominator), flint.fmpz(1), []
+        for c in self.polynomial.coeffs():
+            scaled.append(c * power)
+            power *= q
+        content = flint.fmpz_poly(scaled).content()
+        return tuple(int(c // content) for c in scaled)
 
     @cached_property
     def block_sizes(self) -> tuple[int, ...]:
