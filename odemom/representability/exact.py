@@ -29,6 +29,7 @@ from odemom.representability.report import (
     Obstruction,
     Representability,
 )
+from odemom.representability.staircase import sizes_from_weyr
 
 if TYPE_CHECKING:
     import flint
@@ -204,18 +205,6 @@ def _sizes_within(factor: Factor, rows: np.ndarray) -> tuple[int, ...]:
         if nullities[-1] == multiplicity:
             return sizes_from_weyr([high - low for low, high in pairwise(nullities)])
         power = power * base
-
-
-def sizes_from_weyr(at_least: list[int]) -> tuple[int, ...]:
-    """Block sizes from the Weyr characteristic: how many blocks have size >= 1, >= 2, ...
-
-    Examples
-    --------
-    >>> sizes_from_weyr([3, 2, 1])
-    (3, 2, 1)
-    """
-    blocks = at_least[0] if at_least else 0
-    return tuple(sum(1 for count in at_least if count > i) for i in range(blocks))
 
 
 def positions_of(factor: Factor, image: RealImage) -> list[int | None]:

@@ -10,8 +10,7 @@ import numpy as np
 import scipy.linalg
 
 from odemom.checks import as_number, expect, shown
-from odemom.representability.exact import sizes_from_weyr
-from odemom.representability.staircase import Effort, staircase
+from odemom.representability.staircase import Effort, sizes_from_weyr, staircase
 
 __all__ = ["SchurForm", "as_tolerance", "default_tol", "in_range"]
 
