@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from odemom.cli import decide, figures, training
+from odemom.cli import decide, figures, fine_tuning, training
 from odemom.errors import OdemomError
 
 __all__ = ["app", "main"]
@@ -54,5 +54,5 @@ def _options(
     del version
 
 
-for room in (decide, figures, training):
+for room in (decide, figures, training, fine_tuning):
     room.register(app)

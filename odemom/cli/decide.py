@@ -60,12 +60,12 @@ def check(
 
     With several values of --eps the matrix is factored once; 0 then says that all are a yes.
     """
-    from odemom.matrix_files import read_matrix
+    from odemom.cli.matrix_argument import matrix_of
     from odemom.representability.analyze import analyze
 
     masses = [None] if eps is None else [mass.strip() for mass in eps.split(",")]
     flows = [_flow(mass, horizon, initial_velocity, depth, gamma) for mass in masses]
-    reports = analyze(read_matrix(file, exact=exact), flows, tol=tol, exact=exact)
+    reports = analyze(matrix_of(file, exact), flows, tol=tol, exact=exact)
     one = len(reports) == 1
     if as_json:
         answers = [report.to_dict() for report in reports]
@@ -106,12 +106,13 @@ def represent(
 
     theta goes to --out, or is printed, a row a line; its residual goes to the error stream.
     """
+    from odemom.cli.matrix_argument import matrix_of
     from odemom.errors import NotRepresentableError
-    from odemom.matrix_files import matrix_text, read_matrix, write_matrix
+    from odemom.matrix_files import matrix_text, write_matrix
     from odemom.representability.witness import represent as witness_of
 
     flow = _flow(eps, horizon, initial_velocity, depth, gamma)
-    matrix = read_matrix(file, exact=exact)
+    matrix = matrix_of(file, exact)
     try:
         witness = witness_of(matrix, flow, tol=tol, exact=exact, full_output=True)
     except NotRepresentableError as error:

@@ -15,7 +15,13 @@ Eps = Annotated[
     str,
     typer.Option("--eps", "-e", help="The mass in [0, inf]: 0.5, 1/2, inf. Text is taken exactly."),
 ]
-File = Annotated[Path, typer.Argument(help=".npy, .csv, .json, .mtx, or text.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        help="The matrix: a file (.npy, .npz, .mat, .pt, .csv, .json, .mtx, or text), - for "
+        'standard input, or itself in brackets: "[-1 1; 0 -1]".'
+    ),
+]
 FlowEps = Annotated[
     str | None,
     typer.Option("--eps", "-e", help="The mass in [0, inf]: 0.5, 1/2, inf. Text is taken exactly."),
@@ -71,7 +77,7 @@ def listed(values: list[str] | None) -> list[str] | None:
 
 def integer(text: str) -> int | str:
     """The integer that the text spells, or the text, which the configuration refuses by name."""
-    return int(text) if text.isdecimal() else text
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 @contextmanager

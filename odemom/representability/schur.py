@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from odemom.checks import as_number, expect, shown
-from odemom.representability.staircase import Effort, sizes_from_weyr, staircase
+from odemom.checks import as_number, expect, shown, spacing_of
+from odemom.representability.staircase import Effort, staircase
+from odemom.representability.weyr import sizes_from_weyr
 
 __all__ = ["SchurForm", "as_tolerance", "default_tol", "in_range"]
 
@@ -43,10 +44,8 @@ def as_tolerance(tol: Any, given: Any, matrices: np.ndarray) -> float:
         value = as_number(tol, "tol", expected)
         expect(0 < value < 1, "tol", got=shown(tol), expected=expected)
         return max(float(value), least)
-    dtype = getattr(given, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
-        return default_tol(matrices.shape[-1], float(np.finfo(dtype).eps))
-    return least
+    spacing = spacing_of(given)
+    return least if spacing is None else max(least, default_tol(matrices.shape[-1], spacing))
 
 
 def in_range(matrix: np.ndarray) -> np.ndarray:

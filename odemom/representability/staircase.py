@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-__all__ = ["Effort", "null_space", "sizes_from_weyr", "staircase"]
+__all__ = ["Effort", "null_space", "staircase"]
 
 # Below this dimension the singular values cost no more than what avoids them.
 LARGE = 64
@@ -143,15 +143,3 @@ def _quotient(n: np.ndarray, null: np.ndarray) -> np.ndarray:
     weighted = (v @ right.conj().T) / (1 + cosines) @ right
     n = n - (n @ weighted) @ v.conj().T
     return (n - weighted @ (v.conj().T @ n))[k:, k:]
-
-
-def sizes_from_weyr(at_least: list[int]) -> tuple[int, ...]:
-    """Block sizes from the Weyr characteristic: how many blocks have size >= 1, >= 2, ...
-
-    Examples
-    --------
-    >>> sizes_from_weyr([3, 2, 1])
-    (3, 2, 1)
-    """
-    blocks = at_least[0] if at_least else 0
-    return tuple(sum(1 for count in at_least if count > i) for i in range(blocks))
