@@ -1,9 +1,9 @@
-"""psi of a matrix in mpmath, to any number of digits.
+"""psi of a matrix to any number of digits, in ball arithmetic.
 
 The algorithm is that of `odemom.propagator.closed_form`: Taylor series of the wave kernels over a
-step, then double angles. Its working precision covers the majorant
-exp(-a) (cosh + (a + |theta|) sinhc)(||W||^{1/2}) of psi, the factor by which the doublings magnify
-roundoff, and is raised until the norm of the result shows that enough digits are left.
+step, then double angles. Arb bounds what every operation loses; the working precision is raised
+until the balls are small enough beside the norm of the result. No bound is asked for beforehand,
+such as exp(||theta||), which is far from what a decaying or oscillating psi takes.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import flint
 import mpmath
 
 from odemom.checks import as_fraction
 from odemom.errors import ResultOverflowError
 from odemom.propagator.doubling import Doubling
 
-__all__ = ["as_mpf", "mp_matrix", "propagate_mp", "with_digits"]
+__all__ = ["as_exact", "as_mpf", "mp_matrix", "propagate_mp", "with_digits"]
 
 MOST_BITS = 1 << 22
 
@@ -72,63 +73,133 @@ def with_digits(
         return +result
 
 
+def as_exact(entry: Any) -> Fraction:
+    """A number as the fraction that it is."""
+    if not isinstance(entry, mpmath.mpf):
+        return as_fraction(entry)
+    mantissa, exponent = entry.man_exp
+    sign = -1 if entry < 0 else 1
+    return sign * abs(Fraction(int(mantissa))) * Fraction(2) ** int(exponent)
+
+
+def as_ball(value: Fraction) -> flint.arb:
+    """The fraction at the current precision."""
+    return flint.arb(flint.fmpq(value.numerator, value.denominator))
+
+
 def _shift(matrix: Any, multiple: Any) -> Any:
-    return matrix + mpmath.eye(matrix.rows) * multiple  # a number first would print the matrix
+    return matrix + identity(matrix.nrows()) * multiple
 
 
 DOUBLING = Doubling(lambda left, right: left * right, _shift)
 
 
-def _over_a_step(w: Any) -> tuple[Any, Any, int]:
+def identity(d: int) -> flint.arb_mat:
+    """The matrix I, exactly."""
+    return flint.arb_mat(d, d, [int(i == j) for i in range(d) for j in range(d)])
+
+
+def norm_above(matrix: flint.arb_mat) -> flint.arb:
+    """An upper bound of the 1-norm, exact."""
+    columns = zip(*matrix.tolist(), strict=True)
+    sums = [sum((abs(x) for x in column), flint.arb(0)) for column in columns]
+    return max(total.abs_upper() for total in sums)
+
+
+def norm_below(matrix: flint.arb_mat) -> flint.arb:
+    """A lower bound of the largest entry, hence of the 1-norm."""
+    return max(x.abs_lower() for x in matrix.entries())
+
+
+def radii(matrix: flint.arb_mat) -> flint.arb_mat:
+    """Those of the balls, infinite where a ball is."""
+    d = matrix.nrows()
+    infinite = flint.arb.pos_inf()
+    return flint.arb_mat(d, d, [x.rad() if x.is_finite() else infinite for x in matrix.entries()])
+
+
+def as_mp_matrix(matrix: flint.arb_mat, dps: int) -> Any:
+    """The middles of the balls, rounded to ``dps`` digits."""
+    with mpmath.workdps(dps):
+        return mpmath.matrix(
+            [
+                [mpmath.ldexp(*(int(part) for part in x.mid().man_exp())) for x in row]
+                for row in matrix.tolist()
+            ]
+        )
+
+
+def doublings_for(norm: flint.arb, per_doubling: int) -> int:
+    """How many steps, each 2^-per_doubling of the norm, bring it below 1/4."""
+    if norm == 0:
+        return 0
+    return max(0, -(-(exponent_of(norm) + 2) // per_doubling))
+
+
+def exponent_of(value: flint.arb) -> int:
+    """An integer above log2 of a positive exact number."""
+    mantissa, exponent = value.man_exp()
+    return int(abs(mantissa)).bit_length() + int(exponent)
+
+
+def _over_a_step(w: flint.arb_mat) -> tuple[flint.arb_mat, flint.arb_mat, int]:
     """The kernels cosh sqrt(X) and sinhc sqrt(X) by their series, X = W/4^s near 0, and s."""
-    norm = mpmath.mnorm(w, 1)
-    doublings = max(0, int(mpmath.ceil(mpmath.log(norm, 4))) + 2) if norm > 0 else 0
-    x = w / mpmath.mpf(4) ** doublings
-    term = mpmath.eye(w.rows)
-    cosh, sinhc, n = term.copy(), term.copy(), 0
-    while mpmath.mnorm(term, 1) > mpmath.eps / 4:
+    norm = norm_above(w)
+    doublings = doublings_for(norm, 2)
+    small = flint.arb(2) ** (-2 * doublings)
+    x, size = w * small, (norm * small).abs_upper()
+    term = identity(w.nrows())
+    cosh, sinhc, n, bound = term, term, 0, flint.arb(1)
+    smallest = flint.arb(2) ** (-flint.ctx.prec)
+    while bound > smallest:
         n += 1
-        term = term * x / ((2 * n - 1) * (2 * n))
-        cosh += term
-        sinhc += term / (2 * n + 1)
-    return cosh, sinhc, doublings
+        step = (2 * n - 1) * (2 * n)
+        term, bound = term * x * (flint.arb(1) / step), bound * size / step
+        cosh, sinhc = cosh + term, sinhc + term * (flint.arb(1) / (2 * n + 1))
+    # What is left out is below a geometric series of quotient 1/24, hence below its last term.
+    rest = ball_around_0(bound.abs_upper())
+    d = w.nrows()
+    tail = flint.arb_mat(d, d, [rest] * (d * d))
+    return cosh + tail, sinhc + tail, doublings
 
 
-def _damped(theta: Any, mass: Any, field: bool) -> tuple[Any, Any, Any]:
-    """What `with_digits` asks for, of a mass in (0, inf)."""
+def ball_around_0(radius: flint.arb) -> flint.arb:
+    """The ball [-radius, radius]."""
+    return radius.union(-radius)
+
+
+def _damped(theta: flint.arb_mat, mass: flint.arb, field: bool) -> flint.arb_mat:
+    """Psi of a mass in (0, inf)."""
     a = 1 / (2 * mass)
-    cosh, sinhc, doublings = _over_a_step(theta / mass + mpmath.eye(theta.rows) * (a * a))
-    h = mpmath.mpf(2) ** -doublings
+    w = _shift(theta * (1 / mass), a * a)
+    cosh, sinhc, doublings = _over_a_step(w)
+    h = flint.arb(2) ** -doublings
     psi = cosh + sinhc * (h * a)
-    norm, weight = mpmath.mnorm(theta, 1), a
     if field:
         psi += (theta * sinhc) * h
-        weight = a + norm
-    decay = mpmath.exp(-a * h)
+    decay = (-a * h).exp()
     cosh, psi, decays = cosh * decay, psi * decay, []
     for _ in range(doublings):
         decay = decay * decay
         decays.append(decay)
-    if doublings:
-        psi = DOUBLING.double(tuple(decays), 2 * cosh, psi)
-    root = mpmath.sqrt(norm / mass + a * a)  # of the bound of ||W||
-    growth = mpmath.exp(norm / mass / (root + a))  # exp(root - a), no digit cancelled
-    bound = growth * (1 + weight / max(root, 1))
-    return psi, bound, mpmath.mpf(2) ** (doublings + 4) * theta.rows
+    return DOUBLING.double(tuple(decays), cosh * flint.arb(2), psi) if doublings else psi
 
 
-def _undamped(theta: Any) -> tuple[Any, Any, Any]:
-    """What `with_digits` asks for, of cosh sqrt(theta)."""
+def _undamped(theta: flint.arb_mat) -> flint.arb_mat:
+    """Cosh sqrt(theta)."""
     cosh, _, doublings = _over_a_step(theta)
-    cosh = DOUBLING.cosine((1,) * doublings, cosh)
-    root = mpmath.sqrt(mpmath.mnorm(theta, 1))
-    return cosh, mpmath.exp(root), mpmath.mpf(2) ** (doublings + 4) * theta.rows
+    for _ in range(doublings):
+        cosh = _shift(cosh * cosh * flint.arb(2), -1)
+    return cosh
 
 
-def _first_order(theta: Any) -> tuple[Any, Any, Any]:
-    """What `with_digits` asks for, of exp(theta)."""
-    norm = mpmath.mnorm(theta, 1)
-    return mpmath.expm(theta), mpmath.exp(norm), (1 + norm) * 16
+def _first_order(theta: flint.arb_mat) -> flint.arb_mat:
+    """exp(theta)."""
+    doublings = doublings_for(norm_above(theta), 1)
+    result = (theta * flint.arb(2) ** -doublings).exp()
+    for _ in range(doublings):
+        result = result * result
+    return result
 
 
 def propagate_mp(theta: Any, factor: Fraction, eps: Fraction | float, field: bool, dps: int) -> Any:
@@ -151,13 +222,23 @@ def propagate_mp(theta: Any, factor: Fraction, eps: Fraction | float, field: boo
     ResultOverflowError
         If that takes more than 2^22 bits.
     """
-
-    def compute() -> tuple[Any, Any, Any]:
-        scaled = mp_matrix(theta) * as_mpf(factor)
-        if eps == 0:
-            return _first_order(scaled)
-        if eps == math.inf:
-            return _undamped(scaled)
-        return _damped(scaled, as_mpf(Fraction(eps)), field)
-
-    return with_digits(compute, dps)
+    rows = theta.tolist() if isinstance(theta, mpmath.matrix) else theta
+    rows = [[as_exact(entry) * factor for entry in row] for row in rows]
+    with mpmath.workdps(dps):
+        target = mpmath.mp.prec + 4
+    working = target + 60
+    while working <= MOST_BITS:
+        with flint.ctx.workprec(working):
+            matrix = flint.arb_mat([[as_ball(x) for x in row] for row in rows])
+            if eps == 0:
+                psi = _first_order(matrix)
+            elif eps == math.inf:
+                psi = _undamped(matrix)
+            else:
+                psi = _damped(matrix, as_ball(Fraction(eps)), field)
+            if norm_above(radii(psi)) * 2**target <= norm_below(psi):
+                return as_mp_matrix(psi, dps)
+        working *= 2
+    raise ResultOverflowError(
+        f"psi(theta): {dps} digits of it need more than {MOST_BITS} bits. Scale theta down."
+    )
