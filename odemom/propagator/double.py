@@ -22,6 +22,8 @@ __all__ = ["evaluate", "propagate", "stretched"]
 MOST_PER_POWER = 2.0**32
 # Powers are used to shrink alpha below ||theta|| where that can save products.
 WORTH_POWERS = 3
+# From this size on products are all that counts, and the plans of the fewest are taken.
+NESTED_SIZE = 100
 # Below this size a norm costs as much as a product.
 WORTH_NORMS = 24
 
@@ -66,7 +68,13 @@ DOUBLING = Doubling(np.matmul, add_identity)
 
 def evaluate(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndarray:
     """The psi of ``unit`` X by ``plan``: see `polynomials`."""
-    return DOUBLING.finish(plan, polynomials(plan, powers, known, unit))
+    parts = polynomials(plan, powers, known, unit)
+    if plan.mode == "square":
+        (psi,) = parts
+        for _ in plan.decays:
+            psi = psi @ psi
+        return psi
+    return DOUBLING.finish(plan, parts)
 
 
 def polynomials(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndarray:
@@ -92,10 +100,22 @@ def polynomials(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.n
     else:
         rows.reshape(len(rows), -1, d * d)[..., :: d + 1] += constants[:, :, None]
     rows = rows.reshape(-1, r, *shape)
+    if plan.nested:
+        return nested(*np.moveaxis(rows, 1, 0))
     parts = rows[:, r - 1]
     for j in range(r - 2, -1, -1):
         parts = parts @ powers[q - 1]
         parts += rows[:, j]
+    return parts
+
+
+def nested(b4: np.ndarray, b3: np.ndarray, b2: np.ndarray, b1: np.ndarray) -> np.ndarray:
+    """The polynomials of `odemom.propagator.nested`, from their B_j."""
+    y = b4 @ b4
+    y += b3
+    b2 += y
+    parts = np.matmul(b2, y)
+    parts += b1
     return parts
 
 
@@ -128,7 +148,7 @@ def prepared(
     np.divide(theta, unit, out=powers[0])
     known, roots = 1, [norm]
     for count in (3, 4) if refine else ():
-        if plan.powers >= count:
+        if plan.powers >= count or (flow.nested and saves(flow, roots, plan)):
             extend(powers, known, count)
             roots += [unit * norm1(powers[k]) ** (1 / (k + 1)) for k in range(len(roots), count)]
             plan, known = flow.refined(roots), count
@@ -136,6 +156,11 @@ def prepared(
         # alpha is far below ||theta||, so that its powers need no unit.
         known, unit, powers[0] = 1, 1.0, theta
     return plan, powers, known, unit
+
+
+def saves(flow: Schedule, roots: list[float], plan: Plan) -> bool:
+    """Whether one more power may save more than its product, its root being near the last."""
+    return len(roots) > 1 and flow.plan(roots[-1]).products + 1 < plan.products
 
 
 def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
@@ -190,6 +215,8 @@ def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     flow = schedule(eps, field)
     with np.errstate(all="ignore"):
         if theta.ndim == 2:
+            if len(theta) >= NESTED_SIZE:
+                flow = schedule(eps, field, nested=True)
             return single(theta, flow)
         if theta.size == 0:
             return theta.copy()

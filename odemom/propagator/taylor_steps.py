@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from odemom.propagator.bounds import growth_radius
 from odemom.propagator.coefficients import kernel_coefficients
-from odemom.propagator.plans import DOUBLE_ROUNDOFF, LARGEST, growth_radius
+from odemom.propagator.plans import DOUBLE_ROUNDOFF, LARGEST
 
 __all__ = ["Steps", "plan_steps", "take_steps"]
 
