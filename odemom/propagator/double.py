@@ -15,6 +15,7 @@ from odemom.propagator.doubling import Doubling
 from odemom.propagator.norms import norm1, norms1
 from odemom.propagator.plans import LARGE, LARGEST, MOST_POWERS, Plan, Schedule, schedule
 from odemom.propagator.small import SMALL_SIZE, evaluate_small
+from odemom.propagator.triangular import finish_triangular, is_upper
 
 __all__ = ["evaluate", "propagate", "stretched"]
 
@@ -127,6 +128,12 @@ def extend(powers: np.ndarray, known: int, q: int) -> None:
 
 def single(theta: np.ndarray, flow: Schedule) -> np.ndarray:
     """The psi of one matrix."""
+    if is_upper(theta):
+        plan, powers, known, unit = prepared(theta, flow)
+        parts = polynomials(plan, powers, known, unit)
+        return finish_triangular(theta, plan, parts, flow.eps, flow.field)
+    if is_upper(theta.T):
+        return single(np.ascontiguousarray(theta.T), flow).T.copy()
     return evaluate(*prepared(theta, flow))
 
 

@@ -307,22 +307,28 @@ class Schedule:
         return (1 - ratio * ratio) / (4 * self.eps) if ratio < 1 else 0.0
 
     def _plans(self, s: int, mode: Mode, h: Any) -> list[Plan]:
-        count, real = MOST_TERMS, self.real
         growth = NESTED_GROWTH if self.nested and mode == "direct" else GROWTH
+        polynomials, scale = self.step_polynomials(mode, h)
+        if self.undamped:
+            reach = math.acosh(growth) ** 2
+        else:
+            reach = growth_radius(float(self._rate(h)), growth)
+        if mode == "slow":
+            reach = min(reach, self._slow_reach(float(h)) * float(scale))
+        return self._arrangements(s, mode, polynomials, scale, reach)
+
+    def step_polynomials(self, mode: Mode, h: Any) -> tuple[list[list[Any]], Any]:
+        """Coefficients of psi, or of 2 C and psi, over a step h, and the scale of theta in them."""
+        count, real = MOST_TERMS, self.real
         if self.undamped:
             # z = h² theta: C alone, cosh sqrt z.
-            cosh = [1 / real(math.factorial(2 * n)) for n in range(count)]
-            polynomials, scale, reach = [cosh], h * h, math.acosh(growth) ** 2
-        else:
-            a = self._rate(h)
-            cosh, rest = kernel_coefficients(a, count, self.field)
-            scale = h if a >= 1 else h * (h / self.eps)
-            reach = growth_radius(float(a), growth)
-            psi = [c + g for c, g in zip(cosh, rest, strict=True)]
-            polynomials = [psi] if mode in ("direct", "square") else [[2 * c for c in cosh], psi]
-            if mode == "slow":
-                reach = min(reach, self._slow_reach(float(h)) * float(scale))
-        return self._arrangements(s, mode, polynomials, scale, reach)
+            return [[1 / real(math.factorial(2 * n)) for n in range(count)]], h * h
+        a = self._rate(h)
+        cosh, rest = kernel_coefficients(a, count, self.field)
+        psi = [c + g for c, g in zip(cosh, rest, strict=True)]
+        scale = h if a >= 1 else h * (h / self.eps)
+        one = mode in ("direct", "square")
+        return ([psi] if one else [[2 * c for c in cosh], psi]), scale
 
     def _rate(self, h: Any) -> Any:
         """A = h/(2 eps), the rate over one step."""
@@ -332,7 +338,7 @@ class Schedule:
     def _arrangements(
         self, s: int, mode: Mode, polynomials: list[list[Any]], scale: Any, reach: float
     ) -> list[Plan]:
-        decays = self._decays(s) if mode == "double" else (0.0,) * s
+        decays = self.decays(s) if mode == "double" else (0.0,) * s
         count = len(polynomials)
         shared = s if count == 1 else (2 * s - 1 if mode == "double" else s + 1)
         shapes = self._shapes(count)
@@ -366,7 +372,7 @@ class Schedule:
             return ONE_NESTED if count == 1 else TWO_NESTED
         return ONE_POLYNOMIAL if count == 1 else TWO_POLYNOMIALS
 
-    def _decays(self, s: int) -> tuple[Any, ...]:
+    def decays(self, s: int) -> tuple[Any, ...]:
         """exp(-h/eps) for h = 2^-s, ..., 1/2; 1 for the undamped flow."""
         if self.undamped:
             return (self.real(1),) * s
