@@ -20,7 +20,7 @@ def triw(d: int, above: float = -1.0, unit: float = 1.0) -> np.ndarray:
 
 
 def condex(d: int, theta: float = 100.0) -> np.ndarray:
-    """The counterexample of Higham to LINPACK's estimate: I + theta Q Q^T, Q an orthonormal pair."""
+    """The counterexample to LINPACK's estimate: I + theta Q Q^T, Q an orthonormal pair."""
     x = np.ones((d, 2))
     x[:, 1] = (-1.0) ** np.arange(d) * (1 + np.arange(d) / (d - 1))
     q = np.linalg.qr(x)[0]
@@ -128,7 +128,7 @@ def parter(d: int) -> np.ndarray:
 
 
 def smoke(d: int, closed: bool = False) -> np.ndarray:
-    """The real and imaginary parts, in blocks, of the matrix whose pseudospectra are smoke rings."""
+    """Trefethen's smoke rings: the real and imaginary parts in blocks."""
     half = d // 2
     roots = np.exp(2j * np.pi * np.arange(1, half + 1) / half)
     matrix = np.diag(roots) + np.eye(half, k=1)
@@ -140,6 +140,17 @@ def smoke(d: int, closed: bool = False) -> np.ndarray:
 def tridiagonal(d: int, below: float, middle: float, above: float) -> np.ndarray:
     """Toeplitz and tridiagonal."""
     return below * np.eye(d, k=-1) + middle * np.eye(d) + above * np.eye(d, k=1)
+
+
+def wilkinson(d: int) -> np.ndarray:
+    """Tridiagonal, with pairs of nearly equal eigenvalues."""
+    return tridiagonal(d, 1.0, 0.0, 1.0) - np.diag(np.abs(np.arange(d) - (d - 1) / 2))
+
+
+def signs(d: int) -> np.ndarray:
+    """-1 and 0, in stripes above the diagonal."""
+    i, j = np.indices((d, d))
+    return np.where((j >= i) & ((i - j) % 3 != 0), 0.0, -1.0)
 
 
 def pascal_log(d: int) -> np.ndarray:
@@ -202,9 +213,7 @@ FAMILIES: dict[str, Any] = {
     "heat": lambda d: tridiagonal(d, 1.0, -2.0, 1.0) * d,
     "transport": lambda d: tridiagonal(d, 10.0, -10.0, 0.0),
     "drift": lambda d: tridiagonal(d, 8.0, -10.0, 2.0),
-    "dramadah": lambda d: (
-        np.triu((np.subtract.outer(np.arange(d), np.arange(d)) % 3 != 0) * 1.0) - 1.0
-    ),
+    "signs": signs,
     "pascal": pascal_log,
     "cauchy": lambda d: 1 / (np.add.outer(np.arange(1.0, d + 1), np.arange(1.0, d + 1))),
     "minij": lambda d: -np.minimum.outer(np.arange(1.0, d + 1), np.arange(1.0, d + 1)) / d,

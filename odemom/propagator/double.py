@@ -24,7 +24,7 @@ MOST_PER_POWER = 2.0**32
 # Powers are used to shrink alpha below ||theta|| where that can save products.
 WORTH_POWERS = 3
 # From this size on products are all that counts, and the plans of the fewest are taken.
-NESTED_SIZE = 100
+NESTED_SIZE = 64
 # Below this size a norm costs as much as a product.
 WORTH_NORMS = 24
 
