@@ -10,7 +10,8 @@ Horizons, names of models, thresholds and checks of arguments are in `odemom.flo
 `nested`              polynomials in one or two products fewer
 `doubling`            from one step to the whole interval, over any algebra of matrices
 `double`              psi in double precision; `small`, of one small matrix, some in extended
-`scaled`              psi times a power of two, beyond the range of doubles
+`triangular`          the diagonals of a triangular theta in extended precision
+`scaled`              psi times a power of two, beyond the range of doubles; `scaled_derivative`
 `precise`             psi to any number of digits, in mpmath
 `derivative`          psi together with its Fréchet derivatives
 `chebyshev`           psi(theta) X for symmetric theta; `taylor_steps`, for any theta;
