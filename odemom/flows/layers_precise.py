@@ -7,7 +7,7 @@ from typing import Any
 
 import mpmath
 
-from odemom.propagator.precise import as_exact, as_mpf, mp_matrix, with_digits
+from odemom.flows.psi_precise import as_exact, as_mpf, mp_matrix, with_digits
 
 __all__ = ["momentum_mp"]
 

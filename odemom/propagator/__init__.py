@@ -12,7 +12,6 @@ Horizons, names of models, thresholds and checks of arguments are in `odemom.flo
 `double`              psi in double precision; `small`, of one small matrix, some in extended
 `triangular`          the diagonals of a triangular theta in extended precision
 `scaled`              psi times a power of two, beyond the range of doubles; `scaled_derivative`
-`precise`             psi to any number of digits, in mpmath
 `derivative`          psi together with its Fréchet derivatives
 `chebyshev`           psi(theta) X for symmetric theta; `taylor_steps`, for any theta;
                       `rational_krylov`, by solves, for a stiff one

