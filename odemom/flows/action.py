@@ -121,9 +121,10 @@ def _on_interval(
 ) -> np.ndarray:
     operator.require_symmetric()
     way = by_interval(flow, operator, block, ends, most)
-    if way is None:
+    result = None if way is None else way.compute()
+    if result is None:
         raise too_many_products(flow, ends, most)
-    return way.compute()
+    return result
 
 
 def _near_1(block: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -91,6 +91,8 @@ def by_gershgorin(flow: ODEFlow, operator: Operator, block: np.ndarray, most: in
 
     def compute() -> np.ndarray | None:
         result = way.compute()
+        if result is None:
+            return None
         lost = largest * np.linalg.norm(block) > FAR_BELOW * np.linalg.norm(result)
         return again.compute() if lost and again.microseconds < LONGEST_AGAIN else result
 
@@ -178,7 +180,9 @@ def solved(flow: ODEFlow, operator: Operator, block: np.ndarray) -> tuple[np.nda
     """Psi(theta) X column by column, or None and the norm of psi where a column is not reached."""
     solve = operator.solver(float(flow.on_unit_interval(np.array(POLE))))
     columns, size = [], math.nan
-    for x in block.T if solve is not None else ():
+    if solve is None:
+        return None, size
+    for x in block.T:
         column, size = solve_by_krylov(solve, x, flow.unit, flow.field)
         if column is None:
             return None, size
