@@ -172,7 +172,7 @@ class Braking(Flow):
         """The exponential of the companion matrix in mpmath; see `Flow.matrix_mp`."""
         import mpmath
 
-        from odemom.propagator.precise import as_mpf, mp_matrix
+        from odemom.flows.psi_precise import as_mpf, mp_matrix
 
         with mpmath.workdps(2 * dps + 20):
             m = mp_matrix(theta)

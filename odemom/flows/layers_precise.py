@@ -7,8 +7,7 @@ from typing import Any
 
 import mpmath
 
-from odemom.checks import as_fraction
-from odemom.propagator.precise import as_mpf, mp_matrix, with_digits
+from odemom.flows.psi_precise import as_exact, as_mpf, mp_matrix, with_digits
 
 __all__ = ["momentum_mp"]
 
@@ -42,7 +41,7 @@ def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int, gain: Fraction) 
     import flint
 
     rows = theta.tolist() if isinstance(theta, mpmath.matrix) else theta
-    entries = [[_exact(entry) for entry in row] for row in rows]
+    entries = [[as_exact(entry) for entry in row] for row in rows]
     d = len(entries)
     m = flint.fmpq_mat(
         d, d, [flint.fmpq(x.numerator, x.denominator) for row in entries for x in row]
@@ -55,11 +54,3 @@ def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int, gain: Fraction) 
         x = x + v
     last = x + v * flint.fmpq(gain.numerator, gain.denominator)
     return last == flint.fmpq_mat(d, d)
-
-
-def _exact(entry: Any) -> Fraction:
-    if not isinstance(entry, mpmath.mpf):
-        return as_fraction(entry)
-    mantissa, exponent = entry.man_exp
-    sign = -1 if entry < 0 else 1
-    return sign * abs(Fraction(int(mantissa))) * Fraction(2) ** int(exponent)

@@ -129,7 +129,7 @@ class ODEFlow(Flow):
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """Psi of a matrix in mpmath; see `Flow.matrix_mp`."""
-        from odemom.propagator.precise import propagate_mp
+        from odemom.flows.psi_precise import propagate_mp
 
         return propagate_mp(theta, self.factor, self.unit_eps, self.coast, dps)
 

@@ -6,10 +6,9 @@ import math
 from typing import Literal
 
 import numpy as np
-import scipy.linalg
 
 from odemom.propagator.closed_form import cosh_root, damped_closed
-from odemom.propagator.companion import companion_exponential
+from odemom.propagator.companion import companion_exponential, exponentials
 from odemom.propagator.series_form import cosh_series, damped_series
 
 __all__ = ["METHODS", "Method", "propagate_by"]
@@ -36,7 +35,7 @@ def propagate_by(method: Method, theta: np.ndarray, eps: float, field: float) ->
     """
     with np.errstate(all="ignore"):
         if eps == 0:
-            return scipy.linalg.expm(theta)
+            return exponentials(theta)
         if eps == math.inf:
             if method == "companion":
                 return companion_exponential(theta, 0.0, field * theta if field else None)
