@@ -9,17 +9,32 @@ from typing import Annotated, Any
 
 import typer
 
-from odemom.cli.shared import AsJson, Out, print_json, progress_bar, say
+from odemom.cli.shared import (
+    AsJson,
+    Backend,
+    Out,
+    Scheduler,
+    Workers,
+    print_json,
+    progress_bar,
+    say,
+)
 
 __all__ = ["register"]
 
 Data = Annotated[
-    str, typer.Option(help="digits, cifar10, cifar100, or a folder with one folder per class.")
+    str,
+    typer.Option(
+        metavar="NAME|FOLDER",
+        autocompletion=lambda: ["digits", "cifar10", "cifar100"],
+        help="The images: digits, cifar10, cifar100, or a folder with one folder per class.",
+    ),
 ]
 Root = Annotated[
-    Path | None, typer.Option(help="Where data lie or are decoded to; by default the user's cache.")
+    Path | None,
+    typer.Option(help="Where the data lie or are decoded to; by default the user's cache."),
 ]
-Checkpoint = Annotated[Path, typer.Argument(help="A .ckpt file of odemom train.")]
+Checkpoint = Annotated[Path, typer.Argument(metavar="FILE", help="A .ckpt file of odemom train.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,52 +44,83 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    model: Annotated[str | None, typer.Option(help="A network, such as odenet, resnet20.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The network, such as odenet or resnet20.")
+    ] = None,
     data: Data = "digits",
     root: Root = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch CIFAR where it is missing.")
     ] = False,
-    gamma: Annotated[str | None, typer.Option(help="Of momentum networks.")] = None,
-    order: Annotated[int | None, typer.Option(help="Of ODE blocks: 1 or 2.")] = None,
+    gamma: Annotated[str | None, typer.Option(help="The momentum of a momentum network.")] = None,
+    order: Annotated[int | None, typer.Option(help="The order of ODE blocks, 1 or 2.")] = None,
     eps: Annotated[
         str | None, typer.Option("--eps", "-e", help="The mass of ODE blocks: 0.5, 1/2, inf.")
     ] = None,
-    initial_velocity: Annotated[str | None, typer.Option(help='"zero" or "field".')] = None,
-    channels: Annotated[int | None, typer.Option(help="Of the state of ODE blocks.")] = None,
+    initial_velocity: Annotated[
+        str | None, typer.Option(help="How ODE blocks start: zero or field.")
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="How many channels the state of ODE blocks has.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Another option of the network: blocks=0, stem=imagenet."),
+        typer.Option("--set", help="Set another option of the network: blocks=0, stem=imagenet."),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="laptop or gpu.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Training images to take.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels, for folders of images.")] = None,
-    augment: Annotated[str | None, typer.Option(help="none, flip or crop+flip.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes through the training set.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step and device.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Of the optimizer.")] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="Of the loss, in [0, 1).")] = None,
-    seed: Annotated[int, typer.Option(help="Of data split, weights and order of images.")] = 0,
+    preset: Annotated[
+        str | None, typer.Option(help="Start from the settings for a laptop or a gpu.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Take so many training images only.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Scale the images of a folder to so many pixels.")
+    ] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="Change training images at random: none, flip or crop+flip.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="How often all training images are seen.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="How many images make a step on each device.")
+    ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="The optimizer, adamw or sgd.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The largest rate of the one-cycle schedule.")
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="The weight decay of the optimizer.")
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="The label smoothing of the loss, in [0, 1).")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="The seed of the split, the weights and the order of images.")
+    ] = 0,
     adjoint: Annotated[
-        bool, typer.Option("--adjoint/--no-adjoint", help="Gradients by the adjoint ODE.")
+        bool, typer.Option("--adjoint/--no-adjoint", help="Take gradients by the adjoint ODE.")
     ] = False,
-    precision: Annotated[str | None, typer.Option(help="32 or bf16-mixed.")] = None,
+    precision: Annotated[str | None, typer.Option(help="The precision, 32 or bf16-mixed.")] = None,
     compile_: Annotated[
-        bool | None, typer.Option("--compile/--no-compile", help="torch.compile the network.")
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Let torch.compile compile the network."),
     ] = None,
     channels_last: Annotated[
-        bool | None, typer.Option(help="The memory format that GPUs like for convolutions.")
+        bool | None, typer.Option(help="Use the memory format that suits convolutions on GPUs.")
     ] = None,
     deterministic: Annotated[
-        bool | None, typer.Option(help="Only algorithms that give equal results again.")
+        bool | None, typer.Option(help="Take only algorithms that give equal results again.")
     ] = None,
-    accelerator: Annotated[str | None, typer.Option(help="auto, cpu, gpu or mps.")] = None,
-    devices: Annotated[int, typer.Option(help="Processes on this machine, one per device.")] = 1,
-    num_nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
-    strategy: Annotated[str, typer.Option(help="auto or ddp.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Threads on the CPU; one suits small images.")] = 1,
+    accelerator: Annotated[
+        str | None, typer.Option(help="The kind of device: auto, cpu, gpu or mps.")
+    ] = None,
+    devices: Annotated[int, typer.Option(help="How many processes run here, one per device.")] = 1,
+    num_nodes: Annotated[int, typer.Option(help="How many machines take part.")] = 1,
+    strategy: Annotated[
+        str, typer.Option(help="How several devices share the work: auto or ddp.")
+    ] = "auto",
+    threads: Annotated[
+        int, typer.Option(help="How many threads a CPU uses; one suits small images.")
+    ] = 1,
     checkpoint_steps: Annotated[
         int, typer.Option(help="Keep the state every so many steps too, not at epochs only.")
     ] = 0,
@@ -88,9 +134,12 @@ def train(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network on images, and test it.
+    """Train a network on images, test it, and keep its checkpoints.
 
-    Example: odemom train --data pictures --model odenet --order 2 --channels 8 --epochs 3
+    Writes checkpoints, a table with a row per epoch and result.json into --out. An interrupted
+    training goes on with --resume, to the very weights of one without interruption.
+
+    Example: odemom train --model odenet --order 2 --channels 8 --epochs 3
     """
     from odemom.checks import as_eps, optional_import
 
@@ -195,15 +244,21 @@ def _print_dry_run(config: Any, as_json: bool) -> None:
 
 def evaluate(
     checkpoint: Checkpoint,
-    gamma: Annotated[str | None, typer.Option(help="Another gamma than in the training.")] = None,
+    gamma: Annotated[
+        str | None, typer.Option(help="Run with another gamma than in the training.")
+    ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Other images with the same classes; see odemom train.")
+        str | None,
+        typer.Option(help="Test on other images with the same classes; see odemom train."),
     ] = None,
     root: Root = None,
-    device: Annotated[str, typer.Option(help="Where to run: cpu, cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where to run: cpu or cuda.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Test the network of a checkpoint on its test images, or on others."""
+    """Test the network of a checkpoint, on its test images or others.
+
+    Example: odemom evaluate results/train/checkpoints/best.ckpt
+    """
     from odemom.checks import optional_import
 
     optional_import("torch", "train")
@@ -228,10 +283,15 @@ def evaluate(
 
 def predict(
     checkpoint: Checkpoint,
-    images: Annotated[list[Path], typer.Argument(help="Files of images.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES...", help="The files of the images.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Say which class images belong to, and how probable the network finds it."""
+    """Say which class images belong to, and how probably.
+
+    Example: odemom predict results/train/checkpoints/best.ckpt one.png two.png
+    """
     from odemom.checks import optional_import
 
     optional_import("torch", "train")
@@ -247,16 +307,19 @@ def predict(
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(help="A .yaml file with base and grid.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .yaml file with base and grid.")],
     out: Out = Path("results/sweep"),
-    backend: Annotated[str, typer.Option(help="serial, joblib (the cores) or dask.")] = "serial",
-    workers: Annotated[int | None, typer.Option(help="Processes of joblib or dask.")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="The address of a Dask scheduler: tcp://10.0.0.1:8786.")
-    ] = None,
+    backend: Backend = "serial",
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train every combination of settings in a file; finished ones are not trained again."""
+    """Train every combination of the settings in a file.
+
+    Finished ones are not trained again.
+
+    Example: odemom sweep sweep.yaml --backend joblib --workers 4
+    """
     from odemom.checks import optional_import
 
     optional_import("torch", "train")
@@ -281,9 +344,16 @@ def sweep(
 
 def demo(
     out: Out = Path("results/demo"),
-    epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="How many epochs each training takes.")
+    ] = None,
 ) -> None:
-    """A guided tour: decisions explained, Figure 4, two trained networks, one page of results."""
+    """Take the guided tour, and leave one page of results.
+
+    Decisions explained, Figure 4, two trained networks.
+
+    Example: odemom demo --out results/demo
+    """
     from odemom.demo.tour import tour
 
     tour(out, epochs=epochs)
