@@ -14,6 +14,7 @@ import typer
 
 import odemom
 from odemom.cli import DEFECT, app, main, streams
+from odemom.matrix_files import read_matrix
 
 GROUP: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = GROUP.commands
@@ -174,3 +175,11 @@ def test_a_gamma_alone_is_the_flow_of_its_mass_and_this_is_said(run, matrix):
         assert run("check", matrix, *options)[:2] == (2, "")
     assert run("lambda", "--gamma", "1/2", "2")[:2] == (2, "")
     assert run("lambda")[:2] == (2, "")
+
+
+@pytest.mark.parametrize("eps", ["1/2", "2"])
+def test_check_json_holds_the_least_eps_and_the_largest_scale_whatever_the_answer(run, matrix, eps):
+    found = json.loads(run("check", matrix, "--eps", eps, "--json")[1])
+    D = read_matrix(matrix)
+    assert found["minimal_eps"]["value"] == odemom.minimal_eps(D).value
+    assert found["maximal_scale"]["value"] == odemom.maximal_scale(D, eps).value

@@ -165,8 +165,8 @@ def eps_or_gamma(eps: Any, gamma: Any) -> Any:
 
     Examples
     --------
-    >>> eps_or_gamma(None, "0.9")
-    Fraction(10, 1)
+    >>> eps_or_gamma(None, "0.9"), eps_or_gamma(None, [0, 1])
+    (Fraction(10, 1), [Fraction(1, 1), inf])
     """
     if gamma is None:
         expect(eps is not None, "eps", got="neither eps nor gamma", expected="either of the two")
@@ -178,6 +178,8 @@ def eps_or_gamma(eps: Any, gamma: Any) -> Any:
         expected="either of the two",
         fix="For the net itself: flows.MomentumResNet(gamma, depth) in the place of eps.",
     )
+    if isinstance(gamma, list | tuple) or (isinstance(gamma, np.ndarray) and gamma.ndim == 1):
+        return [eps_or_gamma(None, one) for one in gamma]
     expected = "the momentum in [0, 1], which stands for the flow with eps = 1/(1 - gamma)"
     value = as_number(gamma, "gamma", expected)
     expect(0 <= value <= 1, "gamma", got=shown(gamma), expected=expected)

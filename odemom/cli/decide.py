@@ -26,6 +26,7 @@ from odemom.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from odemom.representability.base import Spectrum
     from odemom.representability.report import Representability
 
 __all__ = ["register"]
@@ -71,19 +72,28 @@ def check(
     """
     from odemom.matrix_files import read_matrix
     from odemom.representability.analyze import analyze
+    from odemom.representability.spectrum import spectrum
 
     masses = [None] if eps is None else [mass.strip() for mass in eps.split(",")]
     flows = [_flow(mass, horizon, initial_velocity, depth, gamma) for mass in masses]
-    reports = analyze(read_matrix(file, exact=exact), flows, tol=tol, exact=exact)
+    found = spectrum(read_matrix(file, exact=exact), tol=tol, exact=exact)
+    reports = analyze(found, flows)
     one = len(reports) == 1
     if as_json:
-        answers = [report.to_dict() for report in reports]
+        answers = [_json_of(report, found) for report in reports]
         print_json(answers[0] if one else answers)
     elif one:
         say(reports[0].explain())
     else:
         _say_table(masses, reports)
     raise typer.Exit(0 if all(reports) else 1)
+
+
+def _json_of(report: Representability, found: Spectrum) -> dict[str, Any]:
+    """The report, with the least eps and the largest scale whatever the answer is."""
+    from odemom.representability.report_json import repairs_json
+
+    return {**report.to_dict(), **repairs_json(found.repairs(report.flow), report.flow)}
 
 
 def _say_table(masses: Sequence[str | None], reports: Sequence[Representability]) -> None:
@@ -267,7 +277,7 @@ def _threshold(mass: Any, dps: int | None) -> tuple[Any, str]:
     from odemom.flows.threshold import lambda_eps
 
     value = lambda_eps(mass) if dps is None else lambda_eps(mass, dps=dps)
-    text = repr(value) if dps is None else mpmath.nstr(value, dps)
+    text = repr(value) if dps is None else str(mpmath.nstr(value, dps))
     if value == 0 and as_eps(mass) > 0:
         note(
             f"lambda_eps of {mass} is negative, and below the range of doubles: add --dps 6, or so"

@@ -48,6 +48,13 @@ Redraw = Annotated[
 ]
 
 
+def _names() -> list[str]:
+    """What the tab key offers."""
+    from odemom.experiments import frame
+
+    return [*frame.names(), "all"]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(reproduce)
@@ -135,13 +142,6 @@ def reproduce(
     if not as_json:
         _print_claims(files["json"])
     _print_files(files, as_json)
-
-
-def _names() -> list[str]:
-    """What the tab key offers."""
-    from odemom.experiments import frame
-
-    return [*frame.names(), "all"]
 
 
 def _print_list(as_json: bool) -> None:
