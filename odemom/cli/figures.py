@@ -35,6 +35,24 @@ OutOrDefault = Annotated[
         "--redraw the folder of the numbers.",
     ),
 ]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="FORMATS",
+        autocompletion=lambda: ["png", "pdf", "svg"],
+        help="The formats of the pictures, some of png,pdf,svg. By default png,pdf.",
+    ),
+]
+Style = Annotated[
+    str,
+    typer.Option(
+        metavar="paper|slides|dark",
+        autocompletion=lambda: ["paper", "slides", "dark"],
+        help="What the pictures are for: paper, slides (larger text) or dark (slides, light on a "
+        "dark ground).",
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(
@@ -97,6 +115,8 @@ def reproduce(
     scheduler: Scheduler = None,
     out: OutOrDefault = None,
     redraw: Redraw = None,
+    format_: Formats = None,
+    style: Style = "paper",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -113,13 +133,16 @@ def reproduce(
     from odemom import reproduce as figures
     from odemom.checks import invalid
     from odemom.experiments import frame
+    from odemom.reproduce.run import check_pictures
 
     if list_:
         _print_list(as_json)
         return
+    look: dict[str, Any] = {"formats": listed(format_) or ("png", "pdf"), "style": style}
     if redraw is not None:
-        _print_files(figures.redraw(redraw, out, name=name), as_json)
+        _print_files(figures.redraw(redraw, out, name=name, **look), as_json)
         return
+    check_pictures(**look)
     out = Path("results") if out is None else out
     if name is None:
         raise invalid(
@@ -127,6 +150,7 @@ def reproduce(
         )
     asked: dict[str, Any] = {"quick": quick, "seeds": seeds, "device": device}
     place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
+    place |= look
     if name == "all":
         if set_:
             raise invalid("--set", got="it beside all", expected="it with one experiment")
@@ -237,7 +261,7 @@ def survey(
         typer.Option(
             metavar="EPS",
             help="The masses in [0, inf], such as 0,1/2,2,inf. Every matrix is decided for all of "
-            "them. By default 0, powers of the square root of two from 1/32 to 64, and inf.",
+            "them. By default 0, 1/32, 3/64, 1/16, 3/32, ... to 64, and inf.",
         ),
     ] = None,
     samples: Annotated[
@@ -256,6 +280,8 @@ def survey(
     workers: Workers = None,
     scheduler: Scheduler = None,
     redraw: Redraw = None,
+    format_: Formats = None,
+    style: Style = "paper",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -275,8 +301,9 @@ def survey(
     from odemom.records import from_json
     from odemom.reproduce.run import read_payload
 
+    look: dict[str, Any] = {"formats": listed(format_) or ("png", "pdf"), "style": style}
     if redraw is not None:
-        _print_files(figures.redraw(redraw, out, name="survey"), as_json)
+        _print_files(figures.redraw(redraw, out, name="survey", **look), as_json)
         return
     out = Path("results/survey") if out is None else out
     asked = {
@@ -288,6 +315,7 @@ def survey(
     given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     config = SurveyConfig(**given, seed=seed)
     place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
+    place |= look
     with _interruptible(out), progress_bar("chunks", shown=not as_json) as progress:
         files = figures.reproduce(
             "survey", out, config=config, overwrite=overwrite, progress=progress, **place
