@@ -115,7 +115,9 @@ def say(text: str, indent: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Print a sentence on the error stream."""
+    """Print a sentence on the error stream, after what was printed before."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
     print(wrapped(text, sys.stderr), file=sys.stderr)
 
 

@@ -115,7 +115,7 @@ def _announce(console: Console, left_out: dict[str, str], digits: bool) -> None:
     more = f", and some {DIGITS_SECONDS} s more for networks on digits (--no-train leaves them out)"
     console.print(f"This takes up to {SECONDS} s on two cores{more if trained else ''}.")
     for sentence in left_out.values():
-        console.print(sentence)
+        console.print(sentence, markup=False)
 
 
 def _decide(folder: Path, console: Console) -> list[Decided]:
