@@ -120,11 +120,16 @@ def test_pictures_in_other_formats_of_older_numbers_are_removed(tmp_path):
 
 @pytest.mark.parametrize(
     "look",
-    [{"formats": ["jpg"]}, {"formats": []}, {"formats": "svg"}, {"formats": ["png", "png"]}]
-    + [{"style": "poster"}],
+    [
+        {"formats": ["jpg"]},
+        {"formats": []},
+        {"formats": "svg"},
+        {"formats": ["png", "png"]},
+        {"style": "poster"},
+    ],
 )
 def test_formats_and_styles_that_there_are_not_are_refused(tmp_path, look):
-    with pytest.raises(InvalidInputError, match="format|style"):
+    with pytest.raises(InvalidInputError, match=r"format|style"):
         reproduce("fig4", tmp_path / "new", config=TINY, **look)
     assert not (tmp_path / "new").exists()
 
