@@ -9,7 +9,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench notebooks clean
+.PHONY: help demo test test-all lint format bench notebooks docs linkcheck clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,20 @@ bench: $(VENV)/.bench  ## ratios against named peers, written to results/bench (
 notebooks: $(VENV)/.dev   ## execute the notebooks in place
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/execute_notebooks.py
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	@echo "installing odemom[docs] into $(VENV) (PyTorch is large: a minute or more)"
+	$(PIP) -e '.[docs]'
+	@touch $@
+
+SPHINX := $(BIN)/python -m sphinx -W --keep-going -q -d build/doctrees
+
+docs: $(VENV)/.docs    ## the manual, written to build/manual/index.html; warnings are errors
+	$(SPHINX) -b html docs build/manual
+	@echo "build/manual/index.html"
+
+linkcheck: $(VENV)/.docs  ## the manual's links to other sites, which needs the network
+	$(SPHINX) -b linkcheck docs build/linkcheck
+
 clean:                 ## remove what the targets made
-	rm -rf $(VENV) results build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) results build dist docs/gallery docs/made docs/notebooks docs/reference/generated *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

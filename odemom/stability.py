@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from odemom.checks import as_array, as_float_matrices, as_number, expect, invalid, shown
+from odemom.errors import ResultOverflowError
 
 __all__ = ["momentum_spectrum", "resnet_spectrum", "revnet_jacobian", "revnet_spectrum"]
 
@@ -32,6 +33,8 @@ def revnet_jacobian(A: Any, B: Any) -> np.ndarray:
     ------
     InvalidInputError
         If the arguments are not finite real matrices of such shapes.
+    ResultOverflowError
+        If B A, or for the spectrum an eigenvalue of it, exceeds the range of doubles.
 
     References
     ----------
@@ -43,7 +46,10 @@ def revnet_jacobian(A: Any, B: Any) -> np.ndarray:
     [[1.0, 2.0], [3.0, 7.0]]
     """
     a, b = _pair(A, B)
-    return np.block([[np.eye(len(a)), a], [b, np.eye(len(b)) + b @ a]])
+    with np.errstate(over="ignore", invalid="ignore"):
+        corner = np.eye(len(b)) + b @ a
+    _require_finite(corner, "the entries of B A")
+    return np.block([[np.eye(len(a)), a], [b, corner]])
 
 
 def revnet_spectrum(A: Any, B: Any) -> np.ndarray:
@@ -66,6 +72,8 @@ def revnet_spectrum(A: Any, B: Any) -> np.ndarray:
     ------
     InvalidInputError
         If the arguments are not finite real matrices of such shapes.
+    ResultOverflowError
+        If B A, or for the spectrum an eigenvalue of it, exceeds the range of doubles.
 
     References
     ----------
@@ -77,8 +85,12 @@ def revnet_spectrum(A: Any, B: Any) -> np.ndarray:
     [2.0, 0.5]
     """
     a, b = _pair(A, B)
+    sizes = [np.exp2(np.floor(np.log2(np.abs(x).max() or 1.0))) for x in (a, b)]
+    a, b = a / sizes[0], b / sizes[1]
     smaller = b @ a if len(b) <= len(a) else a @ b  # the other one has only zeros besides
-    mu = np.linalg.eigvals(smaller).astype(np.complex128)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mu = np.linalg.eigvals(smaller).astype(np.complex128) * sizes[0] * sizes[1]
+    _require_finite(mu, "the eigenvalues of B A")
     large, small = _roots(2 + mu, np.ones_like(mu))
     ones = np.ones(abs(len(a) - len(b)), dtype=np.complex128)
     return np.concatenate([np.stack([large, small], axis=-1).ravel(), ones])
@@ -168,11 +180,20 @@ def momentum_spectrum(K: Any, gamma: Any) -> np.ndarray:
 
 def _roots(total: np.ndarray, product: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The roots of lam² - total lam + product: the larger without cancellation, then the other."""
-    root = np.sqrt(total**2 - 4 * product)
-    sign = np.where(np.real(total.conj() * root) >= 0, 1, -1)
-    large = (total + sign * root) / 2
+    # Divided by a power of two near their size, so that no square leaves the doubles.
+    size = np.maximum(np.maximum(abs(total.real), abs(total.imag)), 1.0)
+    scale = np.exp2(np.floor(np.log2(size)))
+    scaled = total / scale
+    root = np.sqrt(scaled**2 - 4 * (product / scale / scale))
+    sign = np.where(np.real(scaled.conj() * root) >= 0, 1, -1)
+    large = (scaled + sign * root) / 2 * scale
     small = np.divide(product, large, out=np.zeros_like(large), where=large != 0)
     return large, small
+
+
+def _require_finite(values: np.ndarray, what: str) -> None:
+    if not np.isfinite(values).all():
+        raise ResultOverflowError(f"{what} exceed the range of doubles. Scale A and B.")
 
 
 def _pair(A: Any, B: Any) -> tuple[np.ndarray, np.ndarray]:

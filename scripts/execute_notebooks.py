@@ -1,6 +1,7 @@
 """Execute the notebooks in place, so that a reader sees their pictures without running them.
 
     python scripts/execute_notebooks.py                 # all of notebooks/
+    python scripts/execute_notebooks.py 03 07           # those whose names begin so
     python scripts/execute_notebooks.py --check         # execute, compare nothing, write nothing
 
 Every notebook is written with a digest of its cells' sources. `stale` says which ones have been
@@ -50,7 +51,9 @@ def execute(path: Path) -> Any:
     """The notebook with fresh outputs; an error in a cell is raised."""
     notebook = read(path)
     resources = {"metadata": {"path": str(path.parent)}}
-    nbclient.NotebookClient(notebook, timeout=TIMEOUT, resources=resources).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=TIMEOUT, resources=resources, coalesce_streams=True
+    ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times, which would differ from run to run
     notebook.metadata.pop("widgets", None)
@@ -61,10 +64,15 @@ def execute(path: Path) -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Execute the notebooks; status 1 when one fails or is too large."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="beginnings of names; by default all notebooks")
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args(arguments)
+    begun = tuple(options.names) or ("",)
+    paths = [path for path in sorted(FOLDER.glob("*.ipynb")) if path.name.startswith(begun)]
+    if not paths:
+        parser.error(f"no notebook in {FOLDER} has a name that begins so")
     status = 0
-    for path in sorted(FOLDER.glob("*.ipynb")):
+    for path in paths:
         start = time.perf_counter()
         try:
             notebook = execute(path)

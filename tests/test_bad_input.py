@@ -1,6 +1,7 @@
 """Bad arguments are refused by name: one error class, one form of message, never a wrong answer."""
 
 import math
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -33,15 +34,25 @@ MATRICES: dict[str, Any] = {
     "complex": [[1j]],
     "complex array": np.eye(2, dtype=np.complex64),
     "text": "identity",
-    "text entries": [["1", "2"], ["3", "4"]],
-    "text beside numbers": [["1", 2], [3, 4]],
-    "object text": np.array([["1"]], dtype=object),
+    "text entries": [["1", "two"], ["3", "4"]],
+    "text with underscores": [["1_000"]],
+    "text with blanks": [["1 0"]],
+    "text with a hidden exponent": [["1e10_000_000"]],
+    "text with an exponent": [["1e1000000"]],
+    "text of infinity": [["inf"]],
+    "text beside floats": [["1/2", 0.5], [0, 1]],
+    "object text": np.array([["one"]], dtype=object),
+    "bytes": [[b"1"]],
     "object None": np.array([[None]], dtype=object),
     "object floats": np.array([[0.5]], dtype=object),
     "object complex": np.array([[1j]], dtype=object),
     "None": None,
     "None entries": [[None, 1], [1, 1]],
     "fractions beside floats": [[Fraction(1, 2), 0.5], [0, 1]],
+    "booleans beside numbers": [[True, 2], [3, 4]],
+    "object booleans beside numbers": np.array([[True, 2], [3, 4]], dtype=object),
+    "masked rows": [np.ma.masked_array([1, 2], mask=np.array([True, False])), [3, 4]],
+    "masked entries": [[np.ma.masked, 1], [1, 1]],
     "masked": np.ma.masked_array(np.eye(2), mask=np.array([[1, 0], [0, 0]], dtype=bool)),
     "sparse": scipy.sparse.eye(2).tocsr(),
     "sparse array": scipy.sparse.eye_array(2),
@@ -51,7 +62,9 @@ MATRICES: dict[str, Any] = {
     "a dict": {"a": 1},
     "symbols": sympy.Matrix([[sympy.Symbol("x")]]),
     "irrational sympy": sympy.Matrix([[sympy.sqrt(2)]]),
-    "sympy floats": sympy.Matrix([[sympy.Float(0.5)]]),
+    "sympy I": sympy.Matrix([[sympy.I]]),
+    "sympy nan": sympy.Matrix([[sympy.nan]]),
+    "decimal nan": [[Decimal("nan")]],
     "sympy oo": sympy.Matrix([[sympy.oo]]),
     "integer symbols": sympy.Matrix([[sympy.Symbol("n", integer=True)]]),
     "rational symbols": sympy.Matrix([[sympy.Symbol("q", rational=True)]]),
@@ -73,6 +86,11 @@ NUMBERS: dict[str, Any] = {
     "None": None,
     "words": "a half",
     "division by 0": "1/0",
+    "underscores": "1_0",
+    "an exponent with underscores": "1e10_000_000",
+    "a blank within": "1e 10",
+    "other digits": "\u0663",
+    "irrational": sympy.sqrt(2),
     "nan text": "nan",
     "symbol": sympy.Symbol("x"),
     "integer symbol": sympy.Symbol("n", integer=True, positive=True),
@@ -106,7 +124,7 @@ def test_bad_matrices_are_refused(ask, matrix):
 
 
 # With these, floats in an object array are numbers to be read exactly.
-READ_EXACTLY = {"object floats", "fractions beside floats"}
+READ_EXACTLY = {"object floats", "fractions beside floats", "text beside floats"}
 
 
 @pytest.mark.parametrize("name", sorted(MATRICES.keys() - READ_EXACTLY))

@@ -1,29 +1,216 @@
-"""The pages in docs: their sessions, run, and their pictures, there."""
+"""The pages in docs: sessions and programs, run; pictures, links and names, there.
+
+What the manual's pages are made of is tested here, too; `make docs` builds it, and warns of the
+rest.
+"""
 
 from __future__ import annotations
 
 import doctest
+import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
-PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
-WITH_SESSIONS = [page for page in PAGES if ">>>" in page.read_text(encoding="utf-8")]
+from odemom import cli
+from scripts.manual import FOLDERS, docstrings, generated, guides, markdown
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+MADE = {*FOLDERS, "generated"}
+PAGES = sorted(page for page in DOCS.rglob("*.md") if MADE.isdisjoint(page.relative_to(DOCS).parts))
+WRITTEN = [page for page in PAGES if page.parent.name != "results"]
+SLOW = {"transform"}  # a ViT-B/16, forward and back
+TESTED_ELSEWHERE = {"experiments"}  # tests/experiments/test_new_experiment.py
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(DOCS).with_suffix("").as_posix()
+
+
+def with_text(mark: str) -> list[Path]:
+    return [page for page in WRITTEN if mark in page.read_text(encoding="utf-8")]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    return generated(ROOT)
 
 
 def test_some_pages_have_sessions():
-    assert {"borderline", "discrete", "psi"} <= {page.stem for page in WITH_SESSIONS}
+    names = {name_of(page) for page in with_text(">>>")}
+    assert {"borderline", "discrete", "psi", "tutorial", "mathematics/theorem"} <= names
 
 
-@pytest.mark.parametrize("page", WITH_SESSIONS, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", with_text(">>>"), ids=name_of)
 def test_sessions_print_what_they_show(page):
-    failed, tried = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    failed, tried = doctest.testfile(
+        str(page),
+        module_relative=False,
+        encoding="utf-8",
+        optionflags=doctest.NORMALIZE_WHITESPACE,
+    )
     assert tried > 0
     assert failed == 0
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_pictures_and_pages_linked_to_exist(page):
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
-    assert all((page.parent / link).exists() for link in links)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page.stem in SLOW else [])
+        for page in with_text("```python\n")
+        if page.stem not in TESTED_ELSEWHERE
+    ],
+    ids=name_of,
+)
+def test_programs_run_one_after_the_other(page, capsys):
+    names: dict[str, object] = {}
+    for program in blocks(page, "python"):
+        exec(compile(program, str(page), "exec"), names)
+    assert "False" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", with_text("```console\n"), ids=name_of)
+def test_console_sessions_print_what_they_show(page, tmp_path):
+    binaries = str(Path(sys.executable).parent)
+    environment = {**os.environ, "PATH": binaries + os.pathsep + os.environ["PATH"]}
+    for command, shown in re.findall(
+        r"^\$ (.*)\n((?:[^$].*\n)*)", "".join(blocks(page, "console")), re.MULTILINE
+    ):
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.stdout == shown, command
+        assert done.returncode in (0, 1)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The commands of odemom in the blocks of a page, continued lines joined."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"```(?!python|pycon|yaml)\w*\n(.*?)```", text, re.DOTALL)
+    lines = "".join(found).replace("\\\n", " ").splitlines()
+    shown = [line.removeprefix("$ ") for line in lines if re.match(r"(\$ )?odemom ", line)]
+    split = [shlex.split(line, comments=True) for line in shown]
+    return [words for words in split if "..." not in words]
+
+
+def test_some_pages_have_commands():
+    assert {"training", "guides/cluster"} <= {name_of(page) for page in WRITTEN if commands(page)}
+
+
+@pytest.mark.parametrize("page", [page for page in WRITTEN if commands(page)], ids=name_of)
+def test_commands_have_the_options_that_are_shown(page):
+    known: Any = typer.main.get_command(cli.app)
+    for _, name, *words in commands(page):
+        options = {o for parameter in known.commands[name].params for o in parameter.opts}
+        given = {word.partition("=")[0] for word in words if re.match("--?[a-z]", word)}
+        assert given <= options, (name, given - options)
+
+
+@pytest.mark.parametrize("module", [docstrings, markdown], ids=lambda module: module.__name__)
+def test_examples_of_what_makes_the_pages_hold(module):
+    failed, tried = doctest.testmod(module)
+    assert tried > 0
+    assert failed == 0
+
+
+def test_starred_arguments_of_a_docstring_are_names():
+    assert docstrings.with_bars(["*args, **kwargs", "*a step* of 2 * 3"]) == [
+        r"\*args, \*\*kwargs",
+        "*a step* of 2 * 3",
+    ]
+
+
+def anchors(text: str) -> set[str]:
+    """The headings of a page as links name them, on a forge and by MyST."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pictures_and_pages_linked_to_exist(page, made):
+    text = page.read_text(encoding="utf-8")
+    for target, anchor in re.findall(r"\]\((?!\w+:)([^)#\s]*)#?([^)\s]*)\)", text):
+        linked = (page.parent / target).resolve() if target else page
+        name = linked.relative_to(DOCS).as_posix() if linked.is_relative_to(DOCS) else ""
+        assert name in made or linked.exists(), target
+        if anchor and linked.suffix == ".md":
+            found = made[name] if name in made else linked.read_text(encoding="utf-8")
+            assert anchor in anchors(found), f"{target}#{anchor}"
+
+
+def test_every_public_name_is_in_the_reference():
+    import odemom.nn
+
+    text = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    listed = set(re.findall(r"^   ([\w.]+)$", text, re.MULTILINE))
+    public = set(odemom.__all__) - {"__version__", "errors", "flows", "nn", "representability"}
+    assert public - listed == set()
+    in_nn = {name for name in vars(odemom.nn) if name[0].isupper()}
+    assert in_nn - listed == set()
+    assert {"FirstOrder", "SecondOrder", "Undamped", "ResNet", "MomentumResNet"} <= listed
+
+
+RESULTS = sorted((DOCS / "results").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_the_gallery_shows_every_claim_with_its_verdict(path, made):
+    page = made[f"gallery/{path.stem}.md"]
+    plain = page.replace("\\", "")
+    for claim in json.loads(path.read_text(encoding="utf-8"))["claims"]:
+        entry = plain.partition(f"**{claim['words']}**")[2].partition(":::")[0]
+        assert claim["measured"].replace("\\", "") in entry
+        assert f"`{claim['verdict']}`" in entry
+        if claim["verdict"] == "does not hold":
+            assert claim["words"] in made["made/failed-claims.md"].replace("\\", "")
+    assert f":link: {path.stem}\n" in made["gallery/index.md"]
+
+
+def test_the_gallery_is_not_made_without_a_result_that_cannot_be_read(tmp_path):
+    from scripts.manual.gallery import gallery_pages
+
+    (tmp_path / "fig4.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"fig4\.json"):
+        gallery_pages(tmp_path)
+
+
+def test_the_benchmark_tables_are_those_of_the_results(made):
+    psi = json.loads((ROOT / "benchmarks" / "results" / "psi.json").read_text(encoding="utf-8"))
+    table = made["made/benchmark-psi.md"]
+    assert all(f"{ratio['median']:.3g}" in table for ratio in psi["ratios"])
+    assert psi["cpu"] in table
+    assert psi["versions"]["scipy"] in table
+
+
+def test_a_page_that_no_list_names_is_a_guide(tmp_path):
+    (tmp_path / "about.md").write_text("```{toctree}\n:maxdepth: 1\n\nnamed\nso <titled>\n```\n")
+    (tmp_path / "index.md").write_text("```{toctree}\nabout\n```\n")
+    for name in ("named", "titled", "forgotten"):
+        (tmp_path / f"{name}.md").write_text("# A page\n")
+    (tmp_path / "made").mkdir()
+    for _ in range(2):  # also where the list of the build before lies
+        text = guides.guide_list(tmp_path)["made/guides.md"]
+        assert re.findall(r"^\.\./(.*)$", text, re.MULTILINE) == ["forgotten"]
+        (tmp_path / "made" / "guides.md").write_text(text)
+
+
+def test_notebooks_in_the_manual_link_to_its_pages(made):
+    notebooks = [text for name, text in made.items() if name.endswith(".ipynb")]
+    assert len(notebooks) == len(list((ROOT / "notebooks").glob("*.ipynb")))
+    for text in notebooks:
+        for target in re.findall(r"\]\((?!\w+:)([^)#\s]+)", text):
+            name = (DOCS / "notebooks" / target).resolve().relative_to(DOCS).as_posix()
+            assert name in made or (DOCS / name).exists(), target

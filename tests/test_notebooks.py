@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,23 @@ script: Any = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(script)
 
 PATHS = sorted(script.FOLDER.glob("*.ipynb"))
-pytestmark = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+QUICK = "03"  # the others train networks, and are run by make notebooks and make test-all
+of_each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+each_is_run = pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[] if path.name.startswith(QUICK) else [pytest.mark.slow])
+        for path in PATHS
+    ],
+    ids=lambda path: path.stem,
+)
 
 
+def test_there_is_a_notebook_for_each_story():
+    assert [path.name[:2] for path in PATHS] == ["01", "02", "03", "04", "05", "06", "07"]
+
+
+@of_each
 def test_outputs_belong_to_the_sources(path):
     notebook = script.read(path)
     assert not script.is_stale(notebook), "run make notebooks"
@@ -29,12 +44,39 @@ def test_outputs_belong_to_the_sources(path):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
 
 
+@of_each
 def test_a_changed_source_is_noticed(path):
     notebook = script.read(path)
     notebook.cells[-1].source += "\n"
     assert script.is_stale(notebook)
 
 
+@of_each
+def test_pages_and_notebooks_linked_to_exist(path):
+    for cell in script.read(path).cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\((?!\w+:)([^)#\s]+)", cell.source):
+                assert (path.parent / target).exists(), target
+
+
+@of_each
+def test_pictures_are_shown_without_running(path):
+    for cell in script.read(path).cells:
+        if cell.metadata.get("tags") == ["picture"]:
+            assert any("image/png" in output.get("data", {}) for output in cell.outputs)
+
+
+def test_those_that_are_named_are_executed(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(script, "execute", lambda path: asked.append(path) or script.read(path))
+    assert script.main(["03", "07", "--check"]) == 0
+    assert [path.name[:2] for path in asked] == ["03", "07"]
+    with pytest.raises(SystemExit):
+        script.main(["99"])
+    assert "no notebook" in capsys.readouterr().err
+
+
+@each_is_run
 def test_every_cell_runs(path):
     notebook = script.execute(path)
     assert all(cell.outputs for cell in notebook.cells if cell.metadata.get("tags") == ["picture"])

@@ -151,6 +151,7 @@ def test_settings_change_fields_of_the_full_or_the_quick_configuration():
     [
         ("point=5", "Did you mean points"),
         ("points=many", "expected an integer"),
+        ("points=1_0", "expected an integer"),
         ("points=1", "points: got 1"),
         ("points", "expected key=value"),
         ("nothing=1", r"points \(an integer\), per_unit"),

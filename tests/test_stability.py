@@ -101,3 +101,19 @@ def test_stacks_keep_their_axes():
 def test_bad_input_is_refused(call):
     with pytest.raises(odemom.InvalidInputError, match=r"got .*expected"):
         call()
+
+
+@pytest.mark.parametrize("size", [1e150, 1e155, 1e200, 1e308])
+def test_spectra_hold_up_to_the_range_of_doubles(size):
+    large, small = odemom.momentum_spectrum([[-size]], 0.5).real
+    assert large == pytest.approx(-size / 2, rel=1e-15)
+    assert small == pytest.approx(-1 / size, rel=1e-15, abs=1e-323)
+    large, small = odemom.revnet_spectrum([[size]], [[1.0]]).real
+    assert large == pytest.approx(size, rel=1e-15)
+    assert odemom.revnet_spectrum([[size]], [[1 / size]])[0].real == pytest.approx((3 + 5**0.5) / 2)
+
+
+def test_a_product_beyond_the_doubles_is_refused_by_name():
+    for function in (odemom.revnet_spectrum, odemom.revnet_jacobian):
+        with pytest.raises(odemom.ResultOverflowError, match="B A"):
+            function([[1e155]], [[1e155]])

@@ -11,6 +11,7 @@ from odemom.checks.arrays import as_float_matrices as as_float_matrices
 from odemom.checks.arrays import refuse_all_but_numbers as refuse_all_but_numbers
 from odemom.checks.arrays import require_finite as require_finite
 from odemom.checks.arrays import require_square as require_square
+from odemom.checks.foreign import spacing_of as spacing_of
 from odemom.checks.messages import expect as expect
 from odemom.checks.messages import invalid as invalid
 from odemom.checks.messages import optional_import as optional_import
@@ -25,3 +26,9 @@ from odemom.checks.numbers import as_positive as as_positive
 from odemom.checks.numbers import eps_or_gamma as eps_or_gamma
 from odemom.checks.numbers import is_exact_number as is_exact_number
 from odemom.checks.numbers import nearest_double as nearest_double
+from odemom.checks.spelling import SpellingError as SpellingError
+from odemom.checks.spelling import exponent_of as exponent_of
+from odemom.checks.spelling import is_integer_text as is_integer_text
+from odemom.checks.spelling import is_rational_text as is_rational_text
+from odemom.checks.spelling import spelt_double as spelt_double
+from odemom.checks.spelling import spelt_exactly as spelt_exactly

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy import vdot
 
+from odemom.checks.foreign import plain_entry, plain_lists, refuse_booleans_beside_numbers
 from odemom.checks.messages import expect, invalid, shown
 from odemom.checks.numbers import as_fraction, is_exact_number, nearest_double
 
@@ -71,14 +72,30 @@ def _refuse_dtype(array: np.ndarray, name: str, expected: str) -> None:
 def as_array(value: Any, name: str, expected: str, *, entries: bool = False) -> np.ndarray:
     """``value`` as an array of any dtype, with ragged and disguised input refused by name.
 
-    With ``entries`` nested lists become object arrays of the very numbers they hold: NumPy would
-    round a large int beside a float.
+    Tensors of PyTorch are detached; text within lists and arrays is the number that it spells, and
+    numbers of SymPy and mpmath are Python's own. With ``entries`` nested lists become object
+    arrays of the very numbers they hold: NumPy would round a large int beside a float.
     """
     _refuse_disguised_arrays(value, name)
+    value = plain_lists(value, name, exactly=entries)
+    array = _as_any_array(value, name, expected, entries)
+    return _without_foreign_entries(array, name, entries)
+
+
+def _without_foreign_entries(array: np.ndarray, name: str, exactly: bool) -> np.ndarray:
+    """The array, with text and numbers of other packages in Python's own numbers."""
+    if array.dtype.kind not in "OU" or array.ndim == 0:
+        return array
+    plain = np.empty(array.shape, dtype=object)
+    for where, entry in np.ndenumerate(array):
+        plain[where] = plain_entry(entry, name, where, exactly=exactly)
+    refuse_booleans_beside_numbers(set(map(type, plain.flat)), name)
+    return plain
+
+
+def _as_any_array(value: Any, name: str, expected: str, entries: bool) -> np.ndarray:
     if isinstance(value, np.ndarray):
         return np.asarray(value)
-    if type(value).__module__.startswith("sympy") and hasattr(value, "tolist"):
-        value = value.tolist()
     try:
         array = np.asarray(value)
         if entries and array.dtype.kind in "iuf" and isinstance(value, list | tuple):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import numbers
-import re
 import sys
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from odemom.checks.foreign import is_tensor, plain_entry, tensor_as_array
 from odemom.checks.messages import expect, invalid, shown
-from odemom.errors import OdemomError
+from odemom.checks.spelling import SpellingError, spelt_exactly
 
 __all__ = [
     "as_eps",
@@ -27,9 +27,6 @@ __all__ = [
     "nearest_double",
 ]
 
-EXPONENT = re.compile(r"[eE]([+-]?\d+)\s*$")
-# Of a decimal in text, which is taken exactly.
-LARGEST_EXPONENT = 10_000
 INITIAL_VELOCITIES = ("zero", "field")
 
 
@@ -71,8 +68,13 @@ def as_number(value: Any, name: str, expected: str) -> Fraction | float:
         return as_fraction(value)
     if isinstance(value, float | np.floating):
         return float(value)
+    if is_tensor(value):
+        value = tensor_as_array(value, name)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return as_number(value.item(), name, expected)
+    plain = plain_entry(value, name, (), exactly=True)
+    if isinstance(plain, float | Fraction | int) and not isinstance(plain, bool):
+        return plain if isinstance(plain, float) else Fraction(plain)
     raise invalid(name, got=f"{shown(value)} of type {type(value).__name__}", expected=expected)
 
 
@@ -112,20 +114,11 @@ def as_positive(value: Any, name: str, most: float = math.inf) -> float:
 def _number_from_text(text: str, name: str, expected: str) -> Fraction | float:
     if text.strip().lower() in {"inf", "+inf", "infinity", "+infinity"}:
         return math.inf
-    exponent = EXPONENT.search(text)
     try:
-        fits = exponent is None or abs(int(exponent[1])) <= LARGEST_EXPONENT
-        expect(
-            fits,
-            name,
-            got=f"the text {shown(text)}",
-            expected=f"{expected}, with an exponent of at most {LARGEST_EXPONENT}",
-        )
-        return Fraction(text.strip())
-    except (ValueError, ZeroDivisionError) as error:
-        if isinstance(error, OdemomError):
-            raise
-        raise invalid(name, got=f"the text {shown(text)}", expected=expected) from None
+        return Fraction(spelt_exactly(text))
+    except SpellingError as error:
+        limit = f", with {error.limit}" if error.limit else ""
+        raise invalid(name, got=f"the text {shown(text)}", expected=expected + limit) from None
 
 
 def as_eps(eps: Any, name: str = "eps") -> Fraction | float:

@@ -70,13 +70,13 @@ def check(
 
     A net: odemom check D.txt --depth 20 --gamma 9/10
     """
-    from odemom.matrix_files import read_matrix
+    from odemom.cli.matrix_argument import matrix_of
     from odemom.representability.analyze import analyze
     from odemom.representability.spectrum import spectrum
 
     masses = [None] if eps is None else [mass.strip() for mass in eps.split(",")]
     flows = [_flow(mass, horizon, initial_velocity, depth, gamma) for mass in masses]
-    found = spectrum(read_matrix(file, exact=exact), tol=tol, exact=exact)
+    found = spectrum(matrix_of(file, exact), tol=tol, exact=exact)
     reports = analyze(found, flows)
     one = len(reports) == 1
     if as_json:
@@ -136,13 +136,14 @@ def represent(
 
     Example: odemom represent D.txt --eps 2 --out theta.npy
     """
+    from odemom.cli.matrix_argument import matrix_of
     from odemom.errors import NotRepresentableError
-    from odemom.matrix_files import matrix_text, read_matrix, write_matrix
+    from odemom.matrix_files import matrix_text, write_matrix
     from odemom.representability.witness import represent as witness_of
 
     flow = _flow(eps, horizon, initial_velocity, depth, gamma)
     _refuse_unknown_suffix(out)
-    matrix = read_matrix(file, exact=exact)
+    matrix = matrix_of(file, exact)
     try:
         witness = witness_of(matrix, flow, tol=tol, exact=exact, full_output=True)
     except NotRepresentableError as error:

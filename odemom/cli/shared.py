@@ -16,10 +16,11 @@ from odemom.cli.streams import wrapped
 
 SUFFIXES = (".npy", ".csv", ".json", ".mtx", ".txt")
 File = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="FILE",
-        help="The matrix: a file .npy, .csv, .json or .mtx, or text with a row per line.",
+        help="The matrix: a file (.npy, .npz, .mat, .pt, .csv, .json, .mtx, or text), - for "
+        'standard input, or itself in brackets: "[-1 1; 0 -1]".',
     ),
 ]
 FlowEps = Annotated[
@@ -137,7 +138,7 @@ def listed(values: list[str] | None) -> list[str] | None:
 
 def integer(text: str) -> int | str:
     """The integer that the text spells, or the text, which the configuration refuses by name."""
-    return int(text) if text.isdecimal() else text
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 @contextmanager

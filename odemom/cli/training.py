@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,21 +18,42 @@ from odemom.cli.shared import (
     progress_bar,
     say,
 )
+from odemom.cli.training_options import (
+    Accelerator,
+    Augment,
+    BatchSize,
+    ChannelsLast,
+    CheckpointSteps,
+    Compile,
+    Data,
+    Deterministic,
+    Devices,
+    Download,
+    DryRun,
+    ImageSize,
+    LabelSmoothing,
+    LearningRate,
+    Limit,
+    Nodes,
+    Optimizer,
+    Precision,
+    Preset,
+    Resume,
+    Root,
+    Set,
+    Strategy,
+    Threads,
+    WeightDecay,
+    given,
+    interruptible,
+    note_compiling,
+    number,
+    print_dry_run,
+    speaks,
+)
 
 __all__ = ["register"]
 
-Data = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME|FOLDER",
-        autocompletion=lambda: ["digits", "cifar10", "cifar100"],
-        help="The images: digits, cifar10, cifar100, or a folder with one folder per class.",
-    ),
-]
-Root = Annotated[
-    Path | None,
-    typer.Option(help="Where the data lie or are decoded to; by default the user's cache."),
-]
 Checkpoint = Annotated[Path, typer.Argument(metavar="FILE", help="A .ckpt file of odemom train.")]
 
 
@@ -45,13 +65,12 @@ def register(app: typer.Typer) -> None:
 
 def train(
     model: Annotated[
-        str | None, typer.Option(help="The network, such as odenet or resnet20.")
+        str | None,
+        typer.Option(help="The network, such as odenet, resnet20, torchvision:resnet50."),
     ] = None,
     data: Data = "digits",
     root: Root = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch CIFAR where it is missing.")
-    ] = False,
+    download: Download = False,
     gamma: Annotated[str | None, typer.Option(help="The momentum of a momentum network.")] = None,
     order: Annotated[int | None, typer.Option(help="The order of ODE blocks, 1 or 2.")] = None,
     eps: Annotated[
@@ -63,75 +82,38 @@ def train(
     channels: Annotated[
         int | None, typer.Option(help="How many channels the state of ODE blocks has.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Set another option of the network: blocks=0, stem=imagenet."),
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Start from the settings for a laptop or a gpu.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Take so many training images only.")] = None,
-    image_size: Annotated[
-        int | None, typer.Option(help="Scale the images of a folder to so many pixels.")
-    ] = None,
-    augment: Annotated[
-        str | None, typer.Option(help="Change training images at random: none, flip or crop+flip.")
-    ] = None,
+    set_: Set = None,
+    preset: Preset = None,
+    limit: Limit = None,
+    image_size: ImageSize = None,
+    augment: Augment = None,
     epochs: Annotated[
         int | None, typer.Option(help="How often all training images are seen.")
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="How many images make a step on each device.")
-    ] = None,
-    optimizer: Annotated[str | None, typer.Option(help="The optimizer, adamw or sgd.")] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="The largest rate of the one-cycle schedule.")
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option(help="The weight decay of the optimizer.")
-    ] = None,
-    label_smoothing: Annotated[
-        float | None, typer.Option(help="The label smoothing of the loss, in [0, 1).")
-    ] = None,
+    batch_size: BatchSize = None,
+    optimizer: Optimizer = None,
+    learning_rate: LearningRate = None,
+    weight_decay: WeightDecay = None,
+    label_smoothing: LabelSmoothing = None,
     seed: Annotated[
         int, typer.Option(help="The seed of the split, the weights and the order of images.")
     ] = 0,
     adjoint: Annotated[
         bool, typer.Option("--adjoint/--no-adjoint", help="Take gradients by the adjoint ODE.")
     ] = False,
-    precision: Annotated[str | None, typer.Option(help="The precision, 32 or bf16-mixed.")] = None,
-    compile_: Annotated[
-        bool | None,
-        typer.Option("--compile/--no-compile", help="Let torch.compile compile the network."),
-    ] = None,
-    channels_last: Annotated[
-        bool | None, typer.Option(help="Use the memory format that suits convolutions on GPUs.")
-    ] = None,
-    deterministic: Annotated[
-        bool | None, typer.Option(help="Take only algorithms that give equal results again.")
-    ] = None,
-    accelerator: Annotated[
-        str | None, typer.Option(help="The kind of device: auto, cpu, gpu or mps.")
-    ] = None,
-    devices: Annotated[int, typer.Option(help="How many processes run here, one per device.")] = 1,
-    num_nodes: Annotated[int, typer.Option(help="How many machines take part.")] = 1,
-    strategy: Annotated[
-        str, typer.Option(help="How several devices share the work: auto or ddp.")
-    ] = "auto",
-    threads: Annotated[
-        int, typer.Option(help="How many threads a CPU uses; one suits small images.")
-    ] = 1,
-    checkpoint_steps: Annotated[
-        int, typer.Option(help="Keep the state every so many steps too, not at epochs only.")
-    ] = 0,
+    precision: Precision = None,
+    compile_: Compile = None,
+    channels_last: ChannelsLast = None,
+    deterministic: Deterministic = None,
+    accelerator: Accelerator = None,
+    devices: Devices = 1,
+    num_nodes: Nodes = 1,
+    strategy: Strategy = "auto",
+    threads: Threads = 1,
+    checkpoint_steps: CheckpointSteps = 0,
     out: Out = Path("results/train"),
-    resume: Annotated[
-        Path | None, typer.Option(help="Go on from the last.ckpt of an interrupted training.")
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Measure only: memory, one step, the largest batch."),
-    ] = False,
+    resume: Resume = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a network on images, test it, and keep its checkpoints.
@@ -146,15 +128,15 @@ def train(
     optional_import("torch", "train")
     from odemom.training.presets import configured, parsed_options
 
-    options = parsed_options(set_ or ()) | _given(
-        gamma=gamma if gamma is None else _number("gamma", gamma),
+    options = parsed_options(set_ or ()) | given(
+        gamma=number("gamma", gamma),
         order=order,
         eps=None if eps is None else float(as_eps(eps)),
         initial_velocity=initial_velocity,
         channels=channels,
         adjoint=adjoint or None,
     )
-    fields = _given(
+    fields = given(
         data=data,
         root=None if root is None else str(root),
         limit=limit,
@@ -184,31 +166,19 @@ def train(
 
         training_data(config, download=True)
     if dry_run:
-        _print_dry_run(config, as_json)
+        print_dry_run(config, as_json)
     else:
         _train(config, out, resume, as_json)
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _number(name: str, text: str) -> float:
-    from odemom.checks import as_number
-
-    return float(as_number(text, name, "a number"))
 
 
 def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
     from odemom.training.run import train as run_training
 
-    try:
+    note_compiling(config)
+    with interruptible():
         result = run_training(config, out_dir=out, resume=resume, progress=not as_json)
-    except KeyboardInterrupt as interrupt:  # its message names the checkpoint to resume from
-        print(f"\ninterrupted: {interrupt}", file=sys.stderr)
-        raise typer.Exit(130) from None
-    if any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK")):
-        return  # one process speaks for all
+    if not speaks():
+        return
     if as_json:
         print_json(result.to_dict())
         return
@@ -220,26 +190,6 @@ def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
         f"{result.seconds:.1f} s of training"
     )
     say(f"{result.csv}\n{result.checkpoint}\n{Path(out) / 'result.json'}")
-
-
-def _print_dry_run(config: Any, as_json: bool) -> None:
-    from odemom.training.dry_run import dry_run
-
-    found = dry_run(config)
-    memory = found.memory
-    if as_json:
-        numbers = {"parameters": memory.parameters, "step_bytes": memory.step}
-        numbers |= {"available_bytes": memory.available, "largest_batch": memory.largest_batch}
-        times = {"step_seconds": found.step_seconds, "steps": found.steps}
-        print_json({"source": found.source, "device": found.device, **numbers, **times})
-        return
-    say(f"{config.model}: {memory.parameters} parameters")
-    say(f"{found.source}: {found.images} training images, {found.steps} steps in all")
-    say(f"memory: {memory}")
-    say(
-        f"time: {found.step_seconds * 1000:.3g} ms a step on {found.device}, about "
-        f"{found.seconds / 60:.3g} minutes for all steps"
-    )
 
 
 def evaluate(
@@ -266,7 +216,7 @@ def evaluate(
 
     found = run_evaluation(
         checkpoint,
-        gamma=None if gamma is None else _number("gamma", gamma),
+        gamma=number("gamma", gamma),
         data=data,
         root=root,
         device=device,

@@ -7,7 +7,7 @@ from typing import Any
 
 from odemom.checks import expect, shown
 
-__all__ = ["AUGMENTATIONS", "FOLDER", "NAMES_OF_DATA", "check_data"]
+__all__ = ["AUGMENTATIONS", "FOLDER", "NAMES_OF_DATA", "check_data", "full_scale"]
 
 NAMES_OF_DATA = ("digits", "cifar10", "cifar100")
 FOLDER = "imagefolder:"
@@ -34,3 +34,14 @@ def check_data(data: Any) -> None:
         got=shown(data),
         expected=f"one of {', '.join(map(repr, NAMES_OF_DATA))}, or a folder of images",
     )
+
+
+def full_scale(data: str) -> float:
+    """The pixel that means white, or full ink: the embedded digits have 16 levels.
+
+    Examples
+    --------
+    >>> full_scale("digits"), full_scale("pictures/flowers")
+    (16.0, 255.0)
+    """
+    return 16.0 if data == "digits" else 255.0

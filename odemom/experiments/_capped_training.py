@@ -1,6 +1,5 @@
-"""Trainings in a process whose memory is limited: the worker of Figure 8.
+"""Trainings in a process whose memory is limited: the measurements of Figure 8.
 
-A program, ``python -m odemom.experiments._capped_training REQUEST``, as `_memory_step` is one.
 Images, network and optimizer are there before the limit is set: on the processor that of the
 process's data (``RLIMIT_DATA``), on a GPU that of PyTorch's allocator. A child for each batch, from
 the largest down, tries one step; the first that fits is trained with.
@@ -8,8 +7,6 @@ the largest down, tries one step; the first that fits is trained with.
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from odemom.checks import optional_import
-from odemom.experiments._memory_step import answer_of, in_a_child
+from odemom.experiments._measuring import answer_of, in_a_child
 from odemom.records import from_json
 
 __all__ = ["Capped", "CappedOnes", "Learning"]
@@ -109,18 +106,18 @@ class CappedOnes:
         return from_json(tuple[Learning, ...], answer_of(__name__, self))
 
 
-def main() -> None:
-    """Answer the requests on the command line, as JSON on the last line of the output."""
-    import torch
-
-    import odemom.data.batches  # what is slow, once and not in every child
+def prepare(request: Any) -> None:
+    """Load what is slow to load, once for all requests."""
+    import odemom.data.batches
     import odemom.models.resnet  # noqa: F401
 
-    asked = from_json(CappedOnes, json.loads(sys.argv[1]))
-    torch.set_num_threads(1)
-    if any(request.data == "digits" for request in asked.requests):
+    if any(capped.data == "digits" for capped in from_json(CappedOnes, request).requests):
         optional_import("sklearn.model_selection", "train")
-    print(json.dumps([_answer(request) for request in asked.requests]))
+
+
+def answer(request: Any) -> list[Any]:
+    """Train under each limit, one after the other."""
+    return [_answer(capped) for capped in from_json(CappedOnes, request).requests]
 
 
 def _answer(request: Capped) -> Any:
@@ -237,7 +234,3 @@ def _limit(more: int, device: Any) -> None:
         now = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData"))
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (now + more, hard))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,20 +1,14 @@
-"""The memory and the time of training steps of image networks, each in a fresh process.
-
-A program, ``python -m odemom.experiments._image_step REQUEST``, which forks a child for every step,
-as `_memory_step` does.
-"""
+"""The memory and the time of training steps of image networks, each in a fresh process."""
 
 from __future__ import annotations
 
 import gc
-import json
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from odemom.experiments._memory_step import Gauge, answer_of, gauge_of, in_a_child
+from odemom.experiments._measuring import Gauge, answer_of, gauge_of, in_a_child
 from odemom.records import from_json
 
 __all__ = ["Step", "StepRequest", "Steps"]
@@ -90,18 +84,17 @@ class Steps:
         return from_json(tuple[Step, ...], answer_of(__name__, self))
 
 
-def main() -> None:
-    """Answer the requests on the command line, as JSON on the last line of the output."""
-    import torch
+def prepare(request: Any) -> None:
+    """Load what is slow to load, once for all requests."""
+    import odemom.models.revnet  # noqa: F401
 
-    import odemom.models.revnet  # noqa: F401  # what is slow, once and not in every child
+    del request
 
-    asked = from_json(Steps, json.loads(sys.argv[1]))
-    torch.set_num_threads(1)
-    answers = []
-    for request in asked.requests:
-        answers.append(in_a_child(lambda request=request: _measured(request)))
-    print(json.dumps(answers))
+
+def answer(request: Any) -> list[Any]:
+    """Measure the steps, each in a process of its own."""
+    asked = from_json(Steps, request)
+    return [in_a_child(lambda step=step: _measured(step)) for step in asked.requests]
 
 
 def _measured(request: StepRequest) -> Step:
@@ -159,7 +152,3 @@ def _wait(device: str) -> None:
 
     if device != "cpu":
         torch.cuda.synchronize(device)
-
-
-if __name__ == "__main__":
-    main()

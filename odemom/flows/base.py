@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from odemom.flows.power_series import inverse_of_root, middle, series_length
-from odemom.flows.preimages import PRECISION, follow, newton
+from odemom.flows.preimages import PRECISION, continued, follow, newton
 from odemom.propagator.named_methods import Method
 
 if TYPE_CHECKING:
@@ -220,49 +220,77 @@ class Flow(ABC):
         """
         import flint
 
-        with flint.ctx.workprec(PRECISION):
+        with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
             mu = middle(mu)
+            critical = self._near_threshold(mu)
+            if critical is not None:
+                return critical
             if near is not None:
                 return self._follow(near[1], [near[0], mu])
             one = flint.acb(1)  # psi(0)
             corner = middle((one + mu) / 2 + flint.acb(0, 1) * abs(mu - 1) / 2)
             return self._follow(flint.acb(0), [one, corner, mu])
 
-    def real_preimage(self, mu: flint.arb) -> flint.acb:
+    def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
         """A real z with psi(z) = mu, regular unless mu is the threshold.
 
-        A mu that rounding has taken to the wrong side of a critical threshold counts as on it.
+        Of several it is the one at which psi is best conditioned, for a Jordan block of that size.
+        Beside other eigenvalues it should be 2 at least: they may be close. A mu that rounding has
+        taken to the wrong side of a critical threshold counts as on it.
         """
         import flint
 
-        with flint.ctx.workprec(PRECISION):
-            image = self.real_image
-            if image.at.kind == "critical" and image.threshold is not None:
-                near = self._near_threshold(mu, image.threshold.enclosure(PRECISION))
-                if near is not None:
-                    return near
-            return self._follow(flint.acb(0), [flint.acb(1), middle(flint.acb(mu))])
+        with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
+            value = middle(flint.acb(mu))
+            critical = self._near_threshold(value, real=True)
+            if critical is not None:
+                return critical
+            return self._follow(flint.acb(0), [flint.acb(1), value])
 
     def _follow(self, z: flint.acb, path: list[flint.acb]) -> flint.acb:
         end = follow(self.series, z, path)
         assert end is not None  # it is never blocked
         return end
 
-    def _near_threshold(self, mu: flint.arb, threshold: flint.arb) -> flint.acb | None:
-        """The preimage by the square-root series about the critical point, if mu is near it."""
+    def _near_threshold(self, mu: flint.acb, *, real: bool = False) -> flint.acb | None:
+        """The preimage by the square-root series about the critical point, if mu is near its value.
+
+        It is the critical point itself where the working precision does not tell the two apart.
+        Above the threshold the root is real, below it is the one in the upper half plane; where a
+        real preimage is asked for, everything below counts as on the threshold.
+        """
         import flint
 
-        above = (mu - threshold).mid()
-        if above > NEAR * abs(threshold):
+        image = self.real_image
+        if image.at.kind != "critical" or image.at.order != 2 or image.threshold is None:
+            return None
+        threshold = image.threshold.enclosure(flint.ctx.prec)
+        above = mu - threshold
+        below = real and above.real < 0
+        if not below and not abs(above) <= NEAR * abs(threshold):
             return None
         z = middle(flint.acb(self.critical_point()))
-        if not above > 0:
+        if below or above.contains(0):
             return z
         with series_length(6):
             w = inverse_of_root(self.series(z, 6), z, 2, 4)
-        root = above.sqrt()
+        root = middle(above).sqrt()
         z = middle(w[0] + w[1] * root + w[2] * root**2 + w[3] * root**3)
-        return newton(self.series, z, flint.acb(mu))
+        return newton(self.series, z, mu)
+
+    def _by_the_real_branch(self, mu: flint.acb) -> flint.acb | None:
+        """The preimage of a non-real mu on the real branch of its real part, if that is near.
+
+        Where psi has critical values inside its real image, the branch through the upper half plane
+        may come close to one of them; the real branch is chosen to keep away.
+        """
+        import flint
+
+        threshold = self.real_image.threshold
+        if threshold is not None and not mu.real > threshold.enclosure(flint.ctx.prec):
+            return None
+        real = middle(flint.acb(mu.real))
+        return continued(self.series, middle(mu), [(real, self.real_preimage(real.real))])
 
     @abstractmethod
     def describe(self) -> str:

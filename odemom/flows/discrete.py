@@ -23,9 +23,14 @@ from odemom.flows.base import (
     exact,
     number_text,
 )
-from odemom.flows.momentum_threshold import MomentumThreshold, critical_points, minimiser_ball
+from odemom.flows.momentum_preimages import best_real_preimage
+from odemom.flows.momentum_threshold import (
+    LARGEST_SEARCHED,
+    MomentumThreshold,
+    minimiser_ball,
+)
 from odemom.flows.power_series import ball, middle, variable
-from odemom.flows.preimages import PRECISION, follow, newton
+from odemom.flows.preimages import PRECISION, newton
 from odemom.propagator.named_methods import Method
 
 if TYPE_CHECKING:
@@ -64,6 +69,11 @@ def as_gamma(gamma: Any) -> Fraction | float:
         fix="gamma = 0 is ResNet(depth); with gamma = 1 and v_0 = 0 nothing moves.",
     )
     return value
+
+
+def layers_text(depth: int) -> str:
+    """A number of layers, for a sentence."""
+    return "1 layer" if depth == 1 else f"{depth} layers"
 
 
 LARGEST_DEPTH = 2**31 - 1
@@ -144,7 +154,7 @@ class ResNet(Flow):
                 sign = min((1, -1), key=lambda s: abs(s * (s * value).root(self.depth) - 1 - z))
             return middle(sign * (sign * mu).root(self.depth) - 1)
 
-    def real_preimage(self, mu: flint.arb) -> flint.acb:
+    def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
         """The real root, minus 1; see `Flow.real_preimage`."""
         import flint
 
@@ -165,7 +175,7 @@ class ResNet(Flow):
 
     def describe(self) -> str:
         """The equation."""
-        return f"x_(n+1) = x_n + theta x_n, {self.depth} layers"
+        return f"x_(n+1) = x_n + theta x_n, {layers_text(self.depth)}"
 
 
 @dataclass(frozen=True)
@@ -264,43 +274,29 @@ class MomentumResNet(Flow):
         """The z at which psi is least, for even N."""
         return minimiser_ball(exact(self.gamma), self.depth)
 
-    def real_preimage(self, mu: flint.arb) -> flint.acb:
-        """A regular real preimage; see `Flow.real_preimage`.
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """On the branch of a real value nearby, or through the half plane; see `Flow.preimage`."""
+        close = self._by_the_real_branch(mu) if mu.imag > 0 else None
+        return super().preimage(mu, near) if close is None else close
 
-        Below the rightmost branch, mu is taken between other critical points: there, where |psi'|
-        is closest to 1, so that neither psi nor its inverse magnifies.
+    def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
+        """The best conditioned of all regular real preimages; see `Flow.real_preimage`.
+
+        Of a net of more than a million layers, on the rightmost branch.
         """
         import flint
 
-        with flint.ctx.workprec(PRECISION):
-            threshold = self.real_image.threshold
-            if threshold is not None:
-                near = self._near_threshold(mu, threshold.enclosure(PRECISION))
-                if near is not None:
-                    return near
-            path = [flint.acb(1), middle(flint.acb(mu))]
-            z = follow(self.series, flint.acb(0), path, until_blocked=True)
-            return self._between_critical_points(mu) if z is None else z
-
-    def _between_critical_points(self, mu: flint.arb) -> flint.acb:
-        value, ends = float(mu.mid()), critical_points(exact(self.gamma), self.depth)
-        rises = self.depth % 2 == 0  # to the left of all critical points
-        if rises != (self.scalar(ends[0]) > value):
-            left = 2 * ends[0] - 1
-            while (self.scalar(left) > value) != rises:
-                left *= 2
-            ends = [left, *ends]
-        ends = np.array(ends)
-        above = self.scalar(ends) > value
-        crossed = np.flatnonzero(above[1:] != above[:-1])
-        low, high, rising = ends[crossed], ends[crossed + 1], above[crossed + 1]
-        for _ in range(60):
-            middles = (low + high) / 2
-            right = (self.scalar(middles) > value) != rising
-            low, high = np.where(right, middles, low), np.where(right, high, middles)
-        slope = (self.scalar(high * (1 + 1e-7)) - self.scalar(high)) / (high * 1e-7)
-        best = int(np.argmin(np.abs(np.log(np.abs(slope) + 1e-300))))
-        return newton(self.series, _point(float(high[best])), _point(mu))
+        with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
+            value = middle(flint.acb(mu))
+            critical = self._near_threshold(value, real=True)
+            if critical is not None:
+                return critical
+            if value == 1:
+                return flint.acb(0)
+            if self.depth > LARGEST_SEARCHED:
+                return self._follow(flint.acb(0), [flint.acb(1), value])
+            start = best_real_preimage(float(value.real), exact(self.gamma), self.depth, size)
+            return newton(self.series, _point(start), value)
 
     @property
     def real_image(self) -> RealImage:
@@ -313,5 +309,5 @@ class MomentumResNet(Flow):
         """The equation."""
         return (
             f"v_(n+1) = gamma v_n + (1 - gamma) theta x_n, x_(n+1) = x_n + v_(n+1), v_0 = 0, "
-            f"gamma = {number_text(self.gamma)}, {self.depth} layers"
+            f"gamma = {number_text(self.gamma)}, {layers_text(self.depth)}"
         )

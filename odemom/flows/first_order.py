@@ -73,10 +73,11 @@ class FirstOrder(ODEFlow):
         with series_length(2, PRECISION):
             return middle(mu.log() / ball(self.factor))
 
-    def real_preimage(self, mu: flint.arb) -> flint.acb:
+    def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
         """The logarithm over T; see `Flow.real_preimage`."""
         import flint
 
+        del size  # there is only one
         return self.preimage(flint.acb(abs(mu)))
 
     @property

@@ -27,7 +27,7 @@ from odemom.flows.balls import ball_text, enclose_root
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["MomentumThreshold", "critical_points", "minimiser_ball"]
+__all__ = ["LARGEST_SEARCHED", "MomentumThreshold", "critical_points", "minimiser_ball"]
 
 RESOLVED_ANGLE = math.pi / 2
 LARGEST_SEARCHED = 10**6

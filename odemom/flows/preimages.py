@@ -11,8 +11,11 @@ nearest branch point, which is exact where psi is a quadratic; Newton's method c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from odemom.errors import UndecidedError
 from odemom.flows.power_series import middle, series_length
@@ -20,10 +23,19 @@ from odemom.flows.power_series import middle, series_length
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["PRECISION", "follow", "newton", "reach_of"]
+__all__ = [
+    "PRECISION",
+    "block_condition",
+    "condition_at",
+    "continued",
+    "follow",
+    "newton",
+    "reach_of",
+]
 
 PRECISION = 128
 FRACTION = 0.25
+SHARED = 0.3  # how far, in reaches, a branch is taken over from a neighbour
 SMALLEST_STEP = 1e-9
 LARGEST_COUNT = 50_000
 
@@ -103,6 +115,52 @@ def reach_of(c1: flint.acb, c2: flint.acb) -> flint.arb:
 
     size = abs(4 * c2).mid()
     return flint.arb("inf") if size == 0 else (abs(c1).mid() ** 2 / size).mid()
+
+
+def continued(
+    series: Series, mu: flint.acb, known: list[tuple[flint.acb, flint.acb]]
+) -> flint.acb | None:
+    """The preimage of mu on the branch of a known pair (value, preimage) well within its reach.
+
+    Values that are close share a branch, so that the divided differences of the inverse, which
+    come with them where a matrix couples them, stay near its derivative. None where none is close.
+    """
+    if not known:
+        return None
+    value, z = min(known, key=lambda pair: float(abs(pair[0] - mu).mid()))
+    step = middle(mu - value)
+    if step == 0:
+        return z
+    with series_length(3):
+        _, c1, c2 = _three(series, z)
+        if not abs(step).mid() <= SHARED * reach_of(c1, c2):
+            return None
+        return newton(series, middle(z + step / c1 - c2 * step**2 / c1**3), mu)
+
+
+def block_condition(size: int, z: Any, value: Any, c1: Any, c2: Any, c3: Any) -> Any:
+    """An estimate of the condition of psi at the theta with psi(theta) = J_size(psi(z)).
+
+    theta = z I + f with f of the size of the inverse's Taylor coefficients, 1/psi' to begin with
+    and each divided by the reach of the branch; the Fréchet derivative has that of the divided
+    differences of psi there. It is large where psi or its inverse magnifies.
+
+    Parameters
+    ----------
+    size : int
+        Of the Jordan block.
+    z, value, c1, c2, c3 : float, or ndarray
+        A point, and psi with its next three Taylor coefficients there.
+    """
+    f = abs(1 / c1) * np.maximum(1.0, abs(4 * c2 / c1**2)) ** (size - 2) if size > 1 else 0
+    return (abs(c1) + abs(c2) * f + abs(c3) * f**2) * (abs(z) + f) / (abs(value) + 1)
+
+
+def condition_at(series: Series, z: flint.acb, size: int) -> float:
+    """`block_condition` at one point."""
+    with series_length(4):
+        value, c1, c2, c3 = (complex(c) for c in _coefficients(series(z, 4), 4))
+    return float(block_condition(size, complex(z), value, c1, c2, c3)) if c1 else math.inf
 
 
 def _three(series: Series, z: flint.acb) -> list[flint.acb]:

@@ -27,7 +27,7 @@ from odemom.flows.base import (
 )
 from odemom.flows.ode import ODEFlow
 from odemom.flows.power_series import ball, middle, wave_kernel_series
-from odemom.flows.preimages import PRECISION, follow
+from odemom.flows.preimages import PRECISION, condition_at, follow
 from odemom.flows.threshold import LambdaEps
 from odemom.propagator.plans import LARGEST_UNIT
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import flint
 
 __all__ = ["SecondOrder"]
+
+WELL_CONDITIONED = 1e3  # beyond, another real preimage is looked at
 
 
 @dataclass(frozen=True)
@@ -143,23 +145,32 @@ class SecondOrder(ODEFlow):
         eps = self.unit_eps
         return -(ball(eps) * angle**2 + ball(1 / (4 * eps))) / ball(self.factor)
 
-    def real_preimage(self, mu: flint.arb) -> flint.acb:
+    def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
         """A regular real preimage; see `Flow.real_preimage`.
 
-        With ``"field"``, psi oscillates on the negative real line with a growing amplitude; where
-        mu is below the rightmost branch, the preimage is taken where the amplitude exceeds mu by
-        half.
+        With ``"field"``, psi oscillates on the negative real line with a growing amplitude: the
+        rightmost branch is left, for the place where the amplitude exceeds mu by half, below that
+        branch and where the preimage there is better conditioned.
         """
         import flint
 
-        with flint.ctx.workprec(PRECISION):
+        with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
             if mu == 0 and not self.field:
                 return self._first_zero()
             if not self.field:
-                return super().real_preimage(mu)
+                return super().real_preimage(mu, size)
             path = [flint.acb(1), middle(flint.acb(mu))]
             z = follow(self.series, flint.acb(0), path, until_blocked=True)
-            return self._oscillating(mu) if z is None else z
+            if z is not None and condition_at(self.series, z, size) < WELL_CONDITIONED:
+                return z
+            other = self._oscillating(mu)
+            found = [other] if z is None else [z, other]
+            return min(found, key=lambda z: condition_at(self.series, z, size))
+
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """With ``"field"`` on the branch of a real value nearby; see `Flow.preimage`."""
+        close = self._by_the_real_branch(mu) if self.field and mu.imag > 0 else None
+        return super().preimage(mu, near) if close is None else close
 
     def _first_zero(self) -> flint.acb:
         """The rightmost zero of psi, where alpha cos(alpha) + a sin(alpha) = 0, pi/2 < alpha < pi.

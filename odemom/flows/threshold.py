@@ -75,7 +75,7 @@ def G(alpha: Any, eps: Any) -> Any:
     >>> float(odemom.G(np.pi, np.inf))
     -1.0
     """
-    angle, mass = _real_array(alpha, "alpha"), _eps_array(eps)
+    angle, (mass, rest) = _real_array(alpha, "alpha"), _eps_array(eps)
     try:
         angle, mass = np.broadcast_arrays(angle, mass)
     except ValueError:
@@ -85,7 +85,7 @@ def G(alpha: Any, eps: Any) -> Any:
             expected="shapes that broadcast",
         ) from None
     expect(bool(np.isfinite(angle).all()), "alpha", got=shown(alpha), expected="finite angles")
-    a, decay = _half_rate(mass)
+    a, decay = _half_rate(mass, rest)
     with np.errstate(invalid="ignore"):
         weight = np.where(decay > 0, np.where(np.isinf(a), 0.0, a) * decay, 0.0)
     sinc = np.divide(np.sin(angle), angle, out=np.ones_like(angle), where=angle != 0)
@@ -103,7 +103,8 @@ def lambda_eps(eps: Any = None, *, gamma: Any = None, dps: int | None = None) ->
     Parameters
     ----------
     eps : array_like of float, or number
-        Masses in [0, inf]. Strictly decreasing from lambda_0 = 0 to lambda_inf = -1.
+        Masses in [0, inf]. Strictly decreasing from lambda_0 = 0 to lambda_inf = -1. A single one
+        that is a string or Fraction is exact.
     gamma : number in [0, 1], optional
         In place of ``eps``: the flow with eps = 1/(1 - gamma). The threshold of the net of that
         momentum is another number, which depends on its depth.
@@ -141,8 +142,7 @@ def lambda_eps(eps: Any = None, *, gamma: Any = None, dps: int | None = None) ->
         eps = [nearest_double(mass) for mass in eps]
     if dps is not None:
         return _lambda_mp(as_eps(eps), as_digits(dps))
-    mass = _eps_array(eps)
-    values = _lambda_double(mass)
+    values = _lambda_double(*_eps_array(eps))
     return float(values) if values.ndim == 0 else values
 
 
@@ -169,19 +169,22 @@ def _real_array(value: Any, name: str) -> np.ndarray:
     return array.astype(np.float64)
 
 
-def _eps_array(eps: Any) -> np.ndarray:
+def _eps_array(eps: Any) -> tuple[np.ndarray, float]:
+    """The masses as doubles, and what rounding took from one that was given exactly, as text."""
     mass = _real_array(eps, "eps")
     if not bool((mass >= 0).all()):
         worst = mass[~(mass >= 0)].flat[0]
         raise invalid("eps", got=str(worst), expected="numbers in [0, inf]")
-    return mass
+    if mass.ndim or not math.isfinite(mass):
+        return mass, 0.0
+    return mass, float(exact(as_eps(eps)) - Fraction(float(mass)))
 
 
-def _half_rate(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _half_rate(mass: np.ndarray, rest: float) -> tuple[np.ndarray, np.ndarray]:
     """The rate a = 1/(2 eps) and exp(-a), the latter with the rounding of a compensated.
 
     exp magnifies a relative error of a by a itself (up to 745): the residual 1 - 2 eps a, exact by
-    Dekker's product, gives the correction.
+    Dekker's product, gives the correction. The mass is ``mass + rest``.
     """
     with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
         a = 0.5 / mass
@@ -190,6 +193,7 @@ def _half_rate(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         m_high = mass * split - (mass * split - mass)
         a_low, m_low = a - a_high, mass - m_high
         residual = (0.5 - a_high * m_high) - a_high * m_low - a_low * m_high - a_low * m_low
+        residual -= a * rest
         correction = np.where((a < 800) & (mass < 1e150), 2 * a * residual, 0.0)
         decay = np.exp(-a) * (1 - correction)
     return a, decay
@@ -216,9 +220,9 @@ def _minimiser(mass: np.ndarray) -> np.ndarray:
     return angle
 
 
-def _lambda_double(mass: np.ndarray) -> np.ndarray:
+def _lambda_double(mass: np.ndarray, rest: float) -> np.ndarray:
     angle = _minimiser(mass)
-    a, decay = _half_rate(mass)
+    a, decay = _half_rate(mass, rest)
     with np.errstate(invalid="ignore"):
         values = decay * np.cos(angle) + np.where(decay > 0, a * decay, 0.0) * np.sin(angle) / angle
     return np.where(mass == 0, 0.0, values)

@@ -86,15 +86,18 @@ class Undamped(ODEFlow):
 
     def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
         """(arcosh(mu)/T)², principal; see `Flow.preimage`."""
+        import flint
+
         del near
-        with series_length(2, PRECISION):
+        with series_length(2, max(PRECISION, flint.ctx.prec)):
             return middle((mu.acosh() / ball(exact(self.horizon))) ** 2)
 
-    def real_preimage(self, mu: flint.arb) -> flint.acb:
+    def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
         """(arcosh(mu)/T)², for mu < -1 by rounding the critical point; see `Flow.real_preimage`."""
         import flint
 
-        with flint.ctx.workprec(PRECISION):
+        del size  # there is only one
+        with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
             return flint.acb(self.preimage(flint.acb(max(mu.mid(), flint.arb(-1)))).real)
 
     @property

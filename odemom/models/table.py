@@ -13,8 +13,10 @@ from odemom.checks import as_integer, expect, invalid, shown
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["MODELS", "Model", "build_model", "model_options"]
+__all__ = ["MODELS", "Model", "build_model", "model_options", "with_and_without_momentum"]
 
+TWIN = "momentum-"
+TORCHVISION = "torchvision:"
 SMALL_DEPTHS = (20, 56, 110, 1202)
 DEPTHS = (18, 34, 50, 101, 152)
 TWIN_OPTIONS = {"gamma": 0.9, "initial_velocity": "zero", "reversible": "auto"}
@@ -51,7 +53,8 @@ def model_options(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        One of `MODELS`.
+        One of `MODELS`; or ``torchvision:NAME``, any of torchvision's networks for classification,
+        or its twin, ``momentum-torchvision:NAME``.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def build_model(
     Parameters
     ----------
     name : str
-        One of `MODELS`.
+        As in `model_options`.
     in_channels, classes : int
         Channels of the images, and number of classes.
     image_size : int
@@ -125,13 +128,37 @@ def build_model(
     return model.build(in_channels, classes, image_size, **{**model.options, **options})
 
 
+def with_and_without_momentum(name: str) -> tuple[str | None, str]:
+    """The names of a network's momentum twin, if it has one, and of the network itself.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no network of this name.
+
+    Examples
+    --------
+    >>> with_and_without_momentum("resnet20"), with_and_without_momentum("momentum-vit-tiny")
+    (('momentum-resnet20', 'resnet20'), ('momentum-vit-tiny', 'vit-tiny'))
+    >>> with_and_without_momentum("odenet")
+    (None, 'odenet')
+    """
+    _known(name)
+    original = name.removeprefix(TWIN)
+    twin = f"{TWIN}{original}"
+    return twin if twin in MODELS or original.startswith(TORCHVISION) else None, original
+
+
 def _known(name: Any) -> Model:
-    if isinstance(name, str) and name in MODELS:
-        return MODELS[name]
+    if isinstance(name, str):
+        if name in MODELS:
+            return MODELS[name]
+        if name.removeprefix(TWIN).startswith(TORCHVISION):
+            return _of_torchvision(name)
     raise invalid(
         "model",
         got=shown(name),
-        expected="one of " + ", ".join(MODELS),
+        expected=f"one of {', '.join(MODELS)}, or torchvision:NAME, momentum-torchvision:NAME",
         fix=_nearest(str(name), MODELS),
     )
 
@@ -204,6 +231,22 @@ def _twin(
     )
 
 
+def _twin_of(name: str, model: Model) -> Model:
+    options = {**TWIN_OPTIONS, **model.options}
+    return Model(f"momentum twin of {name}", options, partial(_twin, model.build))
+
+
+def _of_torchvision(name: str) -> Model:
+    """The entry of ``torchvision:NAME``, or of its twin."""
+    from odemom.models.of_torchvision import check_name, network
+
+    original = name.removeprefix(TWIN)
+    inner = original.removeprefix(TORCHVISION)
+    check_name(inner)
+    model = Model(f"torchvision's {inner}", {}, partial(network, inner))
+    return _twin_of(original, model) if name.startswith(TWIN) else model
+
+
 def _table() -> dict[str, Model]:
     revnet = {"width": None, "reversible": True}
     originals = {
@@ -217,14 +260,7 @@ def _table() -> dict[str, Model]:
         for depth in DEPTHS
     }
     originals["vit-tiny"] = Model("a small Vision Transformer", VIT, _vit)
-    twins = {
-        f"momentum-{name}": Model(
-            f"momentum twin of {name}",
-            {**TWIN_OPTIONS, **model.options},
-            partial(_twin, model.build),
-        )
-        for name, model in originals.items()
-    }
+    twins = {f"{TWIN}{name}": _twin_of(name, model) for name, model in originals.items()}
     revnets = {
         f"revnet{depth}": Model(
             f"RevNet with the number of parameters of resnet{depth}",

@@ -14,9 +14,11 @@ import numpy as np
 
 from odemom.flows.base import RealImage
 from odemom.representability.schur import SchurForm
+from odemom.representability.staircase import Effort
 
 __all__ = ["ISOLATED", "Cluster", "Tree", "isolated", "structured_clusters"]
 
+MOST_WORK = 2e9  # about 2 seconds: see `Effort`. No matrix of dimension 64 takes as much.
 ISOLATED = 100.0  # how many times it may move away an eigenvalue counts as alone: to spare
 
 
@@ -78,22 +80,25 @@ def structured_clusters(
     """The spectrum of the nearest structured matrix, as far as the threshold makes it matter.
 
     A cluster off the real line stands for its conjugate too. Those are merged only ``everywhere``.
+    What is not merged before `MOST_WORK` is done is left as computed: with hundreds of eigenvalues
+    close to each other.
     """
-    points, alone = tree.points, tree.alone
+    points, alone, effort = tree.points, tree.alone, Effort(MOST_WORK)
     clusters: list[Cluster] = []
     pending = [np.array([i]) for i in np.flatnonzero(alone)]
     if not alone.all():
         pending.append(np.flatnonzero(~alone))
     while pending:
         nodes = pending.pop()
-        cluster = _real_cluster(form, points[nodes], image, tol)
+        cluster = _real_cluster(form, points[nodes], image, tol, effort)
         if cluster is None and everywhere:
-            cluster = _complex_cluster(form, points[nodes], tol)
+            cluster = _complex_cluster(form, points[nodes], tol, effort)
         if cluster is not None:
             clusters.append(cluster)
-        elif nodes.size == 1:
-            members = _with_conjugates(points[nodes])
-            clusters.append(Cluster(members[0], members, (1,)))
+        elif nodes.size == 1 or effort.exhausted:
+            for z in points[nodes]:
+                members = _with_conjugates(np.array([z]))
+                clusters.append(Cluster(members[0], members, (1,)))
         else:
             pending.extend(tree.parts(nodes))
     return clusters
@@ -119,7 +124,7 @@ def _with_conjugates(points: np.ndarray) -> tuple[complex, ...]:
 
 
 def _real_cluster(
-    form: SchurForm, points: np.ndarray, image: RealImage, tol: float
+    form: SchurForm, points: np.ndarray, image: RealImage, tol: float, effort: Effort
 ) -> Cluster | None:
     """These eigenvalues as one real eigenvalue, if a matrix within delta has them so."""
     chosen = points.tolist()  # mostly one or two: NumPy's overhead would be most of the time
@@ -137,22 +142,24 @@ def _real_cluster(
         return Cluster(mean, members, (1,)) if m == 1 else None
     small = delta / np.sqrt(form.dimension)
     if threshold is not None and abs(mean - threshold) <= radius:
-        sizes = form.block_sizes(threshold, m, small)
+        sizes = form.block_sizes(threshold, m, small, effort)
         if sizes is not None:
             return Cluster(threshold, members, sizes, at_threshold=True)
     if m == 1:
         return Cluster(mean, members, (1,))
-    sizes = form.block_sizes(mean, m, small)
+    sizes = form.block_sizes(mean, m, small, effort)
     return None if sizes is None else Cluster(mean, members, sizes)
 
 
-def _complex_cluster(form: SchurForm, points: np.ndarray, tol: float) -> Cluster | None:
+def _complex_cluster(
+    form: SchurForm, points: np.ndarray, tol: float, effort: Effort
+) -> Cluster | None:
     """These eigenvalues of the upper half plane as one, if a matrix within delta has them so."""
     m, mean = points.size, complex(points.mean())
     radius = 10 * form.norm * tol ** (1 / m)
     if m == 1 or np.abs(points - mean).max() > radius or np.imag(points).min() == 0:
         return None
-    sizes = form.block_sizes(mean, m, tol * form.norm / np.sqrt(form.dimension))
+    sizes = form.block_sizes(mean, m, tol * form.norm / np.sqrt(form.dimension), effort)
     return None if sizes is None else Cluster(mean, tuple(map(complex, points)), sizes)
 
 

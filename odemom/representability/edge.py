@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from odemom.checks import nearest_double
 from odemom.errors import UndecidedError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from odemom.representability.base import RealEigenvalue
 
-__all__ = ["THRESHOLD_BITS", "Extreme", "largest_scale", "least_eps"]
+__all__ = ["THRESHOLD_BITS", "Extreme", "bracket", "ends", "largest_scale", "least_eps"]
 
 # Of the first ball around a threshold: those that its printed value takes, so that one will do.
 THRESHOLD_BITS = 80
@@ -49,16 +49,23 @@ class Extreme:
     attained : bool
         Whether D is representable at the value itself.
     interval : tuple of (Fraction or float)
-        Ends that are proven to enclose the value on exact input. On floating input they enclose
-        the values of the matrices within the tolerance, to first order.
+        Ends that enclose the value: proven on exact input. On floating input they enclose the
+        values of all matrices within the tolerance, that of the given doubles among them.
     eigenvalue : Eigenvalue or None
         The real eigenvalue that decides; None when none does.
+    status : {"certain", "borderline"}
+        On floating input, ``"certain"`` where the same simple eigenvalue decides for all matrices
+        within the tolerance, or none does, so that the interval is about as narrow as the tolerance
+        and ``attained`` holds for all of them. ``"borderline"``: ``value`` and ``attained`` are
+        those of the nearest structured matrix, and others that close may differ by the whole
+        interval.
     """
 
     value: float
     attained: bool
     interval: tuple[Fraction | float, Fraction | float]
     eigenvalue: Eigenvalue | None
+    status: Literal["certain", "borderline"] = "certain"
 
     def __float__(self) -> float:
         return self.value
@@ -70,7 +77,7 @@ class Extreme:
             decides = number_text(decides)
         return (
             f"Extreme(value={self.value!r}, attained={self.attained}, interval=({low}, {high}), "
-            f"eigenvalue={decides})"
+            f"eigenvalue={decides}, status={self.status!r})"
         )
 
 
@@ -101,13 +108,13 @@ def largest_scale(eigenvalues: Sequence[RealEigenvalue], image: RealImage) -> Ex
     assert threshold is not None  # otherwise no eigenvalue limits
     if threshold.rational == 0:
         return Extreme(0.0, False, (0.0, 0.0), least.value)
-    least_mu, most_mu = _ends(least.ball(EIGENVALUE_BITS))
+    least_mu, most_mu = ends(least.ball(EIGENVALUE_BITS))
     attained = unmet_condition(image.at, least.sizes) is None
     ball = threshold.enclosure(THRESHOLD_BITS)
     if abs(ball) < flint.arb(2) ** -SMALLEST_BITS:
         high = Fraction(1, 1 << SMALLEST_BITS) / -most_mu if most_mu < 0 else math.inf
         return Extreme(0.0, attained, (Fraction(0), high), least.value)
-    low_t, high_t = _ends(ball)
+    low_t, high_t = ends(ball)
     interval = (high_t / least_mu, low_t / most_mu if most_mu < 0 else math.inf)
     value = (low_t + high_t) / (least_mu + most_mu)
     return Extreme(nearest_double(value), attained, interval, least.value)
@@ -132,21 +139,21 @@ def _limits(e: RealEigenvalue, image: RealImage) -> bool:
 
 def _eps_of(e: RealEigenvalue, attained: bool) -> Extreme:
     """The eps with lambda_eps = mu, between brackets for the ends of the ball around mu."""
-    low_mu, high_mu = _ends(e.ball(EIGENVALUE_BITS))
+    low_mu, high_mu = ends(e.ball(EIGENVALUE_BITS))
     narrow = high_mu - low_mu < abs(high_mu) * Fraction(1, 1 << (WIDTH_BITS + 4))
-    below = _bracket(high_mu)[0] if high_mu < 0 else Fraction(0)
+    below = bracket(high_mu)[0] if high_mu < 0 else Fraction(0)
     above: Fraction | float = math.inf
     if low_mu > -1:
-        above = _bracket(low_mu)[1]
+        above = bracket(low_mu)[1]
     if narrow:
         value = float(below)
     else:
-        middle = _bracket((low_mu + high_mu) / 2)
+        middle = bracket((low_mu + high_mu) / 2)
         value = float((middle[0] + middle[1]) / 2)
     return Extreme(value, attained, (below, above), e.value)
 
 
-def _bracket(mu: Fraction) -> tuple[Fraction, Fraction]:
+def bracket(mu: Fraction) -> tuple[Fraction, Fraction]:
     """Low < eps < high, proven, with lambda_eps = mu in (-1, 0).
 
     Where alpha = pi + delta is the angle at which G_eps is least, eps and lambda_eps are explicit
@@ -240,7 +247,8 @@ def _ball(x: Fraction) -> flint.arb:
     return flint.arb(flint.fmpq(x.numerator, x.denominator))
 
 
-def _ends(ball: flint.arb) -> tuple[Fraction, Fraction]:
+def ends(ball: flint.arb) -> tuple[Fraction, Fraction]:
+    """Fractions that enclose a ball."""
     import flint
 
     with flint.ctx.workprec(2 * EIGENVALUE_BITS):  # lower() and upper() round outwards

@@ -32,6 +32,7 @@ from odemom.representability.report import (
 
 if TYPE_CHECKING:
     import flint
+    import numpy as np
 
 __all__ = [
     "ExactSpectrum",
@@ -52,12 +53,13 @@ class Factor:
     """An irreducible factor of the characteristic polynomial of the numerator of ``matrix``.
 
     Its roots, divided by the denominator, are eigenvalues of the matrix, all with the same Jordan
-    block sizes (they are conjugate over Q).
+    block sizes (they are conjugate over Q). ``components`` are those of `Blocks` that have it.
     """
 
     matrix: ExactMatrix
     polynomial: flint.fmpz_poly
     multiplicity: int
+    components: tuple[int, ...] = (0,)
     _roots: dict[int, list[flint.acb]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -150,8 +152,12 @@ class Factor:
 
 def factors_of(matrix: ExactMatrix) -> list[Factor]:
     """The irreducible factors of the characteristic polynomial."""
-    _, factors = matrix.numerator.charpoly().factor()
-    return [Factor(matrix, polynomial, multiplicity) for polynomial, multiplicity in factors]
+    import flint
+
+    return [
+        Factor(matrix, flint.fmpz_poly(list(coefficients)), sum(found.values()), tuple(found))
+        for coefficients, found in matrix.blocks.factors.items()
+    ]
 
 
 def evaluate_polynomial(polynomial: flint.fmpz_poly, m: flint.fmpz_mat) -> flint.fmpz_mat:
@@ -168,16 +174,34 @@ def evaluate_polynomial(polynomial: flint.fmpz_poly, m: flint.fmpz_mat) -> flint
 
 
 def _block_sizes(factor: Factor) -> tuple[int, ...]:
-    """Block sizes from the nullities of p(M)^k, which grow by deg(p) a block of size >= k."""
+    """Block sizes from the nullities of p(M)^k, which grow by deg(p) a block of size >= k.
+
+    M is taken apart into what lies between the components that have the factor.
+    """
     if factor.multiplicity == 1:
         return (1,)
-    base = evaluate_polynomial(factor.polynomial, factor.matrix.numerator)
+    blocks = factor.matrix.blocks
+    sizes: list[int] = []
+    for rows in blocks.between(list(factor.components)):
+        if len(rows) == factor.degree:  # one component, irreducible
+            sizes.append(1)
+        else:
+            sizes += _sizes_within(factor, rows)
+    return tuple(sorted(sizes, reverse=True))
+
+
+def _sizes_within(factor: Factor, rows: np.ndarray) -> tuple[int, ...]:
+    """The block sizes of the principal submatrix of these rows."""
+    blocks = factor.matrix.blocks
+    counts = blocks.factors[tuple(int(c) for c in factor.polynomial.coeffs())]
+    multiplicity = sum(counts.get(k, 0) for k in set(blocks.labels[rows].tolist()))
+    base = evaluate_polynomial(factor.polynomial, blocks.principal(rows))
     power, nullities = base, [0]
-    while nullities[-1] < factor.multiplicity:
+    while True:
         nullities.append((power.nrows() - power.rank()) // factor.degree)
+        if nullities[-1] == multiplicity:
+            return sizes_from_weyr([high - low for low, high in pairwise(nullities)])
         power = power * base
-    at_least = [high - low for low, high in pairwise(nullities)]
-    return sizes_from_weyr(at_least)
 
 
 def sizes_from_weyr(at_least: list[int]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from odemom.checks import (
     require_square,
     shown,
 )
+from odemom.representability.blocks import Blocks
 
 if TYPE_CHECKING:
     import flint
@@ -54,6 +56,11 @@ class ExactMatrix:
         """The number of rows."""
         return self.numerator.nrows()
 
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The strongly connected components of the numerator."""
+        return Blocks.of(self.numerator)
+
     @classmethod
     def from_entries(cls, rows: list[list[Any]], max_bits: int | None = None) -> ExactMatrix:
         """From ints, Fractions or finite floats, which are read as dyadic rationals.
@@ -80,9 +87,14 @@ class ExactMatrix:
 
     def rows(self) -> list[list[Fraction]]:
         """The entries."""
-        return [
-            [Fraction(int(x), self.denominator) for x in row] for row in self.numerator.tolist()
-        ]
+        known: dict[int, Fraction] = {}  # mostly zeros and small integers, in a large matrix
+
+        def entry(numerator: int) -> Fraction:
+            if numerator not in known:
+                known[numerator] = Fraction(numerator, self.denominator)
+            return known[numerator]
+
+        return [[entry(x) for x in map(int, row)] for row in self.numerator.tolist()]
 
 
 def _restored(rows: list[list[int]], denominator: int) -> ExactMatrix:

@@ -31,7 +31,8 @@ def minimal_eps(
     Extreme
         ``value`` is 0 when every eps > 0 will do (``attained`` tells whether eps = 0, that is
         x' = theta x, does too), and inf when no finite eps does (``attained`` tells whether
-        eps = inf, that is x'' = theta x, does).
+        eps = inf, that is x'' = theta x, does). On floating input ``interval`` encloses the values
+        of all matrices within the tolerance, and ``status`` says whether they agree.
 
     Raises
     ------
@@ -51,6 +52,12 @@ def minimal_eps(
     (0.698809909309, True, -0.5)
     >>> odemom.minimal_eps([[-2]]).value
     inf
+
+    Two floats that cannot be told from a pair; the infimum for these very doubles is the upper end:
+
+    >>> least = odemom.minimal_eps([[-0.5, 0.0], [0.0, -0.5 - 2**-53]])
+    >>> least.value, least.status, float(least.interval[1]) > 0.698
+    (0.0, 'borderline', True)
     """
     return spectrum(D, tol=tol, exact=exact, max_bits=max_bits).minimal_eps()
 
@@ -79,7 +86,7 @@ def maximal_scale(
     -------
     Extreme
         ``value`` is inf when every scale will do, and 0 when no a > 0 does; every smaller positive
-        scale will do.
+        scale will do. On floating input as with `minimal_eps`.
 
     Raises
     ------

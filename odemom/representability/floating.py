@@ -9,16 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from odemom.flows.base import Flow, RealImage
+from odemom.flows.by_eps import flow_of
 from odemom.representability.algebraic import Eigenvalue
 from odemom.representability.base import RealEigenvalue, Spectrum
 from odemom.representability.certainty import certain_verdict
 from odemom.representability.clusters import Cluster, Tree, structured_clusters
 from odemom.representability.criterion import attainment_at, unmet_condition
+from odemom.representability.edge import Extreme, largest_scale, least_eps
+from odemom.representability.reach import (
+    Reach,
+    largest_scale_within,
+    least_eps_within,
+    obstruction_reach,
+)
 from odemom.representability.report import (
     POSITIONS,
     EigenvalueReport,
@@ -37,11 +45,11 @@ EVERY_REAL = RealImage(None)  # no threshold: clusters wherever they are
 
 
 class FloatingEigenvalue(RealEigenvalue):
-    """A real eigenvalue of the nearest structured matrix, known within a radius."""
+    """A real eigenvalue of the nearest structured matrix."""
 
-    def __init__(self, value: float, sizes: tuple[int, ...], radius: float) -> None:
-        self.value = self.middle = value
-        self._sizes, self.radius = sizes, radius
+    def __init__(self, value: float, sizes: tuple[int, ...]) -> None:
+        self.value = self._double = value
+        self._sizes = sizes
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -49,11 +57,11 @@ class FloatingEigenvalue(RealEigenvalue):
         return self._sizes
 
     def ball(self, precision: int) -> flint.arb:
-        """The ball of that radius: a floating eigenvalue is known no better."""
+        """The double itself, of radius 0."""
         import flint
 
         del precision
-        return flint.arb(self.middle, self.radius)
+        return flint.arb(self._double)
 
 
 class FloatingSpectrum(Spectrum):
@@ -102,9 +110,7 @@ class FloatingSpectrum(Spectrum):
     def judged(self, flow: Flow) -> tuple[Representability, list[Cluster]]:
         """The report, and the spectrum as it was judged."""
         form, image = self.form, flow.real_image
-        # What is asked is about D, what is computed about its Schur form, within roundoff of it.
-        roundoff = form.dimension * np.finfo(float).eps * form.norm
-        certain = certain_verdict(form, image, self.tol * form.norm + roundoff)
+        certain = certain_verdict(form, image, self._delta)
         clusters = structured_clusters(form, self._tree, image, self.tol)
         decisions = [entry for cluster in clusters for entry in _decide(cluster, image)]
         if certain is not None and certain == any(o is not None for _, o in decisions):
@@ -144,16 +150,32 @@ class FloatingSpectrum(Spectrum):
         return structure
 
     def _candidates(self) -> list[RealEigenvalue]:
-        form, radius = self.form, self.tol * self.form.norm
-        found: list[RealEigenvalue] = []
-        for cluster in structured_clusters(form, self._tree, EVERY_REAL, self.tol):
-            if cluster.value.imag == 0:
-                distance = np.abs(form.eigenvalues - cluster.members[0])
-                spread = max(abs(z - cluster.value) for z in cluster.members)
-                moved = float(form.conditions[int(np.argmin(distance))]) * radius
-                size = max(float(spread), min(moved, form.norm) if spread == 0 else radius)
-                found.append(FloatingEigenvalue(cluster.value.real, cluster.sizes, size))
-        return found
+        clusters = structured_clusters(self.form, self._tree, EVERY_REAL, self.tol)
+        return [FloatingEigenvalue(c.value.real, c.sizes) for c in clusters if c.value.imag == 0]
+
+    @cached_property
+    def _least_eps(self) -> Extreme:
+        return least_eps_within(least_eps(self._kept_candidates), self._reach)
+
+    def maximal_scale(self, eps: Any) -> Extreme:
+        """The supremum of the scales that will do: see `odemom.maximal_scale`."""
+        image = flow_of(eps).real_image
+        nearest = largest_scale(self._kept_candidates, image)
+        singular = self.form.smallest_singular_value(0.0) <= self._delta
+        return largest_scale_within(nearest, self._reach, image, singular)
+
+    @cached_property
+    def _reach(self) -> Reach:
+        return obstruction_reach(self.form, self._delta)
+
+    @cached_property
+    def _delta(self) -> float:
+        """The tolerance of what is asked about D, when it is asked about its Schur form.
+
+        The form is that of a matrix within roundoff of D.
+        """
+        form = self.form
+        return self.tol * form.norm + form.dimension * np.finfo(float).eps * form.norm
 
 
 def _own(z: complex) -> float | complex:

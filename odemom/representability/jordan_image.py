@@ -17,6 +17,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from odemom.flows.base import Attainment, Flow
+from odemom.flows.branches import Branches
 from odemom.flows.power_series import inverse_branch, inverse_of_root, middle, series_length
 from odemom.flows.preimages import newton
 
@@ -29,7 +30,12 @@ Entries = list[list["flint.acb"]]
 
 
 def image_of_chains(
-    flow: Flow, mu: flint.acb, attainment: Attainment | None, sizes: tuple[int, ...]
+    flow: Flow,
+    mu: flint.acb,
+    attainment: Attainment | None,
+    sizes: tuple[int, ...],
+    branches: Branches,
+    alone: bool = False,
 ) -> flint.acb_mat:
     """Theta on the chains of one eigenvalue, at the working precision.
 
@@ -42,6 +48,10 @@ def image_of_chains(
         How psi takes a real mu; None for a non-real one.
     sizes : tuple of int
         The lengths of the chains, in decreasing order and such as the theorem allows.
+    branches : Branches
+        Those of the eigenvalues that came before.
+    alone : bool
+        Whether this is the only eigenvalue.
 
     Returns
     -------
@@ -49,11 +59,12 @@ def image_of_chains(
         m = sum(sizes); real unless mu is not.
     """
     if attainment is None:
-        return _regular(flow, mu, flow.preimage(mu), sizes)
+        return _regular(flow, mu, branches.upper(mu), sizes)
     if attainment.kind == "regular":
-        return _regular(flow, mu, flow.real_preimage(mu.real), sizes)
+        size = sizes[0] if alone else max(2, sizes[0])
+        return _regular(flow, mu, branches.real(mu.real, size), sizes)
     if attainment.kind == "pairs":
-        return _paired(flow, mu, sizes)
+        return _paired(flow, mu, branches.upper(mu), sizes)
     return _interleaved(flow, attainment.order, sizes)
 
 
@@ -85,10 +96,10 @@ def _regular(flow: Flow, mu: flint.acb, z: flint.acb, sizes: tuple[int, ...]) ->
     return flint.acb_mat(entries)
 
 
-def _paired(flow: Flow, mu: flint.acb, sizes: tuple[int, ...]) -> flint.acb_mat:
+def _paired(flow: Flow, mu: flint.acb, z: flint.acb, sizes: tuple[int, ...]) -> flint.acb_mat:
     import flint
 
-    f, entries = _branch(flow, mu, flow.preimage(mu), sizes[0]), _zeros(sum(sizes))
+    f, entries = _branch(flow, mu, z, sizes[0]), _zeros(sum(sizes))
     starts = _starts(sizes)
     for first, second, size in zip(starts[::2], starts[1::2], sizes[::2], strict=True):
         for j in range(size):

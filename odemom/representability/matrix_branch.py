@@ -18,6 +18,7 @@ import numpy as np
 import scipy.linalg
 
 from odemom.flows.base import Flow
+from odemom.flows.branches import Branches
 from odemom.flows.power_series import inverse_branch, middle, series_length
 from odemom.flows.preimages import PRECISION, newton, reach_of
 from odemom.representability.criterion import attainment_at
@@ -124,23 +125,18 @@ class _Points:
 
     @classmethod
     def of(cls, flow: Flow, mu: np.ndarray) -> _Points:
-        """Conjugates get conjugate preimages; each non-real value starts from a neighbour."""
+        """Conjugates get conjugate preimages; each value starts from a neighbour."""
         import flint
 
         solved: dict[complex, tuple[complex, complex, float]] = {}
-        known: list[tuple[flint.acb, flint.acb]] = []
+        branches = Branches(flow)
+        upper_half = {complex(value.real, abs(value.imag)) for value in map(complex, mu)}
         with flint.ctx.workprec(PRECISION), series_length(3):
-            for value in map(complex, mu):
-                upper = complex(value.real, abs(value.imag))
-                if upper in solved:
-                    continue
-                target = flint.acb(upper.real, upper.imag)
+            for upper in sorted(upper_half, key=lambda value: (value.imag != 0, value.real)):
                 if upper.imag == 0:
-                    z = flow.real_preimage(flint.arb(upper.real))
+                    z = branches.real(flint.arb(upper.real))
                 else:
-                    near = min(known, key=lambda pair: abs(complex(pair[0]) - upper), default=None)
-                    z = flow.preimage(target, near)
-                    known.append((target, z))
+                    z = branches.upper(flint.acb(upper.real, upper.imag))
                 solved[upper] = (complex(z), *_local(flow, z))
         rows = []
         for value in map(complex, mu):

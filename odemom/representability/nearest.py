@@ -1,8 +1,13 @@
-"""A representable matrix near one that is not, with its distance and a bound that none is nearer.
+"""A matrix near D that is representable for certain, and a bound that none is nearer.
 
 An obstructed real eigenvalue can be lifted above the threshold, or two of them can be brought
 together and turned into a conjugate pair. From the least eigenvalue on, the first 2 j are paired
 with their neighbours and the others below the threshold are lifted; the best j is taken.
+
+That leaves the matrix at the edge where eigenvalues are ill conditioned, as defective ones are. It
+is inside by s where at every x up to the threshold sigma_min(X - x I) >= s and det(X - x I) > 0.
+Where that fails worst, X is moved by the least that makes it true there: along the last singular
+vectors u, v of X - x I, which makes the last singular value +-s (Eckart and Young).
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ import scipy.linalg
 
 from odemom.checks import as_float_matrices, expect, invalid
 from odemom.errors import UndecidedError
-from odemom.flows.base import RealImage
+from odemom.flows.base import Flow, RealImage
 from odemom.flows.by_eps import flow_of
 from odemom.representability.certainty import certain_verdict
 from odemom.representability.floating import FloatingSpectrum
@@ -27,6 +32,9 @@ __all__ = ["Nearest", "nearest_representable"]
 # How far, relative to ||D||, eigenvalues are moved beyond the edge of the representable set, so
 # that the result is representable for certain and not only on the edge; or so many tolerances.
 INSIDE, TOLERANCES = 1e-9, 4
+MOVES = 16  # along singular vectors, each twice the one before
+MOVED = 4  # how many of the candidates are
+PLACES = 48  # at most, where the worst is looked for
 SMALLEST_NORM = 1e-290
 
 
@@ -66,8 +74,9 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
     Returns
     -------
     Nearest
-        D itself, at distance 0, if it is representable. Otherwise the matrix lies 1e-9 ||D|| inside
-        the representable set, or 4 tol ||D|| if that is more.
+        D itself, at distance 0, if that is representable for certain. Otherwise the matrix lies
+        about 1e-9 ||D|| inside the representable set, or 4 tol ||D|| if that is more; it is
+        representable for certain, as `odemom.analyze` says with the same tolerance.
 
     Raises
     ------
@@ -80,16 +89,16 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
     Examples
     --------
     >>> import numpy as np, odemom
-    >>> near = odemom.nearest_representable(np.diag([-1.0, 2.0]), "inf", tol=1e-6)
-    >>> near.distance                       # -1 is taken, at a critical point
-    0.0
+    >>> near = odemom.nearest_representable([[-2, -2], [2, 2]], 0)  # one block of 0: singular
+    >>> near.distance < 1e-8, odemom.analyze(near.matrix, 0).status
+    (True, 'certain')
     >>> near = odemom.nearest_representable(np.diag([-3.0, -2.0, 1.0]), 0.5)
     >>> round(near.distance, 6), near.optimal     # -3 and -2 meet half-way
     (0.5, True)
     """
     flow = flow_of(eps)
     found, matrix = _rounded(D, tol)
-    if found.decide(flow):
+    if _is_certain(found, flow):
         return Nearest(matrix, 0.0, 0.0, True)
     form = found.form if isinstance(found, FloatingSpectrum) else SchurForm.of(matrix)
     expect(
@@ -101,17 +110,78 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
     image = flow.real_image
     tolerance = found.tol or as_tolerance(tol, matrix, matrix)
     margin = max(INSIDE, TOLERANCES * tolerance) * (form.norm or 1.0)
-    candidates = _candidates(matrix, image, margin)
-    valid = [x for x in candidates if spectrum_of(x, tolerance, None).decide(flow)]
-    if not valid:
+    best = _best(matrix, [matrix, *_candidates(matrix, image, margin)], flow, tolerance, margin)
+    if best is None:
         raise UndecidedError(
             f"nearest_representable: tol = {tolerance:.3g} is too large to tell a matrix near D "
             f"that {flow.describe()} represents from one that it does not; give a smaller tol."
         )
-    best = min(valid, key=lambda x: float(np.linalg.norm(x - matrix, 2)))
     distance = float(np.linalg.norm(best - matrix, 2))
     bound = _lower_bound(form, image, distance, tolerance * form.norm)
     return Nearest(best, distance, bound, distance - bound <= 1e-6 * max(form.norm, distance))
+
+
+def _is_certain(found: Spectrum, flow: Flow) -> bool:
+    report = found.decide(flow)
+    return report.representable and report.status == "certain"
+
+
+def _best(
+    matrix: np.ndarray, candidates: list[np.ndarray], flow: Flow, tolerance: float, margin: float
+) -> np.ndarray | None:
+    """The nearest of the candidates, each moved inside; those farther than one inside are left."""
+    best, least = None, np.inf
+    nearest = sorted(candidates, key=lambda x: float(np.linalg.norm(x - matrix, 2)))
+    for rank, candidate in enumerate(nearest):
+        if np.linalg.norm(candidate - matrix, 2) >= least:
+            break
+        moves = MOVES if rank < MOVED else 0
+        inside = _moved_inside(candidate, flow, tolerance, margin, moves)
+        if inside is not None and np.linalg.norm(inside - matrix, 2) < least:
+            best, least = inside, float(np.linalg.norm(inside - matrix, 2))
+    return best
+
+
+def _moved_inside(
+    matrix: np.ndarray, flow: Flow, tolerance: float, margin: float, moves: int
+) -> np.ndarray | None:
+    """A matrix nearby that is representable for certain; None if the moves do not lead there."""
+    size, image = margin, flow.real_image
+    for move in range(moves + 1):
+        found = spectrum_of(matrix, tolerance, None)
+        if _is_certain(found, flow):
+            return matrix
+        if move == moves:
+            break
+        form = found.form if isinstance(found, FloatingSpectrum) else SchurForm.of(matrix)
+        x = _worst(form, image, size)
+        identity = np.eye(len(matrix))
+        u, sigma, vt = np.linalg.svd(matrix - x * identity)
+        sign = np.linalg.slogdet(u)[0] * np.linalg.slogdet(vt)[0]
+        goal = size if image.below.kind == "regular" else sign * size
+        matrix = matrix + (goal - sigma[-1]) * np.outer(u[:, -1], vt[-1])
+        size *= 2
+    return None
+
+
+def _worst(form: SchurForm, image: RealImage, size: float) -> float:
+    """Where, up to the threshold, the signed least singular value of X - x I is smallest."""
+    assert image.threshold is not None
+    t = image.threshold.value
+    if image.below.kind == "regular":
+        return t
+    z = form.eigenvalues
+    z = z[np.argsort(np.abs(np.imag(z)) / (1e-300 + np.abs(np.real(z) - t)))][:PLACES]
+    if form.dimension <= PLACES:
+        z = np.concatenate([z, form.level_set(size)])
+    ends = np.unique(np.append(np.real(z)[np.real(z) < t], t))
+    places = np.concatenate([ends, (ends[1:] + ends[:-1]) / 2])
+    identity = np.eye(form.dimension)
+    signed = [
+        np.linalg.slogdet(form.t - x * identity)[0] * form.smallest_singular_value(x)
+        for x in places.tolist()
+    ]
+    return float(places[int(np.argmin(signed))])
 
 
 def _rounded(D: Any, tol: Any) -> tuple[Spectrum, np.ndarray]:
@@ -133,6 +203,7 @@ def _candidates(matrix: np.ndarray, image: RealImage, margin: float) -> list[np.
     t = image.threshold.value
     factors: Any = scipy.linalg.schur(matrix, output="real")
     schur, q = factors
+    schur = _opened(schur, t, margin)
     results = []
     while True:
         lifted = _lifted(schur, t, image, margin)
@@ -154,6 +225,17 @@ def _lifted(schur: np.ndarray, t: float, image: RealImage, margin: float) -> np.
         elif value < t + margin:
             lifted[i, i] = t + margin
     return lifted
+
+
+def _opened(schur: np.ndarray, t: float, margin: float) -> np.ndarray:
+    """With the conjugate pairs at or below t kept off the real line by the margin."""
+    opened = schur.copy()
+    for i in np.flatnonzero(np.diag(schur, -1)).tolist():
+        if schur[i, i] < t + margin:
+            row, column = (i, i + 1) if abs(schur[i, i + 1]) < abs(schur[i + 1, i]) else (i + 1, i)
+            if abs(schur[row, column]) < margin:
+                opened[row, column] = np.copysign(margin, schur[row, column])
+    return opened
 
 
 def _real_positions(schur: np.ndarray) -> list[int]:

@@ -291,14 +291,20 @@ class Representability:
         if not real:
             return ["It has no real eigenvalue, and non-real ones never obstruct."]
         for e in real:
-            if e.position != "above":
+            if e.blocks is not None:
                 sentences.append(
                     f"The eigenvalue {e.text} {self._where(e)}, but its Jordan blocks "
-                    f"({blocks_text(e.blocks or ())}) are such as theta can produce."
+                    f"({blocks_text(e.blocks)}) are such as theta can produce."
                 )
-        if any(e.position == "above" for e in real):
+        if any(e.blocks is None for e in real):
             which = "All its real eigenvalues" if not sentences else "Its other real eigenvalues"
-            sentences.append(f"{which} lie above {self._threshold_name()}.")
+            if self.flow.real_image.below.kind == "regular":
+                sentences.append(
+                    f"{which} differ from {self._threshold_name()}, and psi takes every other real "
+                    "value at a regular point."
+                )
+            else:
+                sentences.append(f"{which} lie above {self._threshold_name()}.")
         return sentences
 
     def _repair_sentences(self) -> list[str]:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from odemom.errors import IllConditionedError
-from odemom.flows.base import Attainment, Flow
+from odemom.flows.base import Attainment, Flow, RealImage
+from odemom.flows.branches import Branches
 from odemom.representability.clusters import Cluster
-from odemom.representability.criterion import attainment_at
+from odemom.representability.criterion import attainment_at, unmet_condition
 from odemom.representability.exact import ExactSpectrum, Factor, positions_of
 from odemom.representability.jordan_basis import chain_heads, floating_part, root_part
 from odemom.representability.jordan_image import image_of_chains
@@ -33,6 +34,7 @@ IN_BALLS = 24  # the dimension up to which every eigenvalue of an exact matrix i
 FIRST_BITS = 192
 MOST_BITS = 1 << 15
 ACCURACY = 2.0**-58
+UNIT = 2.0**-53
 
 
 # --- floating point ----------------------------------------------------------------------------
@@ -45,6 +47,7 @@ def floating_parts(form: SchurForm, clusters: list[Cluster], flow: Flow) -> Iter
     threshold = flow.real_image.threshold
     if threshold is None:
         return
+    branches = Branches(flow)
     for cluster in clusters:
         if cluster.value.imag:
             continue
@@ -55,7 +58,7 @@ def floating_parts(form: SchurForm, clusters: list[Cluster], flow: Flow) -> Iter
             continue
         part = floating_part(form, cluster)
         with flint.ctx.workprec(FIRST_BITS):
-            image = image_of_chains(flow, flint.acb(value), attainment, cluster.sizes)
+            image = image_of_chains(flow, flint.acb(value), attainment, cluster.sizes, branches)
             theta = _doubles(image)
         with np.errstate(all="ignore"):  # a theta beyond the doubles is refused as such
             pair = part.right @ part.left, part.right @ theta @ part.left
@@ -91,13 +94,29 @@ def _roots(spectrum: ExactSpectrum, flow: Flow) -> Iterator[_Root]:
     for factor in spectrum.factors:
         positions = positions_of(factor, image)
         for index, position in enumerate(positions):
-            attainment = None if position is None else attainment_at(image, position)
+            attainment = None if position is None else _attainment(factor, index, position, image)
             if position is None and factor.approximate_roots[index].imag < 0:
                 continue
             plain = attainment is None or attainment.kind == "regular"
             if spectrum.dimension > IN_BALLS and plain and factor.block_sizes[0] == 1:
                 continue
             yield _Root(factor, index, attainment)
+
+
+def _attainment(factor: Factor, index: int, position: int, image: RealImage) -> Attainment:
+    """How psi takes a real root; one that doubles cannot tell from a critical threshold is on it.
+
+    Provided that its blocks are such as a critical point gives. The branches that meet there have
+    derivatives that grow beyond all bounds.
+    """
+    found = attainment_at(image, position)
+    if position == 0 or image.at.kind != "critical" or image.threshold is None:
+        return found
+    if unmet_condition(image.at, factor.block_sizes) is not None:
+        return found
+    threshold = image.threshold.enclosure(FIRST_BITS)
+    distance = factor.roots(FIRST_BITS)[index].real - threshold
+    return image.at if abs(distance) < abs(threshold) * UNIT else found
 
 
 def _in_balls(flow: Flow, roots: list[_Root], d: int) -> Part:
@@ -134,6 +153,7 @@ def _sum_of_parts(
 
     projector: Any = flint.acb_mat(d, d)
     theta: Any = flint.acb_mat(d, d)
+    branches = Branches(flow)
     for root in roots:
         try:
             part = root_part(root.factor, root.index, *heads[id(root.factor)])
@@ -141,7 +161,7 @@ def _sum_of_parts(
             return None
         mu = root.factor.roots(flint.ctx.prec)[root.index]
         sizes = root.factor.block_sizes
-        image = image_of_chains(flow, mu, root.attainment, sizes)
+        image = image_of_chains(flow, mu, root.attainment, sizes, branches, d == 1)
         own: Any = part.right * part.left
         added: Any = part.right * image * part.left
         weight = 1 if root.attainment is not None else 2  # the real part, twice: the conjugate's

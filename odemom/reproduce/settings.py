@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from odemom.checks import as_integer, as_number, invalid, shown
+from odemom.checks import as_integer, as_number, invalid, is_integer_text, shown
 from odemom.errors import InvalidInputError
 from odemom.experiments.frame import Experiment
 
@@ -171,7 +171,9 @@ def _scalar(hint: Any, choices: tuple[Any, ...] | None, text: str) -> Any:
         if hint is float:
             return float(number)
         return number if isinstance(number, Fraction) else _refuse()
-    return int(text) if hint is int else text
+    if hint is int:
+        return int(text) if is_integer_text(text) else _refuse()
+    return text
 
 
 def _refuse() -> Any:

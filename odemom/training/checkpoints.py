@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from odemom.checks import invalid, optional_import, shown
+from odemom.checks import expect, invalid, optional_import, shown
 from odemom.data.images import ImageData
 from odemom.errors import InvalidInputError, OdemomError
 from odemom.models.table import build_model
@@ -26,6 +26,7 @@ __all__ = [
     "CheckpointFiles",
     "Trained",
     "check_images",
+    "check_origin",
     "load_trained",
     "read_checkpoint",
     "signature",
@@ -107,7 +108,15 @@ def read_checkpoint(path: Path, config: TrainingConfig) -> dict[str, Any]:
         If the file is missing or cannot be read, or belongs to another configuration.
     """
     expected = "the last.ckpt of a training with this configuration"
-    about = _payload(path, "resume", expected)["odemom"]
+    payload = _payload(path, "resume", expected)
+    about = payload["odemom"]
+    expect(
+        "optimizer_states" in payload,
+        "resume",
+        got=f"{path} of a network that was only transformed",
+        expected=expected,
+        fix="Start from it: odemom transform CHECKPOINT --refit N.",
+    )
     differences = config.differences(about["config"])
     if differences:
         raise invalid(
@@ -136,6 +145,29 @@ def check_images(about: dict[str, Any], data: ImageData) -> None:
             expected=f"a training on these ({data.source}, digest {data.digest})",
             fix="Give the data of that training; a file more or less changes the splits.",
         )
+
+
+def check_origin(about: dict[str, Any], origin: dict[str, Any] | None) -> None:
+    """Refuse what `read_checkpoint` has read of a training that started elsewhere.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    expect(
+        about.get("origin") == origin,
+        "resume",
+        got=f"a checkpoint of {_said(about.get('origin'))}",
+        expected=f"one of {_said(origin)}",
+        fix="Give the command of the interrupted training, and --resume.",
+    )
+
+
+def _said(origin: dict[str, Any] | None) -> str:
+    if origin is None:
+        return "a training from fresh weights (odemom train)"
+    part = "the head of " if origin["freeze"] else ""
+    return f"a refit of {part}{origin['source']} (weights {origin['digest']}; odemom transform)"
 
 
 def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Trained:

@@ -32,6 +32,7 @@ CHATTER = (
     ".*exists and is not empty.*",  # what is replaced there are our own files
     ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
     ".*It is recommended to use `self.log.*sync_dist.*",  # the counts are those of all processes
+    r".*Found \d+ module\(s\) in eval mode at the start of training.*",  # those that are frozen
     r".*The number of training batches \(\d+\) is smaller than the logging interval.*",
 )
 LOOKED_AT = 50  # steps between two looks at the loss where looking waits for the device
@@ -49,12 +50,20 @@ class Classifier(lightning.LightningModule):
     steps : int
         Of the whole training. (To ask the trainer makes it set up the loaders before it knows from
         a checkpoint which batches are done.)
+    origin : dict, optional
+        What a checkpoint says about the network that the training started from.
     """
 
     def __init__(
-        self, network: nn.Module, config: TrainingConfig, images: dict[str, Any], steps: int
+        self,
+        network: nn.Module,
+        config: TrainingConfig,
+        images: dict[str, Any],
+        steps: int,
+        origin: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self.origin = origin
         self.steps = steps
         self.network = network
         self.config = config
@@ -190,6 +199,7 @@ class Classifier(lightning.LightningModule):
             "images": self.images,
             "history": self.history,
             "sums": self.sums["train"].as_tensor(self.device),
+            "origin": self.origin,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

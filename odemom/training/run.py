@@ -21,7 +21,13 @@ from odemom.data.batches import ImageModule
 from odemom.data.images import ImageData, load_images
 from odemom.models.table import build_model
 from odemom.records import as_folder, provenance, write_json
-from odemom.training.checkpoints import check_images, load_trained, read_checkpoint, signature
+from odemom.training.checkpoints import (
+    check_images,
+    check_origin,
+    load_trained,
+    read_checkpoint,
+    signature,
+)
 from odemom.training.config import TrainingConfig, TrainingResult
 from odemom.training.lightning import (
     Classifier,
@@ -35,7 +41,15 @@ from odemom.training.memory import named_out_of_memory
 lightning = optional_import("lightning.pytorch", "train")
 seeds = optional_import("lightning.pytorch.utilities.seed", "train")
 
-__all__ = ["named_compile_errors", "network_for", "settings_of", "train", "training_data"]
+__all__ = [
+    "images_of",
+    "named_compile_errors",
+    "network_for",
+    "settings_of",
+    "train",
+    "train_network",
+    "training_data",
+]
 
 COMPILERS = ("torch._inductor", "torch._dynamo")
 
@@ -111,6 +125,7 @@ def train(
     about = None if checkpoint is None else read_checkpoint(checkpoint, config)
     data = training_data(config)
     if about is not None:
+        check_origin(about, None)
         check_images(about, data)
     folder = as_folder(out_dir)
     named = named_out_of_memory(config, data), named_compile_errors(config)
@@ -118,7 +133,7 @@ def train(
         network = network_for(config, data)
         if weights is not None:
             _start_with(network, config, weights)
-        return _train(config, data, network, folder, checkpoint, progress=progress)
+        return train_network(config, data, network, folder, checkpoint, progress=progress)
 
 
 def training_data(config: TrainingConfig, *, download: bool = False) -> ImageData:
@@ -129,15 +144,7 @@ def training_data(config: TrainingConfig, *, download: bool = False) -> ImageDat
     InvalidInputError
         See `load_images`; or if an epoch would not have a single batch.
     """
-    data = load_images(
-        config.data,
-        root=config.root,
-        seed=config.seed,
-        limit=config.limit,
-        validation=config.validation,
-        image_size=config.image_size,
-        download=download,
-    )
+    data = images_of(config, download=download)
     images, processes = len(data.train), config.devices * config.num_nodes
     each = "" if processes == 1 else f" for each of {processes} processes"
     expect(
@@ -147,6 +154,19 @@ def training_data(config: TrainingConfig, *, download: bool = False) -> ImageDat
         expected=f"at most {images // processes}, the number of training images{each}",
     )
     return data
+
+
+def images_of(config: TrainingConfig, *, download: bool = False) -> ImageData:
+    """The images of a configuration, however few: see `load_images`."""
+    return load_images(
+        config.data,
+        root=config.root,
+        seed=config.seed,
+        limit=config.limit,
+        validation=config.validation,
+        image_size=config.image_size,
+        download=download,
+    )
 
 
 def network_for(config: TrainingConfig, data: ImageData) -> nn.Module:
@@ -234,7 +254,7 @@ def named_compile_errors(config: TrainingConfig) -> Iterator[None]:
         ) from error
 
 
-def _train(
+def train_network(
     config: TrainingConfig,
     data: ImageData,
     network: nn.Module,
@@ -242,11 +262,28 @@ def _train(
     resume: Path | None,
     *,
     progress: bool,
+    origin: dict[str, Any] | None = None,
 ) -> TrainingResult:
+    """Train a network that is there, and test it: the inside of `train`.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    data : ImageData
+    network : Module
+        With the weights that the training starts from.
+    folder : Path
+        It exists.
+    resume : Path or None
+        A checkpoint that `read_checkpoint` has let through.
+    progress : bool
+    origin : dict, optional
+        What its checkpoints say about the network that it started from.
+    """
     if config.compile:
         network.compile(dynamic=False)
     steps = len(data.train) // (config.batch_size * config.devices * config.num_nodes)
-    model = Classifier(network, config, signature(data), steps * config.epochs)
+    model = Classifier(network, config, signature(data), steps * config.epochs, origin)
     module = ImageModule(
         data,
         config.batch_size,

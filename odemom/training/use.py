@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from odemom.checks import expect, invalid, shown
 from odemom.data.batches import EVALUATED, Batches
-from odemom.data.images import ImageData, load_images
-from odemom.data.names import NAMES_OF_DATA, check_data
+from odemom.data.images import ImageData, Images, load_images
+from odemom.data.names import NAMES_OF_DATA, check_data, full_scale
 from odemom.data.pictures import pixels_of
 from odemom.records import as_path
 from odemom.training.checkpoints import Trained, load_trained
 
-__all__ = ["Evaluation", "Prediction", "evaluate", "predict"]
+__all__ = ["Evaluation", "Prediction", "accuracy_and_loss", "evaluate", "predict"]
 
 
 @dataclass(frozen=True)
@@ -100,16 +101,40 @@ def evaluate(
     images = _test_images(trained, data, root)
     target = _device(device)
     network = trained.network.to(target)
-    batches = Batches(images.test, trained.mean, trained.std, EVALUATED, target)
+    levels = full_scale(images.name) / full_scale(trained.config.data)
+    mean, std = (tuple(levels * x for x in each) for each in (trained.mean, trained.std))
+    accuracy, loss = accuracy_and_loss(network, images.test, mean, std, target)
+    n = len(images.test)
+    return Evaluation(trained.config.model, gamma, images.source, n, accuracy, loss)
+
+
+def accuracy_and_loss(
+    network: nn.Module,
+    images: Images,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    device: torch.device,
+) -> tuple[float, float]:
+    """The share of images that a network classifies correctly, and its mean cross-entropy.
+
+    Parameters
+    ----------
+    network : Module
+        On the device; it is left in evaluation mode.
+    images : Images
+    mean, std : tuple of float
+        The network sees (pixels - mean)/std.
+    device : torch.device
+    """
+    network.eval()
     correct, loss = 0, 0.0
     with torch.no_grad():
-        for pixels, labels in batches:
+        for pixels, labels in Batches(images, mean, std, EVALUATED, device):
             logits = network(pixels)
             correct += int((logits.argmax(dim=1) == labels).sum())
             entropy = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
             loss += float(entropy)
-    n = len(images.test)
-    return Evaluation(trained.config.model, gamma, images.source, n, correct / n, loss / n)
+    return correct / len(images), loss / len(images)
 
 
 def predict(
@@ -140,8 +165,7 @@ def predict(
     trained = load_trained(checkpoint)
     grey = trained.in_channels == 1
     pixels = np.stack([pixels_of(str(p), trained.image_size, grey=grey) for p in paths])
-    # The embedded digits have 16 levels of ink where a file has 255.
-    levels = 16 / 255 if trained.config.data == "digits" else 1.0
+    levels = full_scale(trained.config.data) / 255
     mean, std = (torch.tensor(each)[:, None, None] for each in (trained.mean, trained.std))
     with torch.no_grad():
         logits = trained.network((torch.from_numpy(pixels) * levels - mean) / std)

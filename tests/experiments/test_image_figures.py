@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from odemom.experiments import fig6, fig7, fig8, fig9, table2
+from odemom.data.images import load_images
+from odemom.experiments import fig6, fig7, fig8, fig9, fine_tuning, table2
 from odemom.experiments._capped_training import Learning
+from odemom.experiments._halves_of_classes import write_halves
 from odemom.experiments._image_step import Step, StepRequest, Steps
 from odemom.experiments._image_trainings import Trained, best_rate
 
@@ -95,6 +98,7 @@ def test_memory_per_image_is_the_slope_over_the_batches():
     assert [claim.verdict for claim in fig7.claims(data)] == ["holds", "does not hold"]
 
 
+@pytest.mark.slow  # Figure 7 measures a smaller one in its quick run
 def test_a_twin_of_a_deep_network_takes_less_memory_in_a_process_of_its_own():
     def request(model, *options):
         return StepRequest(model, options, 3, 10, 32, 4, "cpu")
@@ -121,3 +125,42 @@ def test_the_time_to_an_accuracy_is_that_of_the_first_epoch_that_has_it():
     assert (
         "50.0 % after 20 s by the ResNet, after 15 s by the twin" in fig8.claims(data)[1].measured
     )
+
+
+@pytest.mark.parametrize(
+    ("as_they_are", "refitted", "fresh", "verdicts"),
+    [
+        ((0.9, 0.88), (0.8, 0.79), (0.6, 0.6), ["holds", "holds", "holds"]),
+        ((0.9, 0.5), (0.8, 0.77), (0.6, 0.78), ["does not hold"] * 3),
+    ],
+)
+def test_a_twin_is_judged_beside_the_network_refitted_alike(as_they_are, refitted, fresh, verdicts):
+    gammas, rates = (0.0, 0.9), (0.02, 0.1)
+    runs = tuple(
+        fine_tuning.Refitted(start, gamma, rate, seed, 0.5 + rate, test if rate == 0.1 else 0.99)
+        for start, values in (("weights", refitted), ("fresh", fresh))
+        for gamma, test in zip(gammas, values, strict=True)
+        for rate in rates
+        for seed in (0, 1)
+    )
+    pretrained = tuple(fine_tuning.Pretrained(seed, as_they_are) for seed in (0, 1))
+    sizes = {"limit": 4000, "epochs": 5, "refit_limit": 1000, "refit_epochs": 4}
+    data = fine_tuning.FineTuning(
+        source=SOURCE, family="resnet20", gammas=gammas, rates=rates, pretrained=pretrained,
+        refitted=runs, **sizes,
+    )  # fmt: skip
+    found = fine_tuning.claims(data)
+    assert [claim.verdict for claim in found] == verdicts
+    # the rate is chosen on validation images, not on those of the test
+    assert f"gamma = 0.9 {100 * refitted[1]:.1f} ± 0.0 %" in found[1].measured
+
+
+def test_halves_are_folders_with_the_classes_of_each(tmp_path):
+    halves = write_halves("digits", "", 0, (50, 25), 20, tmp_path)
+    whole = load_images("digits", seed=0, validation=0.0)
+    for path, classes, count in ((halves.first, "01234", 50), (halves.second, "56789", 25)):
+        data = load_images(str(path), root=tmp_path, validation=0.0)
+        assert (data.classes, len(data.train), len(data.test)) == (tuple(classes), count, 20)
+        # an image of the folder is one of the digits, its 16 levels spread over 255
+        levels = (data.train.pixels[0].float() * 16 / 255).round()
+        assert any(torch.equal(levels, each.float()) for each in whole.train.pixels)

@@ -162,3 +162,14 @@ def test_thresholds_describe_themselves_and_round_to_doubles():
 def test_masses_beyond_the_doubles_are_decided_like_any_other(eps):
     assert -1 <= odemom.lambda_eps(eps) <= 0
     assert -1 <= odemom.lambda_eps(eps, dps=20) < 0
+
+
+@pytest.mark.parametrize("eps", ["0.00073", "0.0007123456789012345678", "1/3", "0.1", "1e9"])
+def test_text_and_fractions_are_exact_though_the_double_nearby_is_not(eps):
+    exact = odemom.lambda_eps(eps, dps=25)
+    assert odemom.lambda_eps(eps) == pytest.approx(float(exact), rel=4e-16)
+    assert odemom.lambda_eps(Fraction(eps)) == odemom.lambda_eps(eps)
+    with mpmath.workdps(30):
+        a = mpmath.mpf(Fraction(eps).denominator) / (2 * Fraction(eps).numerator)
+        expected = float(mpmath.exp(-a) * (mpmath.cos(4) + a * mpmath.sin(4) / 4))
+    assert odemom.G(4.0, eps) == pytest.approx(expected, rel=1e-15)

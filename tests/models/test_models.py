@@ -71,7 +71,9 @@ def test_the_cifar_form_of_resnet_18_has_the_known_size():
     assert count("resnet18") == 11_173_962
 
 
-@pytest.mark.parametrize("depth", [20, 56, 110, 1202, 18, 34, 50, 101, 152])
+@pytest.mark.parametrize(
+    "depth", [20, 56, 110, pytest.param(1202, marks=pytest.mark.slow), 18, 34, 50, 101, 152]
+)
 def test_revnets_have_the_parameters_of_the_resnet_up_to_five_percent(depth):
     assert count(f"revnet{depth}") == pytest.approx(count(f"resnet{depth}"), rel=0.05)
 

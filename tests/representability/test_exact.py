@@ -313,3 +313,15 @@ def test_an_exact_tie_that_no_precision_separates_is_named(monkeypatch):
         near = Fraction(int(mpmath.floor(lambda_reference(1, 60) * scale)), scale)
     with pytest.raises(odemom.UndecidedError, match="agrees with lambda_eps"):
         odemom.analyze([[near]], 1)
+
+
+@pytest.mark.parametrize("number", [int, float])
+def test_the_reasons_of_a_net_of_odd_depth_are_right(number):
+    """Below its threshold 0 every value is taken regularly, whatever the blocks."""
+    reason = odemom.analyze([[number(-1)]], ResNet(3)).explain()
+    assert (
+        "All its real eigenvalues differ from the threshold 0, and psi takes every other" in reason
+    )
+    assert "block" not in reason
+    assert "2 Jordan blocks" in odemom.analyze([[-1, 0], [0, -1]], ResNet(2)).explain()
+    assert ", 1 layer. " in odemom.analyze([[-1]], ResNet(1)).explain()

@@ -185,3 +185,79 @@ def test_scales_below_the_doubles_are_enclosed_and_printed(eps):
 
 def test_an_extreme_is_a_number():
     assert float(odemom.maximal_scale([[-2]], "inf")) == 0.5
+
+
+# --- floats ------------------------------------------------------------------------------------
+
+FLOWS = [0, 0.5, "inf", ResNet(2), ResNet(3), MomentumResNet("1/2", 4), SecondOrder(1, "field")]
+MU = [-2.0, -1.0, -0.5, -0.5 - 2**-53, -0.9, 0.0, 0.5]
+
+
+def floating_matrix(rng):
+    """Diagonal, rotated, defective or near it, far from normal, or plain random."""
+    d, kind = int(rng.integers(1, 5)), int(rng.integers(5))
+    diagonal, q = np.diag(rng.choice(MU, d)), np.linalg.qr(rng.standard_normal((d, d)))[0]
+    blocks = diagonal + np.diag(rng.choice([0.0, 1.0], d), 1)[:d, :d]
+    return [
+        diagonal,
+        q @ diagonal @ q.T,
+        blocks,
+        q @ blocks @ q.T,
+        diagonal + np.triu(rng.standard_normal((d, d)) * 10.0 ** rng.integers(6), 1),
+    ][kind]
+
+
+def encloses(outer, inner):
+    (low, high), (least, most) = outer.interval, inner.interval
+    return low <= least and most <= high and float(low) <= outer.value <= float(high)
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_the_interval_of_floats_encloses_the_value_of_every_matrix_so_close(seed):
+    rng = np.random.default_rng(seed)
+    matrix, flow = floating_matrix(rng), FLOWS[seed % len(FLOWS)]
+    if not matrix.any():
+        matrix[0, 0] = -1
+    tol = 1e-15 * 10.0 ** rng.integers(8)
+    least = odemom.minimal_eps(matrix, tol=tol)
+    largest = odemom.maximal_scale(matrix, flow, tol=tol)
+    norm = np.linalg.norm(matrix, 2)
+    for size in (0.0, 0.5, 0.99):
+        direction = rng.standard_normal(matrix.shape)
+        nearby = matrix + size * tol * norm * direction / np.linalg.norm(direction, 2)
+        for found, exact in (
+            (least, odemom.minimal_eps(nearby, exact=True)),
+            (largest, odemom.maximal_scale(nearby, flow, exact=True)),
+        ):
+            assert encloses(found, exact)
+            assert found.status == "borderline" or found.attained == exact.attained
+
+
+def test_two_floats_that_cannot_be_told_from_a_pair_are_borderline():
+    matrix = np.diag([-0.5, -0.5 - 2**-53])
+    least = odemom.minimal_eps(matrix)
+    exact = odemom.minimal_eps(matrix, exact=True)
+    assert (least.value, least.status, exact.status) == (0.0, "borderline", "certain")
+    assert least.interval[0] == 0 < exact.value <= least.interval[1] < 0.7
+    scale = odemom.maximal_scale(matrix, 0.5)
+    assert scale.status == "borderline"
+    assert encloses(scale, odemom.maximal_scale(matrix, 0.5, exact=True))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "value", "status"),
+    [
+        ([[-0.5]], 0.6988099093086848, "certain"),
+        ([[2.0, 1.0], [0.0, 3.0]], 0.0, "certain"),
+        ([[-2.0]], math.inf, "certain"),
+        ([[-1.0]], math.inf, "borderline"),
+        ([[0.0, 1.0], [0.0, 0.0]], 0.0, "borderline"),
+        ([[-0.5, 1.0], [0.0, -0.5]], 0.6988099093086848, "borderline"),
+    ],
+)
+def test_the_status_of_the_least_eps(matrix, value, status):
+    least = odemom.minimal_eps(np.array(matrix))
+    assert least.value == pytest.approx(value, rel=1e-12)
+    assert least.status == status
+    if status == "certain" and 0 < value < math.inf:
+        assert least.interval[1] - least.interval[0] < 1e-13

@@ -33,7 +33,7 @@ def least_distance(spectrum, threshold):
     st.lists(st.sampled_from([-5, -3, -2, -1.5, -1, -0.5, 0.5, 2]), min_size=1, max_size=6),
     st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_for_normal_matrices_it_is_the_nearest(spectrum, seed):
     matrix = normal_matrix([float(mu) for mu in spectrum], seed)
     near = odemom.nearest_representable(matrix, 0.5)
@@ -50,7 +50,8 @@ def test_for_normal_matrices_it_is_the_nearest(spectrum, seed):
 def test_for_any_matrix_it_is_representable_and_no_nearer_than_the_bound(seed, eps):
     matrix = np.random.default_rng(seed).standard_normal((5, 5))
     near = odemom.nearest_representable(matrix, eps)
-    assert odemom.is_representable(near.matrix, eps)
+    report = odemom.analyze(near.matrix, eps)
+    assert (bool(report), report.status) == (True, "certain")
     assert near.lower_bound <= near.distance
     assert near.distance == np.linalg.norm(near.matrix - matrix, 2)
     for _ in range(20):  # nothing that is representable lies within the bound
@@ -90,7 +91,47 @@ def test_a_tolerance_too_large_for_an_answer_is_refused():
     matrix = [[2, -3, -3, -2, 2], [-2, -3, 2, 2, 1], [0, -1, -3, -1, 2], [-1, -1, 1, -2, -1]]
     matrix = np.array([*matrix, [-2, -2, 0, 1, -1]], dtype=float)
     with pytest.raises(odemom.UndecidedError, match="smaller tol"):
-        odemom.nearest_representable(matrix, ResNet(2), tol=0.28347182251056435)
+        odemom.nearest_representable(matrix, ResNet(2), tol=0.9)
+
+
+def rotated_block(mu, sizes, seed, shift=0.0):
+    """Q (J + shift I) Q' with Jordan blocks of mu: what rounding makes of it is never defective."""
+    d = sum(sizes)
+    coupled = np.ones(d - 1)
+    coupled[np.cumsum(sizes)[:-1] - 1] = 0
+    q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))
+    return q @ (mu * np.eye(d) + np.diag(coupled, 1)) @ q.T + shift * np.eye(d)
+
+
+@pytest.mark.parametrize("flow", [0, 0.5, "inf", ResNet(2), MomentumResNet("1/2", 4)])
+@pytest.mark.parametrize("sizes", [[2], [2, 2], [4], [2, 1, 1], [3], [3, 2]])
+@pytest.mark.parametrize("seed", range(3))
+def test_defective_matrices_have_a_certain_neighbour(sizes, flow, seed):
+    matrix = rotated_block(-2.0, sizes, seed)
+    near = odemom.nearest_representable(matrix, flow)
+    report = odemom.analyze(near.matrix, flow)
+    assert (bool(report), report.status) == (True, "certain")
+    assert near.lower_bound <= near.distance
+    if sum(sizes) % 2 == 0:  # all become complex pairs: the infimum is 0
+        assert near.distance < 1e-5
+        assert near.optimal
+
+
+@pytest.mark.parametrize(
+    ("matrix", "flow"),
+    [
+        ([[-2, -2], [2, 2]], 0),
+        ([[-4, -3], [3, 2]], 0.5),
+        (-np.eye(2), 0.5),
+        ([[-1.0]], "inf"),
+        ([[0.0, 1.0], [0.0, 0.0]], ResNet(3)),
+        (rotated_block(-1.0, [2], 0, shift=1.0), 0),
+    ],
+)
+def test_on_the_edge_it_is_moved_inside_for_certain(matrix, flow):
+    near = odemom.nearest_representable(matrix, flow)
+    assert odemom.analyze(near.matrix, flow).status == "certain"
+    assert 0 < near.distance < 1e-8
 
 
 def test_an_odd_spectrum_needs_a_lift():

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from odemom.checks import invalid
 from odemom.nn.memory.constants import Constants
+from odemom.nn.memory.hooked import put_back_what_hooks_keep
 from odemom.nn.memory.watch import Watch
 from odemom.nn.recompute.holders import Snapshot, as_it_was
-from odemom.nn.recompute.second_call import RandomStates, Slot, swapped
+from odemom.nn.recompute.second_call import RandomStates
+from odemom.nn.recompute.slots import Slot, swapped
 from odemom.nn.reversible.shapes import on_shapes
 
 __all__ = ["Call", "called", "step"]
@@ -138,8 +142,13 @@ def stand_ins(
     with ExitStack() as stack:
         stack.enter_context(RandomStates.current(device).again())
         stack.callback(random.setstate, random.getstate())
+        legacy = numpy.random.get_state()  # noqa: NPY002 - what the model may draw from
+        stack.callback(numpy.random.set_state, legacy)
+        stack.enter_context(put_back_what_hooks_keep(modules))
+        stack.enter_context(torch.inference_mode(False))
         fake = stack.enter_context(_fake_mode()) if shapes else None
         if shapes:
+            stack.enter_context(_quiet())
             stack.enter_context(Constants())
             stack.enter_context(on_shapes())
         made = StandIns(fake, device)
@@ -178,6 +187,18 @@ def _fake_mode() -> Any:
     from torch._subclasses.fake_tensor import FakeTensorMode  # not needed to import odemom.nn
 
     return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep PyTorch from logging what fails on shapes, which is said in an error."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def called(network: nn.Module, call: Call, *, shapes: bool, after: Callable[[], T]) -> T:

@@ -75,9 +75,9 @@ def memory_report(
     >>> import torch
     >>> from odemom.nn import memory_report
     >>> layer = torch.nn.TransformerEncoderLayer(64, 4, 256, dropout=0.0, batch_first=True)
-    >>> model = torch.nn.TransformerEncoder(layer, 24, enable_nested_tensor=False)
+    >>> model = torch.nn.TransformerEncoder(layer, 8, enable_nested_tensor=False)
     >>> report = memory_report(model, torch.empty(8, 100, 64, device="meta"))
-    >>> report.ratio < 0.2
+    >>> report.ratio < 0.4
     True
     >>> report.plain.largest_batch(1e9) < report.twin.largest_batch(1e9)
     True

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from odemom.checks import expect, invalid, shown
 from odemom.nn.nets.layered import Carry, LayeredNet, check_input
 from odemom.nn.recompute.calls import Extras
-from odemom.nn.recompute.holders import Snapshot
-from odemom.nn.recompute.second_call import CalledAgain
+from odemom.nn.recompute.inside import recomputed_inside
 
 __all__ = ["Checkpointed"]
 
@@ -75,12 +72,7 @@ class Checkpointed(nn.Module):
                 carry = net.layer(n, carry, x.dtype, extras)
             return carry
 
-        def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-            again = CalledAgain(net, extras.snapshot(), Snapshot(modules=net.modules()))
-            return nullcontext(), again
-
         for first, last in pairwise(ends):
-            carry = checkpoint(
-                run, first, last, *carry, use_reentrant=False, context_fn=contexts
-            )  # fmt: skip
+            name = f"layers {first} to {last - 1} of {type(net).__name__}"
+            carry = recomputed_inside(run, net, name, extras.snapshot())(first, last, *carry)
         return net.end(carry, x.dtype)

@@ -17,7 +17,16 @@ from odemom.checks import expect, invalid, shown
 from odemom.nn.recompute.calls import Extras, call_function, where
 from odemom.nn.reversible.fixed_point import carrier_dtype
 
-__all__ = ["Carry", "LayeredNet", "check_functions", "check_input", "widened"]
+__all__ = [
+    "Carry",
+    "LayeredNet",
+    "check_dense_input",
+    "check_functions",
+    "check_input",
+    "is_dense",
+    "kind_of",
+    "widened",
+]
 
 Carry = tuple[Tensor, ...]
 
@@ -75,12 +84,34 @@ torch.fx.wrap("carrier_dtype")
 torch.fx.wrap("without_extras")
 
 
+def is_dense(x: Tensor) -> bool:
+    """Whether every entry of ``x`` has a place of its own in one block of memory."""
+    return x.layout == torch.strided and not x.is_nested
+
+
+def kind_of(x: Tensor) -> str:
+    """The layout of a tensor in words."""
+    return "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
+
+
 def check_input(x: Any) -> None:
     """Raise unless ``x`` is a tensor of real floating-point numbers."""
     expected = "a tensor of real floating-point numbers"
     if not isinstance(x, Tensor):
         raise invalid("x", got=f"an object of type {type(x).__name__}", expected=expected)
     expect(x.is_floating_point(), "x", got=f"a tensor of dtype {x.dtype}", expected=expected)
+
+
+def check_dense_input(x: Any) -> None:
+    """Raise unless ``x`` is a tensor of real floating-point numbers that fixed point can hold."""
+    check_input(x)
+    expect(
+        is_dense(x),
+        "x",
+        got=f"a tensor of layout {kind_of(x)}",
+        expected="a dense tensor",
+        fix="Use x.to_dense() or, of a nested tensor, x.to_padded_tensor.",
+    )
 
 
 class LayeredNet(nn.Module, ABC):
@@ -98,6 +129,15 @@ class LayeredNet(nn.Module, ABC):
     def __init__(self, functions: Iterable[nn.Module]) -> None:
         super().__init__()
         self.functions = check_functions(functions)
+
+    def __prepare_scriptable__(self) -> None:
+        """Asked for by `torch.jit.script`, which has no variable number of arguments."""
+        raise invalid(
+            "network",
+            got="a call of torch.jit.script",
+            expected="to be traced or exported",
+            fix="Use torch.jit.trace or torch.export on the same network with reversible=False.",
+        )
 
     @abstractmethod
     def begin(self, x: Tensor) -> Carry:

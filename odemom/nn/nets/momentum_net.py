@@ -11,7 +11,7 @@ import torch.fx
 from torch import Tensor, nn
 
 from odemom.checks import expect, invalid, shown
-from odemom.nn.nets.layered import Carry, check_input, widened
+from odemom.nn.nets.layered import Carry, check_dense_input, widened
 from odemom.nn.nets.reversible_net import ReversibleNet
 from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.trajectory import Trajectory
@@ -210,7 +210,7 @@ class MomentumNet(ReversibleNet[MomentumState]):
         -------
         FinalState
         """
-        check_input(x)
+        check_dense_input(x)
         self._require_reversible("final_state")
         carry = self.begin(x)
         run, state = self._run(carry, Extras(args, kwargs), x.dtype, record=True)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # the public one imports the compiler at once
 
-from odemom.nn.nets.layered import Carry, LayeredNet, check_input
+from odemom.nn.nets.layered import Carry, LayeredNet, check_dense_input
 from odemom.nn.nets.surroundings import (
     check_functions_are_whole,
+    check_is_no_replica,
     check_surroundings,
     is_exporting,
     refused,
@@ -76,7 +77,8 @@ class ReversibleNet(LayeredNet, Generic[State]):
     def recomputing(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         """`forward` of a reversible network."""
         check_surroundings(x, self)
-        check_input(x)
+        check_is_no_replica(self)
+        check_dense_input(x)
         extras, carry = Extras(args, kwargs), self.begin(x)
         inputs = (*carry, *extras.snapshot().tensors, *self.parameters())
         record = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)

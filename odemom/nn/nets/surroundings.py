@@ -21,8 +21,8 @@ from odemom.nn.recompute.refusals import in_transform
 from odemom.nn.reversible import shapes
 
 __all__ = [
-    "check_function_is_whole", "check_functions_are_whole", "check_surroundings", "is_exporting",
-    "refused",
+    "check_function_is_whole", "check_functions_are_whole", "check_is_no_replica",
+    "check_surroundings", "is_exporting", "refused",
 ]  # fmt: skip
 
 WAY_OUT = (
@@ -81,6 +81,20 @@ def _is_fake(x: Tensor) -> bool:
     modes = _get_current_dispatch_mode_stack()
     kinds = {kind.__name__ for value in (x, *modes) for kind in type(value).__mro__}
     return not kinds.isdisjoint(FAKES)
+
+
+def check_is_no_replica(net: nn.Module) -> None:
+    """Raise if a module is a copy that `torch.nn.DataParallel` made for one call.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if vars(net).get("_is_replica", False):
+        raise refused(
+            "torch.nn.DataParallel, whose copies of a module have no parameters of their own",
+            "Use DistributedDataParallel, or build the network with reversible=False.",
+        )
 
 
 def check_functions_are_whole(functions: Iterable[nn.Module]) -> None:

@@ -207,5 +207,5 @@ class _Adjoint(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         refuse_double(WAY)
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             return None, *ctx.run.backward(ctx.saved_tensors, grads)

@@ -14,8 +14,7 @@ from odemom.checks import invalid
 from odemom.errors import DoubleBackwardError, ReversibilityError
 from odemom.nn.recompute.fingerprint import fingerprint
 from odemom.nn.recompute.graph import foreign_leaf
-from odemom.nn.recompute.second_call import Slot, swapped
-from odemom.nn.recompute.trajectory import parameter_slots
+from odemom.nn.recompute.slots import Slot, parameter_slots, swapped
 
 __all__ = ["Borrowed", "Surroundings", "modes_of", "refuse_double", "refuse_foreign"]
 

@@ -53,6 +53,13 @@ def check_state(x: Any) -> None:
         expected=expected,
         fix="Convert it: x.float(), or x.real for a complex one.",
     )
+    expect(
+        x.layout == torch.strided and not x.is_nested,
+        "x",
+        got="a sparse or nested tensor",
+        expected=expected,
+        fix="Make it dense: x.to_dense(), or x.to_padded_tensor of a nested one.",
+    )
     expect(x.numel() > 0, "x", got=f"a tensor of shape {tuple(x.shape)}", expected=expected)
     finite = torch.isfinite(x)
     if not bool(finite.all()):

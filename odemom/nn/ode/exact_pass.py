@@ -200,5 +200,5 @@ class _Exact(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         refuse_double(WAY)
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             return None, None, *ctx.run.backward(grads, _graph_is_kept())

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from odemom.nn.recompute.second_call import RandomStates, Slot, buffer_slots, swapped
+from odemom.nn.recompute.second_call import RandomStates
+from odemom.nn.recompute.slots import Slot, buffer_slots, swapped
 
 __all__ = ["Steady"]
 

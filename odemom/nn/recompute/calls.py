@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from odemom.checks import invalid
-from odemom.errors import InvalidInputError
 from odemom.nn.recompute.holders import Snapshot, replaced
+from odemom.nn.recompute.refusals import moved_input
 from odemom.nn.recompute.second_call import Autocast
 
 __all__ = ["NO_OTHERS", "Extras", "call_function", "where"]
@@ -50,10 +50,10 @@ def call_function(
         f = extras.call(function, x, others)
     except RuntimeError as error:
         if "a leaf Variable that requires grad" in str(error) and x.is_leaf:
-            raise _moved_input(name) from error
+            raise moved_input(name) from error
         raise
     if watched and x._version != version:
-        raise _moved_input(name)
+        raise moved_input(name)
     if isinstance(f, Tensor) and f.shape == x.shape and f.dtype == x.dtype:
         return f
     expected = f"one tensor of shape {tuple(x.shape)} and dtype {x.dtype}, like its input"
@@ -66,15 +66,6 @@ def call_function(
     if not (narrower and (autocast or Autocast.current(x.device)).enabled):
         raise invalid(name, got=f"a value of dtype {f.dtype}", expected=expected)
     return f
-
-
-def _moved_input(name: str) -> InvalidInputError:
-    return invalid(
-        name,
-        got="a function that changes its input in place",
-        expected="a function that leaves x as it is, for x + v needs it",
-        fix="Make its first operation out of place, for example ReLU(inplace=False).",
-    )
 
 
 class Extras:

@@ -18,10 +18,22 @@ from torch.autograd.graph import get_gradient_edge
 
 from odemom.errors import DoubleBackwardError
 from odemom.nn.recompute.refusals import hooked_input
-from odemom.nn.recompute.second_call import Slot
-from odemom.nn.recompute.trajectory import Trajectory, parameter_at
+from odemom.nn.recompute.slots import Slot, parameter_at
+from odemom.nn.recompute.trajectory import Trajectory
 
 __all__ = ["Link", "linked", "token"]
+
+REFUSED = {
+    "through the graph a second time": (
+        "it keeps a tensor that was computed from its parameters once, for several layers, and "
+        "each layer goes back through its graph. Compute it in each call."
+    ),
+    "When use_reentrant=True": (
+        "it holds a checkpoint with use_reentrant=True, which gives its gradients to no caller. "
+        "Use use_reentrant=False there, or none: the layer is computed again as it is."
+    ),
+}
+"""What PyTorch says of a function's own graph, and what it means here."""
 
 X_INPUT = 1
 """Position of the function's input among the inputs of a link."""
@@ -60,6 +72,11 @@ class Link(torch.autograd.Function):
     def backward(ctx: Any, gx: Tensor | None, gh: Tensor | None) -> Any:  # type: ignore[override]
         """Move back over the function, and apply the adjoint of the state's rule."""
         _refuse_double(ctx)
+        with torch.inference_mode(False), torch.no_grad():
+            return Link._backward(ctx, gx, gh)
+
+    @staticmethod
+    def _backward(ctx: Any, gx: Tensor | None, gh: Tensor | None) -> Any:
         ctx.run.settle()
         state = ctx.run.require_state()
         through_f, others = _pull_back(ctx, state.force(gx, gh))
@@ -158,12 +175,9 @@ def _graphs_of_its_own(ctx: Any) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "through the graph a second time" not in str(error):
+        what = next((said for part, said in REFUSED.items() if part in str(error)), None)
+        if what is None:
             raise
-        what = (
-            "it keeps a tensor that was computed from its parameters once, for several layers, "
-            "and each layer goes back through its graph. Compute it in each call."
-        )
         raise ctx.run.changed(ctx.n, what) from error
 
 

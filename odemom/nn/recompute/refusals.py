@@ -15,6 +15,8 @@ __all__ = [
     "hooked_input",
     "in_backward",
     "in_transform",
+    "moved_input",
+    "second_call_failed",
     "stranger",
 ]
 
@@ -54,6 +56,22 @@ def stranger(name: str, found: Reach) -> InvalidInputError:
         "layer makes for another goes into a list, dict or object among the arguments of the "
         "call. With reversible=False anything goes.",
     )
+
+
+def moved_input(name: str) -> InvalidInputError:
+    """The error for a function that changes x in place."""
+    return invalid(
+        name,
+        got="a function that changes its input in place",
+        expected="a function that leaves x as it is, for x + v needs it",
+        fix="Make its first operation out of place, for example ReLU(inplace=False).",
+    )
+
+
+def second_call_failed(error: Exception) -> tuple[str, str]:
+    """What happened, and where to look unless something is known to have changed."""
+    what = f"its second call failed, {type(error).__name__}: {error}."
+    return what, "The first did not; look for an iterator, a file or a global that it used."
 
 
 def changed_in_place(name: str, place: str) -> InvalidInputError:

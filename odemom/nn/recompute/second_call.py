@@ -9,37 +9,34 @@ by metadata, and by what the graph of the value reaches (`graph`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase  # the common base of all batch norms
 
 from odemom.nn.recompute.holders import Snapshot, as_it_was
+from odemom.nn.recompute.slots import Buffers, Slot, buffers_put_aside, swapped
 
 __all__ = [
     "Autocast",
     "CalledAgain",
     "FunctionCall",
     "RandomStates",
-    "buffers_put_aside",
     "repeatable",
-    "swapped",
     "tried",
 ]  # fmt: skip
-
-Slot = tuple[nn.Module, str]
 
 
 @dataclass(frozen=True)
 class Autocast:
-    """The autocast states in force at a call."""
+    """The autocast states in force at a call, and the default dtype of new tensors."""
 
     states: tuple[tuple[str, bool, torch.dtype], ...]
     cache: bool
+    default: torch.dtype
 
     @classmethod
     def current(cls, device: torch.device) -> Autocast:
@@ -50,7 +47,7 @@ class Autocast:
             for kind in kinds
             if torch.amp.is_autocast_available(kind)
         )
-        return cls(states, torch.is_autocast_cache_enabled())
+        return cls(states, torch.is_autocast_cache_enabled(), torch.get_default_dtype())
 
     @property
     def enabled(self) -> bool:
@@ -61,11 +58,23 @@ class Autocast:
     def again(self) -> Iterator[None]:
         """Put them in force."""
         with ExitStack() as stack:
+            stack.enter_context(default_dtype(self.default))
             for kind, on, dtype in self.states:
                 stack.enter_context(
                     torch.autocast(kind, dtype=dtype, enabled=on, cache_enabled=self.cache)
                 )
             yield
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Let new tensors of floats have that dtype for a while."""
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(dtype)
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @dataclass(frozen=True)
@@ -127,40 +136,6 @@ def repeatable(device: torch.device) -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic = before
 
 
-@contextmanager
-def swapped(tensors: dict[Slot, Tensor | None], place: str) -> Iterator[None]:
-    """Exchange entries of modules' ``_parameters`` or ``_buffers`` (``place``) for a while."""
-    before = {}
-    try:
-        for (module, name), tensor in tensors.items():
-            before[module, name] = getattr(module, place)[name]
-            getattr(module, place)[name] = tensor
-        yield
-    finally:
-        for (module, name), tensor in before.items():
-            getattr(module, place)[name] = tensor
-
-
-def buffer_slots(modules: Iterable[nn.Module]) -> list[Slot]:
-    """Where the buffers are that a call may move: those of a batch norm only when it trains."""
-    return [
-        (part, name)
-        for part in modules
-        if not isinstance(part, _NormBase) or (part.training and part.track_running_stats)
-        for name, buffer in part._buffers.items()
-        if buffer is not None
-    ]
-
-
-@contextmanager
-def buffers_put_aside(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Let calls of ``modules`` move copies of their buffers, which are then forgotten."""
-    slots = buffer_slots(modules)
-    copies: dict[Slot, Tensor | None] = {(m, name): _copy(m._buffers[name]) for m, name in slots}
-    with swapped(copies, "_buffers"):
-        yield
-
-
 @dataclass
 class CalledAgain(AbstractContextManager[None]):
     """Let a second call inside find what the first one found, and forget what it moves.
@@ -196,11 +171,6 @@ def tried(function: nn.Module, arguments: Snapshot, device: torch.device) -> Ite
         yield
 
 
-def _copy(buffer: Tensor | None) -> Tensor:
-    assert buffer is not None
-    return buffer.detach().clone()
-
-
 @dataclass
 class FunctionCall:
     """One call of one function, to be made again.
@@ -209,9 +179,7 @@ class FunctionCall:
     ----------
     before, after : RandomStates
         Around the call; one object if it drew nothing.
-    buffers : dict
-        The values, before the call, of the buffers that it moved. Batch norms are left out: in
-        training their values do not depend on their buffers.
+    buffers : Buffers
     attributes : Snapshot
         The attributes that it changed, as they were before.
     in_place : bool
@@ -220,7 +188,7 @@ class FunctionCall:
 
     before: RandomStates
     after: RandomStates
-    buffers: dict[Slot, Tensor | None] = field(default_factory=dict)
+    buffers: Buffers = field(default_factory=Buffers)
     attributes: Snapshot = field(default_factory=Snapshot)
     in_place: bool = False
 
@@ -234,14 +202,8 @@ class FunctionCall:
         ``random`` is the state before it.
         """
         call, attributes = cls(random, random), Snapshot(modules=modules)
-        slots = [s for s in buffer_slots(modules) if not isinstance(s[0], _NormBase)]
-        copies = {(m, name): (m._buffers[name], _copy(m._buffers[name])) for m, name in slots}
-        versions = {slot: was._version for slot, (was, _) in copies.items() if was is not None}
-        yield call
-        for (module, name), (was, copy) in copies.items():
-            now = module._buffers.get(name)
-            if now is not was or (now is not None and now._version != versions[module, name]):
-                call.buffers[module, name] = copy
+        with Buffers.recording(modules) as call.buffers:
+            yield call
         call.attributes, call.in_place = attributes.changed(), attributes.changed_in_place()
         state = RandomStates.current(random.device)
         if not state.equals(random):
@@ -260,10 +222,8 @@ class FunctionCall:
         ``parameters`` go to their places, and ``others[id(t)]`` to those of a tensor t among the
         arguments and attributes.
         """
-        fresh: dict[Slot, Tensor | None] = {s: _copy(b) for s, b in self.buffers.items()}
         with ExitStack() as stack:
-            stack.enter_context(buffers_put_aside(modules))
-            stack.enter_context(swapped(fresh, "_buffers"))
+            stack.enter_context(self.buffers.again(modules))
             stack.enter_context(swapped(parameters, "_parameters"))
             if arguments or self.attributes:
                 stack.enter_context(as_it_was(arguments, self.attributes, modules, others))

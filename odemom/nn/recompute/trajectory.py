@@ -15,21 +15,12 @@ from odemom.nn.recompute.calls import NO_OTHERS, Extras, call_function, where
 from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
-from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, Slot, repeatable
+from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, repeatable
+from odemom.nn.recompute.slots import Slot, parameter_at, parameter_slots, parameters_at
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import ReversibleState
 
-__all__ = ["Trajectory", "parameter_at"]
-
-
-def parameter_slots(modules: Sequence[nn.Module]) -> list[Slot]:
-    """Every place in ``modules`` that holds a parameter, shared ones as often as they occur."""
-    return [
-        (part, name)
-        for part in modules
-        for name, parameter in part._parameters.items()
-        if parameter is not None
-    ]
+__all__ = ["Trajectory"]
 
 
 PASSES = itertools.count()
@@ -146,7 +137,7 @@ class Trajectory:
             known = self._known[id(function)] = modules, parameter_slots(modules), facts
         modules, slots, facts = known
         autocast = Autocast.current(self.device)
-        parameters = tuple(parameter_at(slot) for slot in slots)
+        parameters = parameters_at(slots)
         adds_input = getattr(function, "adds_input", False) is True
         layer = Layer(function, modules, extras, autocast, slots, parameters, adds_input, facts)
         self.layers.append(layer)
@@ -174,8 +165,9 @@ class Trajectory:
         """
         if self.state is None:
             raise ReversibilityError(
-                "The state of this pass was released by a backward pass; call backward with "
-                "retain_graph=True to go back more than once."
+                "The state of this pass was released by a backward pass that ended, or failed; "
+                "call the network again, or backward with retain_graph=True to go back more than "
+                "once."
             )
         return self.state
 
@@ -285,11 +277,12 @@ class Trajectory:
             If the velocity recovered is not the one of the forward pass, or the value depends on
             other tensors than there.
         """
-        n = self.position - 1
-        x = self.require_state().expose().to(self.dtype).requires_grad_()
+        n, state = self.position - 1, self.require_state()
+        self.state = None  # while it stands between two layers
+        x = state.expose().to(self.dtype).requires_grad_()
         inputs, value = self._value_again(n, x, parameters)
-        checksum = self.require_state().retreat(self.layers[n].increment(value, x))
-        self.position = n
+        checksum = state.retreat(self.layers[n].increment(value, x))
+        self.state, self.position = state, n
         self._found.append((n, checksum))
         if not (self.waits_late and refusals.in_backward()):
             self.verify()
@@ -360,9 +353,7 @@ class Trajectory:
             raise
         except Exception as error:
             self.verify()
-            what = f"its second call failed, {type(error).__name__}: {error}."
-            otherwise = "The first did not; look for an iterator, a file or a global that it used."
-            raise self._failed(n, what, otherwise) from error
+            raise self._failed(n, *refusals.second_call_failed(error)) from error
         return [x, *tensors, *(others.get(id(t), t) for t in first.arguments.tensors)], value
 
     def seek(self, position: int) -> None:
@@ -385,11 +376,3 @@ class Trajectory:
     def release(self) -> None:
         """Let the state go."""
         self.state = None
-
-
-def parameter_at(slot: Slot) -> Tensor:
-    """The parameter that a module holds in a place."""
-    module, name = slot
-    parameter = module._parameters[name]
-    assert parameter is not None
-    return parameter

@@ -8,39 +8,46 @@ hooks see the momentum network's states, once a call.
 
 from __future__ import annotations
 
-import copy
 import functools
 import types
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # the public one imports the compiler at once
-from torch.utils.checkpoint import checkpoint
+from torch.nn.utils.parametrize import is_parametrized
 
 from odemom.checks import invalid
 from odemom.errors import ReversibilityError
+from odemom.nn.nets.layered import is_dense, kind_of
 from odemom.nn.nets.surroundings import (
     check_function_is_whole,
+    check_is_no_replica,
     check_surroundings,
     is_exporting,
     refused,
 )
 from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.holders import Snapshot
-from odemom.nn.recompute.refusals import in_backward
-from odemom.nn.recompute.second_call import CalledAgain, tried
+from odemom.nn.recompute.inside import recomputed_inside
+from odemom.nn.recompute.refusals import in_backward, moved_input
+from odemom.nn.recompute.second_call import tried
 from odemom.nn.transform import rows
 from odemom.nn.transform.calls import Arguments, BlockFunction, positional_names
+from odemom.nn.transform.copies import copied, derived, rebind
 from odemom.nn.transform.places import PLACE, Place
 
-__all__ = ["MomentumBlock", "as_block", "copied", "twin_block"]
+__all__ = ["MomentumBlock", "as_block", "twin_block"]
 
 WAY_OUT = (
     "Build the twin with transform(model, gamma, reversible=False), which runs there, or take the "
+    "original, transform.restore(twin)."
+)
+
+NO_SCRIPT = (
+    "Trace or export the twin that transform(model, gamma, reversible=False) makes, or take the "
     "original, transform.restore(twin)."
 )
 
@@ -56,17 +63,27 @@ class MomentumBlock(nn.Module):
     def _get_name(self) -> str:
         return "Momentum" + self.kind.__name__
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: Any) -> Any:
         """Classes made here are found again by the block's own class."""
+        if type(self) is not _twin_class(self.kind):  # that of a parametrization, say
+            return super().__reduce_ex__(protocol)
         return _blank, (self.kind,), dict(self.__dict__)
+
+    def __prepare_scriptable__(self) -> None:
+        """Asked for by `torch.jit.script`."""
+        raise refused("torch.jit.script", NO_SCRIPT)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """One momentum layer, or the block's own value where it belongs to no row."""
         place: Place = self.__dict__[PLACE]
         own = self.__dict__.get(OWN_FORWARD) or functools.partial(self.kind.forward, self)
         call = Arguments(self.names, args, kwargs)
-        if place.container.gamma == 0 or not _is_state(call.x):
+        if place.container.gamma == 0:
             return own(*args, **kwargs)
+        if not _is_state(call.x):
+            place.note(None, f"its input is {_said(call.x)}, no tensor of real floats")
+            return own(*args, **kwargs)
+        _check_dense(call.x, place)
         call.x = rows.without_carry(call.x, place.container)
         if place.container.reversible is False or isinstance(call.x, torch.fx.Proxy):
             return _in_floats(self, place, own, call)
@@ -77,6 +94,20 @@ class MomentumBlock(nn.Module):
 
 def _is_state(x: Any) -> bool:
     return isinstance(x, torch.fx.Proxy) or (isinstance(x, Tensor) and x.is_floating_point())
+
+
+def _said(x: Any) -> str:
+    return f"a tensor of {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+
+
+def _check_dense(x: Any, place: Place) -> None:
+    if isinstance(x, Tensor) and not is_dense(x):
+        raise invalid(
+            place.label,
+            got=f"an input of layout {kind_of(x)}",
+            expected="a dense tensor, on which momentum is defined entry by entry",
+            fix="Use a padded batch (x.to_padded_tensor), or x.to_dense().",
+        )
 
 
 def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
@@ -92,12 +123,15 @@ def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     if not isinstance(x, Tensor) and place.alone:
         return own(x, *call.args, **call.kwargs)
     function = _function(block, place, own, call, adds_input=False)
+    version = rows.version_of(x)
     value = own(x, *call.args, **call.kwargs)
     first = function.first(value)
     if isinstance(x, Tensor):
         _shape_was(place, first, changes=first.shape != x.shape)
         if first.shape != x.shape or not place.skips:
             return value
+        if rows.version_of(x) != version:
+            raise moved_input(place.label)
     row, carry = _row(place, x)
     return rows.plain_step(row, function, x, carry, first)
 
@@ -110,6 +144,7 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     call = Arguments(block.names, (x, *args), kwargs)
     if _mode(place, x) != "exact":
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
+    check_is_no_replica(block)
     extras = Extras(args, kwargs)
     function = _function(block, place, own, call, adds_input=True)
     if place.changes_shape is None and place.skips:
@@ -159,25 +194,18 @@ def _try(
     check_function_is_whole(block, place.label)
     function = BlockFunction(block, own, place.label, adds_input=False)
     with tried(function, extras.snapshot(), x.device):
-        place.changes_shape = extras.call(function, x.detach()).shape != x.shape
+        # A clone: one that changes its input's shape may change it in place, too.
+        place.changes_shape = extras.call(function, x.detach().clone()).shape != x.shape
 
 
 def _checkpointed(
     block: nn.Module, place: Place, own: Callable[..., Any], call: Arguments
 ) -> Callable[..., Any]:
-    """``own``, its inside computed again in the backward pass.
-
-    By `torch.utils.checkpoint`; unlike bare checkpoints, what the block moves moves once.
-    """
+    """``own``, its inside computed again in the backward pass."""
     kept = place.alone and not place.container.checkpoint_rest
     if kept or not torch.is_grad_enabled():
         return own
-    arguments = Snapshot((call.args, call.kwargs))
-
-    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), CalledAgain(block, arguments, Snapshot(modules=block.modules()))
-
-    return functools.partial(checkpoint, own, use_reentrant=False, context_fn=contexts)
+    return recomputed_inside(own, block, place.label, Snapshot((call.args, call.kwargs)))
 
 
 def _arguments(
@@ -246,8 +274,7 @@ def _row(
 def _warn_of(place: Place, start: str) -> None:
     """Say once that neighbours in a container were not joined."""
     container = place.container
-    neighbours = place.index > 0 and container.latest == place.index - 1
-    if torch.compiler.is_compiling() or not neighbours or not container.joined:
+    if torch.compiler.is_compiling() or not place.follows or not container.joined:
         return
     container.joined = False
     warnings.warn(
@@ -296,21 +323,6 @@ def _blank(kind: type[nn.Module]) -> nn.Module:
     return made.__new__(made)
 
 
-def copied(module: Any) -> Any:
-    """A copy of a module itself: its parameters and children are the same, its hooks its own."""
-    twin = copy.copy(module)
-    twin.__dict__ = dict(module.__dict__)
-    for name, value in module.__dict__.items():
-        if name == "_modules" or (name.endswith("_hooks") and isinstance(value, dict)):
-            twin.__dict__[name] = type(value)(value) if name != "_modules" else dict(value)
-        elif getattr(value, "__self__", None) is module:
-            twin.__dict__[name] = types.MethodType(value.__func__, twin)
-        elif isinstance(value, functools.partial) and module in value.args:
-            args = [twin if argument is module else argument for argument in value.args]
-            twin.__dict__[name] = functools.partial(value.func, *args, **value.keywords)
-    return twin
-
-
 def twin_block(block: nn.Module, place: Place) -> nn.Module:
     """The twin of a block; the block is left as it is."""
     twin = copied(block)
@@ -319,18 +331,33 @@ def twin_block(block: nn.Module, place: Place) -> nn.Module:
         twin.__dict__[OWN_FORWARD] = own
     twin.__dict__.pop("training", None)
     twin.__dict__[PLACE] = place
-    twin.__class__ = _twin_class(type(block))
+    kind = type(block)
+    # The class of a parametrized module stands in front, and goes with the last parametrization.
+    twin.__class__ = (
+        derived(kind, [_twin_class(base) for base in kind.__bases__])
+        if is_parametrized(block)
+        else _twin_class(kind)
+    )
     return twin
 
 
 def as_block(twin: nn.Module) -> nn.Module:
     """The block of a twin, with what the twin holds now."""
     assert isinstance(twin, MomentumBlock)
-    training, kind = twin.training, twin.kind
+    training, kind = twin.training, _kind_behind(type(twin))
     block = kind.__new__(kind)
     block.__dict__ = {k: v for k, v in twin.__dict__.items() if k != PLACE}
     block.__dict__["_modules"] = dict(twin._modules)
     if OWN_FORWARD in block.__dict__:
         block.__dict__["forward"] = block.__dict__.pop(OWN_FORWARD)
     block.__dict__["training"] = training
+    rebind(block, twin)
     return block
+
+
+def _kind_behind(kind: type[Any]) -> type[nn.Module]:
+    """The class of a block from that of its twin, or from one that was derived from it since."""
+    if kind is _twin_class(kind.kind):
+        return kind.kind
+    return derived(kind, [_kind_behind(b) if issubclass(b, MomentumBlock) else b
+                           for b in kind.__bases__])  # fmt: skip

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from odemom.checks import invalid
 from odemom.nn.nets.momentum_net import MomentumNet
-from odemom.nn.transform.block import copied
+from odemom.nn.transform.copies import copied
 
 __all__ = ["FunctionRow", "function_row"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from fractions import Fraction
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -70,8 +71,8 @@ class Container:
     whole : Whole
     field : bool
         Whether rows start with v0 = f(x0) rather than 0.
-    latest : int or None
-        The index of the block that was called last, if it is in a row.
+    latest : (int, int) or None
+        Thread and index of the block that was called last, if it is in a row.
     joined : bool
         Whether neighbours have been joined as far as is known.
     warned_of_caches : bool
@@ -84,7 +85,7 @@ class Container:
     checkpoint_rest: bool
     whole: Whole
     field: bool = False
-    latest: int | None = None
+    latest: tuple[int, int] | None = None
     joined: bool = True
     warned_of_caches: bool = False
 
@@ -150,6 +151,11 @@ class Place:
         """Whether it belongs to no row."""
         return bool(self.changes_shape) or not self.skips
 
+    @property
+    def follows(self) -> bool:
+        """Whether the block before it in the list was the one called last."""
+        return self.index > 0 and self.container.latest == (get_ident(), self.index - 1)
+
     def note(self, row: rows.Row | None, start: str) -> None:
         """What a call has shown; nothing is written down while a graph is compiled."""
         if torch.compiler.is_compiling():
@@ -158,7 +164,7 @@ class Place:
         self.called = True
         self.carried |= row is not None and not start
         self.start = start
-        self.container.latest = None if row is None else self.index
+        self.container.latest = None if row is None else (get_ident(), self.index)
         self.container.whole.note(self.name, joined=row is not None and not start)
 
 

@@ -101,25 +101,26 @@ def twin_report(model: nn.Module) -> TwinReport:
     1 row of 3 momentum layers, 100% of the parameters, 100% of the states
       layers.0 to layers.2: 3 layers of shape 2 x 5 x 8, checkpoint
     """
-    places = {p.name: (m, p) for m in model.modules() if (p := place_of(m)) is not None}
-    lists = [m for m in model.modules() if isinstance(m, FunctionRow)]
+    modules = dict(model.named_modules())
+    places = {path: (m, p) for path, m in modules.items() if (p := place_of(m)) is not None}
+    lists = {path: m for path, m in modules.items() if isinstance(m, FunctionRow)}
     expect(
         len(places) + len(lists) > 0,
         "model",
         got=f"a {type(model).__name__} without momentum rows",
         expected="what transform(model) returned",
     )
-    rows, alone = _of_places([place for _, place in places.values()])
-    for functions in lists:
-        name, count = functions.__dict__["name"], len(functions._modules)
-        names = tuple(f"{name}.{n}" for n in functions._modules)
+    rows, alone = _of_places({path: place for path, (_, place) in places.items()})
+    for name, functions in lists.items():
+        count = len(functions._modules)
+        names = tuple(f"{name}.{n}" if name else n for n in functions._modules)
         rows.append(RowOfBlocks(name, names, count, (), "exact"))
     inside = {name for row in rows for name in row.blocks}
-    joined = [m for name, (m, _) in places.items() if name in inside] + lists
+    joined = [m for path, (m, _) in places.items() if path in inside] + [*lists.values()]
     own = {id(p): p.numel() for m in joined for p in m.parameters()}
     every = sum(p.numel() for p in model.parameters())
     states = sum(place.entries for _, place in places.values())
-    moved = sum(place.entries for name, (_, place) in places.items() if name in inside)
+    moved = sum(place.entries for path, (_, place) in places.items() if path in inside)
     return TwinReport(
         tuple(rows),
         alone,
@@ -128,18 +129,23 @@ def twin_report(model: nn.Module) -> TwinReport:
     )
 
 
-def _of_places(places: list[Place]) -> tuple[list[RowOfBlocks], dict[str, str]]:
-    members: dict[int, list[Place]] = {}
+def _of_places(places: dict[str, Place]) -> tuple[list[RowOfBlocks], dict[str, str]]:
+    """The rows and the blocks alone, of the places of blocks by their names in a model."""
+    members: dict[int, list[tuple[str, Place]]] = {}
     alone: dict[str, str] = {}
-    for place in places:
+    for path, place in places.items():
         if place.row is None:
-            alone[place.name] = place.start or "it was not called"
+            alone[path] = place.start or "it was not called"
         else:
-            members.setdefault(id(place.row), []).append(place)
+            members.setdefault(id(place.row), []).append((path, place))
     rows: list[RowOfBlocks] = []
     for group in members.values():
-        row = group[0].row
+        path, place = group[0]
+        row = place.row
         assert row is not None
-        names = tuple(place.name for place in group)
-        rows.append(RowOfBlocks(row.container, names, row.length, row.shape, row.mode))
+        # A model that holds the twin has a name for it, which stands in front.
+        inside = path.endswith(f".{place.name}")
+        container = path.removesuffix(place.name) + row.container if inside else row.container
+        names = tuple(name for name, _ in group)
+        rows.append(RowOfBlocks(container, names, row.length, row.shape, row.mode))
     return rows, alone

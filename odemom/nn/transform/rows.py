@@ -26,7 +26,7 @@ from odemom.nn.transform.step import momentum_step, same_values
 
 __all__ = [
     "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "exact_run", "exact_step",
-    "plain_step", "why_none", "without_carry",
+    "plain_step", "version_of", "why_none", "without_carry",
 ]  # fmt: skip
 
 _NAME = "_odemom_carry"
@@ -112,15 +112,31 @@ class Carry:
         return OrderedDict, ()
 
 
-def _version(x: Tensor) -> int:
-    return 0 if torch.compiler.is_compiling() or x.is_inference() else x._version
+def version_of(x: Any) -> int:
+    """How often ``x`` was changed in place, where that is counted."""
+    if not isinstance(x, Tensor) or torch.compiler.is_compiling() or x.is_inference():
+        return 0
+    return x._version
+
+
+def _carried(x: Tensor) -> Any:
+    """What ``x`` carries; what full backward hooks of a module make of a tensor carries on."""
+    carry = getattr(x, _NAME, None)
+    if carry is not None or torch.compiler.is_compiling() or not x._is_view():
+        return carry
+    base, node = x._base, x.grad_fn
+    while type(node).__name__ == "BackwardHookFunctionBackward":
+        node = node.next_functions[0][0]
+        if base is not None and node is not None and node is base.grad_fn:
+            return getattr(base, _NAME, None)
+    return None
 
 
 def carry_of(x: Any) -> Carry | None:
     """What ``x`` carries, if it is the latest output of its row and as the block returned it."""
     if isinstance(x, Tensor):
-        carry = getattr(x, _NAME, None)
-        if not isinstance(carry, Carry) or _version(x) != carry.version:
+        carry = _carried(x)
+        if not isinstance(carry, Carry) or version_of(x) != carry.version:
             return None
     else:  # a symbol of torch.fx, on which every attribute exists
         carry = vars(x).get(_NAME)
@@ -131,10 +147,10 @@ def carry_of(x: Any) -> Carry | None:
 
 def why_none(x: Any, owner: object) -> str:
     """Why a call with this input starts a row of ``owner``."""
-    carry = getattr(x, _NAME, None) if isinstance(x, Tensor) else None
+    carry = _carried(x) if isinstance(x, Tensor) else None
     if not isinstance(carry, Carry) or carry.row.owner is not owner:
         return "its input is not the tensor that a block of the same list returned"
-    if _version(x) != carry.version:
+    if version_of(x) != carry.version:
         return "its input was changed in place after the block before it had returned it"
     return "another block had already gone on from its input"
 
@@ -144,7 +160,7 @@ def without_carry(x: Any, owner: object) -> Any:
 
     Whatever keeps the input of a block for the backward pass would keep that velocity with it.
     """
-    carry = getattr(x, _NAME, None) if isinstance(x, Tensor) else None
+    carry = _carried(x) if isinstance(x, Tensor) else None
     if not isinstance(carry, Carry) or carry.v is None or carry.row.owner is owner:
         return x
     return same_values(x) if torch.is_grad_enabled() else x
@@ -196,8 +212,7 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
         carry.let_go()
     y = _tracked(end.to(x.dtype) if narrow else end)
     row.record.length += 1
-    version = _version(y) if isinstance(y, Tensor) else 0
-    _attach(y, Carry(row, row.record.length, version, end if narrow else None, v))
+    _attach(y, Carry(row, row.record.length, version_of(y), end if narrow else None, v))
     return function.rebuilt(y)
 
 
@@ -228,7 +243,7 @@ def exact_step(
     narrow = x.dtype != wide
     y = _tracked(end.to(x.dtype) if narrow else end)
     row.record.length += 1
-    _attach(y, Carry(row, row.record.length, _version(y), end if narrow else None, v))
+    _attach(y, Carry(row, row.record.length, version_of(y), end if narrow else None, v))
     return function.rebuilt(y)
 
 

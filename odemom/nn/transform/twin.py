@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from types import MethodType
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -18,7 +19,8 @@ from torch import nn
 
 from odemom.checks import as_initial_velocity, expect, invalid, shown
 from odemom.nn.reversible.gamma import rational_gamma
-from odemom.nn.transform.block import as_block, copied, twin_block
+from odemom.nn.transform.block import as_block, twin_block
+from odemom.nn.transform.copies import copied
 from odemom.nn.transform.find import blocks_found, blocks_named, said_lists
 from odemom.nn.transform.functions import FunctionRow, function_row
 from odemom.nn.transform.names import has_no_skip
@@ -214,7 +216,7 @@ def _check_model(model: object) -> None:
                 where,
                 got=f"a {type(module).__name__}",
                 expected="a model that is not wrapped yet",
-                fix="Transform the model inside, then wrap its twin.",
+                fix="Transform the model inside, then wrap its twin in DistributedDataParallel.",
             )
         if isinstance(module, torch.jit.ScriptModule):
             raise invalid(
@@ -246,11 +248,23 @@ def _rebuilt(model: M, replacements: dict[int, nn.Module]) -> M:
         }
         if all(new is module._modules[name] for name, new in children.items()):
             return module
+        if type(module).__name__ == "OptimizedModule":
+            raise invalid(
+                "model",
+                got="a model compiled by torch.compile, which runs what it was compiled from",
+                expected="a torch.nn.Module in Python",
+                fix="Pass the model inside (model._orig_mod), and compile what comes back.",
+            )
         twin = done[id(module)] = copied(module)
         twin.__dict__["_modules"].update(children)
         for name, value in twin.__dict__.items():
             if isinstance(value, list | tuple) and any(id(v) in done for v in value):
                 twin.__dict__[name] = type(value)(done.get(id(v), v) for v in value)
+            elif isinstance(value, MethodType) and id(value.__self__) in done:
+                name_there = value.__func__.__name__
+                there = getattr(done[id(value.__self__)], name_there, None)
+                if isinstance(there, MethodType):
+                    twin.__dict__[name] = there
         _keep_dense(twin)
         return twin
 

@@ -49,7 +49,7 @@ def test_the_report_is_the_peak_of_a_process_that_runs_the_step(name):
 
 
 @pytest.mark.parametrize("reversible", ["auto", True, False])
-@pytest.mark.parametrize("depth", [3, 12])
+@pytest.mark.parametrize("depth", [2, 6])
 def test_shapes_tell_what_a_step_on_tensors_holds(depth, reversible):
     twin, x = twin_of(Mlp(depth, 16), reversible=reversible), torch.randn(32, 16)
     report = memory_report(twin, x)
@@ -61,7 +61,7 @@ def test_shapes_tell_what_a_step_on_tensors_holds(depth, reversible):
 
 
 def test_reversible_networks_are_compared_with_themselves_under_plain_autograd():
-    net, x = MomentumNet(mlps(20), 0.9), torch.randn(64, 16)
+    net, x = MomentumNet(mlps(10), 0.9), torch.randn(64, 16)
     report = memory_report(net, x)
     assert after(report).peak == run_and_counted(net, x)
     assert net.reversible
@@ -74,24 +74,24 @@ def test_reversible_networks_are_compared_with_themselves_under_plain_autograd()
 
 def test_a_plain_model_is_compared_with_its_twin():
     layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.1, batch_first=True)
-    model = nn.TransformerEncoder(layer, 12, enable_nested_tensor=False)
+    model = nn.TransformerEncoder(layer, 8, enable_nested_tensor=False)
     x = torch.randn(4, 10, 16)
     report = memory_report(model, x)
     assert report.given == "plain"
     assert report.plain.peak == run_and_counted(model, x)
     assert after(report).peak == run_and_counted(transform(model, 0.9), x)
-    assert report.notes == {"layers.0 to 11": "exact"}
+    assert report.notes == {"layers.0 to 7": "exact"}
     assert report.ratio < 0.5
     assert sum(report.plain.parts.values()) == report.plain.peak
-    assert report.plain.parts["layers.0 to 11"] > 0.9 * report.plain.peak
-    assert "layers.0 to 11" in str(report)
+    assert report.plain.parts["layers.0 to 7"] > 0.9 * report.plain.peak
+    assert "layers.0 to 7" in str(report)
     assert str(report).endswith(f"holds {report.ratio:.2f} of the plain one's")
 
 
 def test_other_batches_are_found_from_two_steps():
-    twin = twin_of(Mlp(12, 16))
+    twin = twin_of(Mlp(4, 16))
     report = memory_report(twin, torch.empty(8, 16, device="meta"))
-    for batch in (1, 5, 16, 40, 1000):
+    for batch in (1, 5, 1000):
         other = memory_report(twin, torch.empty(batch, 16, device="meta"))
         assert report.plain.at(batch) == other.plain.peak
         assert after(report).at(batch) == after(other).peak

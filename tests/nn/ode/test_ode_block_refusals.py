@@ -53,6 +53,7 @@ BAD_STATES = [
     (torch.ones(2, dtype=torch.complex64), "complex64"),
     (torch.ones(0, 3), r"x: got a tensor of shape \(0, 3\)"),
     (torch.tensor([[0.0, 1.0], [math.nan, 0.0]]), r"x: got the entry nan at \[1, 0\]"),
+    (torch.eye(2).to_sparse(), "x: got a sparse or nested tensor.*to_dense"),
     (torch.tensor(math.inf), r"x: got the entry inf at \[\]"),
     (torch.ones(2, dtype=torch.float16), "take fixed steps"),
     (torch.ones(2, dtype=torch.bfloat16), "rtol: got 1e-05 for a state in torch.bfloat16"),

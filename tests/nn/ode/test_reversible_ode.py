@@ -46,8 +46,15 @@ def off(steps, **settings):
     return distance(*ways)
 
 
-@pytest.mark.parametrize("steps", [1, 10, 100])
-@pytest.mark.parametrize("method", [*METHODS, "leapfrog"])
+# A hundred steps of every equation with two schemes here, with all of them among the slow ones.
+@pytest.mark.parametrize(
+    ("method", "steps"),
+    [
+        *((method, steps) for method in (*METHODS, "leapfrog") for steps in (1, 10)),
+        *((method, 100) for method in ("euler", "leapfrog")),
+        *(pytest.param(method, 100, marks=pytest.mark.slow) for method in METHODS[:-1]),
+    ],
+)
 @pytest.mark.parametrize(
     "case",
     [
@@ -76,7 +83,7 @@ def test_a_field_may_depend_on_time(method):
     assert off(20, method=method, field=Timed()) < BOUND
 
 
-@pytest.mark.parametrize("method", ["midpoint", "leapfrog"])
+@pytest.mark.parametrize("method", [pytest.param("midpoint", marks=pytest.mark.slow), "leapfrog"])
 def test_a_thousand_steps(method):
     assert off(1000, method=method) < BOUND
 
@@ -291,3 +298,19 @@ def test_the_peak_does_not_grow_with_the_steps():
     before, after = map(int, done.stdout.split())
     # Plain autograd keeps 2 x 2 x 60 more activations of 1 MB.
     assert after < 1.1 * before
+
+
+@pytest.mark.parametrize("way", ["reversible", "adjoint"])
+def test_a_backward_pass_in_inference_mode_gives_all_gradients(way):
+    field, x = net(), states()
+    method = "reversible_rk4" if way == "reversible" else "rk4"
+    block = ODEBlock(field, gradient=way, method=method, options={"step_size": 0.5})
+    found = []
+    for inference in (False, True):
+        block.zero_grad()
+        y = block(x).square().sum()
+        with torch.inference_mode(inference):
+            y.backward()
+        found.append([p.grad for p in block.parameters()])
+        assert all(g is not None for g in found[-1])
+    assert distance(*found) == 0

@@ -57,7 +57,7 @@ def travel(gamma, dtype, depth, kernel="auto"):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("gamma", GAMMAS)
-@pytest.mark.parametrize("depth", [1, 50, 2000])
+@pytest.mark.parametrize("depth", [1, 50, 500, pytest.param(2000, marks=pytest.mark.slow)])
 def test_state_is_recovered_bit_for_bit(gamma, dtype, depth):
     travel(gamma, dtype, depth)
 

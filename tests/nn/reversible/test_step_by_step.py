@@ -73,10 +73,11 @@ def there_and_back(gamma, x, v, function, depth, bits):
     [*((torch.float32, 43, g) for g in GAMMAS), (torch.float64, 48, GAMMAS[2])],
     ids=str,
 )
-def test_random_states_to_depth_500(dtype, bits, gamma):
+@pytest.mark.parametrize("depth", [100, pytest.param(500, marks=pytest.mark.slow)])
+def test_random_states_to_any_depth(dtype, bits, gamma, depth):
     g = torch.Generator().manual_seed(0)
     x, v = torch.randn(2, 5, 7, dtype=dtype, generator=g)
-    there_and_back(gamma, x, v, lambda n, x: torch.cos(n + 3 * x), 500, bits)
+    there_and_back(gamma, x, v, lambda n, x: torch.cos(n + 3 * x), depth, bits)
 
 
 @pytest.mark.parametrize("gamma", GAMMAS, ids=str)

@@ -1,0 +1,132 @@
+"""The options that the commands which train have in common, and what is made of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Data = Annotated[
+    str,
+    typer.Option(
+        help="The images: digits, cifar10, cifar100, or a folder with one folder per class."
+    ),
+]
+Root = Annotated[
+    Path | None, typer.Option(help="Where data lie or are decoded to; by default the user's cache.")
+]
+Download = Annotated[bool, typer.Option("--download", help="Fetch CIFAR where it is missing.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Set another option of the network: blocks=0, stem=imagenet."),
+]
+Preset = Annotated[str | None, typer.Option(help="Start from the settings for a laptop or a gpu.")]
+Limit = Annotated[int | None, typer.Option(help="Take so many training images only.")]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Scale the images of a folder to so many pixels.")
+]
+Augment = Annotated[
+    str | None, typer.Option(help="Change training images at random: none, flip or crop+flip.")
+]
+BatchSize = Annotated[int | None, typer.Option(help="How many images make a step on each device.")]
+Optimizer = Annotated[str | None, typer.Option(help="The optimizer, adamw or sgd.")]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--learning-rate", "--lr", help="The largest rate of the one-cycle schedule."),
+]
+WeightDecay = Annotated[float | None, typer.Option(help="The weight decay of the optimizer.")]
+LabelSmoothing = Annotated[
+    float | None, typer.Option(help="The label smoothing of the loss, in [0, 1).")
+]
+Precision = Annotated[str | None, typer.Option(help="The precision, 32 or bf16-mixed.")]
+Compile = Annotated[
+    bool | None,
+    typer.Option("--compile/--no-compile", help="Let torch.compile compile the network."),
+]
+ChannelsLast = Annotated[
+    bool | None, typer.Option(help="Use the memory format that suits convolutions on GPUs.")
+]
+Deterministic = Annotated[
+    bool | None, typer.Option(help="Take only algorithms that give equal results again.")
+]
+Accelerator = Annotated[str | None, typer.Option(help="The kind of device: auto, cpu, gpu or mps.")]
+Devices = Annotated[int, typer.Option(help="How many processes run here, one per device.")]
+Nodes = Annotated[int, typer.Option(help="How many machines take part.")]
+Strategy = Annotated[str, typer.Option(help="How several devices share the work: auto or ddp.")]
+Threads = Annotated[int, typer.Option(help="How many threads a CPU uses; one suits small images.")]
+CheckpointSteps = Annotated[
+    int, typer.Option(help="Keep the state every so many steps too, not at epochs only.")
+]
+Resume = Annotated[
+    Path | None, typer.Option(help="Go on from the last.ckpt of an interrupted training.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Measure only: memory, one step, the largest batch.")
+]
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def number(name: str, text: str | None) -> float | None:
+    """The number that the text of an option spells."""
+    from odemom.checks import as_number
+
+    return None if text is None else float(as_number(text, name, "a number"))
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Print how an interrupted training goes on; leave with the status of such a program."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:  # its message names the checkpoint to resume from
+        print(f"\ninterrupted: {interrupt}", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def speaks() -> bool:
+    """Whether this process is the one of several that prints."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+
+
+def note_compiling(config: Any) -> None:
+    """Say where there is little to compile: rows that recompute run outside of compiled code."""
+    from odemom.cli.shared import note
+    from odemom.models.table import model_options
+
+    options = {**model_options(config.model), **config.options}
+    if config.compile and options.get("reversible", False) is not False and speaks():
+        note(
+            f"compile: {config.model} recomputes its activations, outside of compiled code; "
+            "--set reversible=false compiles it whole, --no-compile saves the time of compiling"
+        )
+
+
+def print_dry_run(config: Any, as_json: bool) -> None:
+    """Print what a training would take."""
+    from odemom.cli.shared import print_json, say
+    from odemom.training.dry_run import dry_run
+
+    found = dry_run(config)
+    memory = found.memory
+    if as_json:
+        numbers = {"parameters": memory.parameters, "step_bytes": memory.step}
+        numbers |= {"available_bytes": memory.available, "largest_batch": memory.largest_batch}
+        times = {"step_seconds": found.step_seconds, "steps": found.steps}
+        print_json({"source": found.source, "device": found.device, **numbers, **times})
+        return
+    say(f"{config.model}: {memory.parameters} parameters")
+    say(f"{found.source}: {found.images} training images, {found.steps} steps in all")
+    say(f"memory: {memory}")
+    say(
+        f"time: {found.step_seconds * 1000:.3g} ms a step on {found.device}, about "
+        f"{found.seconds / 60:.3g} minutes for all steps"
+    )

@@ -1,0 +1,290 @@
+"""A call whose inside the backward pass computes again, by `torch.utils.checkpoint`.
+
+That keeps a call's input, and calls the function again when autograd asks for what the first call
+had saved. It looks after random numbers and autocast; here the second call finds the parameters,
+buffers, attributes and arguments of the first one, too, and moves nothing twice. What cannot be put
+back is found: by the versions of tensors, and by a sample of the last tensors that both calls save.
+Unlike the checksum of an exact state it allows for rounding.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.checkpoint import CheckpointError, checkpoint
+
+from odemom.errors import OdemomError, ReversibilityError
+from odemom.nn.recompute import refusals
+from odemom.nn.recompute.changes import Facts
+from odemom.nn.recompute.holders import Snapshot, as_it_was
+from odemom.nn.recompute.second_call import default_dtype
+from odemom.nn.recompute.slots import (
+    Buffers,
+    Slot,
+    parameter_at,
+    parameter_slots,
+    parameters_at,
+    swapped,
+)
+from odemom.nn.reversible import shapes
+
+__all__ = ["recomputed_inside"]
+
+ENTRIES = 64
+"""Of a tensor that are compared."""
+
+COMPARED = 2
+"""Tensors of a call that are: the last ones that it saves depend on all before."""
+
+CHANGED = "a parameter or an argument was modified by an inplace operation after it was used."
+
+
+def recomputed_inside(
+    function: Callable[..., Any], module: nn.Module, name: str, arguments: Snapshot
+) -> Callable[..., Any]:
+    """``function``, which recomputes its inside in the backward pass.
+
+    Parameters
+    ----------
+    function : callable
+        To be called once.
+    module : Module
+        What it calls.
+    name : str
+        The same in messages.
+    arguments : Snapshot
+        What its arguments hold before the call.
+
+    Returns
+    -------
+    callable
+        It raises `InvalidInputError` if the function changes an argument in place, and, in the
+        backward pass, `ReversibilityError` if the second call is not the first one again.
+    """
+    call = _Call(function, module, name, arguments)
+    # Entering a context would do for the second call, but not see its errors.
+    return functools.partial(checkpoint, call, use_reentrant=False, context_fn=call.contexts)
+
+
+class _Call:
+    """A function that is called, and called again."""
+
+    def __init__(
+        self, function: Callable[..., Any], module: nn.Module, name: str, arguments: Snapshot
+    ) -> None:
+        modules = tuple(module.modules())
+        self._function, self._module, self._name = function, module, name
+        self._arguments, self._attributes = arguments, Snapshot(modules=modules)
+        self._facts = Facts(module, modules)
+        self._slots = parameter_slots(modules)
+        self._parameters = parameters_at(self._slots)
+        self._versions: list[int | None] = []
+        self._buffers = Buffers()
+        self._dtype = torch.get_default_dtype()
+        self._samples: dict[int, Tensor] = {}
+        self._unlike: list[Tensor] = []
+        self._again = False
+
+    def contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """Around the first call, and around the others."""
+        return nullcontext(), _Others(self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's value."""
+        if self._again:
+            return self._second(args, kwargs)
+        x = next((a for a in args if isinstance(a, Tensor)), None)
+        before = None if x is None or x.is_inference() else x._version
+        with self._recording() as saved:
+            value = self._function(*args, **kwargs)
+        if before is not None and x is not None and x._version != before:
+            raise refusals.moved_input(self._name)
+        self._samples = {n: _sample(t) for n, t in saved}
+        saved.clear()  # the graph keeps the hook, which keeps this list
+        return value
+
+    @contextmanager
+    def _recording(self) -> Iterator[list[tuple[int, Tensor]]]:
+        """Record the first call; the tensors yielded are those to compare."""
+        with Buffers.recording(self._modules()) as self._buffers:
+            own = {_storage(t) for t in (*self._parameters, *self._module.buffers())}
+            saved: list[tuple[int, Tensor]] = []
+
+            def note(n: int, t: Tensor) -> None:
+                if _can_be_compared(t) and _storage(t) not in own:
+                    saved.append((n, t))
+                    del saved[:-COMPARED]
+
+            with self._noting(note):
+                yield saved
+        for place, held in (("arguments", self._arguments), ("attributes", self._attributes)):
+            if held.changed_in_place():
+                raise refusals.changed_in_place(self._name, place)
+        self._versions = self._versions_now()
+
+    def _modules(self) -> list[nn.Module]:
+        return [*self._module.modules()]
+
+    def _versions_now(self) -> list[int | None]:
+        tensors = (*self._parameters, *self._arguments.tensors)
+        return [None if t.is_inference() else t._version for t in tensors]
+
+    # --- again -----------------------------------------------------------------------------------
+
+    def _second(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._versions_now() != self._versions:
+            raise self._failed(CHANGED, "")
+        try:
+            with self._noting(self._compare):
+                return self._function(*args, **kwargs)
+        except (torch.OutOfMemoryError, OdemomError):
+            raise
+        except Exception as error:
+            if type(error).__module__ == checkpoint.__module__:  # it has all that it needs
+                raise
+            raise self._failed(*refusals.second_call_failed(error)) from error
+
+    @contextmanager
+    def put_back(self) -> Iterator[None]:
+        """Put back for a second call what the first one found."""
+        modules = self._modules()
+        parameters: dict[Slot, Tensor | None] = {
+            slot: tensor
+            for slot, tensor in zip(self._slots, self._parameters, strict=True)
+            if parameter_at(slot) is not tensor
+        }
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(default_dtype(self._dtype))
+            stack.enter_context(self._buffers.again(modules))
+            stack.enter_context(swapped(parameters, "_parameters"))
+            stack.enter_context(as_it_was(self._arguments, self._attributes, modules, {}))
+            self._again = True
+            yield
+
+    def _compare(self, n: int, tensor: Tensor) -> None:
+        if n not in self._samples or not _can_be_compared(tensor):
+            return
+        unlike = ~_alike(self._samples[n], _sample(tensor))
+        self._unlike.append(unlike)
+        if not (waits_late(unlike.device) and refusals.in_backward()):
+            self._verify()
+        elif len(self._unlike) == 1:
+            torch.autograd.Variable._execution_engine.queue_callback(self._verify)
+
+    def _verify(self) -> None:
+        unlike, self._unlike = self._unlike, []
+        if unlike and not shapes.are_alone() and bool(torch.stack(unlike).any()):
+            raise self._failed(*refusals.OTHER_BITS)
+
+    def _failed(self, what: str, otherwise: str) -> ReversibilityError:
+        why = self._facts.changes() or otherwise
+        return ReversibilityError(f"{self._name}: {what} {why}".rstrip())
+
+    # --- what is saved ---------------------------------------------------------------------------
+
+    @contextmanager
+    def _noting(self, note: Callable[[int, Tensor], None]) -> Iterator[None]:
+        """Hand the tensors that autograd saves, with their numbers, to ``note`` as well."""
+        hooks = torch._C._autograd._top_saved_tensors_default_hooks(False)
+        if hooks is None:
+            yield
+            return
+        pack, unpack = hooks
+        count = 0
+
+        def noted(t: Tensor) -> Any:
+            nonlocal count
+            note(count, t)
+            count += 1
+            return pack(t)
+
+        def named(held: Any) -> Any:
+            try:
+                return unpack(held)
+            except OdemomError:
+                raise
+            except RuntimeError as error:
+                if "modified by an inplace operation" in str(error):  # the input
+                    raise self._failed(CHANGED, "") from error
+                if not isinstance(error, CheckpointError):
+                    raise
+                what = refusals.OTHER_BITS[0]
+                said = str(error).partition("\n")[0].removeprefix("torch.utils.checkpoint: ")
+                raise self._failed(what, f"{said} {refusals.OTHER_BITS[1]}") from error
+
+        # As its own do: checkpoints and what is inside look for the user's hooks behind these.
+        inner = {
+            k: v for k, v in vars(pack).items() if k in ("_checkpoint_internal", "_user_hooks")
+        }
+        vars(noted).update(inner)
+        try:
+            with saved_tensors_hooks(noted, named):
+                yield
+        finally:
+            vars(noted).pop("_user_hooks", None)
+
+
+def waits_late(device: torch.device) -> bool:
+    """Whether to look at what the device found only at the end, so as not to wait for it."""
+    return device.type != "cpu"
+
+
+class _Others(AbstractContextManager[None]):
+    """The context of every call but the first: a backward pass that keeps the graph has several."""
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+        self._entered: list[AbstractContextManager[None]] = []
+
+    def __enter__(self) -> None:
+        entered = self._call.put_back()
+        entered.__enter__()
+        self._entered.append(entered)
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._entered.pop().__exit__(*error)
+
+
+def _is_plain(t: Tensor) -> bool:
+    return type(t) in (Tensor, nn.Parameter) or shapes.are_alone()
+
+
+def _storage(t: Tensor) -> int:
+    return t.untyped_storage()._cdata if _is_plain(t) else id(t)
+
+
+def _can_be_compared(t: Tensor) -> bool:
+    dense = t.layout == torch.strided and not t.is_nested and not t.is_quantized
+    return _is_plain(t) and dense and t.numel() > 0 and not t.is_meta
+
+
+@torch.no_grad()
+def _sample(t: Tensor) -> Tensor:
+    """Entries from all over a tensor."""
+    t, step = t.detach(), max(1, t.numel() // ENTRIES) | 1
+    if t.is_contiguous():
+        return t.view(-1)[::step].clone()
+    places = torch.arange(0, t.numel(), step, device=t.device)
+    return t[torch.unravel_index(places, t.shape)]
+
+
+@torch.no_grad()
+def _alike(one: Tensor, other: Tensor) -> Tensor:
+    """Whether two samples are the same but for rounding."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return torch.zeros((), dtype=torch.bool, device=one.device)
+    if not (one.is_floating_point() or one.is_complex()):
+        return (one == other).all()
+    bound = math.sqrt(torch.finfo(one.dtype).eps)
+    size = one.abs().nan_to_num(0.0, 0.0).amax()
+    same = ((one - other).abs() <= bound * size) | (one == other) | (one.isnan() & other.isnan())
+    return same.all()

@@ -1,0 +1,50 @@
+"""Copies of modules that share their parameters and children, and of classes with other bases."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import types
+from typing import Any
+
+from torch.nn.utils.parametrize import is_parametrized
+
+__all__ = ["copied", "derived", "rebind"]
+
+
+def copied(module: Any) -> Any:
+    """A copy of a module itself: its parameters and children are the same, its hooks its own.
+
+    As other copies of modules it is not compiled.
+    """
+    parametrized = is_parametrized(module)  # which objects to being copied in the ordinary way
+    twin = type(module).__new__(type(module)) if parametrized else copy.copy(module)
+    twin.__dict__ = dict(module.__dict__)
+    twin.__dict__.pop("_compiled_call_impl", None)
+    for name, value in module.__dict__.items():
+        if name == "_modules" or (name.endswith("_hooks") and isinstance(value, dict)):
+            twin.__dict__[name] = type(value)(value) if name != "_modules" else dict(value)
+    rebind(twin, module)
+    return twin
+
+
+def rebind(new: Any, old: Any) -> None:
+    """Bind the methods among the attributes of ``new`` that are bound to ``old``."""
+    for name, value in new.__dict__.items():
+        if isinstance(value, types.MethodType) and value.__self__ is old:
+            new.__dict__[name] = types.MethodType(_method(value.__func__, new, old), new)
+        elif isinstance(value, functools.partial) and old in value.args:
+            args = [new if argument is old else argument for argument in value.args]
+            new.__dict__[name] = functools.partial(value.func, *args, **value.keywords)
+
+
+def _method(function: Any, new: Any, old: Any) -> Any:
+    name = getattr(function, "__name__", "")
+    ours = getattr(type(old), name, None) is function
+    return getattr(type(new), name) if ours and hasattr(type(new), name) else function
+
+
+def derived(kind: type[Any], bases: list[type[Any]]) -> type[Any]:
+    """The same class with other bases."""
+    own = {k: v for k, v in vars(kind).items() if k not in ("__dict__", "__weakref__")}
+    return types.new_class(kind.__name__, tuple(bases), {}, lambda space: space.update(own))

@@ -1,0 +1,183 @@
+"""Tables of the benchmarks, from benchmarks/results: ratios to named peers, and the machines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.manual.markdown import literal, table
+
+__all__ = ["benchmark_tables"]
+
+METHODS = {
+    "plain": "plain",
+    "checkpoint": "checkpoint",
+    "odemom": "odemom",
+    "momentumnet": "momentumnet",
+    "memcnn": "MemCNN",
+}
+NETWORKS = {"mlp": "perceptron", "conv16": "16 channels", "conv64": "64 channels"}
+
+
+def benchmark_tables(folder: Path) -> dict[str, str]:
+    """The tables, by their paths in docs/; a page includes each where it speaks of it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the results.
+    """
+    makers = {
+        "psi": _psi,
+        "decision": _ratios,
+        "decision-sympy": _sympy,
+        "reversible": _reversible,
+        "peaks": _peaks,
+        "ode": _ode,
+        "gpu": _gpu,
+        "zoo": _zoo,
+    }
+    pages = {}
+    for name, make in makers.items():
+        path = folder / f"{name.partition('-')[0]}.json"
+        results = json.loads(path.read_text(encoding="utf-8"))
+        pages[f"made/benchmark-{name}.md"] = f"{make(results)}\n\n{_machine(results)}\n"
+    return pages
+
+
+def _machine(results: Mapping[str, Any]) -> str:
+    """Where a result was measured, in a line."""
+    named = results.get("machine", results.get("cpu"))
+    if isinstance(named, dict):
+        words = [f"{key} {value}" for key, value in named.items()]
+    else:
+        versions = results.get("versions", {})
+        cores = results.get("cpu_count")
+        words = [str(named), *([f"{cores} cores"] if cores else [])]
+        words += [f"{key} {value}" for key, value in versions.items()]
+    threads = results.get("threads")
+    if threads:
+        limit = threads if isinstance(threads, str) else next(iter(threads.values()))
+        words.append(f"threads: {limit}")
+    if "date" in results:
+        words.append(str(results["date"])[:10])
+    return f"*Measured on:* {literal(', '.join(words))}."
+
+
+def _times(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _megabytes(value: float | None) -> str:
+    return "" if value is None else f"{value / 1e6:,.0f}"
+
+
+def _psi(results: Mapping[str, Any]) -> str:
+    """One matrix of each size beside all its peers; then the other ratios."""
+    sizes = [r for r in results["ratios"] if r["name"].startswith("psi, d =")]
+    others = [r for r in results["ratios"] if r not in sizes]
+    peers = list(dict.fromkeys(r["peer"] for r in sizes))
+    found = {(r["name"], r["peer"]): r["median"] for r in sizes}
+    rows = [
+        [literal(name.removeprefix("psi, ")), *(_times(found.get((name, p))) for p in peers)]
+        for name in dict.fromkeys(r["name"] for r in sizes)
+    ]
+    short = [p.removeprefix("scipy.linalg.").removeprefix("torch.linalg.") for p in peers]
+    head = ["one matrix", *map(literal, short)]
+    return f"{table(head, rows, numbers=len(peers))}\n\n{_ratios({'ratios': others})}"
+
+
+def _ratios(results: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            literal(r["name"]),
+            literal(r["peer"]),
+            _times(r["median"]),
+            f"{_times(r['low'])} to {_times(r['high'])}",
+        ]
+        for r in results["ratios"]
+    ]
+    return table(["what", "peer", "peer's time / ours", "quartiles"], rows, numbers=2)
+
+
+def _sympy(results: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            str(entry["d"]),
+            f"{1e3 * entry['ours_seconds']:.2g} ms",
+            literal(_outcome(entry["sympy"])),
+        ]
+        for entry in results["sympy_on_random_integers"]
+    ]
+    return table(["d", "odemom", "SymPy's jordan_form"], rows)
+
+
+def _outcome(of_sympy: Mapping[str, Any]) -> str:
+    if of_sympy["outcome"] == "answered":
+        return f"{1e3 * of_sympy['seconds']:.2g} ms"
+    return str(of_sympy["outcome"])
+
+
+def _reversible(results: Mapping[str, Any]) -> str:
+    rows = []
+    for case, name in NETWORKS.items():
+        for depth, found in results.get(case, {}).items():
+            for part, unit in (("time / plain", "time / plain"), ("peak", "peak, MB")):
+                cells = [_cell(found[part].get(m)) for m in METHODS]
+                rows.append([f"{name}, {depth} layers", unit, *cells])
+    return table(["network", "", *METHODS.values()], rows, numbers=len(METHODS))
+
+
+def _cell(found: Any) -> str:
+    """A ratio with its quartiles, or a number of bytes."""
+    return _times(found["median"]) if isinstance(found, dict) else _megabytes(found)
+
+
+def _peaks(results: Mapping[str, Any]) -> str:
+    rows = []
+    for name, ways in results.items():
+        if isinstance(ways, dict):
+            plain = ways["plain"]
+            for way, found in ways.items():
+                peak, seconds = found["peak"], found["seconds"]
+                cells = [_megabytes(peak), _times(peak / plain["peak"])]
+                rows.append([literal(name), way, *cells, _times(seconds / plain["seconds"])])
+    head = ["network", "step", "peak, MB", "peak / plain", "time / plain"]
+    return table(head, rows, numbers=3)
+
+
+def _ode(results: Mapping[str, Any]) -> str:
+    rows = [
+        [literal(name), _megabytes(found["reversible"]), _megabytes(found["backprop"]) or "-"]
+        for name, found in results["memory"].items()
+    ]
+    return table(["scheme", "reversible, MB", "backprop, MB"], rows, numbers=2)
+
+
+def _gpu(results: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            literal(row["name"]),
+            _times(row["ms"]),
+            f"{row['peak_mb']:,.0f}",
+            _times(row["ms / plain"]),
+            _times(row["peak_mb / plain"]),
+        ]
+        for row in results["rows"]
+        if row["part"] == "step" and "ms / plain" in row
+    ]
+    head = ["network, images a step", "ms", "peak, MB", "time / plain", "peak / plain"]
+    return table(head, rows, numbers=4)
+
+
+def _zoo(results: Mapping[str, Any]) -> str:
+    verdicts = Counter(trial["verdict"] for trial in results["trials"])
+    libraries = Counter(trial["library"] for trial in results["trials"])
+    differences = sum(bool(trial["differences"]) for trial in results["trials"])
+    rows = [["networks tried", ", ".join(f"{n} of {name}" for name, n in libraries.items())]]
+    rows += [[verdict, str(count)] for verdict, count in verdicts.items()]
+    rows.append(["with a silent difference", str(differences)])
+    return table(["", "networks"], rows)

@@ -1,0 +1,33 @@
+"""The commands of ``odemom`` with their options, read from the command line itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer.main
+
+from odemom.cli import app
+from scripts.manual.markdown import literal, table
+
+__all__ = ["command_page"]
+
+
+def command_page() -> dict[str, str]:
+    """The page, by its path in docs/."""
+    group: Any = typer.main.get_command(app)  # a click group; typer brings a click of its own
+    sections = "\n\n".join(_section(name, c) for name, c in sorted(group.commands.items()))
+    return {"made/commands.md": sections + "\n"}
+
+
+def _section(name: str, command: Any) -> str:
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
+    names = [(a.metavar or a.name).upper() for a in arguments]
+    usage = " ".join(["odemom", name, *names, "[OPTIONS]"])
+    rows = [[f"`{', '.join(p.opts)}`", literal(_one_line(p.help))] for p in options]
+    parts = [f"## odemom {name}", f"```text\n{usage}\n```", literal(_one_line(command.help))]
+    return "\n\n".join([*parts, table(["option", "meaning"], rows)] if rows else parts)
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())

@@ -1,0 +1,153 @@
+"""The gallery: a page for each experiment whose numbers lie in docs/results, and one of cards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from odemom.reproduce.summary import Entry, entries_in
+from scripts.manual.markdown import literal, table
+
+__all__ = ["gallery_pages"]
+
+BADGES = {"holds": "success", "does not hold": "danger", "not run": "secondary"}
+CORE = {"python", "odemom", "numpy", "scipy", "torch", "torchdiffeq", "lightning"}
+
+
+def gallery_pages(folder: Path) -> dict[str, str]:
+    """The pages, by their paths in docs/.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `odemom.reproduce` left its numbers and pictures.
+
+    Raises
+    ------
+    ValueError
+        If numbers there cannot be read: the gallery would lack a result in silence.
+    """
+    entries, unreadable = entries_in(folder)
+    if unreadable:
+        raise ValueError("; ".join(unreadable.values()))
+    pages = {f"gallery/{entry.name}.md": _page(entry, folder) for entry in entries}
+    return {"gallery/index.md": _index(entries), "made/failed-claims.md": _failed(entries), **pages}
+
+
+def _failed(entries: list[Entry]) -> str:
+    """The claims that do not hold, with what was measured."""
+    return "\n".join(
+        f"- [{entry.name}](gallery/{entry.name}.md): {literal(claim.words)} "
+        f"(*{literal(claim.where)}*). Measured: {literal(claim.measured)}."
+        for entry in entries
+        for claim in entry.claims
+        if claim.verdict == "does not hold"
+    )
+
+
+def _index(entries: list[Entry]) -> str:
+    verdicts = [claim.verdict for entry in entries for claim in entry.claims]
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in BADGES if v in verdicts)
+    cards = "\n".join(_card(entry) for entry in entries)
+    names = "\n".join(f"{entry.name} <{entry.name}>" for entry in entries)
+    return f"""# Results
+
+Every figure and every claim is an experiment that anybody can run again with
+`odemom reproduce NAME`: numbers, pictures drawn from them, and claims with what was measured and a
+verdict. The pages here are made from those numbers when the manual is built.
+
+{len(verdicts)} claims of {len(entries)} experiments: {counts}.
+
+::::{{grid}} 1 2 2 3
+:gutter: 3
+
+{cards}
+::::
+
+```{{toctree}}
+:hidden:
+
+all claims in one table <../results/summary>
+{names}
+```
+"""
+
+
+def _card(entry: Entry) -> str:
+    return f""":::{{grid-item-card}} {entry.name}
+:link: {entry.name}
+:link-type: doc
+:img-top: ../results/{entry.pictures[-1] if len(entry.pictures) == 1 else _still(entry)}
+:img-alt: {entry.summary}
+
+{literal(entry.summary)}.
+
+{_badges(entry)}
+:::
+"""
+
+
+def _still(entry: Entry) -> str:
+    """The main picture that does not move."""
+    return next(picture for picture in entry.pictures if picture.endswith(".png"))
+
+
+def _badges(entry: Entry) -> str:
+    verdicts = [claim.verdict for claim in entry.claims]
+    shown = [(v, verdicts.count(v)) for v in BADGES if v in verdicts]
+    return " ".join(f"{{bdg-{BADGES[v]}}}`{count} {v}`" for v, count in shown)
+
+
+def _page(entry: Entry, folder: Path) -> str:
+    payload = json.loads((folder / f"{entry.name}.json").read_text(encoding="utf-8"))
+    pictures = "\n\n".join(f"![{literal(entry.summary)}](../results/{p})" for p in entry.pictures)
+    claims = "\n".join(
+        f""":::{{card}}
+**{literal(claim.words)}**
+
+{literal(claim.measured)}
+
+{{bdg-{BADGES[claim.verdict]}}}`{claim.verdict}` {literal(claim.where)}
+:::
+"""
+        for claim in entry.claims
+    )
+    settings = table(
+        ["field", "value"],
+        ([f"`{key}`", literal(_value(value))] for key, value in payload["config"].items()),
+    )
+    module = entry.name.replace("-", "_")
+    return f"""# {entry.name}
+
+{literal(entry.summary)}.
+
+{pictures}
+
+## Claims
+
+{claims}
+
+## How it was made
+
+`odemom reproduce {entry.name}` computes it again; what the pictures show are these
+{{download}}`numbers <../results/{entry.name}.json>`. The code is
+`odemom/experiments/{module}.py`, the drawing `odemom/plots/{module}.py`.
+
+{settings}
+
+{_made(entry)}
+"""
+
+
+def _value(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value) or "(none)"
+
+
+def _made(entry: Entry) -> str:
+    made = entry.provenance
+    versions = ", ".join(f"{k} {v}" for k, v in made["versions"].items() if k in CORE)
+    devices = " and ".join([made["cpu"], *(made["gpu"] or ())])
+    return (
+        f"{entry.seconds:.3g} seconds of tasks on {literal(devices)} ({made['cpu_count']} cores), "
+        f"{made['date'][:10]}; {versions}."
+    )
