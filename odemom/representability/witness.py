@@ -15,7 +15,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from odemom.checks import expect, nearest_double, shown
+from odemom.checks import eps_or_gamma, expect, nearest_double, shown
 from odemom.errors import (
     IllConditionedError,
     NotRepresentableError,
@@ -75,8 +75,9 @@ class Witness:
 @overload
 def represent(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -85,8 +86,9 @@ def represent(
 @overload
 def represent(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -94,8 +96,9 @@ def represent(
 ) -> Witness: ...
 def represent(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -109,6 +112,8 @@ def represent(
         Exact numbers or floats, as in `odemom.analyze`.
     eps : number or str in [0, inf], or Flow
         0 is the first-order flow x' = theta x, inf the undamped one x'' = theta x.
+    gamma : number or str in [0, 1], optional
+        In place of ``eps``: the flow with eps = 1/(1 - gamma).
     tol, exact, max_bits
         See `odemom.analyze`.
     full_output : bool, default False
@@ -162,7 +167,7 @@ def represent(
         got=shown(full_output),
         expected="True or False",
     )
-    flow = flow_of(eps)
+    flow = flow_of(eps_or_gamma(eps, gamma))
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
     witness = _in_reach(lambda: _witness(found, flow), flow)
     allowed = LARGEST_RESIDUAL
