@@ -6,6 +6,7 @@ import doctest
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -53,8 +54,8 @@ def test_some_pages_have_commands():
 
 @pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=lambda page: page.stem)
 def test_commands_have_the_options_that_are_shown(page):
-    known = typer.main.get_command(cli.app).commands
+    group: Any = typer.main.get_command(cli.app)
     for _, name, *words in commands(page):
-        options = {option for parameter in known[name].params for option in parameter.opts}
+        options = {option for parameter in group.commands[name].params for option in parameter.opts}
         given = {word.partition("=")[0] for word in words if re.match("--?[a-z]", word)}
         assert given <= options, (name, given - options)
