@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import odemom
-from odemom.flows import action_plans
+from odemom.flows import SecondOrder, action_plans
 from odemom.flows.operators import as_operator
 from tests.oracles import UNIT
 
@@ -365,7 +365,7 @@ def test_spaces_that_miss_where_psi_grows_are_not_trusted():
     """Large complex eigenvalues, at which the flow of eps > 0 grows, are not in those spaces."""
     eps, turn = 1e-3, 1e4 * np.array([[0.0, 1.0], [-1.0, 0.0]])
     theta = sp.csr_array(sp.block_diag([turn] * 5 + [sp.diags_array(np.full(90, -1.0))]))
-    flow = odemom.flows.flow_of(eps)
+    flow = SecondOrder(eps)
     way = action_plans.by_solves(flow, as_operator(theta), np.ones((100, 1)), 1e4)
     assert way is None
 
