@@ -28,6 +28,10 @@ FlowEps = Annotated[
 ]
 Horizon = Annotated[str | None, typer.Option(help="With --eps: the final time T, by default 1.")]
 Velocity = Annotated[str | None, typer.Option(help='With --eps: "zero", the default, or "field".')]
+Switch = Annotated[
+    str | None,
+    typer.Option(help="With --eps: the time from which on theta is 0."),
+]
 Depth = Annotated[
     int | None,
     typer.Option(help="In place of --eps: the number of layers of a net with tied weights."),

@@ -12,8 +12,13 @@ from odemom.flows.psi_precise import as_exact, as_mpf, mp_matrix, with_digits
 __all__ = ["momentum_mp"]
 
 
-def momentum_mp(theta: Any, gamma: Fraction, depth: int, dps: int) -> Any:
-    """Psi of a Momentum ResNet (a ResNet for gamma = 0), by its layers, to ``dps`` digits."""
+def momentum_mp(
+    theta: Any, gamma: Fraction, depth: int, dps: int, gain: Fraction = Fraction(0)
+) -> Any:
+    """Psi of a Momentum ResNet (a ResNet for gamma = 0), by its layers, to ``dps`` digits.
+
+    After them x moves by ``gain`` times v.
+    """
 
     def compute() -> tuple[Any, Any, Any]:
         m, g = mp_matrix(theta), as_mpf(gamma)
@@ -25,12 +30,13 @@ def momentum_mp(theta: Any, gamma: Fraction, depth: int, dps: int) -> Any:
             x = x + v
             speed = g * speed + (1 - g) * step * size
             size = size + speed
-        return x, size, depth * m.rows
+        g = as_mpf(gain)
+        return x + v * g, size + g * speed, depth * m.rows
 
-    return with_digits(compute, dps, lambda: _momentum_vanishes(theta, gamma, depth))
+    return with_digits(compute, dps, lambda: _momentum_vanishes(theta, gamma, depth, gain))
 
 
-def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int) -> bool:
+def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int, gain: Fraction) -> bool:
     """Whether psi of the layers is 0, in exact arithmetic."""
     import flint
 
@@ -46,4 +52,5 @@ def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int) -> bool:
     for _ in range(depth):
         v = v * g + (m * x) * (1 - g)
         x = x + v
-    return x == flint.fmpq_mat(d, d)
+    last = x + v * flint.fmpq(gain.numerator, gain.denominator)
+    return last == flint.fmpq_mat(d, d)

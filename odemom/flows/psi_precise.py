@@ -18,6 +18,7 @@ import mpmath
 
 from odemom.checks import as_fraction
 from odemom.errors import ResultOverflowError
+from odemom.flows.ode import velocity_weight
 from odemom.propagator.doubling import Doubling
 
 __all__ = ["as_exact", "as_mpf", "mp_matrix", "propagate_mp", "with_digits"]
@@ -168,15 +169,15 @@ def ball_around_0(radius: flint.arb) -> flint.arb:
     return radius.union(-radius)
 
 
-def _damped(theta: flint.arb_mat, mass: flint.arb, field: bool) -> flint.arb_mat:
-    """Psi of a mass in (0, inf)."""
+def _damped(theta: flint.arb_mat, mass: flint.arb, weight: flint.arb) -> flint.arb_mat:
+    """Psi of a mass in (0, inf), x'(0) = weight theta x0."""
     a = 1 / (2 * mass)
     w = _shift(theta * (1 / mass), a * a)
     cosh, sinhc, doublings = _over_a_step(w)
     h = flint.arb(2) ** -doublings
     psi = cosh + sinhc * (h * a)
-    if field:
-        psi += (theta * sinhc) * h
+    if not weight.is_zero():
+        psi += (theta * sinhc) * (h * weight)
     decay = (-a * h).exp()
     cosh, psi, decays = cosh * decay, psi * decay, []
     for _ in range(doublings):
@@ -185,12 +186,16 @@ def _damped(theta: flint.arb_mat, mass: flint.arb, field: bool) -> flint.arb_mat
     return DOUBLING.double(tuple(decays), cosh * flint.arb(2), psi) if doublings else psi
 
 
-def _undamped(theta: flint.arb_mat) -> flint.arb_mat:
-    """Cosh sqrt(theta)."""
-    cosh, _, doublings = _over_a_step(theta)
-    for _ in range(doublings):
-        cosh = _shift(cosh * cosh * flint.arb(2), -1)
-    return cosh
+def _undamped(theta: flint.arb_mat, weight: flint.arb) -> flint.arb_mat:
+    """Cosh sqrt(theta) + weight sqrt(theta) sinh sqrt(theta)."""
+    cosh, sinhc, doublings = _over_a_step(theta)
+    if weight.is_zero():
+        for _ in range(doublings):
+            cosh = _shift(cosh * cosh * flint.arb(2), -1)
+        return cosh
+    psi = cosh + (theta * sinhc) * (weight * flint.arb(2) ** -doublings)
+    ones = (flint.arb(1),) * doublings
+    return DOUBLING.double(ones, cosh * flint.arb(2), psi) if doublings else psi
 
 
 def _first_order(theta: flint.arb_mat) -> flint.arb_mat:
@@ -202,7 +207,9 @@ def _first_order(theta: flint.arb_mat) -> flint.arb_mat:
     return result
 
 
-def propagate_mp(theta: Any, factor: Fraction, eps: Fraction | float, field: bool, dps: int) -> Any:
+def propagate_mp(
+    theta: Any, factor: Fraction, eps: Fraction | float, coast: Fraction | float, dps: int
+) -> Any:
     """The matrix psi(factor theta) on [0, 1], to ``dps`` digits of its norm.
 
     Parameters
@@ -210,7 +217,8 @@ def propagate_mp(theta: Any, factor: Fraction, eps: Fraction | float, field: boo
     theta : mpmath.matrix, or nested list of exact numbers or floats
     factor : Fraction
     eps : Fraction in (0, inf), or 0 or inf
-    field : bool
+    coast : Fraction in [0, inf), or inf
+        How long theta = 0 follows on [0, 1]: inf is x'(0) = theta x0.
     dps : int
 
     Returns
@@ -233,9 +241,10 @@ def propagate_mp(theta: Any, factor: Fraction, eps: Fraction | float, field: boo
             if eps == 0:
                 psi = _first_order(matrix)
             elif eps == math.inf:
-                psi = _undamped(matrix)
+                psi = _undamped(matrix, velocity_weight(eps, coast))
             else:
-                psi = _damped(matrix, as_ball(Fraction(eps)), field)
+                weight = velocity_weight(eps, coast)
+                psi = _damped(matrix, as_ball(Fraction(eps)), weight)
             if norm_above(radii(psi)) * 2**target <= norm_below(psi):
                 return as_mp_matrix(psi, dps)
         working *= 2

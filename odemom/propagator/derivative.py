@@ -84,7 +84,7 @@ def polynomials(plan: Plan, powers: list[Pair], unit: float) -> list[Pair]:
 
 
 def propagate_derivatives(
-    theta: np.ndarray, directions: np.ndarray, eps: float, field: bool
+    theta: np.ndarray, directions: np.ndarray, eps: float, field: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The matrix psi(theta), and its derivatives L(theta, E) in several directions E.
 
@@ -93,7 +93,8 @@ def propagate_derivatives(
     theta : ndarray of float64, shape (d, d)
     directions : ndarray of float64, shape (n, d, d)
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
 
     Returns
     -------

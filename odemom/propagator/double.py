@@ -199,7 +199,7 @@ def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
     return result
 
 
-def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
+def propagate(theta: np.ndarray, eps: float, field: float) -> np.ndarray:
     """psi(theta) on [0, 1].
 
     Parameters
@@ -207,8 +207,8 @@ def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     theta : ndarray of float64, shape (..., d, d)
     eps : float in [0, inf]
         inf is the undamped flow x'' = theta x.
-    field : bool
-        Whether x'(0) = theta x0.
+    field : float
+        x'(0) = field theta x0.
 
     Returns
     -------

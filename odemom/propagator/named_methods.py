@@ -17,7 +17,7 @@ Method = Literal["auto", "series", "closed", "companion"]
 METHODS: tuple[Method, ...] = ("auto", "series", "closed", "companion")
 
 
-def propagate_by(method: Method, theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
+def propagate_by(method: Method, theta: np.ndarray, eps: float, field: float) -> np.ndarray:
     """The matrix psi(theta) on [0, 1] by the method of that name; see `odemom.psi`.
 
     Parameters
@@ -38,8 +38,8 @@ def propagate_by(method: Method, theta: np.ndarray, eps: float, field: bool) -> 
             return exponentials(theta)
         if eps == math.inf:
             if method == "companion":
-                return companion_exponential(theta, damping=0.0)
-            return {"closed": cosh_root, "series": cosh_series}[method](theta)
+                return companion_exponential(theta, 0.0, field * theta if field else None)
+            return {"closed": cosh_root, "series": cosh_series}[method](theta, field)
         if method == "companion":
-            return companion_exponential(theta / eps, 1 / eps, theta if field else None)
+            return companion_exponential(theta / eps, 1 / eps, field * theta if field else None)
         return {"closed": damped_closed, "series": damped_series}[method](theta, eps, field)

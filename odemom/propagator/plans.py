@@ -193,8 +193,9 @@ class Schedule:
     Parameters
     ----------
     eps : float in [0, inf]
-        inf is the undamped flow x'' = theta x, of which only C = psi is wanted.
-    field : bool
+        inf is the undamped flow x'' = theta x, of which without velocity only C = psi is wanted.
+    field : float
+        x'(0) = field theta x0.
     roundoff : float
         Unit roundoff of the arithmetic. From `EXTENDED_ROUNDOFF` down the plans are in
         `numpy.longdouble`.
@@ -206,7 +207,7 @@ class Schedule:
     """
 
     eps: float
-    field: bool
+    field: float
     roundoff: float
     stacked: bool = False
     nested: bool = False
@@ -321,12 +322,18 @@ class Schedule:
         """Coefficients of psi, or of 2 C and psi, over a step h, and the scale of theta in them."""
         count, real = MOST_TERMS, self.real
         if self.undamped:
-            # z = h² theta: C alone, cosh sqrt z.
-            return [[1 / real(math.factorial(2 * n)) for n in range(count)]], h * h
-        a = self._rate(h)
-        cosh, rest = kernel_coefficients(a, count, self.field)
+            # z = h² theta: C is cosh sqrt z.
+            cosh, scale = [1 / real(math.factorial(2 * n)) for n in range(count)], h * h
+            if not self.field:
+                return [cosh], scale
+            # field theta sinh(h sqrt theta)/sqrt theta is (field/h) z sinhc sqrt z.
+            rest = [self.field / h / real(math.factorial(2 * n - 1)) for n in range(1, count)]
+            rest = [real(0), *rest]
+        else:
+            a = self._rate(h)
+            cosh, rest = kernel_coefficients(a, count, self.field)
+            scale = h if a >= 1 else h * (h / self.eps)
         psi = [c + g for c, g in zip(cosh, rest, strict=True)]
-        scale = h if a >= 1 else h * (h / self.eps)
         one = mode in ("direct", "square")
         return ([psi] if one else [[2 * c for c in cosh], psi]), scale
 
@@ -382,7 +389,7 @@ class Schedule:
 @lru_cache(maxsize=256)
 def schedule(
     eps: float,
-    field: bool,
+    field: float,
     roundoff: float = DOUBLE_ROUNDOFF,
     stacked: bool = False,
     nested: bool = False,

@@ -29,22 +29,22 @@ TOLERANCE = 1e-13
 SOUND = (1e-3, 1e2)
 
 
-def decays(eps: float, size: float, field: bool) -> bool:
+def decays(eps: float, size: float, field: float) -> bool:
     """Whether what oscillates in psi, of size exp(-1/(2 eps)), is below roundoff.
 
-    ``size`` bounds theta: with x'(0) = theta x0 the amplitude grows with its root.
+    ``size`` bounds theta: with x'(0) = field theta x0 the amplitude grows with its root.
     """
     if eps == 0:
         return True
     if eps == math.inf:
         return False
     a = 0.5 / eps
-    weight = 1 + a + (math.sqrt(size * eps) + size / (1 + a) if field else 0)
+    weight = 1 + a + field * (math.sqrt(size * eps) + size / (1 + a))
     return a - math.log(weight) > -math.log(DOUBLE_ROUNDOFF / 16)
 
 
 def solve_by_krylov(
-    solve: Callable[[np.ndarray], np.ndarray], vector: np.ndarray, eps: float, field: bool
+    solve: Callable[[np.ndarray], np.ndarray], vector: np.ndarray, eps: float, field: float
 ) -> tuple[np.ndarray | None, float]:
     """psi(theta) times a vector on [0, 1], if psi is of the order of 1 on the field of values.
 
@@ -54,7 +54,8 @@ def solve_by_krylov(
         The product of (I - POLE theta)^-1 with a vector.
     vector : ndarray of float64, shape (d,)
     eps : float in [0, inf)
-    field : bool
+    field : float
+        x'(0) = field theta x0.
 
     Returns
     -------
@@ -115,7 +116,7 @@ def add_direction(
 
 
 def of_projected(
-    inverse: np.ndarray, eps: float, field: bool
+    inverse: np.ndarray, eps: float, field: float
 ) -> tuple[np.ndarray, float, float] | None:
     """The first column of psi of the theta of which ``inverse`` is (I - POLE theta)^-1.
 

@@ -36,7 +36,7 @@ DOUBLING = Doubling(product, shift)
 
 
 def propagate_scaled_derivatives(
-    theta: np.ndarray, directions: np.ndarray, eps: float, field: bool
+    theta: np.ndarray, directions: np.ndarray, eps: float, field: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The matrix psi(theta) and its derivatives, all times the same power of two.
 
@@ -45,7 +45,8 @@ def propagate_scaled_derivatives(
     theta : ndarray of float64, shape (d, d)
     directions : ndarray of float64, shape (n, d, d)
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
 
     Returns
     -------

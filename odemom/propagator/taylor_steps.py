@@ -44,7 +44,7 @@ class Steps:
     cosh: np.ndarray
     sinh: np.ndarray
 
-    def products(self, eps: float, field: bool) -> int:
+    def products(self, eps: float, field: float) -> int:
         """How many products with theta they take."""
         degree = len(self.cosh) - 1
         if eps < 1 / LARGEST:
@@ -78,7 +78,7 @@ def plan_steps(eps: float, alpha: float) -> Steps:
         cosh = np.array([1 / math.factorial(2 * n) for n in range(TERMS_OF_A_STEP)])
         sinh = np.array([h / math.factorial(2 * n + 1) for n in range(TERMS_OF_A_STEP)])
     else:
-        even, rest = kernel_coefficients(a, TERMS_OF_A_STEP, False)
+        even, rest = kernel_coefficients(a, TERMS_OF_A_STEP, 0.0)
         cosh, sinh = np.array(even), eps * (2 * np.array(rest))
     sizes = cosh * min(scale * alpha, limit) ** np.arange(TERMS_OF_A_STEP)
     tails = np.cumsum(sizes[::-1])[::-1]
@@ -90,7 +90,7 @@ def take_steps(
     apply: Callable[[np.ndarray], np.ndarray],
     block: np.ndarray,
     eps: float,
-    field: bool,
+    field: float,
     plan: Steps,
     center: float = 0.0,
 ) -> np.ndarray:
@@ -102,7 +102,8 @@ def take_steps(
         The product of theta with a block of vectors; at eps = 0 of theta - ``center`` I.
     block : ndarray of float64, shape (d, k)
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
     plan : Steps
         From `plan_steps`.
     center : float
@@ -112,10 +113,10 @@ def take_steps(
     ndarray of float64, shape (d, k)
     """
     if eps < 1 / LARGEST:  # to roundoff the flow of eps = 0
-        eps, field = 0.0, False
+        eps, field = 0.0, 0.0
     steps, power, cosh, sinh = plan.count, plan.scale, plan.cosh, plan.sinh
     x: np.ndarray = block
-    v = apply(block) if field else None
+    v = field * apply(block) if field else None
     for step in range(steps):
         even, odd = partial_sums(apply, x, power, cosh, sinh)
         last = step == steps - 1

@@ -76,7 +76,7 @@ def is_upper(theta: np.ndarray) -> bool:
 
 
 def finish_triangular(
-    theta: np.ndarray, plan: Plan, parts: np.ndarray, eps: float, field: bool
+    theta: np.ndarray, plan: Plan, parts: np.ndarray, eps: float, field: float
 ) -> np.ndarray:
     """Psi of an upper triangular theta from the polynomials of its plan over a step.
 
@@ -87,7 +87,8 @@ def finish_triangular(
     parts : ndarray of float64, shape (polynomials, d, d)
         Overwritten.
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
     """
     flow, s = schedule(eps, field, EXTENDED_ROUNDOFF), len(plan.decays)
     h = flow.real(1) / (2.0**s + 1 if plan.mode == "slow" else 2.0**s)
