@@ -147,7 +147,6 @@ def test_represent_json_holds_theta_and_its_residual(run, matrix):
         (),
         ("--eps", "1", "--depth", "3"),
         ("--depth", "3", "--horizon", "2"),
-        ("--gamma", "1/2"),
         ("--eps", "1", "--gamma", "1/2"),
     ],
 )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 
 import odemom
 from odemom import InvalidInputError
-from odemom.plots import eigenvalues, trajectories
+from odemom.plots import eigenvalues, restyle, style, trajectories
 
 
 def paths(figure):
@@ -90,3 +93,52 @@ def test_eigenvalues_are_drawn_for_one_flow():
 def test_what_is_too_large_to_draw_is_refused():
     with pytest.raises(InvalidInputError, match="1e\\+308"):
         trajectories(np.zeros((2, 2)), 1, points=[[1e308, 1e308]])
+
+
+def white_share(png):
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+    return float((pixels > 200).mean())
+
+
+def test_pictures_for_slides_are_larger_and_dark_ones_dark(monkeypatch):
+    monkeypatch.setitem(style.RC, "savefig.dpi", 40)
+    drawn = {}
+    for name in style.STYLES:
+        files = style.rendered(eigenvalues([[1, 0], [0, 2]], 1), "a", style=name)
+        assert list(files) == ["a.png", "a.pdf"]
+        drawn[name] = files["a.png"]
+    sizes = {name: Image.open(io.BytesIO(png)).size for name, png in drawn.items()}
+    assert sizes["slides"] == sizes["dark"] > sizes["paper"]
+    assert white_share(drawn["paper"]) > 0.7
+    assert white_share(drawn["slides"]) > 0.7
+    assert white_share(drawn["dark"]) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("color", "lighter"),
+    [("black", True), ("white", False), ("#0072B2", True), ("#D6E7F3", False), ("#7F7F7F", True)],
+)
+def test_what_is_dark_gets_light_and_pale_grounds_get_dark(color, lighter):
+    def brightness(c):
+        return float(np.dot(to_rgb(c), (0.299, 0.587, 0.114)))
+
+    turned = restyle._lightened(color)
+    assert (brightness(turned) > brightness(color)) == lighter
+    ground = brightness(restyle.GROUND)
+    assert brightness(turned) > ground - 0.03
+
+
+def test_equal_figures_give_equal_svg_without_dates():
+    one, two = (
+        style.rendered(eigenvalues([[1]], 1), "a", formats=("svg",))["a.svg"] for _ in range(2)
+    )
+    assert one == two
+    assert b"<dc:date>" not in one
+
+
+def test_the_animation_of_the_dark_style_is_dark():
+    frames = [Image.new("RGB", (8, 8), c) for c in ("white", "#ffeecc")]
+    frames[0].save(buffer := io.BytesIO(), "GIF", save_all=True, append_images=frames[1:])
+    with Image.open(io.BytesIO(restyle.in_dark_pixels(buffer.getvalue()))) as dark:
+        assert dark.n_frames == 2
+        assert np.asarray(dark.convert("L")).max() < 60

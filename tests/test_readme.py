@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from odemom.experiments import frame
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -17,7 +19,8 @@ def blocks(language: str) -> list[str]:
 
 
 def test_python_sessions_print_what_they_show():
-    failed, tried = doctest.testfile(str(README), module_relative=False, encoding="utf-8")
+    options = {"encoding": "utf-8", "optionflags": doctest.NORMALIZE_WHITESPACE}
+    failed, tried = doctest.testfile(str(README), module_relative=False, **options)
     assert tried >= 8
     assert failed == 0
 
@@ -36,13 +39,21 @@ def test_console_sessions_print_what_they_show(tmp_path):
         assert done.returncode in (0, 1)
 
 
-def test_programs_run_one_after_the_other():
-    names: dict[str, object] = {}
-    for program in blocks("python"):
-        exec(compile(program, "README.md", "exec"), names)
-    assert "twin" in names
+def test_every_program_runs_by_itself():
+    programs = blocks("python")
+    assert len(programs) >= 2
+    for program in programs:
+        exec(compile(program, "README.md", "exec"), {})
 
 
 def test_linked_files_exist():
-    for target in re.findall(r"\]\(([^)]+)\)", README.read_text(encoding="utf-8")):
-        assert target.startswith("https://") or (README.parent / target).exists(), target
+    text = README.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text) + re.findall(r'src="([^"]+)"', text):
+        path, _, _ = target.partition("#")
+        assert target.startswith("https://") or (README.parent / path).exists(), target
+
+
+def test_the_table_of_experiments_names_all_of_them():
+    table = README.read_text(encoding="utf-8").split("| figure |")[1].split("\n\n")[0]
+    names = set(re.findall(r"\b[a-z][a-z0-9-]+\b", table)) | {"prop2", "prop3"}
+    assert set(frame.names()) <= names

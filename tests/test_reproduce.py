@@ -105,6 +105,35 @@ def test_when_the_disk_is_full_the_old_files_stand_as_they_were(finished, monkey
     parts.unlink()
 
 
+def test_pictures_in_other_formats_of_older_numbers_are_removed(tmp_path):
+    for name in ("fig4.svg", "fig4-mine.png", "fig5.png"):
+        (tmp_path / name).write_text("older")
+    reproduce("fig4", tmp_path, config=TINY, formats=["svg"])
+    assert (tmp_path / "fig4.svg").read_text().startswith("<?xml")
+    (tmp_path / "fig4.pdf").write_text("of the same numbers")
+    again = fig4.Config(points=7, per_unit=1)
+    files = reproduce("fig4", tmp_path, config=again, formats=["png"], overwrite=True)
+    assert sorted(files) == ["json", "png"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["fig4-mine.png", "fig4.json", "fig4.png", "fig5.png"]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        {"formats": ["jpg"]},
+        {"formats": []},
+        {"formats": "svg"},
+        {"formats": ["png", "png"]},
+        {"style": "poster"},
+    ],
+)
+def test_formats_and_styles_that_there_are_not_are_refused(tmp_path, look):
+    with pytest.raises(InvalidInputError, match=r"format|style"):
+        reproduce("fig4", tmp_path / "new", config=TINY, **look)
+    assert not (tmp_path / "new").exists()
+
+
 # --- the configuration from text ---------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ from odemom.checks.numbers import as_initial_velocity as as_initial_velocity
 from odemom.checks.numbers import as_integer as as_integer
 from odemom.checks.numbers import as_number as as_number
 from odemom.checks.numbers import as_positive as as_positive
+from odemom.checks.numbers import eps_or_gamma as eps_or_gamma
 from odemom.checks.numbers import is_exact_number as is_exact_number
 from odemom.checks.numbers import nearest_double as nearest_double
 from odemom.checks.spelling import SpellingError as SpellingError

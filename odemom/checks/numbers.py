@@ -22,6 +22,7 @@ __all__ = [
     "as_integer",
     "as_number",
     "as_positive",
+    "eps_or_gamma",
     "is_exact_number",
     "nearest_double",
 ]
@@ -145,6 +146,37 @@ def as_eps(eps: Any, name: str = "eps") -> Fraction | float:
         fix="A negative mass has no meaning here; the sign of theta is free.",
     )
     return value
+
+
+def eps_or_gamma(eps: Any, gamma: Any) -> Any:
+    """The mass of an ODE, given as it is or by the momentum of the net: eps = 1/(1 - gamma).
+
+    Raises
+    ------
+    InvalidInputError
+        If both are given, or neither, or gamma is outside [0, 1].
+
+    Examples
+    --------
+    >>> eps_or_gamma(None, "0.9"), eps_or_gamma(None, [0, 1])
+    (Fraction(10, 1), [Fraction(1, 1), inf])
+    """
+    if gamma is None:
+        expect(eps is not None, "eps", got="neither eps nor gamma", expected="either of the two")
+        return eps
+    expect(
+        eps is None,
+        "eps, gamma",
+        got=f"{shown(eps)} beside gamma {shown(gamma)}",
+        expected="either of the two",
+        fix="For the net itself: flows.MomentumResNet(gamma, depth) in the place of eps.",
+    )
+    if isinstance(gamma, list | tuple) or (isinstance(gamma, np.ndarray) and gamma.ndim == 1):
+        return [eps_or_gamma(None, one) for one in gamma]
+    expected = "the momentum in [0, 1], which stands for the flow with eps = 1/(1 - gamma)"
+    value = as_number(gamma, "gamma", expected)
+    expect(0 <= value <= 1, "gamma", got=shown(gamma), expected=expected)
+    return math.inf if value == 1 else 1 / (1 - Fraction(value))
 
 
 def as_horizon(horizon: Any, name: str = "horizon") -> Fraction | float:

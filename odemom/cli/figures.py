@@ -10,33 +10,67 @@ from typing import Annotated, Any
 
 import typer
 
-from odemom.cli.shared import AsJson, integer, listed, note, print_json, progress_bar, say
+from odemom.cli.shared import (
+    AsJson,
+    Backend,
+    Scheduler,
+    Workers,
+    integer,
+    listed,
+    note,
+    print_json,
+    progress_bar,
+    say,
+)
 
 __all__ = ["register"]
 
-Backend = Annotated[
-    str, typer.Option(help="Where tasks run: serial, joblib (the cores) or dask (a cluster).")
-]
-Workers = Annotated[int | None, typer.Option(help="Processes of joblib or dask.")]
-Scheduler = Annotated[
-    str | None, typer.Option(help="The address of a Dask scheduler: tcp://10.0.0.1:8786.")
-]
 OutOrDefault = Annotated[
     Path | None,
     typer.Option(
         "--out",
         "-o",
+        metavar="FOLDER",
         help="The folder to write into; it may be new. By default results, or results/survey; with "
         "--redraw the folder of the numbers.",
     ),
 ]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="FORMATS",
+        autocompletion=lambda: ["png", "pdf", "svg"],
+        help="The formats of the pictures, some of png,pdf,svg. By default png,pdf.",
+    ),
+]
+Style = Annotated[
+    str,
+    typer.Option(
+        metavar="paper|slides|dark",
+        autocompletion=lambda: ["paper", "slides", "dark"],
+        help="What the pictures are for: paper, slides (larger text) or dark (slides, light on a "
+        "dark ground).",
+    ),
+]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace results of another configuration or version."),
+    typer.Option(
+        "--overwrite",
+        help="Replace the results of another configuration or version that the folder holds.",
+    ),
 ]
 Redraw = Annotated[
-    Path | None, typer.Option(help="Draw again from this .json instead of computing.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Draw again from this .json instead of computing."),
 ]
+
+
+def _names() -> list[str]:
+    """What the tab key offers."""
+    from odemom.experiments import frame
+
+    return [*frame.names(), "all"]
 
 
 def register(app: typer.Typer) -> None:
@@ -47,43 +81,68 @@ def register(app: typer.Typer) -> None:
 
 def reproduce(
     name: Annotated[
-        str | None, typer.Argument(help="An experiment (see --list), or all of them: all.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            autocompletion=_names,
+            help="The experiment, one of --list; or all, for all of them and a page of verdicts.",
+        ),
     ] = None,
     list_: Annotated[
         bool, typer.Option("--list", help="Print the experiments, one per line, and leave.")
     ] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="A small run, under a minute.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Run a small configuration, which takes under a minute.")
+    ] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change the configuration: points=101; depths=2,4 for a list."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change one setting: points=101, or depths=2,4 for a list. May be given often; a "
+            "wrong key is answered with the list of all.",
+        ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="How many seeds are run, where it has seeds.")
+        int | None,
+        typer.Option(metavar="N", help="Run so many seeds, where the experiment has seeds."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Where tensors live: cpu, cuda.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="Where tensors live: cpu or cuda.")
+    ] = None,
     backend: Backend = "serial",
     workers: Workers = None,
     scheduler: Scheduler = None,
     out: OutOrDefault = None,
     redraw: Redraw = None,
+    format_: Formats = None,
+    style: Style = "paper",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute an experiment: its numbers as JSON, pictures drawn from them, and what holds.
+    """Compute an experiment: its numbers, pictures and verdicts.
 
-    An interrupted run goes on where it was when the same command is given again. Example: odemom
-    reproduce fig4 --quick --set points=101
+    The numbers go to NAME.json, the pictures drawn from them beside it, and every claim gets the
+    figure that was measured and a verdict. An interrupted run goes on where it was when the same
+    command is given again.
+
+    Example: odemom reproduce fig4 --quick --set points=101
+
+    A list: odemom reproduce --list
     """
     from odemom import reproduce as figures
     from odemom.checks import invalid
     from odemom.experiments import frame
+    from odemom.reproduce.run import check_pictures
 
     if list_:
         _print_list(as_json)
         return
+    look: dict[str, Any] = {"formats": listed(format_) or ("png", "pdf"), "style": style}
     if redraw is not None:
-        _print_files(figures.redraw(redraw, out, name=name), as_json)
+        _print_files(figures.redraw(redraw, out, name=name, **look), as_json)
         return
+    check_pictures(**look)
     out = Path("results") if out is None else out
     if name is None:
         raise invalid(
@@ -91,6 +150,7 @@ def reproduce(
         )
     asked: dict[str, Any] = {"quick": quick, "seeds": seeds, "device": device}
     place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
+    place |= look
     if name == "all":
         if set_:
             raise invalid("--set", got="it beside all", expected="it with one experiment")
@@ -184,33 +244,66 @@ def _interruptible(out: Path) -> Iterator[None]:
 def survey(
     ensemble: Annotated[
         list[str] | None,
-        typer.Option(help="ginibre, orthogonal, symmetric, integer; by default all four."),
+        typer.Option(
+            metavar="NAMES",
+            autocompletion=lambda: ["ginibre", "orthogonal", "symmetric", "integer"],
+            help="How the matrices are drawn: ginibre (independent normal entries), orthogonal "
+            "(uniformly), symmetric (the Gaussian orthogonal ensemble), integer (entries from -9 "
+            "to 9). By default all four.",
+        ),
     ] = None,
-    dim: Annotated[list[str] | None, typer.Option(help="Dimensions: 2,3,5.")] = None,
-    eps: Annotated[list[str] | None, typer.Option(help="Masses in [0, inf]: 0,1/2,2,inf.")] = None,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIMS", help="The dimensions, such as 2,3,5. By default 1,2,3,5,10."),
+    ] = None,
+    eps: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EPS",
+            help="The masses in [0, inf], such as 0,1/2,2,inf. Every matrix is decided for all of "
+            "them. By default 0, 1/32, 3/64, 1/16, 3/32, ... to 64, and inf.",
+        ),
+    ] = None,
     samples: Annotated[
-        int | None, typer.Option(help="Matrices per ensemble and dimension.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="How many matrices are drawn per ensemble and dimension. By default 10000.",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The seed of the matrices.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", help="The seed of the matrices: equal seeds give equal numbers."),
+    ] = 0,
     out: OutOrDefault = None,
     backend: Backend = "serial",
     workers: Workers = None,
     scheduler: Scheduler = None,
     redraw: Redraw = None,
+    format_: Formats = None,
+    style: Style = "paper",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate how likely a random matrix is representable. Lists: --dim 2,3 or --dim 2 --dim 3.
+    """Estimate how likely random matrices are representable.
 
-    An interrupted survey goes on where it was when the same command is given again.
+    Prints a probability and its 95 % confidence interval for every ensemble, dimension and eps,
+    and writes survey.json and pictures. Lists stand between commas, or the option is given again:
+    --dim 2,3 is --dim 2 --dim 3. An interrupted survey goes on where it was when the same command
+    is given again.
+
+    Example: odemom survey --ensemble ginibre --dim 2,3 --samples 1000
+
+    On all cores: odemom survey --backend joblib
     """
     from odemom import reproduce as figures
     from odemom.experiments.survey import Survey, SurveyConfig
     from odemom.records import from_json
     from odemom.reproduce.run import read_payload
 
+    look: dict[str, Any] = {"formats": listed(format_) or ("png", "pdf"), "style": style}
     if redraw is not None:
-        _print_files(figures.redraw(redraw, out, name="survey"), as_json)
+        _print_files(figures.redraw(redraw, out, name="survey", **look), as_json)
         return
     out = Path("results/survey") if out is None else out
     asked = {
@@ -222,6 +315,7 @@ def survey(
     given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     config = SurveyConfig(**given, seed=seed)
     place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
+    place |= look
     with _interruptible(out), progress_bar("chunks", shown=not as_json) as progress:
         files = figures.reproduce(
             "survey", out, config=config, overwrite=overwrite, progress=progress, **place

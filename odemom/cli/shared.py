@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,48 +12,99 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-Eps = Annotated[
-    str,
-    typer.Option("--eps", "-e", help="The mass in [0, inf]: 0.5, 1/2, inf. Text is taken exactly."),
-]
+from odemom.cli.streams import wrapped
+
+SUFFIXES = (".npy", ".csv", ".json", ".mtx", ".txt")
 File = Annotated[
     str,
     typer.Argument(
+        metavar="FILE",
         help="The matrix: a file (.npy, .npz, .mat, .pt, .csv, .json, .mtx, or text), - for "
-        'standard input, or itself in brackets: "[-1 1; 0 -1]".'
+        'standard input, or itself in brackets: "[-1 1; 0 -1]".',
     ),
 ]
 FlowEps = Annotated[
     str | None,
-    typer.Option("--eps", "-e", help="The mass in [0, inf]: 0.5, 1/2, inf. Text is taken exactly."),
+    typer.Option(
+        "--eps",
+        "-e",
+        metavar="EPS",
+        help="The mass in [0, inf], such as 0.5, 1/2 or inf. Text is taken exactly.",
+    ),
 ]
-Horizon = Annotated[str | None, typer.Option(help="With --eps: the final time T, by default 1.")]
-Velocity = Annotated[str | None, typer.Option(help='With --eps: "zero", the default, or "field".')]
+Horizon = Annotated[
+    str | None,
+    typer.Option(metavar="T", help="With --eps: the flow runs to this time, by default to 1."),
+]
+Velocity = Annotated[
+    str | None,
+    typer.Option(
+        metavar="zero|field",
+        autocompletion=lambda: ["zero", "field"],
+        help="With --eps: the flow starts with x'(0) = 0 (zero, by default) or theta x(0) (field).",
+    ),
+]
 Switch = Annotated[
     str | None,
-    typer.Option(help="With --eps: the time from which on theta is 0."),
+    typer.Option(metavar="S", help="With --eps: from this time on theta is 0."),
 ]
 Depth = Annotated[
     int | None,
-    typer.Option(help="In place of --eps: the number of layers of a net with tied weights."),
+    typer.Option(
+        metavar="N",
+        help="In place of --eps: ask about a net with this many layers, which share their weights.",
+    ),
 ]
 Gamma = Annotated[
     str | None,
-    typer.Option(help="With --depth: the momentum in (0, 1); without it the net is a ResNet."),
+    typer.Option(
+        metavar="GAMMA",
+        help="With --depth: the net is a Momentum ResNet of this momentum in (0, 1), not a ResNet. "
+        "Alone: the flow of the mass eps = 1/(1 - gamma).",
+    ),
 ]
 Tol = Annotated[
-    str | None, typer.Option(help="Relative tolerance on floating input; by default 8 d u.")
+    str | None,
+    typer.Option(
+        metavar="TOL",
+        help="On floats the answer holds for all matrices within TOL ||D||; by default 8 d u.",
+    ),
 ]
 Exact = Annotated[
     bool | None,
     typer.Option(
         "--exact/--no-exact",
-        help="Read decimals as the rationals that they are; by default ints and rationals such as "
-        "-3/4 are exact and decimals are not.",
+        help="Read decimals as the rationals that they spell. By default ints and rationals such "
+        "as -3/4 are exact and decimals are not.",
+    ),
+]
+Backend = Annotated[
+    str,
+    typer.Option(
+        metavar="serial|joblib|dask",
+        autocompletion=lambda: ["serial", "joblib", "dask"],
+        help="Where tasks run: in this process, over the cores (joblib), or over a cluster (dask).",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="How many processes joblib or dask starts, by default one a core."
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="With dask: join the cluster of this scheduler, such as tcp://10.0.0.1:8786. Use "
+        "tls:// or a network of your own: a cluster without TLS runs anybody's code.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write into; it may be new.")]
+Out = Annotated[
+    Path,
+    typer.Option("--out", "-o", metavar="FOLDER", help="The folder to write into; it may be new."),
+]
 
 
 def print_json(payload: Any) -> None:
@@ -62,14 +114,23 @@ def print_json(payload: Any) -> None:
     print(json.dumps(jsonable(payload), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def say(text: str) -> None:
-    """Print a sentence."""
-    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+def say(text: str, indent: str = "") -> None:
+    """Print a sentence, wrapped on a terminal; broken lines go on after ``indent``."""
+    print(wrapped(text, sys.stdout, indent))
 
 
 def note(text: str) -> None:
-    """Print a sentence on the error stream."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+    """Print a sentence on the error stream, after what was printed before."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    print(wrapped(text, sys.stderr), file=sys.stderr)
+
+
+def complain(text: str) -> None:
+    """Print an error on the error stream, in red where a terminal has colours."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        wrapped(f"error: {text}", sys.stderr), markup=False, style="red"
+    )
 
 
 def listed(values: list[str] | None) -> list[str] | None:

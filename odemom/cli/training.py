@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from odemom.cli.shared import AsJson, Out, print_json, progress_bar, say
+from odemom.cli.shared import (
+    AsJson,
+    Backend,
+    Out,
+    Scheduler,
+    Workers,
+    print_json,
+    progress_bar,
+    say,
+)
 from odemom.cli.training_options import (
     Accelerator,
     Augment,
@@ -45,7 +54,7 @@ from odemom.cli.training_options import (
 
 __all__ = ["register"]
 
-Checkpoint = Annotated[Path, typer.Argument(help="A .ckpt file of odemom train.")]
+Checkpoint = Annotated[Path, typer.Argument(metavar="FILE", help="A .ckpt file of odemom train.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -57,32 +66,40 @@ def register(app: typer.Typer) -> None:
 def train(
     model: Annotated[
         str | None,
-        typer.Option(help="A network, such as odenet, resnet20, torchvision:resnet50."),
+        typer.Option(help="The network, such as odenet, resnet20, torchvision:resnet50."),
     ] = None,
     data: Data = "digits",
     root: Root = None,
     download: Download = False,
-    gamma: Annotated[str | None, typer.Option(help="Of momentum networks.")] = None,
-    order: Annotated[int | None, typer.Option(help="Of ODE blocks: 1 or 2.")] = None,
+    gamma: Annotated[str | None, typer.Option(help="The momentum of a momentum network.")] = None,
+    order: Annotated[int | None, typer.Option(help="The order of ODE blocks, 1 or 2.")] = None,
     eps: Annotated[
         str | None, typer.Option("--eps", "-e", help="The mass of ODE blocks: 0.5, 1/2, inf.")
     ] = None,
-    initial_velocity: Annotated[str | None, typer.Option(help='"zero" or "field".')] = None,
-    channels: Annotated[int | None, typer.Option(help="Of the state of ODE blocks.")] = None,
+    initial_velocity: Annotated[
+        str | None, typer.Option(help="How ODE blocks start: zero or field.")
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="How many channels the state of ODE blocks has.")
+    ] = None,
     set_: Set = None,
     preset: Preset = None,
     limit: Limit = None,
     image_size: ImageSize = None,
     augment: Augment = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes through the training set.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="How often all training images are seen.")
+    ] = None,
     batch_size: BatchSize = None,
     optimizer: Optimizer = None,
     learning_rate: LearningRate = None,
     weight_decay: WeightDecay = None,
     label_smoothing: LabelSmoothing = None,
-    seed: Annotated[int, typer.Option(help="Of data split, weights and order of images.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="The seed of the split, the weights and the order of images.")
+    ] = 0,
     adjoint: Annotated[
-        bool, typer.Option("--adjoint/--no-adjoint", help="Gradients by the adjoint ODE.")
+        bool, typer.Option("--adjoint/--no-adjoint", help="Take gradients by the adjoint ODE.")
     ] = False,
     precision: Precision = None,
     compile_: Compile = None,
@@ -99,9 +116,12 @@ def train(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network on images, and test it.
+    """Train a network on images, test it, and keep its checkpoints.
 
-    Example: odemom train --data pictures --model odenet --order 2 --channels 8 --epochs 3
+    Writes checkpoints, a table with a row per epoch and result.json into --out. An interrupted
+    training goes on with --resume, to the very weights of one without interruption.
+
+    Example: odemom train --model odenet --order 2 --channels 8 --epochs 3
     """
     from odemom.checks import as_eps, optional_import
 
@@ -174,15 +194,21 @@ def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
 
 def evaluate(
     checkpoint: Checkpoint,
-    gamma: Annotated[str | None, typer.Option(help="Another gamma than in the training.")] = None,
+    gamma: Annotated[
+        str | None, typer.Option(help="Run with another gamma than in the training.")
+    ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Other images with the same classes; see odemom train.")
+        str | None,
+        typer.Option(help="Test on other images with the same classes; see odemom train."),
     ] = None,
     root: Root = None,
-    device: Annotated[str, typer.Option(help="Where to run: cpu, cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where to run: cpu or cuda.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Test the network of a checkpoint on its test images, or on others."""
+    """Test the network of a checkpoint, on its test images or others.
+
+    Example: odemom evaluate results/train/checkpoints/best.ckpt
+    """
     from odemom.checks import optional_import
 
     optional_import("torch", "train")
@@ -207,10 +233,15 @@ def evaluate(
 
 def predict(
     checkpoint: Checkpoint,
-    images: Annotated[list[Path], typer.Argument(help="Files of images.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES...", help="The files of the images.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Say which class images belong to, and how probable the network finds it."""
+    """Say which class images belong to, and how probably.
+
+    Example: odemom predict results/train/checkpoints/best.ckpt one.png two.png
+    """
     from odemom.checks import optional_import
 
     optional_import("torch", "train")
@@ -226,16 +257,19 @@ def predict(
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(help="A .yaml file with base and grid.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .yaml file with base and grid.")],
     out: Out = Path("results/sweep"),
-    backend: Annotated[str, typer.Option(help="serial, joblib (the cores) or dask.")] = "serial",
-    workers: Annotated[int | None, typer.Option(help="Processes of joblib or dask.")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="The address of a Dask scheduler: tcp://10.0.0.1:8786.")
-    ] = None,
+    backend: Backend = "serial",
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train every combination of settings in a file; finished ones are not trained again."""
+    """Train every combination of the settings in a file.
+
+    Finished ones are not trained again.
+
+    Example: odemom sweep sweep.yaml --backend joblib --workers 4
+    """
     from odemom.checks import optional_import
 
     optional_import("torch", "train")
@@ -260,9 +294,25 @@ def sweep(
 
 def demo(
     out: Out = Path("results/demo"),
-    epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="How many epochs each training on digits takes, by default 4."
+        ),
+    ] = None,
+    no_train: Annotated[
+        bool, typer.Option("--no-train", help="Leave out the last part, networks on digits.")
+    ] = False,
 ) -> None:
-    """A guided tour: decisions explained, Figure 4, two trained networks, one page of results."""
+    """Take the guided tour, and leave one page of results.
+
+    Matrices are decided and explained, Figure 4 is drawn, a plane is mirrored and x -> -x³ is
+    learned, which takes up to a minute on two cores; then networks of both orders are trained on
+    handwritten digits, some 40 seconds more. What needs PyTorch is left out where it is not
+    installed.
+
+    Example: odemom demo --out results/demo
+    """
     from odemom.demo.tour import tour
 
-    tour(out, epochs=epochs)
+    tour(out, epochs=epochs, digits=not no_train)

@@ -12,7 +12,10 @@ from typing import Annotated, Any
 import typer
 
 Data = Annotated[
-    str, typer.Option(help="digits, cifar10, cifar100, or a folder with one folder per class.")
+    str,
+    typer.Option(
+        help="The images: digits, cifar10, cifar100, or a folder with one folder per class."
+    ),
 ]
 Root = Annotated[
     Path | None, typer.Option(help="Where data lie or are decoded to; by default the user's cache.")
@@ -20,34 +23,42 @@ Root = Annotated[
 Download = Annotated[bool, typer.Option("--download", help="Fetch CIFAR where it is missing.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Another option of the network: blocks=0, stem=imagenet."),
+    typer.Option("--set", help="Set another option of the network: blocks=0, stem=imagenet."),
 ]
-Preset = Annotated[str | None, typer.Option(help="laptop or gpu.")]
-Limit = Annotated[int | None, typer.Option(help="Training images to take.")]
-ImageSize = Annotated[int | None, typer.Option(help="Pixels, for folders of images.")]
-Augment = Annotated[str | None, typer.Option(help="none, flip or crop+flip.")]
-BatchSize = Annotated[int | None, typer.Option(help="Images per step and device.")]
-Optimizer = Annotated[str | None, typer.Option(help="adamw or sgd.")]
+Preset = Annotated[str | None, typer.Option(help="Start from the settings for a laptop or a gpu.")]
+Limit = Annotated[int | None, typer.Option(help="Take so many training images only.")]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Scale the images of a folder to so many pixels.")
+]
+Augment = Annotated[
+    str | None, typer.Option(help="Change training images at random: none, flip or crop+flip.")
+]
+BatchSize = Annotated[int | None, typer.Option(help="How many images make a step on each device.")]
+Optimizer = Annotated[str | None, typer.Option(help="The optimizer, adamw or sgd.")]
 LearningRate = Annotated[
-    float | None, typer.Option("--learning-rate", "--lr", help="Peak of the schedule.")
+    float | None,
+    typer.Option("--learning-rate", "--lr", help="The largest rate of the one-cycle schedule."),
 ]
-WeightDecay = Annotated[float | None, typer.Option(help="Of the optimizer.")]
-LabelSmoothing = Annotated[float | None, typer.Option(help="Of the loss, in [0, 1).")]
-Precision = Annotated[str | None, typer.Option(help="32 or bf16-mixed.")]
+WeightDecay = Annotated[float | None, typer.Option(help="The weight decay of the optimizer.")]
+LabelSmoothing = Annotated[
+    float | None, typer.Option(help="The label smoothing of the loss, in [0, 1).")
+]
+Precision = Annotated[str | None, typer.Option(help="The precision, 32 or bf16-mixed.")]
 Compile = Annotated[
-    bool | None, typer.Option("--compile/--no-compile", help="torch.compile the network.")
+    bool | None,
+    typer.Option("--compile/--no-compile", help="Let torch.compile compile the network."),
 ]
 ChannelsLast = Annotated[
-    bool | None, typer.Option(help="The memory format that GPUs like for convolutions.")
+    bool | None, typer.Option(help="Use the memory format that suits convolutions on GPUs.")
 ]
 Deterministic = Annotated[
-    bool | None, typer.Option(help="Only algorithms that give equal results again.")
+    bool | None, typer.Option(help="Take only algorithms that give equal results again.")
 ]
-Accelerator = Annotated[str | None, typer.Option(help="auto, cpu, gpu or mps.")]
-Devices = Annotated[int, typer.Option(help="Processes on this machine, one per device.")]
-Nodes = Annotated[int, typer.Option(help="Machines.")]
-Strategy = Annotated[str, typer.Option(help="auto or ddp.")]
-Threads = Annotated[int, typer.Option(help="Threads on the CPU; one suits small images.")]
+Accelerator = Annotated[str | None, typer.Option(help="The kind of device: auto, cpu, gpu or mps.")]
+Devices = Annotated[int, typer.Option(help="How many processes run here, one per device.")]
+Nodes = Annotated[int, typer.Option(help="How many machines take part.")]
+Strategy = Annotated[str, typer.Option(help="How several devices share the work: auto or ddp.")]
+Threads = Annotated[int, typer.Option(help="How many threads a CPU uses; one suits small images.")]
 CheckpointSteps = Annotated[
     int, typer.Option(help="Keep the state every so many steps too, not at epochs only.")
 ]

@@ -54,7 +54,7 @@ def examples(matrix_file: Path) -> list[Example]:
         Example(
             "the identity I₃",
             [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-            "Do nothing: theta = 0 does it, for every eps.",
+            "Do nothing: θ = 0 does it, for every ε.",
         ),
         Example(
             "−I₂",
@@ -64,7 +64,7 @@ def examples(matrix_file: Path) -> list[Example]:
         Example(
             "−I₃",
             [[-1, 0, 0], [0, -1, 0], [0, 0, -1]],
-            "In odd dimension one −1 is left without a partner; only eps = ∞ reaches −1 itself.",
+            "In odd dimension one −1 is left without a partner; only ε = ∞ reaches −1 itself.",
         ),
         Example(
             "the Jordan block J₂(−1)",
@@ -79,6 +79,6 @@ def examples(matrix_file: Path) -> list[Example]:
         Example(
             f"a 10 × 10 matrix from {matrix_file.name}",
             read_matrix(matrix_file),
-            "Its one negative eigenvalue, −0.689, is reached as soon as lambda_eps is below it.",
+            "Its one negative eigenvalue, −0.689, is reached as soon as λ_ε is below it.",
         ),
     ]

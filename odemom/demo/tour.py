@@ -1,4 +1,4 @@
-"""The guided tour: decisions, Figure 4, two trained networks, one page of results."""
+"""The guided tour: decisions, a witness, Figure 4, what separates the orders, and one page."""
 
 from __future__ import annotations
 
@@ -7,28 +7,41 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from odemom.checks import optional_import
-from odemom.demo.matrices import EPS, Example, examples, write_matrix_file
-from odemom.demo.page import Decided, Page, write_page
-from odemom.records import as_folder, jsonable, write_json
+from odemom.checks import as_integer
+from odemom.demo import orders
+from odemom.demo.matrices import EPS, examples, write_matrix_file
+from odemom.demo.page import Decided, Page, Witnessed, write_page
+from odemom.demo.symbols import in_symbols
+from odemom.records import as_folder, jsonable, write_bytes_atomic, write_json
 from odemom.representability.analyze import analyze
 from odemom.reproduce import reproduce
 
 __all__ = ["tour"]
 
+SECONDS, DIGITS_SECONDS = 60, 40
+WITNESS_EPS = "1/2"
+INSTALL = "pip install 'odemom[train]' brings them"
 
-def tour(out_dir: str | os.PathLike[str], *, epochs: int | None = None) -> Path:
+
+def tour(
+    out_dir: str | os.PathLike[str], *, epochs: int | None = None, digits: bool = True
+) -> Path:
     """Run the tour and write its page.
+
+    What needs packages that are not installed is left out, which the page says.
 
     Parameters
     ----------
     out_dir : path-like
         A folder; it is made if it is missing.
     epochs : int, optional
-        Of each of the two trainings; the default of `TrainingConfig`, which is enough for 95 %.
+        Of each of the two trainings on digits; 4 by default, which is enough for 95 %.
+    digits : bool, default True
+        Whether networks are trained on digits.
 
     Returns
     -------
@@ -37,32 +50,72 @@ def tour(out_dir: str | os.PathLike[str], *, epochs: int | None = None) -> Path:
 
     Raises
     ------
-    MissingDependencyError
-        If the packages of the extra ``train`` are not installed.
     InvalidInputError
         If ``out_dir`` cannot be a folder or ``epochs`` is not positive.
     """
-    for module in ("torch", "torchdiffeq", "lightning", "sklearn"):
-        optional_import(module, "train")
-    start = time.perf_counter()
-    configs = _configs(epochs)
+    if epochs is not None:
+        as_integer(epochs, "epochs", 1)
     folder, console = as_folder(out_dir), Console(highlight=False)
+    start = time.perf_counter()
+    left_out = _left_out(digits)
+    _announce(console, left_out, digits)
     console.rule("1  Which matrices can a second-order ODE represent?")
     decided = _decide(folder, console)
+    witness = _witness(folder, console)
     console.rule("2  The threshold: Figure 4")
     with console.status("deciding the plane"):
         figure = reproduce("fig4", folder)
-    console.print(f"written: {figure['png']}")
-    console.rule("3  First against second order, trained on handwritten digits")
-    results = _train(folder, configs, console)
-    chart = _draw_training(results, folder)
-    page = Page(decided, figure["png"], chart, results, time.perf_counter() - start)
+    console.print(f"written: {figure['png']}", soft_wrap=True)
+    console.rule("3  What separates the orders: a mirror, and x → −x³")
+    with console.status("folding the plane"):
+        mirror = orders.mirror_pictures(folder)
+    console.print(f"written: {mirror['png']}, {mirror['gif']}", soft_wrap=True)
+    line = None if "line" in left_out else _line(folder, console)
+    results: dict[int, Any] = {}
+    if digits and "digits" not in left_out:
+        console.rule("4  Both orders, trained on handwritten digits")
+        results = orders.train_on_digits(folder, epochs, console.is_terminal)
+        _tell_digits(results, console)
+    page = Page(
+        decided,
+        witness,
+        figure,
+        mirror,
+        line,
+        results,
+        tuple(left_out.values()),
+        time.perf_counter() - start,
+    )
     path = write_page(page, folder)
-    console.rule("4  The results")
+    console.rule("The results")
     console.print(
         f"{page.seconds:.0f} s in all. Open [bold]{path.resolve()}[/bold]", soft_wrap=True
     )
     return path
+
+
+def _left_out(digits: bool) -> dict[str, str]:
+    """The parts that cannot be run here, each with a sentence."""
+    line, training = map(orders.missing_packages, (orders.FOR_NETWORKS, orders.FOR_DIGITS))
+    found = {}
+    if line:
+        found["line"] = (
+            f"The networks on the line are left out: {', '.join(line)} not installed; {INSTALL}."
+        )
+    if digits and training:
+        found["digits"] = (
+            f"The networks on digits are left out: {', '.join(training)} not installed; {INSTALL}."
+        )
+    return found
+
+
+def _announce(console: Console, left_out: dict[str, str], digits: bool) -> None:
+    """How long it takes, before it starts."""
+    trained = digits and "digits" not in left_out
+    more = f", and some {DIGITS_SECONDS} s more for networks on digits (--no-train leaves them out)"
+    console.print(f"This takes up to {SECONDS} s on two cores{more if trained else ''}.")
+    for sentence in left_out.values():
+        console.print(sentence, markup=False)
 
 
 def _decide(folder: Path, console: Console) -> list[Decided]:
@@ -71,16 +124,18 @@ def _decide(folder: Path, console: Console) -> list[Decided]:
         Decided(example, [analyze(example.matrix, eps) for eps in EPS])
         for example in examples(matrix_file)
     ]
-    table = Table(title="representable by  eps x'' + x' = theta x,  x'(0) = 0 ?")
+    table = Table(title="representable by  ε x″ + x′ = θ x,  x′(0) = 0 ?")
     table.add_column("matrix")
     for eps in EPS:
-        table.add_column(f"eps = {eps}", justify="center")
+        table.add_column(in_symbols(f"eps = {eps}"), justify="center")
     for entry in decided:
         marks = ["[green]yes[/green]" if r else "[red]no[/red]" for r in entry.reports]
         table.add_row(entry.example.name, *marks)
     console.print(table)
     for entry in decided:
-        _explain(entry.example, entry.reports[EPS.index("1/2")], console)
+        console.print(f"[bold]{entry.example.name}[/bold]. {entry.example.lesson}")
+        report = entry.reports[EPS.index("1/2")]
+        console.print(f"  {in_symbols(report.explain())}", style="dim", markup=False)
     console.print(
         f"The last one was read from a file. The same from your shell, for a file of your own:\n"
         f"  odemom check {matrix_file} --eps 1/2",
@@ -91,26 +146,36 @@ def _decide(folder: Path, console: Console) -> list[Decided]:
     return decided
 
 
-def _explain(example: Example, report: Any, console: Console) -> None:
-    console.print(f"[bold]{example.name}[/bold]. {example.lesson}")
-    console.print(f"  {report.explain()}", style="dim", markup=False)
+def _witness(folder: Path, console: Console) -> Witnessed:
+    """A θ for −I₂, which is no polynomial in it, and the paths of points on their way there."""
+    from odemom.plots.planar import trajectories
+    from odemom.plots.style import rendered
+    from odemom.representability.witness import represent
+
+    target = [[-1, 0], [0, -1]]
+    found = represent(target, WITNESS_EPS, full_output=True)
+    picture = rendered(trajectories(found.theta, WITNESS_EPS), "witness", formats=("png",))
+    rows = in_symbols("; ".join(" ".join(f"{x:.4f}" for x in row) for row in found.theta))
+    console.print(
+        f"A witness: ψ(θ) = −I₂ at ε = {WITNESS_EPS} for θ = [{rows}], up to {found.residual:.1g}.",
+        markup=False,
+    )
+    path = write_bytes_atomic(folder / "witness.png", picture["witness.png"])
+    return Witnessed(WITNESS_EPS, np.asarray(found.theta), found.residual, path)
 
 
-def _configs(epochs: int | None) -> list[Any]:
-    """The two trainings; made first, so that a bad number of epochs leaves nothing behind."""
-    from odemom.training import TrainingConfig
+def _line(folder: Path, console: Console) -> orders.Line:
+    with console.status("learning x → −x³"):
+        line = orders.line_map(folder)
+    console.print(
+        f"x → −x³ on [−1, 1]: mean square error {line.first:.3f} at first order, {line.second:.4f} "
+        "at second order",
+        markup=False,
+    )
+    return line
 
-    limits: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
-    return [TrainingConfig(order=order, **limits) for order in (1, 2)]
 
-
-def _train(folder: Path, configs: list[Any], console: Console) -> dict[int, Any]:
-    from odemom.training.run import train
-
-    results = {}
-    for config in configs:
-        console.print(f"training the network of order {config.order}")
-        results[config.order] = train(config, out_dir=folder / f"order{config.order}")
+def _tell_digits(results: dict[int, Any], console: Console) -> None:
     table = Table(title="digits: 1,797 real 8 x 8 images, a fifth of them for the test")
     for heading in ("order", "test accuracy", "function evaluations", "parameters", "seconds"):
         table.add_column(heading, justify="right")
@@ -123,12 +188,3 @@ def _train(folder: Path, configs: list[Any], console: Console) -> dict[int, Any]
             f"{result.seconds:.1f}",
         )
     console.print(table)
-    return results
-
-
-def _draw_training(results: dict[int, Any], folder: Path) -> Path:
-    from odemom.plots.digits import draw_histories
-    from odemom.plots.style import save_figure
-
-    histories = {f"order {order}": [list(result.history)] for order, result in results.items()}
-    return save_figure(draw_histories(histories), folder, "training")[0]

@@ -40,7 +40,9 @@ EXACT_UP_TO = 3  # the dimension to which all integer matrices are decided exact
 AUDITED = 20  # integer matrices a chunk that are decided exactly as well beyond that
 LARGEST_DIMENSION = 1000
 CHUNK_ENTRIES = 1 << 23
-EPS = tuple(Fraction(2) ** k for k in range(-5, 7))
+# 0, then 1/32, 3/64, 1/16, ... to 48 and 64, two to an octave, then inf.
+OCTAVES = (Fraction(n, 2) * Fraction(2) ** k for k in range(-5, 6) for n in (2, 3))
+EPS: tuple[Fraction | float, ...] = (Fraction(0), *OCTAVES, Fraction(64), math.inf)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from odemom.checks import (
     all_finite,
     as_array,
     as_float_matrices,
+    eps_or_gamma,
     expect,
     invalid,
     refuse_all_but_numbers,
@@ -30,8 +31,9 @@ __all__ = ["flow_of", "psi"]
 
 def psi(
     theta: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     method: Method = "auto",
     horizon: Any = 1,
     initial_velocity: Literal["zero", "field"] = "zero",
@@ -47,6 +49,9 @@ def psi(
     eps : number or str in [0, inf], or Flow
         The mass. 0 is the first-order flow, ``exp(T theta)``; inf is the undamped flow
         x'' = theta x, ``cosh sqrt(T² theta)`` (the limit after theta is rescaled by eps).
+    gamma : number or str in [0, 1], optional
+        In place of ``eps``: the flow with eps = 1/(1 - gamma). The net is a flow of its own,
+        ``flows.MomentumResNet(gamma, depth)``.
     method : {"auto", "series", "closed", "companion"}
         With a = 1/(2 eps) and W = theta/eps + a² I (T = 1),
 
@@ -119,7 +124,8 @@ def psi(
     >>> round(shift + float(np.log(scaled[0, 0])), 6)
     1000000.0
     """
-    flow = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
+    mass = eps if gamma is None else eps_or_gamma(eps, gamma)
+    flow = flow_of(mass, horizon=horizon, initial_velocity=initial_velocity)
     if not (isinstance(method, str) and method in METHODS):
         names = ", ".join(f'"{name}"' for name in METHODS)
         raise invalid("method", got=shown(method), expected=names)

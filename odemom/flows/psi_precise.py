@@ -18,7 +18,6 @@ import mpmath
 
 from odemom.checks import as_fraction
 from odemom.errors import ResultOverflowError
-from odemom.flows.ode import velocity_weight
 from odemom.propagator.doubling import Doubling
 
 __all__ = ["as_exact", "as_mpf", "mp_matrix", "propagate_mp", "with_digits"]
@@ -169,15 +168,15 @@ def ball_around_0(radius: flint.arb) -> flint.arb:
     return radius.union(-radius)
 
 
-def _damped(theta: flint.arb_mat, mass: flint.arb, weight: flint.arb) -> flint.arb_mat:
-    """Psi of a mass in (0, inf), x'(0) = weight theta x0."""
+def _damped(theta: flint.arb_mat, mass: flint.arb, field: flint.arb) -> flint.arb_mat:
+    """Psi of a mass in (0, inf), x'(0) = field theta x0."""
     a = 1 / (2 * mass)
     w = _shift(theta * (1 / mass), a * a)
     cosh, sinhc, doublings = _over_a_step(w)
     h = flint.arb(2) ** -doublings
     psi = cosh + sinhc * (h * a)
-    if not weight.is_zero():
-        psi += (theta * sinhc) * (h * weight)
+    if field != 0:
+        psi += (theta * sinhc) * (h * field)
     decay = (-a * h).exp()
     cosh, psi, decays = cosh * decay, psi * decay, []
     for _ in range(doublings):
@@ -186,16 +185,15 @@ def _damped(theta: flint.arb_mat, mass: flint.arb, weight: flint.arb) -> flint.a
     return DOUBLING.double(tuple(decays), cosh * flint.arb(2), psi) if doublings else psi
 
 
-def _undamped(theta: flint.arb_mat, weight: flint.arb) -> flint.arb_mat:
-    """Cosh sqrt(theta) + weight sqrt(theta) sinh sqrt(theta)."""
+def _undamped(theta: flint.arb_mat, field: flint.arb) -> flint.arb_mat:
+    """Cosh sqrt(theta) + field sqrt(theta) sinh sqrt(theta)."""
     cosh, sinhc, doublings = _over_a_step(theta)
-    if weight.is_zero():
-        for _ in range(doublings):
-            cosh = _shift(cosh * cosh * flint.arb(2), -1)
-        return cosh
-    psi = cosh + (theta * sinhc) * (weight * flint.arb(2) ** -doublings)
-    ones = (flint.arb(1),) * doublings
-    return DOUBLING.double(ones, cosh * flint.arb(2), psi) if doublings else psi
+    if field != 0 and doublings:
+        psi = cosh + (theta * sinhc) * (field * flint.arb(2) ** -doublings)
+        return DOUBLING.double((1,) * doublings, cosh * flint.arb(2), psi)
+    for _ in range(doublings):
+        cosh = _shift(cosh * cosh * flint.arb(2), -1)
+    return cosh + (theta * sinhc) * field if field != 0 else cosh
 
 
 def _first_order(theta: flint.arb_mat) -> flint.arb_mat:
@@ -230,6 +228,8 @@ def propagate_mp(
     ResultOverflowError
         If that takes more than 2^22 bits.
     """
+    from odemom.flows.ode import velocity_weight
+
     rows = theta.tolist() if isinstance(theta, mpmath.matrix) else theta
     rows = [[as_exact(entry) * factor for entry in row] for row in rows]
     with mpmath.workdps(dps):
@@ -241,10 +241,9 @@ def propagate_mp(
             if eps == 0:
                 psi = _first_order(matrix)
             elif eps == math.inf:
-                psi = _undamped(matrix, velocity_weight(eps, coast))
+                psi = _undamped(matrix, as_ball(Fraction(coast)))
             else:
-                weight = velocity_weight(eps, coast)
-                psi = _damped(matrix, as_ball(Fraction(eps)), weight)
+                psi = _damped(matrix, as_ball(Fraction(eps)), velocity_weight(eps, coast))
             if norm_above(radii(psi)) * 2**target <= norm_below(psi):
                 return as_mp_matrix(psi, dps)
         working *= 2

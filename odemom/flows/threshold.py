@@ -24,6 +24,7 @@ from odemom.checks import (
     as_array,
     as_eps,
     as_number,
+    eps_or_gamma,
     expect,
     invalid,
     nearest_double,
@@ -93,10 +94,10 @@ def G(alpha: Any, eps: Any) -> Any:
 
 
 @overload
-def lambda_eps(eps: Any, *, dps: None = None) -> Any: ...
+def lambda_eps(eps: Any = None, *, gamma: Any = None, dps: None = None) -> Any: ...
 @overload
-def lambda_eps(eps: Any, *, dps: int) -> Any: ...
-def lambda_eps(eps: Any, *, dps: int | None = None) -> Any:
+def lambda_eps(eps: Any = None, *, gamma: Any = None, dps: int) -> Any: ...
+def lambda_eps(eps: Any = None, *, gamma: Any = None, dps: int | None = None) -> Any:
     """The smallest real value of psi_eps: below it, eigenvalues must come in pairs (Theorem 1).
 
     Parameters
@@ -104,6 +105,9 @@ def lambda_eps(eps: Any, *, dps: int | None = None) -> Any:
     eps : array_like of float, or number
         Masses in [0, inf]. Strictly decreasing from lambda_0 = 0 to lambda_inf = -1. A single one
         that is a string or Fraction is exact.
+    gamma : number in [0, 1], optional
+        In place of ``eps``: the flow with eps = 1/(1 - gamma). The threshold of the net of that
+        momentum is another number, which depends on its depth.
     dps : int, optional
         Decimal digits: the result is then an mpmath number, right to that many digits relative
         to its size also where doubles underflow. ``eps`` must then be one number; an int, a
@@ -133,6 +137,9 @@ def lambda_eps(eps: Any, *, dps: int | None = None) -> Any:
     >>> mpmath.nstr(odemom.lambda_eps("1/2", dps=30), 30)
     '-0.383321600264325616671401124829'
     """
+    eps = eps_or_gamma(eps, gamma)
+    if isinstance(gamma, list | tuple | np.ndarray) and isinstance(eps, list):
+        eps = [nearest_double(mass) for mass in eps]
     if dps is not None:
         return _lambda_mp(as_eps(eps), as_digits(dps))
     values = _lambda_double(*_eps_array(eps))

@@ -15,7 +15,9 @@ from odemom.plots.style import COLORS, new_figure, shared_style
 __all__ = ["draw"]
 
 CYCLE = ("blue", "vermilion", "green", "purple", "orange", "sky")
-ODE = r"its ODE on $[0, N]$: $\lambda_{\varepsilon/N}$, $\varepsilon = 1/(1 - \gamma)$"
+ODE = "its ODE on $[0, N]$,\n" + r"$\varepsilon = 1/(1 - \gamma)$"
+LEAST = "net: least value,\nhollow: an artefact"
+ARTEFACT = "#A6A6A6"
 SMALLEST = 1e-3  # what is nearer to 0 than this is left out: it is 0 for every use
 
 
@@ -54,13 +56,12 @@ def _colors(count: int) -> list[str]:
 def _draw_curve(axes: Axes, curve: NetThresholds, color: str) -> None:
     depths, artefact = np.array(curve.depths), np.array(curve.artefact)
     reach = -np.array(curve.net)
-    axes.plot(depths, -np.array(curve.ode), "--", color=color, linewidth=1.3)
-    axes.plot(depths, -np.array(curve.first_minimum), ":", color=color, linewidth=1.3)
-    axes.plot(depths, reach, "-", color=color, linewidth=1.3)
-    for chosen, face in ((artefact, "white"), (~artefact, color)):
-        axes.plot(
-            depths[chosen], reach[chosen], "o", color=color, markerfacecolor=face, markersize=4
-        )
+    grey = {"color": ARTEFACT, "linewidth": 1.1, "zorder": 1}
+    axes.plot(depths, reach, "-", **grey)
+    axes.plot(depths[artefact], reach[artefact], "o", markerfacecolor="white", markersize=3, **grey)
+    axes.plot(depths[~artefact], reach[~artefact], "o", color=color, markersize=4.5)
+    axes.plot(depths, -np.array(curve.ode), "-", color=color, linewidth=1.5)
+    axes.plot(depths, -np.array(curve.first_minimum), ":", color=color, linewidth=1.5)
 
 
 def _finish_curves(axes: Axes, data: DiscreteLambda) -> None:
@@ -69,25 +70,45 @@ def _finish_curves(axes: Axes, data: DiscreteLambda) -> None:
         for color, curve in zip(_colors(len(data.curves)), data.curves, strict=True)
     ]
     axes.legend(handles=momenta, loc="lower left", handlelength=1.2)
-    black = {"color": "black", "linewidth": 1.3}
-    dot = {"marker": "o", "markersize": 4, **black}
-    lines = [
-        Line2D([], [], label="net: least value", **dot),
-        Line2D([], [], label="the same, an artefact", markerfacecolor="white", **dot),
-        Line2D([], [], linestyle=":", label="net: first minimum", **black),
-        Line2D([], [], linestyle="--", label=ODE, **black),
-    ]
-    axes.figure.legend(handles=lines, loc="outside lower center", ncols=4, fontsize=8)
     highest = max(-min(curve.net) for curve in data.curves)
     axes.set(
         xscale="log",
         yscale="log",
-        title="How far below 0 an unpaired eigenvalue may lie",
+        title="Reach below 0 of an unpaired eigenvalue",
         xlabel=r"depth $N$, even (odd depth: anywhere, $\lambda = -\infty$)",
         ylabel=r"$-\lambda$, the threshold's distance below 0",
         ylim=(SMALLEST, max(2.0, 2 * highest)),
     )
     axes.xaxis.set_major_formatter("{x:g}")
+    _name_kinds(axes, data)
+
+
+def _name_kinds(axes: Axes, data: DiscreteLambda) -> None:
+    """One curve of each kind by its name, where it lies."""
+    colors = _colors(len(data.curves))
+    middle, first, last = len(data.curves) // 2, 0, len(data.curves) - 1
+    kinds = (
+        (middle, "ode", ODE, colors[middle], 0.96, (-12, -3), "right"),
+        (first, "first_minimum", "net:\nfirst minimum", colors[first], 0.5, (-10, -6), "right"),
+        (last, "net", LEAST, "#666666", 0.5, (-8, 12), "right"),
+    )
+    for i, field, name, color, share, offset, align in kinds:
+        curve = data.curves[i]
+        values = -np.array(getattr(curve, field))
+        seen = np.flatnonzero(values > SMALLEST)
+        if len(seen) == 0:
+            continue
+        at = seen[int(share * (len(seen) - 1))]
+        axes.annotate(
+            name,
+            (curve.depths[at], values[at]),
+            xytext=offset,
+            textcoords="offset points",
+            ha=align,
+            va="center",
+            fontsize=8,
+            color=color,
+        )
 
 
 def _draw_graph(axes: Axes, graph: NetGraph) -> None:
@@ -95,13 +116,15 @@ def _draw_graph(axes: Axes, graph: NetGraph) -> None:
     ends = rf"from {graph.z[0]:.2g} to {graph.z[-1]:.3g}".replace("-", "\N{MINUS SIGN}")
     axes.axhline(0, color=COLORS["grey"], linewidth=0.6)
     axes.axvspan(math.pi / 2, math.pi, color="#EFEFEF", linewidth=0)
+    net, fine = np.array(graph.net), angle <= math.pi / 2
     axes.plot(angle, graph.ode, "--", color="black", linewidth=1.3)
-    axes.plot(angle, graph.net, "-", color=COLORS["vermilion"], linewidth=1.3)
-    for point, face, text, offset, align in (
-        (graph.first_minimum, COLORS["vermilion"], "first minimum", (-2, -26), "left"),
-        (graph.minimum, "white", "least value", (-8, -4), "right"),
+    axes.plot(angle[~fine], net[~fine], "-", color=ARTEFACT, linewidth=1.3)
+    axes.plot(angle[fine], net[fine], "-", color=COLORS["vermilion"], linewidth=1.3)
+    for point, color, face, text, offset, align in (
+        (graph.first_minimum, COLORS["vermilion"], None, "first minimum", (-2, -26), "left"),
+        (graph.minimum, ARTEFACT, "white", "least value", (-8, -4), "right"),
     ):
-        axes.plot(*point, "o", color=COLORS["vermilion"], markerfacecolor=face, markersize=5)
+        axes.plot(*point, "o", color=color, markerfacecolor=face or color, markersize=5)
         axes.annotate(
             f"{text}: {point[1]:.2f}".replace("-", "\N{MINUS SIGN}"),
             point,
@@ -123,7 +146,7 @@ def _draw_graph(axes: Axes, graph: NetGraph) -> None:
         xlim=(0, math.pi),
         ylim=(1.2 * low, -low),
         title=rf"Why: $\psi$ at $\gamma = {float(graph.gamma):g}$, $N = {graph.depth}$",
-        xlabel=rf"turn of the state per layer, for $\theta$ {ends}",
+        xlabel="turn of the state per layer\n" + rf"($\theta$ {ends})",
         ylabel=r"$\psi(\theta)$: net, and its ODE (dashed)",
     )
     axes.set_xticks(

@@ -11,7 +11,7 @@ from matplotlib.ticker import NullFormatter
 from odemom.experiments.fig1 import INCREASING, Family, Figure1
 from odemom.plots.style import COLORS, new_figure, shared_style
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_two"]
 
 
 def draw(data: Figure1) -> Figure:
@@ -34,6 +34,30 @@ def draw(data: Figure1) -> Figure:
         _draw_paths(axes[0, 1], momentum, rf"Momentum ResNet, $\gamma = {momentum.gamma:g}$")
         _draw_paths(axes[1, 0], data.flipping, _title(data.flipping))
         _draw_errors(axes[1, 1], data)
+    return figure
+
+
+def draw_two(first: Family, second: Family) -> Figure:
+    """The paths of a ResNet beside those of a Momentum ResNet, each with its error.
+
+    Parameters
+    ----------
+    first, second : Family
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        7.2 by 2.9 inches.
+    """
+    with shared_style():
+        figure = new_figure(7.2, 2.9)
+        for axes, family, words in zip(
+            figure.subplots(1, 2),
+            (first, second),
+            ("first order: paths never cross", "second order: paths cross"),
+            strict=True,
+        ):
+            _draw_paths(axes, family, f"{words}, error {family.best_losses.min():.2g}")
     return figure
 
 

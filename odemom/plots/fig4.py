@@ -8,17 +8,24 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from odemom.experiments.fig4 import Figure4, Plane
 from odemom.plots.style import COLORS, new_figure, shared_style
 
 __all__ = ["draw"]
 
-# From the largest region to the smallest: each is drawn over the one that contains it.
-SHADES = {math.inf: "#CFE3F1", 0.5: "#7FB6DA", 0.0: COLORS["blue"]}
-LINES = {math.inf: COLORS["sky"], 0.5: COLORS["vermilion"], 0.0: "black"}
+# One hue. From the largest region to the smallest: each is drawn over the one that contains it.
+SHADES = {math.inf: "#D6E7F3", 0.5: "#8DBEDE", 0.0: COLORS["blue"]}
+EDGE = "#08436B"
+DOTS = (
+    "dots: decided as representable,\nin exact arithmetic\n"
+    r"left blank: at no $\varepsilon$, unless equal"
+)
+NAMES = {
+    math.inf: r"more at $\varepsilon = \infty$",
+    0.5: r"more at $\varepsilon = 0.5$",
+    0.0: r"$\varepsilon = 0$: both positive",
+}
 
 
 def draw(data: Figure4) -> Figure:
@@ -59,7 +66,7 @@ def _draw_threshold(axes: Axes, data: Figure4) -> None:
     )
     for plane in data.planes:
         if 0 < plane.eps < math.inf:
-            axes.plot(plane.eps, plane.threshold, "o", color=LINES[plane.eps], markersize=5)
+            axes.plot(plane.eps, plane.threshold, "o", color=COLORS["blue"], markersize=5)
             axes.annotate(
                 rf"$\lambda_{{{plane.eps:g}}} = {plane.threshold:.4f}$",
                 (plane.eps, plane.threshold),
@@ -76,7 +83,6 @@ def _draw_threshold(axes: Axes, data: Figure4) -> None:
 
 def _draw_plane(axes: Axes, data: Figure4) -> None:
     low, high = data.axis[0], data.axis[-1]
-    handles = []
     for plane in sorted(data.planes, key=lambda p: p.threshold):
         start = max(plane.threshold, low)
         axes.fill_between([start, high], start, high, color=SHADES[plane.eps], linewidth=0)
@@ -84,35 +90,51 @@ def _draw_plane(axes: Axes, data: Figure4) -> None:
         axes.plot(
             [start, start, high],
             [high, start, start],
-            color=LINES[plane.eps],
-            linewidth=1.1,
+            color=EDGE,
+            linewidth=1.0,
             linestyle=style,
-        )
-        handles.append(
-            Patch(facecolor=SHADES[plane.eps], edgecolor=LINES[plane.eps], label=_label(plane))
         )
     _draw_diagonals(axes, data.planes, low)
     _draw_decided(axes, data)
-    handles.append(Line2D([], [], color="black", linewidth=2, label=r"$\lambda_1 = \lambda_2$"))
-    axes.legend(
-        handles=handles[::-1],
-        loc="lower right",
-        fontsize=8,
-        handlelength=1.3,
-        ncols=2,
-        columnspacing=1.0,
-        borderaxespad=0.2,
-    )
+    _name_regions(axes, data, low, high)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel=r"$\lambda_1$")
     axes.set_ylabel(r"$\lambda_2$")
     axes.set_xticks(np.arange(math.ceil(low), math.floor(high) + 1))
     axes.set_yticks(np.arange(math.ceil(low), math.floor(high) + 1))
 
 
+def _name_regions(axes: Axes, data: Figure4, low: float, high: float) -> None:
+    """Each region by its eps, where it lies; and what the dots and the diagonal say."""
+    planes = sorted(data.planes, key=lambda p: p.threshold)
+    above = [*(plane.threshold for plane in planes[1:]), high]
+    text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
+    for plane, top in zip(planes, above, strict=True):
+        middle = (max(plane.threshold, low) + top) / 2
+        at = (max(0.0, low) + high) / 2
+        color = "white" if plane.eps == 0 else "black"
+        clear = {"facecolor": SHADES[plane.eps], "edgecolor": "none", "pad": 1.0}  # of dots
+        axes.text(at, middle, NAMES[plane.eps], color=color, bbox=clear, **text)
+    lowest = planes[0].threshold
+    if low < lowest - 0.5:
+        axes.text(high, (low + lowest) / 2, DOTS, ha="right", va="center", fontsize=7.5)
+        middle = (low + lowest) / 2
+        axes.annotate(
+            r"$\lambda_1 = \lambda_2$: every $\varepsilon$",
+            (middle, middle),
+            xytext=(-7, 7),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            rotation=45,
+            rotation_mode="anchor",
+            fontsize=8,
+        )
+
+
 def _draw_diagonals(axes: Axes, planes: tuple[Plane, ...], low: float) -> None:
     """Below every threshold, equal eigenvalues are representable: the diagonal."""
     highest = max(plane.threshold for plane in planes)
-    axes.plot([low, highest], [low, highest], color="black", linewidth=2, solid_capstyle="butt")
+    axes.plot([low, highest], [low, highest], color=EDGE, linewidth=2, solid_capstyle="butt")
 
 
 def _draw_decided(axes: Axes, data: Figure4) -> None:
@@ -120,9 +142,4 @@ def _draw_decided(axes: Axes, data: Figure4) -> None:
     largest = min(data.planes, key=lambda plane: plane.threshold)
     rows, columns = np.nonzero(np.array(largest.representable))
     axis = np.array(data.axis)
-    axes.plot(axis[columns], axis[rows], ".", color="black", markersize=0.8, alpha=0.35)
-
-
-def _label(plane: Plane) -> str:
-    value = r"\infty" if plane.eps == math.inf else f"{plane.eps:g}"
-    return rf"$\varepsilon = {value}$"
+    axes.plot(axis[columns], axis[rows], ".", color="black", markersize=1.2, alpha=0.45)

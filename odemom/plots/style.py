@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from matplotlib import rc_context
 from matplotlib.animation import Animation, PillowWriter
 from matplotlib.figure import Figure
 
+from odemom.plots.restyle import in_dark, in_dark_pixels, on_slides
 from odemom.records import write_all_atomic
 
 __all__ = [
     "COLORS",
+    "FORMATS",
+    "STYLES",
     "new_figure",
     "rendered",
     "rendered_animation",
@@ -35,6 +39,9 @@ COLORS = {
     "grey": "#7F7F7F",
 }
 
+FORMATS = ("png", "pdf", "svg")
+STYLES = ("paper", "slides", "dark")
+
 RC: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.titlesize": 10.0,
@@ -46,6 +53,8 @@ RC: dict[Any, Any] = {
     "mathtext.fontset": "stix",
     "pdf.fonttype": 42,  # text in the PDF stays text
     "savefig.dpi": 300,
+    "svg.fonttype": "path",  # looks the same on every machine
+    "svg.hashsalt": "odemom",  # equal figures have equal names inside
 }
 
 
@@ -87,28 +96,49 @@ def save_figure(figure: Figure, folder: str | os.PathLike[str], name: str) -> li
     return write_all_atomic(contents)
 
 
-def rendered(figure: Figure, name: str) -> dict[str, bytes]:
-    """The contents of ``name.png`` and ``name.pdf``; equal figures give equal bytes."""
+def rendered(
+    figure: Figure, name: str, *, formats: Sequence[str] = ("png", "pdf"), style: str = "paper"
+) -> dict[str, bytes]:
+    """The contents of ``name.png``, ``name.pdf``, ...; equal figures give equal bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        Changed by every style but ``"paper"``.
+    name : str
+    formats : sequence of str
+        Of `FORMATS`.
+    style : {"paper", "slides", "dark"}
+        ``"slides"``: larger text and lines; ``"dark"``: the same, light on a dark ground.
+    """
     files = {}
+    with shared_style():
+        if style != "paper":
+            on_slides(figure)
+        if style == "dark":
+            in_dark(figure)
     engine = figure.get_layout_engine()
     try:
-        for suffix in ("png", "pdf"):
+        for suffix in formats:
             # Without dates, equal numbers give equal files.
-            metadata = {"CreationDate": None} if suffix == "pdf" else {}
+            metadata: Any = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix, {})
             buffer = io.BytesIO()
             with shared_style():
                 figure.savefig(buffer, format=suffix, metadata=metadata)
-                figure.set_layout_engine(None)  # the PDF takes the places that the PNG has found
+                figure.set_layout_engine(None)  # the next takes the places that the first has found
             files[f"{name}.{suffix}"] = buffer.getvalue()
     finally:
         figure.set_layout_engine(engine)
     return files
 
 
-def rendered_animation(animation: Animation, name: str, *, fps: int = 12) -> dict[str, bytes]:
-    """The content of ``name.gif``, 100 dots per inch."""
+def rendered_animation(
+    animation: Animation, name: str, *, fps: int = 12, style: str = "paper"
+) -> dict[str, bytes]:
+    """The content of ``name.gif``, 100 dots per inch; of the styles it knows the dark one."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.gif"
         with shared_style():
             animation.save(path, writer=PillowWriter(fps=fps), dpi=100)
-        return {path.name: path.read_bytes()}
+        content = path.read_bytes()
+    return {path.name: in_dark_pixels(content) if style == "dark" else content}

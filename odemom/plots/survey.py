@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +20,8 @@ __all__ = ["draw"]
 # In the order of the dimensions, and then again with the next line style.
 CYCLE = ("blue", "vermilion", "green", "purple", "orange", "sky", "grey")
 STYLES = ("-", "--", ":", "-.")
+LABELS = 10  # that an axis has room for
+ENDS = {0: "0", math.inf: r"$\infty$"}
 
 
 def draw(data: Survey) -> Figure:
@@ -59,9 +63,13 @@ def draw(data: Survey) -> Figure:
             _draw_ensemble(axes, data, ensemble, eps)
         for axes in panels[len(config.ensembles) :]:
             axes.remove()
-        for axes in grid[:, 0]:
-            axes.set_ylabel("probability")
-        panels[0].legend(fontsize=8, handlelength=1.6)
+        for axes in grid[-1]:
+            axes.set_xlabel(r"$\varepsilon$")
+        figure.suptitle("How likely a random matrix is representable", fontsize=10)
+        lines, names = panels[0].get_legend_handles_labels()
+        figure.legend(
+            lines, names, loc="outside lower center", ncols=len(names), fontsize=8, handlelength=1.6
+        )
     return figure
 
 
@@ -78,8 +86,24 @@ def _draw_ensemble(axes: Axes, data: Survey, ensemble: str, eps: list[float]) ->
         axes.errorbar(x, p, (p - low, high - p), fmt="none", ecolor=color, elinewidth=0.7)
         label = f"$d = {cell.dimension}$"
         axes.plot(*apart(x, p, eps), f".{style}", color=color, linewidth=1.4, label=label)
-    axes.set(title=ENSEMBLES[ensemble].title, xlabel=r"$\varepsilon$", ylim=(-0.03, 1.03))
+    axes.set(ylim=(-0.03, 1.03))
+    title = {"ha": "left", "va": "top", "fontsize": 9, "transform": axes.transAxes}
+    axes.text(0.03, 0.97, ENSEMBLES[ensemble].title, **title)
     axes.set_xticks(list(ticks), list(ticks.values()))
+    axes.set_xticks([at for at in x if at not in ticks], minor=True)
+    _draw_breaks(axes, x, eps)
+
+
+def _draw_breaks(axes: Axes, x: list[float], eps: list[float]) -> None:
+    """Two strokes through the axis where 0 or inf stands apart from the masses between."""
+    for i in range(1, len(eps)):
+        if eps[i - 1] == 0 or eps[i] == math.inf:
+            middle = (x[i - 1] + x[i]) / 2
+            place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+            axes.plot([middle - 0.05, middle + 0.05], [0, 0], "w-", linewidth=3, **place)
+            for at in (middle - 0.05, middle + 0.05):
+                stroke = [(-0.5, -1), (0.5, 1)]
+                axes.plot(at, 0, "k", marker=stroke, markersize=8, linestyle="none", **place)
 
 
 def apart(x: list[float], p: np.ndarray, eps: list[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -97,18 +121,35 @@ def apart(x: list[float], p: np.ndarray, eps: list[float]) -> tuple[np.ndarray, 
 def positions(eps: list[float]) -> tuple[list[float], dict[float, str]]:
     """Where each eps stands, in decades, and the ticks; 0 and inf half a decade off the ends.
 
+    Ticks stand at the masses that were asked for, labelled where there is room.
+
     Examples
     --------
-    >>> positions([0.0, 0.1, 10.0])
-    ([-1.5, -1.0, 1.0], {-1.5: '0', -1: '$10^{-1}$', 0: '$10^{0}$', 1: '$10^{1}$'})
+    >>> positions([0.0, 0.25, 10.0])
+    ([-1.102, -0.602, 1.0], {-1.102: '0', -0.602: '1/4', 1.0: '10'})
     """
     decades = [math.log10(value) for value in eps if 0 < value < math.inf] or [0.0]
     left, right = min(decades) - 0.5, max(decades) + 0.5
     x = [left if e == 0 else right if e == math.inf else math.log10(e) for e in eps]
-    step = max(1, math.ceil((right - left) / 8))
-    ticks: dict[float, str] = {left: "0"} if 0 in eps else {}
-    for decade in range(math.ceil(min(decades)), math.floor(max(decades)) + 1, step):
-        ticks[decade] = f"$10^{{{decade}}}$"
-    if math.inf in eps:
-        ticks[right] = r"$\infty$"
-    return x, ticks
+    x = [round(at, 3) for at in x]
+    room = (right - left) / LABELS
+    ticks: dict[float, str] = {}
+    between = [(at, mass) for at, mass in zip(x, eps, strict=True) if 0 < mass < math.inf]
+    # the powers of two first: they are what a default survey has between its other masses
+    for at, mass in sorted(between, key=lambda pair: (math.frexp(pair[1])[0] != 0.5, pair[0])):
+        if all(abs(at - other) >= room for other in ticks):
+            ticks[at] = mass_text(mass)
+    ends = {at: ENDS[mass] for at, mass in zip(x, eps, strict=True) if mass in ENDS}
+    return x, dict(sorted({**ticks, **ends}.items()))
+
+
+def mass_text(mass: float) -> str:
+    """A mass as a short fraction where it is one.
+
+    Examples
+    --------
+    >>> mass_text(0.03125), mass_text(3.0), mass_text(0.123)
+    ('1/32', '3', '0.123')
+    """
+    near = Fraction(mass).limit_denominator(99)
+    return str(near) if float(near) == mass else f"{mass:.3g}"

@@ -323,12 +323,12 @@ class Schedule:
         count, real = MOST_TERMS, self.real
         if self.undamped:
             # z = h² theta: C is cosh sqrt z.
-            cosh, scale = [1 / real(math.factorial(2 * n)) for n in range(count)], h * h
+            cosh = [1 / real(math.factorial(2 * n)) for n in range(count)]
             if not self.field:
-                return [cosh], scale
-            # field theta sinh(h sqrt theta)/sqrt theta is (field/h) z sinhc sqrt z.
-            rest = [self.field / h / real(math.factorial(2 * n - 1)) for n in range(1, count)]
-            rest = [real(0), *rest]
+                return [cosh], h * h
+            # field theta sinh(h sqrt theta)/sqrt theta is (field/h) z sinhc sqrt z
+            sinh = [self.field / h / real(math.factorial(2 * n - 1)) for n in range(1, count)]
+            rest, scale = [0 * cosh[0], *sinh], h * h
         else:
             a = self._rate(h)
             cosh, rest = kernel_coefficients(a, count, self.field)

@@ -6,7 +6,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from odemom.checks import expect, require_square, shown
+from odemom.checks import eps_or_gamma, expect, require_square, shown
 from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
 from odemom.representability.base import Spectrum
@@ -20,7 +20,13 @@ __all__ = ["analyze", "is_representable"]
 
 
 def is_representable(
-    D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None, max_bits: int | None = None
+    D: Any,
+    eps: Any = None,
+    *,
+    gamma: Any = None,
+    tol: Any = None,
+    exact: bool | None = None,
+    max_bits: int | None = None,
 ) -> Any:
     """Whether some real theta has psi(theta) = D: the answer of `analyze`, alone.
 
@@ -33,6 +39,8 @@ def is_representable(
     eps : number or str in [0, inf], or Flow; or a list, tuple or one-dimensional array of them
         0 is the first-order flow x' = theta x, inf the undamped one x'' = theta x. Each matrix is
         factored once, however many there are.
+    gamma : number or str in [0, 1], optional
+        In place of ``eps``; see `analyze`.
     tol, exact, max_bits
         See `analyze`.
 
@@ -63,6 +71,7 @@ def is_representable(
     >>> odemom.is_representable([[Fraction(-1, 3)]], 0.5)      # but by x'' / 2 + x' = theta x
     True
     """
+    eps = eps_or_gamma(eps, gamma)
     flows = flows_of(eps)
     verdicts = _verdicts(D, flows, tol, exact, max_bits)
     if is_sequence(eps):
@@ -75,16 +84,29 @@ def analyze(  # pyright: ignore[reportOverlappingOverload]  # one eps may be any
     D: Any,
     eps: list[Any] | tuple[Any, ...] | np.ndarray,
     *,
+    gamma: None = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
 ) -> list[Representability]: ...
 @overload
 def analyze(
-    D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None, max_bits: int | None = None
+    D: Any,
+    eps: Any = None,
+    *,
+    gamma: Any = None,
+    tol: Any = None,
+    exact: bool | None = None,
+    max_bits: int | None = None,
 ) -> Representability: ...
 def analyze(
-    D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None, max_bits: int | None = None
+    D: Any,
+    eps: Any = None,
+    *,
+    gamma: Any = None,
+    tol: Any = None,
+    exact: bool | None = None,
+    max_bits: int | None = None,
 ) -> Representability | list[Representability]:
     """Decide whether a flow represents D, with the reasons.
 
@@ -97,6 +119,9 @@ def analyze(
         The mass: 0 is x' = theta x, inf is x'' = theta x. A float is taken as the dyadic rational
         that it is, a string as the decimal or fraction that it spells. D is factored once, however
         many there are.
+    gamma : number or str in [0, 1], optional
+        In place of ``eps``: the paper's momentum, for the **flow** with eps = 1/(1 - gamma). For
+        the **net** of so many layers take ``flows.MomentumResNet(gamma, depth)`` as ``eps``.
     tol : float in (0, 1), optional
         On floating input, the answer is about all real matrices within ``tol * ||D||_2`` of D, or
         the report's ``status`` is ``"borderline"``. Default 8 d u, u the unit roundoff of the
@@ -136,7 +161,10 @@ def analyze(
     (False, 'every block size must occur an even number of times, but size 2 occurs once')
     >>> bool(odemom.analyze([[-1, 0], [0, -1]], "1/2"))
     True
+    >>> odemom.analyze([[-1]], gamma="1/2").flow == odemom.analyze([[-1]], 2).flow
+    True
     """
+    eps = eps_or_gamma(eps, gamma)
     flows = flows_of(eps)
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
     reports = [found.decide(flow) for flow in flows]

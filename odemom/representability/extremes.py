@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from odemom.checks import eps_or_gamma
 from odemom.representability.edge import Extreme
 from odemom.representability.spectrum import spectrum
 
@@ -62,7 +63,13 @@ def minimal_eps(
 
 
 def maximal_scale(
-    D: Any, eps: Any, *, tol: Any = None, exact: bool | None = None, max_bits: int | None = None
+    D: Any,
+    eps: Any = None,
+    *,
+    gamma: Any = None,
+    tol: Any = None,
+    exact: bool | None = None,
+    max_bits: int | None = None,
 ) -> Extreme:
     """The supremum of the scales a for which a D is representable: "any map up to scale".
 
@@ -70,6 +77,8 @@ def maximal_scale(
     ----------
     D : array_like of real numbers, shape (d, d), or Spectrum
     eps : number or str in [0, inf], or Flow
+    gamma : number or str in [0, 1], optional
+        In place of ``eps``: the flow with eps = 1/(1 - gamma).
     tol, exact, max_bits
         See `odemom.analyze`.
 
@@ -98,4 +107,6 @@ def maximal_scale(
     >>> odemom.maximal_scale([[0, -1], [1, 0]], 0).value
     inf
     """
-    return spectrum(D, tol=tol, exact=exact, max_bits=max_bits).maximal_scale(eps)
+    return spectrum(D, tol=tol, exact=exact, max_bits=max_bits).maximal_scale(
+        eps_or_gamma(eps, gamma)
+    )

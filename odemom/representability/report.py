@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from odemom.flows.base import Attainment, Flow, number_text
 from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
+from odemom.representability.report_json import eigenvalue_json, repairs_json, value_json
 
 if TYPE_CHECKING:
     from odemom.representability.base import Spectrum
@@ -97,7 +98,7 @@ class Repairs:
 class Representability:
     """Whether a flow represents D: the verdict, its reasons and its certainty.
 
-    ``bool(report)`` is the verdict.
+    ``bool(report)`` is the verdict, ``print(report)`` the explanation, ``repr`` one line.
 
     Attributes
     ----------
@@ -142,6 +143,18 @@ class Representability:
 
     def __bool__(self) -> bool:
         return self.representable
+
+    def __str__(self) -> str:
+        return self.explain()
+
+    def __repr__(self) -> str:
+        size = f"{self.dimension} x {self.dimension}"
+        certainty = f"{self.status}, {'exact' if self.exact else f'tol {self.tol:.2g}'}"
+        verdict = "representable" if self.representable else "not representable"
+        why = self.brief()
+        return (
+            f"<{size}, {verdict} by {self.flow.describe()}; {certainty}{f': {why}' if why else ''}>"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "repairs": self.repairs, "spectrum": None}
@@ -232,7 +245,9 @@ class Representability:
         -------
         dict
             Keys ``representable``, ``status``, ``exact``, ``flow``, ``dimension``, ``threshold``,
-            ``tol``, ``reason``, ``eigenvalues``, ``obstructions``, ``explanation``.
+            ``tol``, ``reason``, ``eigenvalues``, ``obstructions``, ``minimal_eps``,
+            ``maximal_scale`` (see `Repairs`; None where there is nothing to repair),
+            ``explanation``.
         """
         return {
             "representable": self.representable,
@@ -243,16 +258,17 @@ class Representability:
             "threshold": self.threshold,
             "tol": self.tol,
             "reason": self.reason,
-            "eigenvalues": [_eigenvalue_dict(e) for e in self.eigenvalues],
+            "eigenvalues": [eigenvalue_json(e) for e in self.eigenvalues],
             "obstructions": [
                 {
-                    "eigenvalue": _value_json(o.eigenvalue.value),
+                    "eigenvalue": value_json(o.eigenvalue.value),
                     "blocks": list(o.eigenvalue.blocks or ()),
                     "attained": o.attainment.kind,
                     "condition": o.condition,
                 }
                 for o in self.obstructions
             ],
+            **repairs_json(self.repairs, self.flow),
             "explanation": self.explain(),
         }
 
@@ -355,40 +371,3 @@ def blocks_text(sizes: Sequence[int]) -> str:
         return f"{len(sizes)} Jordan blocks, each of size {sizes[0]}"
     parts = " and ".join(f"{count} of size {size}" for size, count in counts)
     return f"{len(sizes)} Jordan blocks: {parts}"
-
-
-def _value_json(value: Eigenvalue) -> Any:
-    if isinstance(value, Fraction):
-        p, q = integer_text(value.numerator), integer_text(value.denominator)
-        return p if q == "1" else f"{p}/{q}"
-    if isinstance(value, AlgebraicNumber):
-        z = complex(value)
-        parts = [x if math.isfinite(x) else str(x) for x in (z.real, z.imag)]
-        return {
-            "minimal_polynomial": list(_polynomial_json(value.polynomial)),
-            "approximation": parts[0] if value.is_real else parts,
-        }
-    return [value.real, value.imag] if isinstance(value, complex) else value
-
-
-@lru_cache(maxsize=16)
-def _polynomial_json(coefficients: tuple[int, ...]) -> tuple[str, ...]:
-    """The coefficients as text: once for all the roots of one polynomial."""
-    return tuple(integer_text(c) for c in coefficients)
-
-
-def integer_text(n: int) -> str:
-    """The decimal digits, however many: Python itself refuses to print more than 4300."""
-    import flint
-
-    return str(flint.fmpz(n))
-
-
-def _eigenvalue_dict(e: EigenvalueReport) -> dict[str, Any]:
-    return {
-        "value": _value_json(e.value),
-        "multiplicity": e.multiplicity,
-        "position": e.position,
-        "blocks": None if e.blocks is None else list(e.blocks),
-        "merged": [[z.real, z.imag] for z in e.merged],
-    }

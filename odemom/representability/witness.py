@@ -14,7 +14,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from odemom.checks import expect, nearest_double, shown
+from odemom.checks import eps_or_gamma, expect, nearest_double, shown
 from odemom.errors import (
     IllConditionedError,
     NotRepresentableError,
@@ -75,8 +75,9 @@ class Witness:
 @overload
 def represent(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -86,8 +87,9 @@ def represent(
 @overload
 def represent(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -96,8 +98,9 @@ def represent(
 ) -> Witness: ...
 def represent(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -112,6 +115,8 @@ def represent(
         Exact numbers or floats, as in `odemom.analyze`.
     eps : number or str in [0, inf], or Flow
         0 is the first-order flow x' = theta x, inf the undamped one x'' = theta x.
+    gamma : number or str in [0, 1], optional
+        In place of ``eps``: the flow with eps = 1/(1 - gamma).
     tol, exact, max_bits
         See `odemom.analyze`.
     prefer : {"condition", "norm"}, default "condition"
@@ -174,7 +179,7 @@ def represent(
         got=shown(prefer),
         expected='"condition" or "norm"',
     )
-    flow = flow_of(eps)
+    flow = flow_of(eps_or_gamma(eps, gamma))
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
     witness = witness_of(found, flow, prefer)
     allowed = LARGEST_RESIDUAL

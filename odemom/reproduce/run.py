@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from odemom.records import (
 
 __all__ = ["drawn", "payload_of", "read_payload", "redraw", "reproduce"]
 
+FORMATS = ("png", "pdf")
+OTHERS = ("png", "pdf", "svg", "gif")
 AnyExperiment = Experiment[Any, Any, Any, Any]
 
 
@@ -39,6 +41,8 @@ def reproduce(
     scheduler: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    formats: Sequence[str] = FORMATS,
+    style: str = "paper",
 ) -> dict[str, Path]:
     """Compute an experiment and write its numbers and pictures.
 
@@ -59,6 +63,10 @@ def reproduce(
         Whether to replace the results of another configuration or version in the folder.
     progress : callable, optional
         Called with (tasks done, tasks in all).
+    formats : sequence of str, default ("png", "pdf")
+        Of the pictures: png, pdf, svg.
+    style : {"paper", "slides", "dark"}
+        What the pictures are for; see `odemom.plots.style.rendered`.
 
     Returns
     -------
@@ -82,6 +90,7 @@ def reproduce(
     'fig4.png'
     """
     experiment = load(name)
+    check_pictures(formats, style)
     config = experiment.config() if config is None else config
     folder = as_path(out_dir, "out")
     numbers = folder / f"{experiment.name}.json"
@@ -89,7 +98,7 @@ def reproduce(
     if payload is not None:
         with _whole(numbers):
             result = from_json(experiment.result_type, payload["result"], "result")
-            files = drawn(experiment, result)
+            files = drawn(experiment, result, formats, style)
         return {"json": numbers, **_written(experiment, folder, files)}
     finished = experiment.carry_out(
         config,
@@ -100,8 +109,10 @@ def reproduce(
         progress=progress,
     )
     text = json_text(payload_of(experiment, config, finished))
-    files = {numbers.name: text.encode(), **drawn(experiment, finished.result)}
+    pictures = drawn(experiment, finished.result, formats, style)
+    files = {numbers.name: text.encode(), **pictures}
     written = _written(experiment, as_folder(folder), files)
+    _remove_older(folder, pictures)
     experiment.store_in(folder).discard()
     return written
 
@@ -215,6 +226,8 @@ def redraw(
     out_dir: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
+    formats: Sequence[str] = FORMATS,
+    style: str = "paper",
 ) -> dict[str, Path]:
     """Draw an experiment again from the numbers on disk.
 
@@ -226,6 +239,8 @@ def redraw(
         By default the folder of the numbers.
     name : str, optional
         The experiment that is expected there.
+    formats, style
+        See `reproduce`.
 
     Returns
     -------
@@ -238,6 +253,7 @@ def redraw(
         If the file is missing, is not such a file, or is one of another experiment.
     """
     path = as_path(path, "file")
+    check_pictures(formats, style)
     payload = read_payload(path)
     with _whole(path):
         experiment = load(payload["experiment"])
@@ -248,7 +264,8 @@ def redraw(
         expected=f"the name {experiment.name}, or none",
     )
     with _whole(path):
-        files = drawn(experiment, from_json(experiment.result_type, payload["result"], "result"))
+        result = from_json(experiment.result_type, payload["result"], "result")
+        files = drawn(experiment, result, formats, style)
     folder = path.parent if out_dir is None else out_dir
     return _written(experiment, as_folder(folder), files)
 
@@ -260,7 +277,39 @@ def _not_numbers(path: str | os.PathLike[str], error: Exception) -> InvalidInput
     )
 
 
-def drawn(experiment: AnyExperiment, result: Any) -> dict[str, bytes]:
+def check_pictures(formats: Sequence[str], style: str) -> None:
+    """Refuse formats and styles that there are not.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    from odemom.plots import style as styles
+
+    known, named = styles.FORMATS, not isinstance(formats, str) and len(formats) > 0
+    expect(
+        named and set(formats) <= set(known) and len(set(formats)) == len(formats),
+        "format",
+        got=shown(formats if isinstance(formats, str) else ",".join(map(str, formats))),
+        expected=f"some of {', '.join(known)}",
+    )
+    expect(style in styles.STYLES, "style", got=shown(style), expected=" or ".join(styles.STYLES))
+
+
+def _remove_older(folder: Path, pictures: dict[str, bytes]) -> None:
+    """Remove pictures of the same names in other formats: they show the numbers of before."""
+    for stem in {Path(name).stem for name in pictures}:
+        for suffix in OTHERS:
+            if f"{stem}.{suffix}" not in pictures:
+                (folder / f"{stem}.{suffix}").unlink(missing_ok=True)
+
+
+def drawn(
+    experiment: AnyExperiment,
+    result: Any,
+    formats: Sequence[str] = FORMATS,
+    style: str = "paper",
+) -> dict[str, bytes]:
     """The pictures of a result, file name -> content."""
     from odemom.plots.style import rendered, rendered_animation
 
@@ -269,9 +318,9 @@ def drawn(experiment: AnyExperiment, result: Any) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for suffix, figure in (figures if isinstance(figures, dict) else {"": figures}).items():
         name = f"{experiment.name}-{suffix}" if suffix else experiment.name
-        files |= rendered(figure, name)
+        files |= rendered(figure, name, formats=formats, style=style)
     if hasattr(plots, "animate"):
-        files |= rendered_animation(plots.animate(result), experiment.name)
+        files |= rendered_animation(plots.animate(result), experiment.name, style=style)
     return files
 
 

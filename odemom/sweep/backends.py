@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
+import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +19,7 @@ __all__ = ["BACKENDS", "Backend"]
 
 BACKENDS = ("serial", "joblib", "dask")
 CONNECT_SECONDS = 10
+PARENT_SECONDS = 1  # between two looks of a worker at whether its parent is alive
 
 
 class Backend:
@@ -28,7 +32,8 @@ class Backend:
         Processes, by default one a core. With ``scheduler`` the cluster has its own number.
     scheduler : str, optional
         The address of a Dask scheduler; by default ``"dask"`` starts a cluster on this machine,
-        which listens on the loopback interface only.
+        which listens on the loopback interface only, without a dashboard. A cluster without TLS
+        runs the code of everybody who reaches its scheduler or its workers.
 
     Raises
     ------
@@ -85,10 +90,12 @@ class Backend:
 
     def _parallel(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         # over Dask the cluster says how many there are
-        jobs = None if self.name == "dask" else self.workers or -1
+        jobs, run = None, function
+        if self.name == "joblib":
+            jobs, run = self.workers or -1, functools.partial(_with_parent, function, os.getpid())
         parallel = self.joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
         try:
-            yield from parallel(self.joblib.delayed(function)(task) for task in tasks)
+            yield from parallel(self.joblib.delayed(run)(task) for task in tasks)
         except Exception as error:
             if not _is_of_the_backend(error):
                 raise
@@ -109,10 +116,16 @@ class Backend:
 
     def _start_cluster(self, stack: contextlib.ExitStack) -> None:
         options = {"n_workers": self.workers, "threads_per_worker": 1, "dashboard_address": None}
+        # Without a dashboard Dask serves its web pages all the same, at 8787: at no fixed address,
+        # then, without a page, and closed as soon as they are there.
+        options["scheduler_kwargs"] = {"dashboard_address": "127.0.0.1:0", "dashboard": False}
         try:
-            cluster = self.distributed.LocalCluster(**options, host="127.0.0.1")
+            with optional_import("dask", "sweep").config.set(NO_PAGES):
+                cluster = self.distributed.LocalCluster(**options, host="127.0.0.1")
             stack.enter_context(cluster)
-            stack.enter_context(self.distributed.Client(cluster))
+            client = stack.enter_context(self.distributed.Client(cluster))
+            client.run_on_scheduler(_close_pages)
+            client.run(_close_pages)
         except Exception as error:  # a loop that does not start raises an AssertionError
             why = _said(error)
         else:
@@ -161,6 +174,33 @@ class Backend:
         thread.start()
         thread.join(2 * CONNECT_SECONDS)
         return (found[0], "") if found else (None, reasons[0])
+
+
+def _with_parent(function: Callable[[Any], Any], parent: int, task: Any) -> Any:
+    """Run a task in a process that ends when the one that started it is killed."""
+    if os.getppid() == parent:  # not where joblib takes this very process, for one job
+        _end_with(parent)
+    return function(task)
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """Watch the parent, from now on; joblib's workers wait minutes for a dead one's tasks."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="odemom-parent").start()
+
+
+NO_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+
+
+def _close_pages(dask_scheduler: Any = None, dask_worker: Any = None) -> None:
+    """Stop the web server of a scheduler or a worker; runs in its process."""
+    (dask_scheduler or dask_worker).http_server.stop()
 
 
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://\S+:\d+|[^\s:/]+:\d+|inproc://\S+")

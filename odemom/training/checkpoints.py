@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from odemom.checks import expect, invalid, optional_import, shown
 from odemom.data.images import ImageData
 from odemom.errors import InvalidInputError, OdemomError
 from odemom.models.table import build_model
-from odemom.records import write_bytes_atomic
+from odemom.records import from_json, write_bytes_atomic
 from odemom.training.config import TrainingConfig
+from odemom.training.seal import is_whole, sealed
 
 plugins = optional_import("lightning.pytorch.plugins.io", "train")
 
@@ -47,7 +49,7 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         try:
-            write_bytes_atomic(path, buffer.getvalue())
+            write_bytes_atomic(path, sealed(buffer.getvalue()))
         except InvalidInputError as error:
             before = Path(path).with_name("last.ckpt")
             kept = f"The one before is whole: make room, then --resume {before}."
@@ -178,11 +180,8 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
     """
     expected = "a checkpoint that odemom train has written"
     payload = _payload(Path(path), "checkpoint", expected)
-    about, images = payload["odemom"], payload["odemom"].get("images")
-    if images is None:
-        raise invalid(
-            "checkpoint", got=f"{path}, which does not name its images", expected=expected
-        )
+    about = payload["odemom"]
+    images = _images(path, about.get("images"), expected)
     config = TrainingConfig.from_dict(about["config"])
     options = config.options
     if gamma is not None:
@@ -197,9 +196,9 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
         options["gamma"] = gamma
     network = build_model(
         config.model,
-        in_channels=images["in_channels"],
-        classes=len(images["classes"]),
-        image_size=images["image_size"],
+        in_channels=images.in_channels,
+        classes=len(images.classes),
+        image_size=images.image_size,
         **options,
     )
     prefix = "network."
@@ -219,31 +218,76 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
     return Trained(
         network.eval(),
         config,
-        images["source"],
-        tuple(images["classes"]),
-        images["in_channels"],
-        images["image_size"],
-        tuple(images["mean"]),
-        tuple(images["std"]),
+        images.source,
+        images.classes,
+        images.in_channels,
+        images.image_size,
+        images.mean,
+        images.std,
     )
+
+
+@dataclass(frozen=True)
+class _Images:
+    """What a checkpoint says about its images: see `signature`."""
+
+    source: str
+    classes: tuple[str, ...]
+    in_channels: int
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    digest: str
+
+
+def _images(path: str | os.PathLike[str], saved: Any, expected: str) -> _Images:
+    if saved is None:
+        raise invalid(
+            "checkpoint", got=f"{path}, which does not name its images", expected=expected
+        )
+    try:
+        return from_json(_Images, saved, "images")
+    except InvalidInputError as error:
+        raise invalid(
+            "checkpoint",
+            got=f"{path}, which describes its images in another way ({shown(str(error), 160)})",
+            expected=expected,
+        ) from None
 
 
 def _payload(path: Path, name: str, expected: str) -> dict[str, Any]:
     if not path.is_file():
         raise invalid(name, got=f"{path}, which is no file", expected=expected)
+    start = "; start again without resume" if name == "resume" else ""
+    fix = f"The file is damaged or of another program{start}."
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(payload["odemom"]["config"], dict):
+        whole = is_whole(path)
+        payload = torch.load(path, map_location="cpu", weights_only=True) if whole else {}
+        if whole and not isinstance(payload["odemom"]["config"], dict):
             raise TypeError("no configuration")
-        TrainingConfig.from_dict(payload["odemom"]["config"])
+        if whole:
+            TrainingConfig.from_dict(payload["odemom"]["config"])
     except OdemomError:
         raise
     except Exception as error:  # a damaged pickle or archive can raise nearly anything
-        start = "; start again without resume" if name == "resume" else ""
         raise invalid(
             name,
             got=f"{path}, which cannot be read ({type(error).__name__})",
             expected=expected,
-            fix=f"The file is damaged or of another program{start}.",
+            fix=fix,
         ) from error
+    wrong = _missing(payload) if whole else "which cannot be read (its checksum is another)"
+    if wrong:
+        raise invalid(name, got=f"{path}, {wrong}", expected=expected, fix=fix)
     return payload
+
+
+def _missing(payload: dict[str, Any]) -> str:
+    """What a checkpoint lacks of what its network is built from, in words."""
+    weights = payload.get("state_dict")
+    if weights is None:
+        return "which holds no weights (there is no state_dict)"
+    if not isinstance(weights, Mapping):
+        return f"whose state_dict is a {type(weights).__name__}"
+    odd = [name for name, value in weights.items() if not isinstance(value, torch.Tensor)]
+    return f"whose state_dict holds no tensor under {shown(odd[0])}" if odd else ""

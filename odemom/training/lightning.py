@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from odemom.checks import invalid, optional_import, shown
-from odemom.errors import DivergedError, FixedPointRangeError, InvalidInputError
+from odemom.errors import DivergedError, FixedPointRangeError, InvalidInputError, OdemomError
 from odemom.training.checkpoints import CheckpointFiles
 from odemom.training.config import TrainingConfig
+from odemom.training.metrics_table import MetricsTable
 
 lightning = optional_import("lightning.pytorch", "train")
 exceptions = optional_import("lightning.pytorch.utilities.exceptions", "train")
@@ -69,6 +70,7 @@ class Classifier(lightning.LightningModule):
         self.images = images
         self.history: list[dict[str, float]] = []
         self.sums = {stage: _Sums() for stage in ("train", "validation", "test")}
+        self.started = False
         self._started = 0.0
         self._epoch_started = 0.0
 
@@ -142,6 +144,7 @@ class Classifier(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Write the rows of the epochs before an interruption again: one table holds them all."""
+        self.started = True
         for row in self.history:
             self.loggers[0].log_metrics(row, step=int(row["step"]))
         self._started = time.perf_counter() - (self.history[-1]["seconds"] if self.history else 0)
@@ -314,16 +317,36 @@ def _saved(config: TrainingConfig, folder: Path, kind: Any, validation: bool) ->
 def _loggers(out_dir: Path) -> list[Any]:
     """A table, and TensorBoard's files where TensorBoard is installed."""
     loggers = optional_import("lightning.pytorch.loggers", "train")
-    found = [loggers.CSVLogger(out_dir, name="", version="", flush_logs_every_n_steps=1)]
+    found: list[Any] = [MetricsTable(out_dir / "metrics.csv")]
     if importlib.util.find_spec("tensorboard") is not None:
         found.append(loggers.TensorBoardLogger(out_dir, name="tensorboard", version=""))
     return found
 
 
-def fit(trainer: Any, model: nn.Module, data: Any, resume: Path | None) -> None:
-    """``trainer.fit``, of which Ctrl-C raises KeyboardInterrupt and says how to go on."""
+# What Lightning and PyTorch raise when a checkpoint is not that of the network and its optimizer.
+NOT_RESTORED = (KeyError, TypeError, RuntimeError, ValueError, AttributeError, IndexError)
+
+
+def fit(trainer: Any, model: Classifier, data: Any, resume: Path | None) -> None:
+    """``trainer.fit``, of which Ctrl-C raises KeyboardInterrupt and says how to go on.
+
+    Raises
+    ------
+    InvalidInputError
+        If the state that ``resume`` holds is not one of this network.
+    """
     try:
         trainer.fit(model, datamodule=data, ckpt_path=resume)
+    except NOT_RESTORED as error:
+        if resume is None or model.started or isinstance(error, OdemomError):
+            raise
+        raise invalid(
+            "resume",
+            got=f"{resume}, whose state does not fit the network ({type(error).__name__}: "
+            f"{shown(str(error), 160)})",
+            expected="the last.ckpt of a training with this configuration",
+            fix="The file is of another program; start again without resume.",
+        ) from error
     except SystemExit:
         # Lightning turns Ctrl-C into an exit of the whole process.
         if not trainer.interrupted:

@@ -7,6 +7,7 @@ half a minute.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,7 +128,8 @@ def train(
         check_origin(about, None)
         check_images(about, data)
     folder = as_folder(out_dir)
-    with settings_of(config), named_out_of_memory(config, data), named_compile_errors(config):
+    named = named_out_of_memory(config, data), named_compile_errors(config)
+    with settings_of(config), named_disk_errors(folder), named[0], named[1]:
         network = network_for(config, data)
         if weights is not None:
             _start_with(network, config, weights)
@@ -200,6 +202,33 @@ def _start_with(
             "weights",
             got=f"a checkpoint of {trained.config.model}",
             expected=f"one with the parameters of {config.model} and as many classes",
+        ) from error
+
+
+# Of a disk that is full or broken, of a folder that may not be written to.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+
+
+@contextlib.contextmanager
+def named_disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says of the files of a training into a sentence.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        last = folder / "checkpoints" / "last.ckpt"
+        kept = f" {last} is whole: --resume {last} goes on." if last.exists() else ""
+        raise invalid(
+            "out",
+            got=f"{folder}, which cannot be written to ({error.strerror})",
+            expected="a folder that may be written to, with room for checkpoints",
+            fix=f"Make room, or name another folder.{kept}",
         ) from error
 
 

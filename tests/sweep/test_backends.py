@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
@@ -48,6 +52,68 @@ def test_tasks_run_in_this_process_and_in_others():
 def test_a_lost_worker_is_told_from_a_task_that_fails(function, error, message):
     with pytest.raises(error, match=message):
         results(Backend("joblib", 2), function)
+
+
+def own_pid(n):
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+KILLED = """
+import os, signal
+from odemom.sweep import Backend
+from tests.sweep.test_backends import own_pid
+with Backend("joblib", 2).running() as each:
+    for done in each(own_pid, range(50)):
+        print(done, flush=True)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="the system has no /proc")
+def test_no_worker_outlives_a_parent_that_is_killed():
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
+    ) as parent:
+        assert parent.stdout is not None
+        workers = {int(parent.stdout.readline()) for _ in range(8)}
+        parent.kill()
+    assert parent.pid not in workers
+    deadline = time.monotonic() + 20
+    while any(map(running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(running, workers))
+
+
+def test_one_job_runs_in_this_process_which_watches_nobody():
+    assert results(Backend("joblib", 1), own_pid) == [os.getpid()] * 3
+    assert not any(thread.name == "odemom-parent" for thread in threading.enumerate())
+
+
+def listening(process):
+    """The hosts and ports at which a process and its children listen."""
+    import psutil
+
+    found = [p.net_connections() for p in (process, *process.children(recursive=True))]
+    return [tuple(c.laddr) for each in found for c in each if c.status == psutil.CONN_LISTEN]
+
+
+@pytest.mark.slow
+def test_a_local_cluster_serves_no_pages():
+    psutil = pytest.importorskip("psutil")
+    pytest.importorskip("distributed")
+    before = listening(psutil.Process())
+    with Backend("dask", 1).running():
+        found = [place for place in listening(psutil.Process()) if place not in before]
+    assert len(found) == 3, found  # the scheduler, the nanny and the worker
+    assert {host for host, _ in found} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("address", ["nowhere", "", 5, "tcp://127.0.0.1:1", "a b:1"])

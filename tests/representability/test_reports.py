@@ -1,0 +1,84 @@
+"""What a report says: printed, in one line, as JSON; and gamma in the place of eps."""
+
+from __future__ import annotations
+
+import json
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import odemom
+from odemom import InvalidInputError
+from odemom.flows import MomentumResNet, SecondOrder
+from odemom.records import jsonable
+
+MATRIX = [[Fraction(-3, 4), 1], [0, Fraction(-3, 4)]]
+
+
+def test_print_gives_the_explanation_and_repr_one_line():
+    for eps in (0, "1/2", 2, "inf", MomentumResNet("1/2", 3)):
+        report = odemom.analyze(MATRIX, eps)
+        assert str(report) == report.explain()
+        assert "\n" not in repr(report)
+        assert f"{report.flow.describe()}; certain, exact" in repr(report)
+        assert ("not representable" in repr(report)) == (not report)
+    assert repr(odemom.analyze(MATRIX, "1/2")).endswith(
+        "-3/4 lies below lambda_eps = -0.383322, with one Jordan block, of size 2>"
+    )
+    assert "borderline, tol 1.8e-15" in repr(odemom.analyze(-np.eye(2), 0.5))
+
+
+def test_the_report_holds_the_least_eps_and_the_largest_scale():
+    found = json.loads(json.dumps(jsonable(odemom.analyze(MATRIX, "1/2").to_dict())))
+    least, scale = found["minimal_eps"], found["maximal_scale"]
+    assert least["value"] == odemom.minimal_eps(MATRIX).value
+    assert scale["value"] == odemom.maximal_scale(MATRIX, "1/2").value
+    assert (least["attained"], least["eigenvalue"]) == (False, "-3/4")
+    low, high = map(Fraction, least["interval"])
+    assert float(low) == float(high) == least["value"]
+    assert low < high
+
+
+def test_the_least_eps_is_that_on_the_horizon_of_the_flow():
+    report = odemom.analyze(MATRIX, SecondOrder("1/2", horizon=3))
+    found = report.to_dict()["minimal_eps"]
+    assert found["value"] == pytest.approx(3 * odemom.minimal_eps(MATRIX).value, rel=1e-15)
+    assert f"every eps above {found['value']:.6g}" in report.explain()
+    net = odemom.analyze([[-(10**6)]], MomentumResNet("9/10", 4)).to_dict()
+    assert net["minimal_eps"] is None
+    assert net["maximal_scale"]["value"] < 1
+
+
+def test_there_is_nothing_to_repair_where_the_answer_is_yes():
+    found = odemom.analyze(MATRIX, 2).to_dict()
+    assert found["minimal_eps"] is found["maximal_scale"] is None
+
+
+def test_gamma_stands_for_the_flow_of_its_mass():
+    assert odemom.analyze(MATRIX, gamma="1/2") == odemom.analyze(MATRIX, 2)
+    assert odemom.is_representable(MATRIX, gamma=["1/4", "1/2", 1]).tolist() == [False, True, True]
+    assert odemom.lambda_eps(gamma=0.5) == odemom.lambda_eps(2)
+    assert (
+        odemom.lambda_eps(gamma=[0, 0.5, 1]).tolist()
+        == odemom.lambda_eps([1, 2, math.inf]).tolist()
+    )
+    assert odemom.lambda_eps(gamma="9/10", dps=40) == odemom.lambda_eps(10, dps=40)
+    assert odemom.maximal_scale(MATRIX, gamma=0.5).value == odemom.maximal_scale(MATRIX, 2).value
+    theta = odemom.represent(MATRIX, gamma=0.5)
+    assert np.array_equal(theta, odemom.represent(MATRIX, 2))
+    assert np.array_equal(odemom.psi(theta, gamma=0.5), odemom.psi(theta, 2))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"eps": 2, "gamma": 0.5}, {"gamma": -0.1}, {"gamma": 1.1}, {"gamma": "x"}],
+)
+def test_a_mass_is_given_once_and_gamma_lies_between_0_and_1(arguments):
+    with pytest.raises(InvalidInputError):
+        odemom.analyze(MATRIX, **arguments)
+    with pytest.raises(InvalidInputError):
+        odemom.lambda_eps(**arguments)
+    with pytest.raises(InvalidInputError, match="flow"):
+        odemom.psi([[1.0]], 2, gamma=math.nan)
