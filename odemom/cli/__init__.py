@@ -52,7 +52,7 @@ def main() -> None:
 
 def _status() -> int:
     try:
-        app()
+        app(prog_name="odemom")
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 0 if left.code is None else 2
     except OdemomError as error:

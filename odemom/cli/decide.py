@@ -189,7 +189,7 @@ def routes(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what reaches a matrix, and what it costs: one theta, or what is to be changed.
+    """List what reaches a matrix, with or without a change.
 
     The exit status is 0 done, 2 bad input.
 

@@ -39,14 +39,21 @@ def repairs_json(repairs: Repairs | None, flow: Flow) -> dict[str, Any]:
 def _extreme(extreme: Extreme, factor: Fraction) -> dict[str, Any]:
     """Value, ends of the interval, and whether it is attained; inf as text."""
     found = {f.name: getattr(extreme, f.name) for f in dataclasses.fields(extreme)}
-    found["value"] = found["value"] * float(factor)
+    found["value"] = _finite(found["value"] * float(factor))
     found["interval"] = [_end(end, factor) for end in extreme.interval]
     decides = found.pop("eigenvalue")
     return {**found, "eigenvalue": None if decides is None else value_json(decides)}
 
 
 def _end(end: Fraction | float, factor: Fraction) -> Any:
-    return value_json(end * (factor if isinstance(end, Fraction) else float(factor)))
+    if isinstance(end, Fraction):
+        return value_json(end * factor)
+    return _finite(end * float(factor))
+
+
+def _finite(number: float) -> float | str:
+    """JSON has no other numbers: inf is text."""
+    return number if math.isfinite(number) else str(number)
 
 
 def value_json(value: Eigenvalue) -> Any:

@@ -73,7 +73,7 @@ def test_the_pictures_are_drawn_again_byte_for_byte(quick, tmp_path, monkeypatch
     assert {file.name: file.read_bytes() for file in again.values()} == first
 
 
-def as_png(figure, name):
+def as_png(figure, name, **_):
     buffer = io.BytesIO()
     with style.shared_style():
         figure.savefig(buffer, format="png")

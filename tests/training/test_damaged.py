@@ -120,7 +120,7 @@ def test_a_checkpoint_that_holds_no_such_network_is_named(folder, tmp_path, chan
     [
         (without_weights, "which holds no weights"),
         (other_shapes, "whose state does not fit the network"),
-        (without_the_optimizer, "whose state does not fit the network"),
+        (without_the_optimizer, "of a network that was only transformed"),
         (without_the_sums, "whose state does not fit the network"),
         (without_loops, "whose state does not fit the network"),
     ],

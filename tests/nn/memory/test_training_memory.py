@@ -89,7 +89,7 @@ def test_a_plain_model_is_compared_with_its_twin():
 
 
 def test_other_batches_are_found_from_two_steps():
-    twin = twin_of(Mlp(4, 16))
+    twin = twin_of(Mlp(12, 16))
     report = memory_report(twin, torch.empty(8, 16, device="meta"))
     for batch in (1, 5, 1000):
         other = memory_report(twin, torch.empty(batch, 16, device="meta"))
