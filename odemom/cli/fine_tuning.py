@@ -115,7 +115,9 @@ def transform(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the momentum twin of a trained network, train it on with your images, and test it.
+    """Train the momentum twin of a trained network on your images.
+
+    The twin is made, trained on, and tested.
 
     With --gamma 0 the network itself is trained on: the baseline. A head for other classes is new.
 
