@@ -160,9 +160,13 @@ def test_lambda_takes_several_masses(run):
     assert code == 0
     printed = [line.split() for line in out.splitlines()]
     assert [mass for mass, _ in printed] == ["0.1", "1/2", "inf"]
-    assert [float(value) for _, value in printed] == [*odemom.lambda_eps([0.1, 0.5]), -1]
+    assert [float(value) for _, value in printed] == [
+        odemom.lambda_eps("0.1"),
+        odemom.lambda_eps(0.5),
+        -1,
+    ]
     rows = json.loads(run("lambda", "0.1,1/2", "--json")[1])
-    assert [row["lambda_eps"] for row in rows] == list(odemom.lambda_eps([0.1, 0.5]))
+    assert [row["lambda_eps"] for row in rows] == [odemom.lambda_eps(e) for e in ("0.1", 0.5)]
     assert [run("lambda", text)[0] for text in ("1,", "1,-1")] == [2, 2]
 
 
