@@ -11,10 +11,12 @@ import argparse
 import os
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg as sparse_linalg
@@ -27,7 +29,10 @@ from odemom.records import provenance, write_json
 
 __all__ = ["run"]
 
-PEER = "scipy.linalg.expm of the companion matrix"
+SCIPY = f"SciPy {scipy.__version__}"
+PEER = f"{SCIPY}, expm of the companion matrix"
+# Of the entries of psi, relative to its norm: a peer that is further off is wrong, not inaccurate.
+SAME = 1e-8
 EPS = 0.5
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 GRID, HORIZON = 500, 10.0
@@ -45,6 +50,21 @@ def matrix(d: int) -> np.ndarray:
     return np.random.default_rng(d).standard_normal((d, d)) / np.sqrt(d)
 
 
+def checked(peer: str, value: Any, expected: Any) -> None:
+    """Refuse to time a peer that computes something else.
+
+    Raises
+    ------
+    RuntimeError
+        With the relative difference.
+    """
+    value, expected = np.asarray(value), np.asarray(expected)
+    sizes = np.abs(expected).sum(axis=-2, keepdims=True).max(axis=-1, keepdims=True)
+    difference = float((np.abs(value - expected) / sizes).max())
+    if not difference <= SAME:
+        raise RuntimeError(f"{peer}: differs from psi by {difference:.3g} of its norm.")
+
+
 def one_size(d: int, eps: float) -> list[Ratio]:
     """Against both exponentials of SciPy, and torch's."""
     theta = matrix(d)
@@ -55,8 +75,10 @@ def one_size(d: int, eps: float) -> list[Ratio]:
     peers = {
         PEER: lambda: scipy.linalg.expm(companion(theta, eps))[:d, :d],
         f"{PEER}, built before": lambda: scipy.linalg.expm(built),
-        "scipy.linalg.expm of theta": lambda: scipy.linalg.expm(theta),
-        "torch.linalg.matrix_exp of the companion matrix": lambda: torch.linalg.matrix_exp(block),
+        f"{SCIPY}, expm of theta": lambda: scipy.linalg.expm(theta),
+        f"torch {torch.__version__}, matrix_exp of the companion matrix": (
+            lambda: torch.linalg.matrix_exp(block)
+        ),
     }
 
     def ours() -> None:
@@ -64,7 +86,10 @@ def one_size(d: int, eps: float) -> list[Ratio]:
             odemom.psi(theta, eps)
 
     ratios = []
+    value, exponential = odemom.psi(theta, eps), odemom.psi(theta, 0)
     for peer, call in peers.items():
+        expected = exponential if peer.endswith("of theta") else value
+        checked(peer, np.asarray(call())[:d, :d], expected)
 
         def theirs(call=call) -> None:
             for _ in range(repeats):
@@ -98,10 +123,19 @@ def batch() -> list[Ratio]:
             scipy.linalg.expm(block)
 
     name, peer = "psi, 10,000 of size 4", f"loop of {PEER}"
-    return [
+    ratios = [
         compare(name, lambda: odemom.psi(stack, EPS), peer, theirs, rounds=9),
         compare(name, lambda: odemom.psi(stack, EPS), f"{peer}, built before", theirs_built),
     ]
+    blocks = np.array(built)
+    try:
+        checked(PEER, scipy.linalg.expm(blocks)[:, :4, :4], odemom.psi(stack, EPS))
+    except RuntimeError as error:  # its issue 25924
+        print(f"Not timed, of the whole stack at once: {error}")
+        return ratios
+    peer = f"{PEER}, of the whole stack, built before"
+    at_once = partial(scipy.linalg.expm, blocks)
+    return [*ratios, compare(name, lambda: odemom.psi(stack, EPS), peer, at_once, rounds=9)]
 
 
 def laplacian(n: int) -> sp.csr_array:
@@ -148,7 +182,7 @@ def action() -> tuple[list[Ratio], dict[str, float]]:
         call()
         peaks[f"{name}, peak MB"] = tracemalloc.get_traced_memory()[1] / 1e6
         tracemalloc.stop()
-    peer = "scipy.sparse.linalg.expm_multiply of the companion matrix"
+    peer = f"{SCIPY}, expm_multiply of the companion matrix"
     return [compare(f"psi_multiply, grid {GRID} x {GRID}", ours, peer, theirs, rounds=5)], peaks
 
 
@@ -164,7 +198,7 @@ def convection(n: int = 300) -> list[Ratio]:
         block = HORIZON * sp.block_array([[None, identity], [theta, -identity]], format="csr")
         return sparse_linalg.expm_multiply(block, state, traceA=-HORIZON * size)[:size]
 
-    peer, name = "scipy.sparse.linalg.expm_multiply", f"psi_multiply, drift, {n} x {n}"
+    peer, name = f"{SCIPY}, expm_multiply", f"psi_multiply, drift, {n} x {n}"
     return [
         compare(
             f"{name}, eps = {eps}",
@@ -227,8 +261,10 @@ def throughput(device: str) -> list[Ratio]:
 
         ours = synchronised(lambda theta=theta: odemom.nn.psi(theta, EPS))
         theirs = synchronised(lambda block=block: torch.linalg.matrix_exp(block))
+        peer = f"torch {torch.__version__}, matrix_exp of the companion matrices, built before"
+        value = torch.linalg.matrix_exp(block)[:, :d, :d].cpu()
+        checked(peer, value, odemom.nn.psi(theta, EPS).cpu())
         name = f"nn.psi, {n} of size {d}, {device}"
-        peer = "torch.linalg.matrix_exp of the companion matrices, built before"
         ratios.append(compare(name, ours, peer, theirs, rounds=7))
     return ratios
 
@@ -242,6 +278,7 @@ def main() -> None:
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     stacks = [ratio for device in devices for ratio in throughput(device)]
     ratios = [*run(), *batch(), *telegraph, *convection(), *backward(), *stacks]
+    print(f"{SCIPY}, NumPy {np.__version__}, torch {torch.__version__}")
     for r in ratios:
         print(f"{r.name:34} {r.peer:64} {r.median:7.3g}  [{r.low:.3g}, {r.high:.3g}]")
     print(peaks)

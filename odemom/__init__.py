@@ -41,10 +41,13 @@ if TYPE_CHECKING:
     from odemom.flows.threshold import lambda_eps as lambda_eps
     from odemom.representability.analyze import analyze as analyze
     from odemom.representability.analyze import is_representable as is_representable
+    from odemom.representability.augmentation import augmentation as augmentation
     from odemom.representability.extremes import maximal_scale as maximal_scale
     from odemom.representability.extremes import minimal_eps as minimal_eps
     from odemom.representability.jordan import jordan_structure as jordan_structure
     from odemom.representability.nearest import nearest_representable as nearest_representable
+    from odemom.representability.pieces import pieces as pieces
+    from odemom.representability.routes import routes as routes
     from odemom.representability.spectrum import Spectrum as Spectrum
     from odemom.representability.spectrum import spectrum as spectrum
     from odemom.representability.witness import represent as represent
@@ -66,6 +69,9 @@ _HOME_OF = {
     "minimal_eps": "odemom.representability.extremes",
     "jordan_structure": "odemom.representability.jordan",
     "nearest_representable": "odemom.representability.nearest",
+    "augmentation": "odemom.representability.augmentation",
+    "routes": "odemom.representability.routes",
+    "pieces": "odemom.representability.pieces",
     "represent": "odemom.representability.witness",
     "spectrum": "odemom.representability.spectrum",
     "Spectrum": "odemom.representability.spectrum",

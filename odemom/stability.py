@@ -181,7 +181,7 @@ def momentum_spectrum(K: Any, gamma: Any) -> np.ndarray:
 def _roots(total: np.ndarray, product: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The roots of lam² - total lam + product: the larger without cancellation, then the other."""
     # Divided by a power of two near their size, so that no square leaves the doubles.
-    size = np.maximum(np.maximum(abs(total.real), abs(total.imag)), 1.0)
+    size = np.maximum(np.maximum(np.abs(np.real(total)), np.abs(np.imag(total))), 1.0)
     scale = np.exp2(np.floor(np.log2(size)))
     scaled = total / scale
     root = np.sqrt(scaled**2 - 4 * (product / scale / scale))

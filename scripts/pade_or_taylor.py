@@ -22,7 +22,8 @@ import numpy as np
 import scipy.linalg
 
 import odemom
-from odemom.propagator.plans import growth_radius, schedule
+from odemom.propagator.bounds import growth_radius
+from odemom.propagator.plans import GROWTH, schedule
 
 UNIT = 2.0**-53
 SOLVE = 4 / 3
@@ -88,7 +89,7 @@ def cheapest(eps: float, alpha: float) -> Rational:
         if eps == math.inf:
             scale, reach = h * h, math.acosh(4.0) ** 2
         else:
-            scale, reach = (h if a >= 1 else h * h / eps), growth_radius(a)
+            scale, reach = (h if a >= 1 else h * h / eps), growth_radius(a, GROWTH)
         if scale * alpha > reach:
             continue
         with mpmath.workdps(60):

@@ -30,6 +30,7 @@ FLOORS = (
     ("reproduce",),
     ("explore", "demo"),
     ("cli",),
+    ("__main__",),
 )
 # Rooms of lower floors that a room may not know all the same: networks need psi, and no flow.
 STRANGERS = {"nn": {"flows", "matrix_files"}, "propagator": {"records", "matrix_files"}}

@@ -77,6 +77,15 @@ def test_check_takes_horizon_velocity_and_tolerance(run, matrix):
     assert (code, json.loads(out)["tol"], json.loads(out)["status"]) == (1, 1e-6, "borderline")
 
 
+def test_check_takes_a_switch(run, matrix):
+    code, out, _ = run("check", matrix, "--eps", "1/2", "--switch", "1/2")
+    assert code == 0
+    assert "until t = 1/2, then theta = 0" in out
+    assert run("check", matrix, "--eps", "1/2", "--switch", "2")[0] == 2
+    both = ("--switch", "1/2", "--initial-velocity", "field")
+    assert "one of the two" in run("check", matrix, "--eps", "1/2", *both)[2]
+
+
 def test_check_exact_reads_decimals_as_they_are_spelt(run, tmp_path):
     path = tmp_path / "D.csv"
     path.write_text("-0.1\n")

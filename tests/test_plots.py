@@ -140,5 +140,5 @@ def test_the_animation_of_the_dark_style_is_dark():
     frames = [Image.new("RGB", (8, 8), c) for c in ("white", "#ffeecc")]
     frames[0].save(buffer := io.BytesIO(), "GIF", save_all=True, append_images=frames[1:])
     with Image.open(io.BytesIO(restyle.in_dark_pixels(buffer.getvalue()))) as dark:
-        assert dark.n_frames == 2
+        assert getattr(dark, "n_frames", 1) == 2
         assert np.asarray(dark.convert("L")).max() < 60

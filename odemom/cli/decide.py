@@ -1,4 +1,4 @@
-"""``odemom check``, ``represent`` and ``lambda``: decisions, witnesses, thresholds."""
+"""``odemom check``, ``represent``, ``routes`` and ``lambda``: decisions, witnesses, remedies."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from odemom.cli.shared import (
     FlowEps,
     Gamma,
     Horizon,
+    Switch,
     Tol,
     Velocity,
     note,
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(check)
     app.command()(represent)
+    app.command()(routes)
     app.command("lambda")(lambda_)
 
 
@@ -53,6 +55,7 @@ def check(
     ] = None,
     horizon: Horizon = None,
     initial_velocity: Velocity = None,
+    switch: Switch = None,
     depth: Depth = None,
     gamma: Gamma = None,
     tol: Tol = None,
@@ -75,7 +78,7 @@ def check(
     from odemom.representability.spectrum import spectrum
 
     masses = [None] if eps is None else [mass.strip() for mass in eps.split(",")]
-    flows = [_flow(mass, horizon, initial_velocity, depth, gamma) for mass in masses]
+    flows = [_flow(mass, horizon, initial_velocity, switch, depth, gamma) for mass in masses]
     found = spectrum(matrix_of(file, exact), tol=tol, exact=exact)
     reports = analyze(found, flows)
     one = len(reports) == 1
@@ -112,6 +115,7 @@ def represent(
     eps: FlowEps = None,
     horizon: Horizon = None,
     initial_velocity: Velocity = None,
+    switch: Switch = None,
     depth: Depth = None,
     gamma: Gamma = None,
     tol: Tol = None,
@@ -141,7 +145,7 @@ def represent(
     from odemom.matrix_files import matrix_text, write_matrix
     from odemom.representability.witness import represent as witness_of
 
-    flow = _flow(eps, horizon, initial_velocity, depth, gamma)
+    flow = _flow(eps, horizon, initial_velocity, switch, depth, gamma)
     _refuse_unknown_suffix(out)
     matrix = matrix_of(file, exact)
     try:
@@ -166,6 +170,43 @@ def represent(
         )
 
 
+def routes(
+    file: File,
+    eps: FlowEps = None,
+    horizon: Horizon = None,
+    initial_velocity: Velocity = None,
+    switch: Switch = None,
+    depth: Depth = None,
+    gamma: Gamma = None,
+    tol: Tol = None,
+    exact: Exact = None,
+    norms: Annotated[
+        bool | None,
+        typer.Option(
+            "--norms/--no-norms",
+            help="Compute every theta, for its norm, and the nearest map; by default up to 8 rows.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what reaches a matrix, and what it costs: one theta, or what is to be changed.
+
+    The exit status is 0 done, 2 bad input.
+
+    Example: odemom routes D.txt --eps 1/2
+    """
+    from odemom.cli.matrix_argument import matrix_of
+    from odemom.representability.routes import routes as routes_to
+
+    flow = _flow(eps, horizon, initial_velocity, switch, depth, gamma)
+    found = routes_to(matrix_of(file, exact), flow, tol=tol, exact=exact, norms=norms)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        say(found.report.explain())
+        print(f"\n{found}")
+
+
 def _refuse_unknown_suffix(out: Path | None) -> None:
     """Before anything is computed: a file ``theta.mat`` that holds text would be read by nobody."""
     from odemom.checks import invalid
@@ -182,15 +223,18 @@ def _flow(
     eps: str | None,
     horizon: str | None,
     initial_velocity: str | None,
+    switch: str | None,
     depth: int | None,
     gamma: str | None,
 ) -> Any:
     """The flow that the options describe: an ODE by --eps or --gamma, or a net by --depth."""
-    from odemom.checks import invalid
+    from odemom.checks import expect, invalid
     from odemom.flows.by_eps import flow_of
+    from odemom.flows.coasting import Coasting
     from odemom.flows.discrete import MomentumResNet, ResNet
 
     ode = {"--eps": eps, "--horizon": horizon, "--initial-velocity": initial_velocity}
+    ode["--switch"] = switch
     net = {"--depth": depth}
     given = [name for name, value in {**ode, **net, "--gamma": gamma}.items() if value is not None]
     of_ode = [name for name in given if name in ode]
@@ -199,12 +243,22 @@ def _flow(
         raise invalid(
             "the flow",
             got=", ".join(given) or "neither --eps nor --depth",
-            expected="--eps, with --horizon and --initial-velocity, for an ODE; or --depth, with "
-            "--gamma, for a net; or --gamma without both, for the ODE with eps = 1/(1 - gamma)",
+            expected="--eps, with --horizon, --initial-velocity and --switch, for an ODE; or "
+            "--depth, with --gamma, for a net; or --gamma without both, for the ODE with "
+            "eps = 1/(1 - gamma)",
         )
     if depth is not None:
         return ResNet(depth) if gamma is None else MomentumResNet(gamma, depth)
-    mass = eps if gamma is None else _mass_of(gamma)
+    mass: Any = eps if gamma is None else _mass_of(gamma)
+    if switch is not None and initial_velocity in (None, "zero"):
+        return Coasting(mass, switch, "1" if horizon is None else horizon)
+    expect(
+        switch is None,
+        "--switch",
+        got=f"{switch} beside --initial-velocity {initial_velocity}",
+        expected="one of the two",
+        fix="Each alone reaches every matrix.",
+    )
     velocity: Any = "zero" if initial_velocity is None else initial_velocity
     return flow_of(mass, horizon="1" if horizon is None else horizon, initial_velocity=velocity)
 

@@ -44,6 +44,10 @@ Velocity = Annotated[
         help="With --eps: the flow starts with x'(0) = 0 (zero, by default) or theta x(0) (field).",
     ),
 ]
+Switch = Annotated[
+    str | None,
+    typer.Option(metavar="S", help="With --eps: from this time on theta is 0."),
+]
 Depth = Annotated[
     int | None,
     typer.Option(

@@ -66,8 +66,8 @@ def line_map(folder: Path) -> Line:
     first, second = run(resnet), run(momentum)
     picture = rendered(draw_two(first, second), "line", formats=("png",))["line.png"]
     numbers = write_json(folder / "line.json", jsonable({"first": first, "second": second}))
-    errors = (float(family.best_losses.min()) for family in (first, second))
-    return Line(*errors, write_bytes_atomic(folder / "line.png", picture), numbers)
+    least, lesser = (float(family.best_losses.min()) for family in (first, second))
+    return Line(least, lesser, write_bytes_atomic(folder / "line.png", picture), numbers)
 
 
 def configs(epochs: int | None) -> list[Any]:

@@ -7,17 +7,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from odemom.checks import as_float_array, expect, shown
+from odemom.checks import as_float_array, as_integer, expect, shown
 from odemom.errors import ResultOverflowError
+from odemom.flows.action_plans import by_interval, multiply_cheaply, too_many_products
 from odemom.flows.by_eps import ode_flow_of
-from odemom.flows.operators import as_operator
-from odemom.propagator.chebyshev import expansion, expansion_coefficients
-from odemom.propagator.taylor_steps import take_steps
+from odemom.flows.ode import ODEFlow
+from odemom.flows.operators import Operator, as_operator
 
 __all__ = ["psi_multiply"]
 
-# Over Gershgorin's interval the expansion loses as many digits as psi has there beyond 1.
-LARGEST_PSI = 100.0
+# The squares of numbers between two to minus this and two to this are in range.
+IN_RANGE = 400
 
 
 def psi_multiply(
@@ -28,6 +28,7 @@ def psi_multiply(
     horizon: Any = 1,
     initial_velocity: Literal["zero", "field"] = "zero",
     interval: tuple[float, float] | None = None,
+    max_products: int = 30_000,
 ) -> np.ndarray:
     """psi(theta) X, for sparse theta or one that is known by its products only.
 
@@ -42,8 +43,11 @@ def psi_multiply(
     initial_velocity : {"zero", "field"}, default "zero"
         As for `psi`.
     interval : tuple of two floats, optional
-        Contains the spectrum of theta, which must then be symmetric. Symmetric matrices get
-        Gershgorin's by themselves, if psi is at most 100 there.
+        Contains the spectrum of theta, which must then be symmetric; both are checked. Symmetric
+        matrices get Gershgorin's by themselves, if psi is at most 100 there.
+    max_products : int, default 30000
+        How many products with theta may be taken. What takes more is refused, if no other way is
+        open.
 
     Returns
     -------
@@ -52,7 +56,9 @@ def psi_multiply(
     Raises
     ------
     InvalidInputError
-        If an argument is not what is described here.
+        If an argument is not what is described here, if X shows that theta is not symmetric or has
+        eigenvalues outside the interval, or if theta takes more products than ``max_products``:
+        the message says how many.
     ResultOverflowError
         If the result exceeds the range of doubles.
 
@@ -62,17 +68,24 @@ def psi_multiply(
     fallen to the roundoff of max |psi|. In the 2-norm its error is of the order of (number of
     terms) u max |psi| ||X||, the maximum over the interval; of a psi that oscillates (-theta much
     larger than 1/eps) it takes of the order of T (||theta||/eps)^(1/2) products, of one that
-    decays (T ||theta||)^(1/2).
+    decays (T ||theta||)^(1/2). The vectors T_k X of the recurrence are no longer than X if the
+    interval is right, and grow exponentially if it is not: so it is checked at no further cost.
 
     Other theta: steps of the state (x, x') by Taylor polynomials of degree <= 58, whose terms are
     bounded beforehand by ||theta||_1 and estimates of ||theta²||, ||theta³||; for eps = 0 of theta
     minus the mean of its diagonal. No more than a few
     blocks the size of X are kept: O(nnz + d k) memory.
 
+    Where so many products are needed that another way is several times faster, it is taken: psi
+    itself or the eigenvectors up to d = 2000, with an error of the order of u cond ||psi|| ||X||;
+    or, from the entries of a theta for which psi decays, up to 80 solves with one factorised
+    I - c theta (shift-and-invert Krylov spaces), with one of the order of u ||theta|| ||X||.
+
     References
     ----------
     Al-Mohy and Higham, Computing the action of the matrix exponential, SIAM J. Sci. Comput. 33,
-    2011; Tal-Ezer and Kosloff, J. Chem. Phys. 81, 1984 (Chebyshev expansion in time).
+    2011; Tal-Ezer and Kosloff, J. Chem. Phys. 81, 1984 (Chebyshev expansion in time); van den
+    Eshof and Hochbruck, SIAM J. Sci. Comput. 27, 2006 (shift and invert).
 
     Examples
     --------
@@ -88,35 +101,39 @@ def psi_multiply(
     True
     """
     flow = ode_flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
-    operator = as_operator(theta)
+    operator, most = as_operator(theta), as_integer(max_products, "max_products", 1)
     block, flat = _block(X, operator.dimension)
-    mass, field = flow.unit, flow.field
     with np.errstate(all="ignore"):
-        if interval is None and operator.is_symmetric:
-            # The expansion is as good as psi is on the whole interval, which may reach far beyond
-            # the spectrum: it costs two digits at most, or is not taken.
-            bounds = operator.gershgorin
-            interval = bounds if flow.scalar(bounds[1]) <= LARGEST_PSI else None
-        if interval is not None:
-            ends = _ends(interval)
-            low, high = flow.on_unit_interval(np.array(ends)).tolist()
-            coefficients = expansion_coefficients(low, high, mass, field)
-            result = expansion(operator.apply, block, coefficients, *ends)
+        block, exponents = _near_1(block)
+        if interval is None:
+            result = multiply_cheaply(flow, operator, block, most)
         else:
-            # exp(theta) = e^c exp(theta - c I), which is of smaller norm.
-            center = operator.center if mass == 0 else 0.0
-            operator = operator.minus(center)
-            sizes = flow.on_unit_interval(np.array([operator.size(), center]))
-            result = take_steps(
-                lambda vectors: flow.on_unit_interval(operator.apply(vectors)),
-                block,
-                mass,
-                field,
-                *sizes.tolist(),
-            )
+            result = _on_interval(flow, operator, block, _ends(interval), most)
+        if exponents is not None:
+            result = np.ldexp(result, exponents)
     if not np.isfinite(result).all():
         raise ResultOverflowError("psi_multiply: psi(theta) X exceeds the range of doubles.")
     return result[:, 0] if flat else result
+
+
+def _on_interval(
+    flow: ODEFlow, operator: Operator, block: np.ndarray, ends: tuple[float, float], most: int
+) -> np.ndarray:
+    operator.require_symmetric()
+    way = by_interval(flow, operator, block, ends, most)
+    result = None if way is None else way.compute()
+    if result is None:
+        raise too_many_products(flow, ends, most)
+    return result
+
+
+def _near_1(block: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The columns brought near 1 by powers of two, whose squares are then in range."""
+    sizes = np.abs(block).max(axis=0, initial=0.0)
+    exponents = np.frexp(sizes)[1]
+    if (np.abs(exponents) <= IN_RANGE).all():
+        return block, None
+    return np.ldexp(block, -exponents), exponents
 
 
 def _block(X: Any, d: int) -> tuple[np.ndarray, bool]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
-from odemom.checks import as_float_matrices
+from odemom.checks import as_float_matrices, invalid, shown
 from odemom.errors import ResultOverflowError
 from odemom.flows.base import Flow
-from odemom.flows.by_eps import flow_of
+from odemom.flows.by_eps import flow_of, ode_flow_of
 from odemom.flows.ode import ODEFlow
+from odemom.propagator.scaled_derivative import propagate_scaled_derivatives
 
 __all__ = ["condition_number", "frobenius", "psi_cond"]
 
@@ -23,6 +25,9 @@ POWER_STEPS = 20
 # and not products: by a factor 3.4 at d = 8, 1.3 at d = 32.
 IN_BLOCKS = 32
 
+# psi and its derivatives at a matrix, in a stack of directions.
+Derivatives = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
 
 def psi_cond(
     theta: Any,
@@ -30,6 +35,7 @@ def psi_cond(
     *,
     horizon: Any = 1,
     initial_velocity: Literal["zero", "field"] = "zero",
+    scaled: bool = False,
 ) -> float:
     """The relative condition number of psi at theta, in the Frobenius norm.
 
@@ -44,6 +50,9 @@ def psi_cond(
     horizon : number, default 1
     initial_velocity : {"zero", "field"}, default "zero"
         As for `psi`.
+    scaled : bool, default False
+        Whether to compute in doubles times powers of two, for a psi(theta) that exceeds the doubles
+        or falls below them; for the flow of an ODE only.
 
     Returns
     -------
@@ -57,7 +66,8 @@ def psi_cond(
     InvalidInputError
         If an argument is not what `psi` takes.
     ResultOverflowError
-        If psi or its derivative exceeds the range of doubles, or psi(theta) vanishes in it.
+        If psi or its derivative exceeds the range of doubles, or psi(theta) vanishes in it, and
+        ``scaled`` is False.
 
     References
     ----------
@@ -70,20 +80,25 @@ def psi_cond(
     >>> import odemom
     >>> round(odemom.psi_cond([[3.0]], 0), 12)
     3.0
+    >>> round(odemom.psi_cond([[-1e6]], 0, scaled=True), 6)  # exp(-10^6) is 0 in doubles
+    1000000.0
     """
     flow = flow_of(eps, horizon=horizon, initial_velocity=initial_velocity)
     matrix = as_float_matrices(theta, "theta", stacks=False)
-    value, cond = _value_and_condition(flow, matrix)
+    if not isinstance(scaled, bool | np.bool_):
+        raise invalid("scaled", got=shown(scaled), expected="True or False")
+    value, cond = _value_and_condition(ode_flow_of(flow) if scaled else flow, matrix, bool(scaled))
     if np.isfinite(cond):
         return cond
     where = f"for theta of norm {frobenius(matrix):.3g} and {flow.describe()}"
     if not value.any():
         raise ResultOverflowError(
             f"psi_cond: psi(theta) vanishes in doubles, {where}, so that it has no relative error. "
-            "psi(theta, eps, scaled=True) gives its magnitude."
+            "scaled=True gives the condition number, psi(theta, eps, scaled=True) the magnitude."
         )
     raise ResultOverflowError(
-        f"psi_cond: psi(theta) or its derivative exceeds the doubles, {where}. Scale theta down."
+        f"psi_cond: psi(theta) or its derivative exceeds the doubles, {where}. "
+        + ("Scale theta down." if scaled else "scaled=True gives the condition number.")
     )
 
 
@@ -103,20 +118,28 @@ def condition_number(flow: Flow, theta: np.ndarray) -> float:
     return _value_and_condition(flow, theta)[1]
 
 
-def _value_and_condition(flow: Flow, theta: np.ndarray) -> tuple[np.ndarray, float]:
+def _value_and_condition(
+    flow: Flow, theta: np.ndarray, scaled: bool = False
+) -> tuple[np.ndarray, float]:
     with np.errstate(all="ignore"):
         flow, theta = flow.on_unit_horizon(theta)
+        derivatives = flow.derivatives
+        if scaled and isinstance(flow, ODEFlow):
+            derivatives = partial(propagate_scaled_derivatives, eps=flow.unit, field=flow.field)
+        elif len(theta) <= IN_BLOCKS:
+            derivatives = partial(Flow.derivatives, flow)
         if len(theta) <= EXACT_UP_TO and isinstance(flow, ODEFlow):
-            value, growth = _all_directions(flow, theta)
+            exact = derivatives if scaled else flow.derivatives
+            value, growth = _all_directions(exact, theta)
         else:
-            value, growth = _power_method(flow, theta)
+            value, growth = _power_method(derivatives, theta)
         return value, float(np.divide(growth, frobenius(value)) * frobenius(theta))
 
 
-def _all_directions(flow: Flow, theta: np.ndarray) -> tuple[np.ndarray, float]:
+def _all_directions(derivatives: Derivatives, theta: np.ndarray) -> tuple[np.ndarray, float]:
     """The matrix psi(theta), and the norm of L(theta, .)."""
     d = len(theta)
-    value, changes = flow.derivatives(theta, np.eye(d * d).reshape(-1, d, d))
+    value, changes = derivatives(theta, np.eye(d * d).reshape(-1, d, d))
     columns = changes.reshape(d * d, d * d)
     largest = float(np.abs(columns).max())
     if not np.isfinite(largest):
@@ -125,12 +148,11 @@ def _all_directions(flow: Flow, theta: np.ndarray) -> tuple[np.ndarray, float]:
     return value, unit * float(np.linalg.norm(columns / unit, 2))
 
 
-def _power_method(flow: Flow, theta: np.ndarray) -> tuple[np.ndarray, float]:
-    """The matrix psi(theta), and a lower bound of the norm of L(theta, .)."""
+def _power_method(derivatives: Derivatives, theta: np.ndarray) -> tuple[np.ndarray, float]:
+    """The matrix psi(theta), and a lower bound of the norm of L(theta, .), in the same unit."""
     transposed, size = np.ascontiguousarray(theta.T), frobenius(theta) or 1.0
     # Not orthogonal to the leading direction, save on a set of measure zero.
     direction = np.random.default_rng(0).standard_normal(theta.shape)
-    derivatives = partial(Flow.derivatives, flow) if len(theta) <= IN_BLOCKS else flow.derivatives
     value, previous, growth = theta, 0.0, 0.0
     for _ in range(POWER_STEPS):
         direction *= size / frobenius(direction)

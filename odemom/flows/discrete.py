@@ -45,12 +45,12 @@ def _point(value: Any) -> flint.acb:
     return middle(flint.acb(value))
 
 
-def as_depth(depth: Any) -> int:
+def as_depth(depth: Any, name: str = "depth") -> int:
     """A number of layers."""
     is_integer = isinstance(depth, int | np.integer) and not isinstance(depth, bool)
     expect(
         is_integer and 1 <= depth <= LARGEST_DEPTH,
-        "depth",
+        name,
         got=shown(depth),
         expected=f"a number of layers, an integer from 1 to {LARGEST_DEPTH}",
     )

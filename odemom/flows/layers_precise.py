@@ -7,14 +7,18 @@ from typing import Any
 
 import mpmath
 
-from odemom.checks import as_fraction
-from odemom.propagator.precise import as_mpf, mp_matrix, with_digits
+from odemom.flows.psi_precise import as_exact, as_mpf, mp_matrix, with_digits
 
 __all__ = ["momentum_mp"]
 
 
-def momentum_mp(theta: Any, gamma: Fraction, depth: int, dps: int) -> Any:
-    """Psi of a Momentum ResNet (a ResNet for gamma = 0), by its layers, to ``dps`` digits."""
+def momentum_mp(
+    theta: Any, gamma: Fraction, depth: int, dps: int, gain: Fraction = Fraction(0)
+) -> Any:
+    """Psi of a Momentum ResNet (a ResNet for gamma = 0), by its layers, to ``dps`` digits.
+
+    After them x moves by ``gain`` times v.
+    """
 
     def compute() -> tuple[Any, Any, Any]:
         m, g = mp_matrix(theta), as_mpf(gamma)
@@ -26,17 +30,18 @@ def momentum_mp(theta: Any, gamma: Fraction, depth: int, dps: int) -> Any:
             x = x + v
             speed = g * speed + (1 - g) * step * size
             size = size + speed
-        return x, size, depth * m.rows
+        g = as_mpf(gain)
+        return x + v * g, size + g * speed, depth * m.rows
 
-    return with_digits(compute, dps, lambda: _momentum_vanishes(theta, gamma, depth))
+    return with_digits(compute, dps, lambda: _momentum_vanishes(theta, gamma, depth, gain))
 
 
-def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int) -> bool:
+def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int, gain: Fraction) -> bool:
     """Whether psi of the layers is 0, in exact arithmetic."""
     import flint
 
     rows = theta.tolist() if isinstance(theta, mpmath.matrix) else theta
-    entries = [[_exact(entry) for entry in row] for row in rows]
+    entries = [[as_exact(entry) for entry in row] for row in rows]
     d = len(entries)
     m = flint.fmpq_mat(
         d, d, [flint.fmpq(x.numerator, x.denominator) for row in entries for x in row]
@@ -47,12 +52,5 @@ def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int) -> bool:
     for _ in range(depth):
         v = v * g + (m * x) * (1 - g)
         x = x + v
-    return x == flint.fmpq_mat(d, d)
-
-
-def _exact(entry: Any) -> Fraction:
-    if not isinstance(entry, mpmath.mpf):
-        return as_fraction(entry)
-    mantissa, exponent = entry.man_exp
-    sign = -1 if entry < 0 else 1
-    return sign * abs(Fraction(int(mantissa))) * Fraction(2) ** int(exponent)
+    last = x + v * flint.fmpq(gain.numerator, gain.denominator)
+    return last == flint.fmpq_mat(d, d)

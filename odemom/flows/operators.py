@@ -6,12 +6,16 @@ From each come its product with a block of vectors and bounds of its size.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse
+import scipy.sparse.csgraph as sparse_graph
 import scipy.sparse.linalg as sparse_linalg
 
 from odemom.checks import as_float_matrices, expect, invalid, require_finite, require_square
@@ -23,6 +27,14 @@ __all__ = ["Operator", "as_operator"]
 # SciPy's estimate of a norm is a lower bound, as a rule within this factor (Higham and Tisseur,
 # SIAM J. Matrix Anal. Appl. 21, 2000).
 ESTIMATE_FACTOR = 3.0
+# What a theta that was computed to be symmetric may lack of it, in its 1-norm: eight units.
+ROUNDOFF = 2.0**-50
+# The same of a theta known by its products, which may have been computed with less care.
+ASYMMETRY_SEEN = 1e-8
+# How many times longer an operation takes in sparse factors than in full ones.
+SPARSE_OPERATION = 10
+# Per row, of a theta known by its products only.
+GUESSED_ENTRIES = 10
 
 
 @dataclass(frozen=True)
@@ -46,20 +58,106 @@ class Operator:
     matrix: Any = None
 
     @property
+    def is_dense(self) -> bool:
+        """Whether it is an array."""
+        return isinstance(self.matrix, np.ndarray)
+
+    @cached_property
+    def entries(self) -> int:
+        """How many a product reads; a guess where the entries are not known."""
+        if self.matrix is None:
+            return GUESSED_ENTRIES * self.dimension
+        return self.matrix.size if self.is_dense else int(self.matrix.nnz)
+
+    @cached_property
     def is_symmetric(self) -> bool:
-        """Whether it is known to be."""
+        """Whether it is known to be, up to roundoff."""
         if self.matrix is None:
             return False
-        if scipy.sparse.issparse(self.matrix):
-            return (self.matrix != self.matrix.T).nnz == 0
-        return bool((self.matrix == self.matrix.T).all())
+        asymmetry = float(abs(self.matrix - self.matrix.T).sum(axis=0).max())
+        size = float(abs(self.matrix).sum(axis=0).max())
+        return asymmetry <= ROUNDOFF * size < math.inf
 
-    @property
+    def require_symmetric(self) -> None:
+        """Refuse a theta that is not symmetric: by its entries, or by two products with it.
+
+        The products tell what Chebyshev's recurrence would not suffer from; what it would, it tells
+        by itself.
+        """
+        if self.matrix is None:
+            probes = (
+                np.random.default_rng(0).integers(-999, 1000, (self.dimension, 2)).astype(float)
+            )
+            images = self.apply(probes)
+            there, back = probes.T @ images
+            size = np.linalg.norm(probes, axis=0) @ np.linalg.norm(images, axis=0)[::-1]
+            symmetric = not abs(there[1] - back[0]) > ASYMMETRY_SEEN * size
+        else:
+            symmetric = self.is_symmetric
+        expect(
+            symmetric,
+            "interval",
+            got="an interval beside a theta that is not symmetric",
+            expected="a symmetric theta, or no interval",
+            fix="Leave the interval out.",
+        )
+
+    def dense(self) -> np.ndarray:
+        """The entries as an array, if need be from a product with I."""
+        if self.matrix is None:
+            return self.apply(np.eye(self.dimension))
+        return self.matrix if self.is_dense else self.matrix.toarray()
+
+    @cached_property
     def gershgorin(self) -> tuple[float, float]:
         """An interval that contains the spectrum, if the entries are known and symmetric."""
         diagonal = self.matrix.diagonal()
         radii = np.asarray(abs(self.matrix).sum(axis=0)).ravel() - np.abs(diagonal)
         return float((diagonal - radii).min()), float((diagonal + radii).max())
+
+    def bounds_of_factors(self) -> tuple[float, float]:
+        """Bounds of the entries of the factors of a matrix of this structure, and of operations.
+
+        Those of an array, or of a banded matrix whose rows Cuthill and McKee have put in order if
+        that is cheaper: an ordering that saves more entries does better.
+        """
+        d = self.dimension
+        full = float(d * d), 2 / 3 * d**3
+        if self.is_dense:
+            return full
+        banded = d * (2.0 * self.width + 1), SPARSE_OPERATION * 2 * d * self.width**2
+        return min(full, banded, key=lambda bounds: bounds[1])
+
+    @cached_property
+    def width(self) -> int:
+        """The half width of the band, of a sparse array."""
+        order = sparse_graph.reverse_cuthill_mckee(scipy.sparse.csr_array(self.matrix))
+        place = np.empty(self.dimension, dtype=np.int64)
+        place[order] = np.arange(self.dimension)
+        rows, columns = self.matrix.nonzero()
+        return int(np.abs(place[rows] - place[columns]).max(initial=0))
+
+    def solver(self, pole: float) -> Callable[[np.ndarray], np.ndarray] | None:
+        """The product of (I - ``pole`` theta)^-1 with a vector, or None where that is singular."""
+        d = self.dimension
+        if self.is_dense or SPARSE_OPERATION * 3 * self.width**2 > d**2:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", scipy.linalg.LinAlgWarning)
+                factors = scipy.linalg.lu_factor(np.eye(d) - pole * self.dense())
+            return lambda vector: scipy.linalg.lu_solve(factors, vector, check_finite=False)
+        identity = scipy.sparse.eye_array(d, format="csc")
+        shifted = scipy.sparse.csc_array(identity - pole * self.matrix)
+        try:
+            return sparse_linalg.splu(shifted).solve
+        except RuntimeError:  # SciPy's word for an exactly singular matrix
+            return None
+
+    def around_spectrum(self) -> list[np.ndarray]:
+        """Points on Gershgorin's discs, by rows and by columns: the spectrum is within either."""
+        diagonal = self.matrix.diagonal()
+        turns = np.exp(1j * np.linspace(0, math.pi, 9))[:, None]
+        sums = [np.asarray(abs(self.matrix).sum(axis=axis)).ravel() for axis in (0, 1)]
+        return [diagonal + (total - np.abs(diagonal)) * turns for total in sums]
 
     @property
     def center(self) -> float:

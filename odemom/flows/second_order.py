@@ -27,7 +27,7 @@ from odemom.flows.base import (
 )
 from odemom.flows.ode import ODEFlow
 from odemom.flows.power_series import ball, middle, wave_kernel_series
-from odemom.flows.preimages import PRECISION, condition_at, follow
+from odemom.flows.preimages import PRECISION
 from odemom.flows.threshold import LambdaEps
 from odemom.propagator.plans import LARGEST_UNIT
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     import flint
 
 __all__ = ["SecondOrder"]
-
-WELL_CONDITIONED = 1e3  # beyond, another real preimage is looked at
 
 
 @dataclass(frozen=True)
@@ -96,9 +94,9 @@ class SecondOrder(ODEFlow):
         as_initial_velocity(self.initial_velocity)
 
     @property
-    def field(self) -> bool:
-        """Whether x'(0) = theta x0."""
-        return self.initial_velocity == "field"
+    def coast(self) -> Fraction | float:
+        """Inf for x'(0) = theta x0; see `ODEFlow.coast`."""
+        return math.inf if self.initial_velocity == "field" else Fraction(0)
 
     @cached_property
     def unit_eps(self) -> Fraction:
@@ -132,7 +130,7 @@ class SecondOrder(ODEFlow):
             a = ball(half_rate)
             points = self.points_series(z, length)
             cosh, sinhc = wave_kernel_series(points / ball(eps) + a * a, a)
-            return cosh + sinhc * (points + a if self.field else a)
+            return cosh + sinhc * (points + a if self.coast else a)
 
     def critical_point(self) -> flint.arb:
         """The z at which psi is lambda_eps, at the angle that minimises G_eps."""
@@ -140,36 +138,23 @@ class SecondOrder(ODEFlow):
 
         return self._point_at(LambdaEps(self.unit_eps).minimiser(flint.ctx.prec))
 
-    def _point_at(self, angle: flint.arb) -> flint.arb:
-        """The z where psi oscillates by that angle over [0, T]: T z = -eps angle² - 1/(4 eps)."""
-        eps = self.unit_eps
-        return -(ball(eps) * angle**2 + ball(1 / (4 * eps))) / ball(self.factor)
-
     def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
         """A regular real preimage; see `Flow.real_preimage`.
 
-        With ``"field"``, psi oscillates on the negative real line with a growing amplitude: the
-        rightmost branch is left, for the place where the amplitude exceeds mu by half, below that
-        branch and where the preimage there is better conditioned.
+        With ``"field"``, where psi oscillates with a growing amplitude, that of `ODEFlow`.
         """
         import flint
 
         with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
-            if mu == 0 and not self.field:
+            if mu == 0 and not self.coast:
                 return self._first_zero()
-            if not self.field:
+            if not self.coast:
                 return super().real_preimage(mu, size)
-            path = [flint.acb(1), middle(flint.acb(mu))]
-            z = follow(self.series, flint.acb(0), path, until_blocked=True)
-            if z is not None and condition_at(self.series, z, size) < WELL_CONDITIONED:
-                return z
-            other = self._oscillating(mu)
-            found = [other] if z is None else [z, other]
-            return min(found, key=lambda z: condition_at(self.series, z, size))
+            return self._wide_real_preimage(mu, size)
 
     def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
         """With ``"field"`` on the branch of a real value nearby; see `Flow.preimage`."""
-        close = self._by_the_real_branch(mu) if self.field and mu.imag > 0 else None
+        close = self._by_the_real_branch(mu) if self.coast and mu.imag > 0 else None
         return super().preimage(mu, near) if close is None else close
 
     def _first_zero(self) -> flint.acb:
@@ -186,29 +171,6 @@ class SecondOrder(ODEFlow):
             step = (alpha * cosine + a * sine) / ((1 + a) * cosine - alpha * sine)
             alpha = (alpha - step).mid()
             if abs(step) < 1e-36:
-                break
-        return middle(flint.acb(self._point_at(alpha)))
-
-    def _oscillating(self, mu: flint.arb) -> flint.acb:
-        """The preimage with ``"field"`` at z = -eps alpha² - 1/(4 eps), alpha large enough.
-
-        psi is there exp(-a) (cos alpha + (1/(4 eps) - eps alpha²) sin(alpha)/alpha).
-        """
-        import flint
-
-        eps = self.unit_eps
-        a, mass = ball(self._half_rate), ball(eps)
-        least = ((abs(mu) * a.exp() + 2) * 3 / (2 * mass) + 3 * a).mid()
-        # Around a whole turn psi falls with alpha, through all values below the amplitude.
-        alpha = (2 * flint.arb.pi() * (least / (2 * flint.arb.pi())).ceil()).mid()
-        for _ in range(60):
-            sine, cosine = alpha.sin(), alpha.cos()
-            weight = (a / 2 - mass * alpha**2) / alpha
-            value = cosine + weight * sine - mu * a.exp()
-            slope = -sine + weight * cosine - (a / 2 / alpha**2 + mass) * sine
-            step = (value / slope).mid()
-            alpha = (alpha - step).mid()
-            if abs(step) < 1e-34 * alpha:
                 break
         return middle(flint.acb(self._point_at(alpha)))
 

@@ -35,8 +35,8 @@ def read_json(source: Source, exact: bool | None) -> Any:
     """
     rows = _rows(source, _parsed(source))
     entries = [entry for row in rows for entry in row]
-    if entries and all(isinstance(entry, bool) for entry in entries):
-        return [[int(entry) for entry in row] for row in rows]
+    if all(isinstance(entry, bool) for entry in entries):
+        rows = [[_Spelt(int(entry)) for entry in row] for row in rows]
     tokens = [
         [_token(source, i, j, entry) for j, entry in enumerate(row)] for i, row in enumerate(rows)
     ]

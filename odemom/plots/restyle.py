@@ -35,7 +35,7 @@ def on_slides(figure: Figure) -> None:
     figure.set_size_inches(FIGURE * width, FIGURE * height)
     for artist in _artists(figure):
         if isinstance(artist, Text):
-            artist.set_fontsize(TEXT * artist.get_fontsize())
+            artist.set_fontsize(TEXT * float(artist.get_fontsize()))
         elif isinstance(artist, Line2D):
             artist.set_linewidth(LINES * artist.get_linewidth())
             artist.set_markersize(FIGURE * artist.get_markersize())

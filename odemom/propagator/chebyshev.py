@@ -11,16 +11,26 @@ from collections.abc import Callable
 import numpy as np
 import scipy.fft
 
-from odemom.checks import expect
+from odemom.checks import invalid
 from odemom.propagator.plans import DOUBLE_ROUNDOFF, LARGEST
 from odemom.propagator.scalar import psi_of_points
 
-__all__ = ["expansion", "expansion_coefficients"]
+__all__ = ["expansion", "expansion_coefficients", "usual_terms", "widened"]
 
 LARGEST_EXPANSION = 2**20
+# Of a psi below, what falls out of the doubles is no noise to be followed.
+SMALLEST_PSI = 1e-280
+# Of a symmetric theta whose spectrum lies in the interval, ||T_k X|| <= ||X||; outside T_k grows
+# like exp(k (2 distance)^(1/2)), in the direction of X or of its roundoff. Beyond this factor the
+# interval is wrong; below it, the error is as small as it would be inside, up to this factor.
+LARGEST_GROWTH = 2.0
+# A component too small to be seen in one product is in eight: it grows with the power of each.
+LEAST_PRODUCTS = 8
 
 
-def expansion_coefficients(low: float, high: float, eps: float, field: bool) -> np.ndarray:
+def expansion_coefficients(
+    low: float, high: float, eps: float, field: float, most: int = LARGEST_EXPANSION
+) -> np.ndarray | None:
     """Those of psi on [low, high], as far as they exceed the roundoff of max |psi|.
 
     Where psi oscillates, with phases up to (||theta||/eps)^(1/2), its values are only as good as u
@@ -31,50 +41,72 @@ def expansion_coefficients(low: float, high: float, eps: float, field: bool) -> 
     low, high : float
         Ends that enclose the spectrum, of theta on [0, 1].
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
+    most : int
+        How many at most.
 
     Returns
     -------
-    ndarray of float64, shape (number of terms,)
-
-    Raises
-    ------
-    InvalidInputError
-        If no polynomial of degree 2^20 follows psi there.
+    ndarray of float64, shape (number of terms,), or None
+        None where a polynomial of ``most`` terms does not follow psi.
     """
     if low == high:
         return psi_of_points(np.array([low]), eps, field)
-    phase = 0.0
-    if eps > 1e-3:  # below, exp(-1/(2 eps)) leaves nothing of the oscillation
-        speed = max(-low, high)
-        phase = math.sqrt(speed if eps == math.inf else speed / eps) * math.exp(-0.5 / eps)
-    noise = DOUBLE_ROUNDOFF * (1 + 16 * phase)
     # psi grows no faster than exp(theta): so many nodes see it at the upper end, where it may be
     # all that is left of it.
     nodes = 2 * math.sqrt(min(high - low, LARGEST)) + 1
     count = 2 ** max(5, math.ceil(math.log2(nodes)))
-    while True:
-        expect(
-            count <= LARGEST_EXPANSION and noise < 1,
-            "theta",
-            got=f"a spectrum in [{low:.3g}, {high:.3g}] over the horizon, where psi varies beyond "
-            "reach",
-            expected=f"one where a polynomial of degree {LARGEST_EXPANSION} follows it",
-            fix="Take psi of the dense matrix.",
-        )
+    while count <= min(2 * most, LARGEST_EXPANSION):
         half_angles = np.pi * (np.arange(count) + 0.5) / (2 * count)
         from_high = (high - low) * np.sin(half_angles) ** 2
         from_low = (high - low) * np.cos(half_angles) ** 2
         # Each from its nearer end: psi varies with the distance from the upper one.
         points = np.where(from_high < from_low, high - from_high, low + from_low)
         values = psi_of_points(points, eps, field)
+        largest = float(np.abs(values).max())
+        if largest < SMALLEST_PSI:
+            # What falls out of the doubles shows no end of the expansion; as many terms as it has
+            # elsewhere show whether the interval is right.
+            return np.zeros(min(most, 2 + round(usual_terms(low, high, eps))))
         c = np.asarray(scipy.fft.dct(values, type=2)) / count
         c[0] /= 2
-        kept = np.flatnonzero(np.abs(c) > noise * np.abs(values).max())
+        noise = noise_of(low, high, eps, largest)
+        kept = np.flatnonzero(np.abs(c) > noise * largest)
         last = int(kept[-1]) + 1 if kept.size else 1
-        if last <= 3 * count // 4 or not np.isfinite(values).all():
-            return c[:last]
+        if last <= 3 * count // 4 or not math.isfinite(largest):
+            return c[:last] if last <= most and noise < 1 else None
         count *= 2
+    return None
+
+
+def noise_of(low: float, high: float, eps: float, largest: float) -> float:
+    """The roundoff of values of psi, relative to the ``largest``: from the points and the phases.
+
+    The upper end is rounded by u |high|, which changes psi by as much, and the phases of what
+    oscillates by u times themselves.
+    """
+    return DOUBLE_ROUNDOFF * (1 + abs(high) + 16 * phase_of(low, high, eps, largest))
+
+
+def phase_of(low: float, high: float, eps: float, largest: float = 1.0) -> float:
+    """The largest angle of the oscillation of psi there, times its amplitude over ``largest``."""
+    if eps == 0:
+        return 0.0
+    speed = max(-low, high)
+    angle = math.sqrt(speed if eps == math.inf else speed / eps) if speed > 0 else 0.0
+    return angle * min(1.0, math.exp(-min(0.5 / eps, 700.0)) / largest)
+
+
+def usual_terms(low: float, high: float, eps: float) -> float:
+    """About how many terms the expansion has: those of exp, and one for every radian."""
+    return 6 * math.sqrt(high - low) + phase_of(low, high, eps)
+
+
+def widened(low: float, high: float) -> tuple[float, float]:
+    """The interval, no narrower than what roundoff makes of a product with theta."""
+    margin = 2**10 * DOUBLE_ROUNDOFF * max(abs(low), abs(high)) + 1e-290
+    return (low, high) if high - low > margin else (low - margin, high + margin)
 
 
 def expansion(
@@ -94,22 +126,59 @@ def expansion(
     coefficients : ndarray of float64
         From `expansion_coefficients`, for the interval times the horizon.
     low, high : float
-        The interval of the theta that ``apply`` multiplies with.
+        The interval of the theta that ``apply`` multiplies with, from `widened`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the T_k X grow, so that theta is not symmetric with its spectrum in the interval.
     """
-    total = coefficients[0] * block
-    if len(coefficients) == 1:
-        return total
     middle, half = (low + high) / 2, (high - low) / 2
     previous, current = block.copy(), (apply(block) - middle * block) / half
-    total += coefficients[1] * current
+    total, allowed = coefficients[0] * block, LARGEST_GROWTH * column_norms(block)
     work = np.empty_like(block)
-    for value in coefficients[2:]:
-        following = apply(current)
-        following *= 2 / half
-        np.multiply(current, 2 * middle / half, out=work)
-        following -= work
-        following -= previous
-        np.multiply(following, value, out=work)
-        total += work
-        previous, current = current, following
+    count = max(len(coefficients) - 1, LEAST_PRODUCTS)
+    for k in range(1, count + 1):
+        if k > 1:
+            following = apply(current)
+            following *= 2 / half
+            np.multiply(current, 2 * middle / half, out=work)
+            following -= work
+            following -= previous
+            previous, current = current, following
+        if k < len(coefficients):
+            np.multiply(current, coefficients[k], out=work)
+            total += work
+        if (k % LEAST_PRODUCTS == 0 or k == count) and not (column_norms(current) <= allowed).all():
+            refuse_growth(apply, block, current, low, high)
     return total
+
+
+def column_norms(block: np.ndarray) -> np.ndarray:
+    """The 2-norms of the columns."""
+    return np.sqrt(np.einsum("ij,ij->j", block, block))
+
+
+def refuse_growth(
+    apply: Callable[[np.ndarray], np.ndarray],
+    block: np.ndarray,
+    grown: np.ndarray,
+    low: float,
+    high: float,
+) -> None:
+    """Say that the interval does not hold the spectrum, and how far that reaches if it tells."""
+    found = ""
+    norms = column_norms(grown)
+    if np.isfinite(norms).all() and np.isfinite(block).all():
+        # What has grown is mostly the eigenvector of the eigenvalue farthest outside.
+        vector = grown[:, [int(norms.argmax())]] / norms.max()
+        seen = float((vector * apply(vector)).sum())
+        if not low <= seen <= high:
+            found = f", such as one with {seen:.6g} inside"
+    raise invalid(
+        "interval",
+        got=f"[{low:.6g}, {high:.6g}], outside which theta acts on X, or a theta that is not "
+        "symmetric",
+        expected=f"an interval that contains the spectrum of a symmetric theta{found}",
+        fix="Leave it out if theta is not symmetric.",
+    )

@@ -1,9 +1,10 @@
 """The closed form of psi by the wave kernels cosh sqrt(W) and sinhc sqrt(W) = sinh sqrt(W)/sqrt(W).
 
-With a = 1/(2 eps) and W = theta/eps + a² I, psi = exp(-a) (cosh sqrt(W) + (a I [+ theta])
-sinhc sqrt(W)). Both kernels are entire and even in the square root, so no branch matters and no
-matrix needs a root. They are Taylor polynomials over a step h = 2^-s, which brings W to W/4^s,
-followed by double angles (Nadukandi and Higham, SIAM J. Sci. Comput. 2018, section 3)::
+With a = 1/(2 eps) and W = theta/eps + a² I, psi = exp(-a) (cosh sqrt(W) + (a I + w theta)
+sinhc sqrt(W)) where x'(0) = w theta x0. Both kernels are entire and even in the square root, so no
+branch matters and no matrix needs a root. They are Taylor polynomials over a step h = 2^-s, which
+brings W to W/4^s, followed by double angles (Nadukandi and Higham, SIAM J. Sci. Comput. 2018,
+section 3)::
 
     cosh sqrt(4X) = 2 cosh² sqrt(X) - I        sinhc sqrt(4X) = sinhc sqrt(X) cosh sqrt(X)
 
@@ -78,8 +79,8 @@ def step_kernels(w: np.ndarray, doublings: int) -> tuple[np.ndarray, np.ndarray]
     return polynomial(COSH_COEFFICIENTS, powers), polynomial(SINHC_COEFFICIENTS, powers)
 
 
-def damped_closed(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
-    """The closed form exp(-a) (cosh sqrt(W) + (a I [+ theta]) sinhc sqrt(W)), eps in (0, inf).
+def damped_closed(theta: np.ndarray, eps: float, field: float) -> np.ndarray:
+    """The closed form exp(-a) (cosh sqrt(W) + (a I + field theta) sinhc sqrt(W)), eps in (0, inf).
 
     The factor exp(-a) is spread over the steps, so that an intermediate result overflows only if
     the final one does.
@@ -88,7 +89,8 @@ def damped_closed(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     ----------
     theta : ndarray of float64, shape (..., d, d)
     eps : float
-    field : bool
+    field : float
+        x'(0) = field theta x0.
     """
     a = 0.5 / eps
 
@@ -100,7 +102,7 @@ def damped_closed(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
         cosh, sinhc = step_kernels(shifted(part, eps), s)
         psi = cosh + (h * a) * sinhc
         if field:
-            psi = psi + h * (part @ sinhc)
+            psi = psi + (field * h) * (part @ sinhc)
         decay = math.exp(-a * h)
         if s == 0:
             return decay * psi
@@ -110,13 +112,17 @@ def damped_closed(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     return in_groups(theta, doublings_for(shifted(theta, eps)), evaluate)
 
 
-def cosh_root(w: np.ndarray) -> np.ndarray:
-    """Cosh sqrt(W) of matrices, shape (..., d, d); nan where a norm is infinite."""
+def cosh_root(w: np.ndarray, field: float = 0.0) -> np.ndarray:
+    """Cosh sqrt(W) + field sqrt(W) sinh sqrt(W), (..., d, d); nan where a norm is infinite."""
 
     def evaluate(part: np.ndarray, doublings: float) -> np.ndarray:
         if math.isinf(doublings):
             return np.full(part.shape, math.nan)
         s = int(doublings)
-        return DOUBLING.cosine((1.0,) * s, step_kernels(part, s)[0])
+        cosh, sinhc = step_kernels(part, s)
+        if not field:
+            return DOUBLING.cosine((1.0,) * s, cosh)
+        psi = cosh + (field * 2.0**-s) * (part @ sinhc)
+        return DOUBLING.double((1.0,) * s, 2 * cosh, psi) if s else psi
 
     return in_groups(w, doublings_for(w), evaluate)

@@ -4,7 +4,7 @@ With a = 1/(2 eps) and s² = z/eps + a²::
 
     C(z) = exp(-a) cosh s = sum f_n z^n         Q(z) = exp(-a) sinh(s)/(eps s) = sum g_n z^n
 
-and psi = C + Q/2 (x'(0) = 0) or C + (1/2 + eps z) Q (x'(0) = theta x0). The n-th derivative of
+and psi = C + (1/2 + w eps z) Q where x'(0) = w theta x0. The n-th derivative of
 sinhc sqrt(w) is 2^-n i_n(s)/s^n, i_n the modified spherical Bessel function, and that of
 cosh sqrt(w) follows from (cosh sqrt w)' = (sinhc sqrt w)/2. At z = 0, where s = a::
 
@@ -67,7 +67,7 @@ def bessel_coefficients(a: Real, count: int) -> tuple[Real, list[Real]]:
     return unit, [products[n] * halves**n / real(math.factorial(n)) for n in range(count)]
 
 
-def kernel_coefficients(a: Real, count: int, field: bool) -> tuple[list[Real], list[Real]]:
+def kernel_coefficients(a: Real, count: int, field: float) -> tuple[list[Real], list[Real]]:
     """Coefficients of C and of G = psi - C, the part that the double angle multiplies.
 
     Parameters
@@ -76,8 +76,8 @@ def kernel_coefficients(a: Real, count: int, field: bool) -> tuple[list[Real], l
         1/(2 eps) in (0, inf].
     count : int
         How many, >= 2.
-    field : bool
-        Whether x'(0) = theta x0.
+    field : float
+        x'(0) = field theta x0: 0, 1, or between them.
 
     Returns
     -------
@@ -92,5 +92,5 @@ def kernel_coefficients(a: Real, count: int, field: bool) -> tuple[list[Real], l
     cosh = [(1 + exponential(-2 * a)) / 2] + [k[n - 1] / (2 * n) for n in range(1, count)]
     rest = [value / 2 for value in g]
     if field:
-        rest = [rest[0]] + [rest[n] + k[n - 1] / (2 * a) for n in range(1, count)]
+        rest = [rest[0]] + [rest[n] + field * (k[n - 1] / (2 * a)) for n in range(1, count)]
     return cosh, rest

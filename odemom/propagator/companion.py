@@ -8,7 +8,21 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-__all__ = ["companion_exponential"]
+__all__ = ["companion_exponential", "exponentials"]
+
+
+def exponentials(matrices: np.ndarray) -> np.ndarray:
+    """SciPy's expm of one matrix, or of the matrices of a stack one by one.
+
+    The expm of SciPy 1.18.0 takes for a whole stack the plan of its first matrix (its issue 25924):
+    the others are wrong.
+    """
+    if matrices.ndim == 2:
+        return scipy.linalg.expm(matrices)
+    result = np.empty_like(matrices)
+    for place in np.ndindex(matrices.shape[:-2]):
+        result[place] = scipy.linalg.expm(matrices[place])
+    return result
 
 
 def companion_exponential(
@@ -32,7 +46,7 @@ def companion_exponential(
     companion[..., :d, d:] = np.eye(d)
     companion[..., d:, :d] = acceleration
     companion[..., d:, d:] = -damping * np.eye(d)
-    flow = scipy.linalg.expm(companion)
+    flow = exponentials(companion)
     if velocity is None:
         return flow[..., :d, :d]
     return flow[..., :d, :d] + flow[..., :d, d:] @ velocity

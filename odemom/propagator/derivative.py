@@ -58,6 +58,17 @@ def combination(row: np.ndarray, constant: float, powers: list[Pair]) -> Pair:
     return shift(total, constant)
 
 
+def pair_of_powers(
+    theta: np.ndarray, directions: np.ndarray, unit: float, count: int
+) -> list[Pair]:
+    """The powers of theta/unit up to the ``count``-th, with their derivatives."""
+    powers = [Pair(theta / unit, directions / unit)]
+    while len(powers) < count:
+        n = len(powers)
+        powers.append(product(powers[n // 2], powers[(n - 1) // 2]))
+    return powers
+
+
 def polynomials(plan: Plan, powers: list[Pair], unit: float) -> list[Pair]:
     """Those of the plan, by Paterson and Stockmeyer's scheme."""
     table, constants = plan.arranged_for(unit)
@@ -73,7 +84,7 @@ def polynomials(plan: Plan, powers: list[Pair], unit: float) -> list[Pair]:
 
 
 def propagate_derivatives(
-    theta: np.ndarray, directions: np.ndarray, eps: float, field: bool
+    theta: np.ndarray, directions: np.ndarray, eps: float, field: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The matrix psi(theta), and its derivatives L(theta, E) in several directions E.
 
@@ -82,7 +93,8 @@ def propagate_derivatives(
     theta : ndarray of float64, shape (d, d)
     directions : ndarray of float64, shape (n, d, d)
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
 
     Returns
     -------
@@ -90,9 +102,6 @@ def propagate_derivatives(
     changes : ndarray of float64, shape (n, d, d)
     """
     plan, _, _, unit = prepared(theta, schedule(eps, field, DERIVATIVE_ROUNDOFF), refine=False)
-    powers = [Pair(theta / unit, directions / unit)]
-    while len(powers) < plan.powers:
-        n = len(powers)
-        powers.append(product(powers[n // 2], powers[(n - 1) // 2]))
+    powers = pair_of_powers(theta, directions, unit, plan.powers)
     parts = DOUBLING.finish(plan, polynomials(plan, powers, unit))
     return parts.value, parts.change

@@ -15,6 +15,7 @@ from odemom.propagator.doubling import Doubling
 from odemom.propagator.norms import norm1, norms1
 from odemom.propagator.plans import LARGE, LARGEST, MOST_POWERS, Plan, Schedule, schedule
 from odemom.propagator.small import SMALL_SIZE, evaluate_small
+from odemom.propagator.triangular import finish_triangular, is_upper
 
 __all__ = ["evaluate", "propagate", "stretched"]
 
@@ -22,6 +23,8 @@ __all__ = ["evaluate", "propagate", "stretched"]
 MOST_PER_POWER = 2.0**32
 # Powers are used to shrink alpha below ||theta|| where that can save products.
 WORTH_POWERS = 3
+# From this size on products are all that counts, and the plans of the fewest are taken.
+NESTED_SIZE = 64
 # Below this size a norm costs as much as a product.
 WORTH_NORMS = 24
 
@@ -66,7 +69,13 @@ DOUBLING = Doubling(np.matmul, add_identity)
 
 def evaluate(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndarray:
     """The psi of ``unit`` X by ``plan``: see `polynomials`."""
-    return DOUBLING.finish(plan, polynomials(plan, powers, known, unit))
+    parts = polynomials(plan, powers, known, unit)
+    if plan.mode == "square":
+        (psi,) = parts
+        for _ in plan.decays:
+            psi = psi @ psi
+        return psi
+    return DOUBLING.finish(plan, parts)
 
 
 def polynomials(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.ndarray:
@@ -92,10 +101,22 @@ def polynomials(plan: Plan, powers: np.ndarray, known: int, unit: float) -> np.n
     else:
         rows.reshape(len(rows), -1, d * d)[..., :: d + 1] += constants[:, :, None]
     rows = rows.reshape(-1, r, *shape)
+    if plan.nested:
+        return nested(*np.moveaxis(rows, 1, 0))
     parts = rows[:, r - 1]
     for j in range(r - 2, -1, -1):
         parts = parts @ powers[q - 1]
         parts += rows[:, j]
+    return parts
+
+
+def nested(b4: np.ndarray, b3: np.ndarray, b2: np.ndarray, b1: np.ndarray) -> np.ndarray:
+    """The polynomials of `odemom.propagator.nested`, from their B_j."""
+    y = b4 @ b4
+    y += b3
+    b2 += y
+    parts = np.matmul(b2, y)
+    parts += b1
     return parts
 
 
@@ -107,6 +128,12 @@ def extend(powers: np.ndarray, known: int, q: int) -> None:
 
 def single(theta: np.ndarray, flow: Schedule) -> np.ndarray:
     """The psi of one matrix."""
+    if is_upper(theta):
+        plan, powers, known, unit = prepared(theta, flow)
+        parts = polynomials(plan, powers, known, unit)
+        return finish_triangular(theta, plan, parts, flow.eps, flow.field)
+    if is_upper(theta.T):
+        return single(np.ascontiguousarray(theta.T), flow).T.copy()
     return evaluate(*prepared(theta, flow))
 
 
@@ -128,7 +155,7 @@ def prepared(
     np.divide(theta, unit, out=powers[0])
     known, roots = 1, [norm]
     for count in (3, 4) if refine else ():
-        if plan.powers >= count:
+        if plan.powers >= count or (flow.nested and saves(flow, roots, plan)):
             extend(powers, known, count)
             roots += [unit * norm1(powers[k]) ** (1 / (k + 1)) for k in range(len(roots), count)]
             plan, known = flow.refined(roots), count
@@ -136,6 +163,11 @@ def prepared(
         # alpha is far below ||theta||, so that its powers need no unit.
         known, unit, powers[0] = 1, 1.0, theta
     return plan, powers, known, unit
+
+
+def saves(flow: Schedule, roots: list[float], plan: Plan) -> bool:
+    """Whether one more power may save more than its product, its root being near the last."""
+    return len(roots) > 1 and flow.plan(roots[-1]).products + 1 < plan.products
 
 
 def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
@@ -167,7 +199,7 @@ def grouped(theta: np.ndarray, flow: Schedule) -> np.ndarray:
     return result
 
 
-def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
+def propagate(theta: np.ndarray, eps: float, field: float) -> np.ndarray:
     """psi(theta) on [0, 1].
 
     Parameters
@@ -175,8 +207,8 @@ def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     theta : ndarray of float64, shape (..., d, d)
     eps : float in [0, inf]
         inf is the undamped flow x'' = theta x.
-    field : bool
-        Whether x'(0) = theta x0.
+    field : float
+        x'(0) = field theta x0.
 
     Returns
     -------
@@ -190,6 +222,8 @@ def propagate(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
     flow = schedule(eps, field)
     with np.errstate(all="ignore"):
         if theta.ndim == 2:
+            if len(theta) >= NESTED_SIZE:
+                flow = schedule(eps, field, nested=True)
             return single(theta, flow)
         if theta.size == 0:
             return theta.copy()

@@ -6,10 +6,9 @@ import math
 from typing import Literal
 
 import numpy as np
-import scipy.linalg
 
 from odemom.propagator.closed_form import cosh_root, damped_closed
-from odemom.propagator.companion import companion_exponential
+from odemom.propagator.companion import companion_exponential, exponentials
 from odemom.propagator.series_form import cosh_series, damped_series
 
 __all__ = ["METHODS", "Method", "propagate_by"]
@@ -18,7 +17,7 @@ Method = Literal["auto", "series", "closed", "companion"]
 METHODS: tuple[Method, ...] = ("auto", "series", "closed", "companion")
 
 
-def propagate_by(method: Method, theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
+def propagate_by(method: Method, theta: np.ndarray, eps: float, field: float) -> np.ndarray:
     """The matrix psi(theta) on [0, 1] by the method of that name; see `odemom.psi`.
 
     Parameters
@@ -36,11 +35,11 @@ def propagate_by(method: Method, theta: np.ndarray, eps: float, field: bool) -> 
     """
     with np.errstate(all="ignore"):
         if eps == 0:
-            return scipy.linalg.expm(theta)
+            return exponentials(theta)
         if eps == math.inf:
             if method == "companion":
-                return companion_exponential(theta, damping=0.0)
-            return {"closed": cosh_root, "series": cosh_series}[method](theta)
+                return companion_exponential(theta, 0.0, field * theta if field else None)
+            return {"closed": cosh_root, "series": cosh_series}[method](theta, field)
         if method == "companion":
-            return companion_exponential(theta / eps, 1 / eps, theta if field else None)
+            return companion_exponential(theta / eps, 1 / eps, field * theta if field else None)
         return {"closed": damped_closed, "series": damped_series}[method](theta, eps, field)

@@ -41,7 +41,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from odemom.propagator.bounds import growth_radius, radius, sharp_alpha
 from odemom.propagator.coefficients import exponential, kernel_coefficients
+from odemom.propagator.nested import NESTED_CHUNKS, nested_rows
 
 __all__ = ["DOUBLE_ROUNDOFF", "EXTENDED_ROUNDOFF", "MOST_POWERS", "Plan", "Schedule", "schedule"]
 
@@ -67,7 +69,25 @@ MOST_DOUBLINGS = 1000
 MOST_POWERS = max(q for q, _ in (*ONE_POLYNOMIAL, *TWO_POLYNOMIALS))
 # On the accuracy suite 2 is worse: a doubling more costs more digits than larger terms do.
 GROWTH = 4.0
-Mode = Literal["direct", "double", "slow"]
+# Where that would cost a doubling, of three products, and cannot matter beside the roundoff of
+# products of large matrices: in a single step of nested plans.
+NESTED_GROWTH = 5.5
+Mode = Literal["direct", "double", "slow", "square"]
+# (n, 4) is the nested form of degree 4 n, in n - 1 + 2 or n - 1 + 4 products where little cancels.
+ONE_NESTED = ((1, 1), (2, 1), (2, 2), (2, 4), (3, 4), (4, 4), (5, 4), (5, 3))
+TWO_NESTED = (
+    (1, 1),
+    (2, 1),
+    (3, 1),
+    (2, 2),
+    (3, 2),
+    (2, 4),
+    (3, 4),
+    (4, 4),
+    (5, 4),
+    (5, 3),
+    (6, 3),
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,8 @@ class Plan:
     powers, chunks : int
         Of Paterson and Stockmeyer's scheme: q and r, degree q r.
     coefficients : tuple of lists of float or numpy.longdouble
-        Of each polynomial, in powers of ``scale`` theta: psi, or 2 C and psi; undamped, C.
+        Of each polynomial, in powers of ``scale`` theta: psi, or 2 C and psi; undamped, C. Nested,
+        of the B_j of each.
     scale : float or numpy.longdouble
     table : ndarray of float64 or longdouble, shape (polynomials * chunks, powers)
         Coefficients of theta, ..., theta^q, chunk by chunk: see `arranged`.
@@ -88,6 +109,8 @@ class Plan:
         Those of I.
     decays : tuple of float or numpy.longdouble
         The multiples of I that the doublings subtract.
+    nested : bool
+        Whether the chunks are B_4, B_3, B_2, B_1 of `odemom.propagator.nested`.
     products : int
         Matrix products in all.
     limit : float
@@ -103,6 +126,7 @@ class Plan:
     decays: tuple[float, ...]
     products: int
     limit: float
+    nested: bool = False
 
     @property
     def degree(self) -> int:
@@ -113,42 +137,13 @@ class Plan:
         """``table`` and ``constants`` for the powers of theta/unit instead of theta."""
         if unit == 1:
             return self.table, self.constants
-        return arranged(self.coefficients, self.scale * unit, self.powers, self.chunks)
+        form = in_rows if self.nested else arranged
+        return form(self.coefficients, self.scale * unit, self.powers, self.chunks)
 
     @cached_property
     def stacked_table(self) -> np.ndarray:
         """Of a plan of one chunk: coefficients of X^m, ..., X, I."""
         return np.ascontiguousarray(np.hstack([self.constants, self.table])[:, ::-1])
-
-
-def radius(coefficients: list[float], degree: int, roundoff: float) -> float:
-    """The largest alpha whose tail sum_{n > degree} c_n alpha^n <= min(c_0, c_1 alpha) u/2.
-
-    Quotients of consecutive coefficients decrease, so a geometric series bounds the tail.
-    """
-    constant, linear, lead, following = (
-        float(coefficients[n]) for n in (0, 1, degree + 1, degree + 2)
-    )
-    if lead <= 0:
-        return math.inf
-    alpha = 0.0
-    for _ in range(3):
-        allowed = roundoff / 2 * max(1 - following / lead * alpha, 0.1)
-        alpha = min(
-            (allowed * constant / lead) ** (1 / (degree + 1)),
-            (allowed * linear / lead) ** (1 / degree),
-        )
-    return alpha * 0.999 if following / lead * alpha < 0.9 else 0.9 * lead / following
-
-
-def growth_radius(a: float, growth: float = GROWTH) -> float:
-    """The alpha, in the variable of `kernel_coefficients`, at which C has grown by ``growth``."""
-    log = math.log(growth)
-    if a == math.inf:
-        return log
-    more = math.acosh(growth * math.cosh(a)) - a if a < 300 else log
-    difference = more * (2 * a + more)
-    return difference if a < 1 else difference / (2 * a)
 
 
 def arranged(
@@ -166,6 +161,14 @@ def arranged(
             stop = q + (j == r - 1)
             table[row, : stop - 1] = c[j * q + 1 : j * q + stop]
     return table, constants
+
+
+def in_rows(
+    rows: Sequence[list[float]], scale: float, q: int, _: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of polynomials of degree q that stand as they are, one a row."""
+    table = np.array(rows)
+    return table[:, 1:] * np.asarray(scale) ** np.arange(1, q + 1), table[:, :1].copy()
 
 
 # For an alpha that no plan reaches: it makes nan, which every caller reports as out of range.
@@ -190,19 +193,24 @@ class Schedule:
     Parameters
     ----------
     eps : float in [0, inf]
-        inf is the undamped flow x'' = theta x, of which only C = psi is wanted.
-    field : bool
+        inf is the undamped flow x'' = theta x, of which without velocity only C = psi is wanted.
+    field : float
+        x'(0) = field theta x0.
     roundoff : float
         Unit roundoff of the arithmetic. From `EXTENDED_ROUNDOFF` down the plans are in
         `numpy.longdouble`.
     stacked : bool
         Whether the plans are those of `odemom.propagator.small`, whose ``products`` are calls.
+    nested : bool
+        Whether the plans are those of `odemom.propagator.nested`, of the fewest products; at
+        eps = 0 the exponential is then squared, in the mode "square".
     """
 
     eps: float
-    field: bool
+    field: float
     roundoff: float
     stacked: bool = False
+    nested: bool = False
     # Limits and plans, replaced as one: another thread may be reading them.
     made: tuple[list[float], list[Plan]] = ([], [])
     levels: int = 0
@@ -237,6 +245,9 @@ class Schedule:
             while place < best and plans[place].degree < degree:
                 place += 1
             best = min(best, place)
+        if self.nested:
+            sharp = (limits[i] >= sharp_alpha(roots, plans[i].degree) for i in range(best))
+            best = next((i for i, holds in enumerate(sharp) if holds), best)
         return plans[best]
 
     def refined_all(self, roots: Sequence[np.ndarray]) -> list[tuple[Plan, np.ndarray]]:
@@ -277,6 +288,8 @@ class Schedule:
     def _level(self, s: int) -> list[Plan]:
         """The plans of s doublings."""
         one = self.real(1)
+        if s > 0 and self.nested and self.eps == 0:
+            return self._plans(s, "square", one / 2.0**s)
         if s > 0 and not self.undamped and self._slow_reach(1 / (2.0**s + 1)) > 0:
             slow = self._plans(s, "slow", one / (2.0**s + 1))
             if slow:
@@ -295,21 +308,34 @@ class Schedule:
         return (1 - ratio * ratio) / (4 * self.eps) if ratio < 1 else 0.0
 
     def _plans(self, s: int, mode: Mode, h: Any) -> list[Plan]:
+        growth = NESTED_GROWTH if self.nested and mode == "direct" else GROWTH
+        polynomials, scale = self.step_polynomials(mode, h)
+        if self.undamped:
+            reach = math.acosh(growth) ** 2
+        else:
+            reach = growth_radius(float(self._rate(h)), growth)
+        if mode == "slow":
+            reach = min(reach, self._slow_reach(float(h)) * float(scale))
+        return self._arrangements(s, mode, polynomials, scale, reach)
+
+    def step_polynomials(self, mode: Mode, h: Any) -> tuple[list[list[Any]], Any]:
+        """Coefficients of psi, or of 2 C and psi, over a step h, and the scale of theta in them."""
         count, real = MOST_TERMS, self.real
         if self.undamped:
-            # z = h² theta: C alone, cosh sqrt z.
+            # z = h² theta: C is cosh sqrt z.
             cosh = [1 / real(math.factorial(2 * n)) for n in range(count)]
-            polynomials, scale, reach = [cosh], h * h, math.acosh(GROWTH) ** 2
+            if not self.field:
+                return [cosh], h * h
+            # field theta sinh(h sqrt theta)/sqrt theta is (field/h) z sinhc sqrt z
+            sinh = [self.field / h / real(math.factorial(2 * n - 1)) for n in range(1, count)]
+            rest, scale = [0 * cosh[0], *sinh], h * h
         else:
             a = self._rate(h)
             cosh, rest = kernel_coefficients(a, count, self.field)
             scale = h if a >= 1 else h * (h / self.eps)
-            reach = growth_radius(float(a))
-            psi = [c + g for c, g in zip(cosh, rest, strict=True)]
-            polynomials = [psi] if mode == "direct" else [[2 * c for c in cosh], psi]
-            if mode == "slow":
-                reach = min(reach, self._slow_reach(float(h)) * float(scale))
-        return self._arrangements(s, mode, polynomials, scale, reach)
+        psi = [c + g for c, g in zip(cosh, rest, strict=True)]
+        one = mode in ("direct", "square")
+        return ([psi] if one else [[2 * c for c in cosh], psi]), scale
 
     def _rate(self, h: Any) -> Any:
         """A = h/(2 eps), the rate over one step."""
@@ -319,27 +345,41 @@ class Schedule:
     def _arrangements(
         self, s: int, mode: Mode, polynomials: list[list[Any]], scale: Any, reach: float
     ) -> list[Plan]:
-        decays = self._decays(s) if mode == "double" else (0.0,) * s
+        decays = self.decays(s) if mode == "double" else (0.0,) * s
         count = len(polynomials)
         shared = s if count == 1 else (2 * s - 1 if mode == "double" else s + 1)
-        shapes = ONE_POLYNOMIAL if count == 1 else TWO_POLYNOMIALS
-        if self.stacked:
-            shapes = [(q, 1) for q in STACKED]
+        shapes = self._shapes(count)
         plans, kept, size = [], tuple(polynomials), float(scale)
         for q, r in shapes:
             within = min(radius(c, q * r, self.roundoff) for c in polynomials)
             # A norm that overflows is in no plan's reach.
             limit = min(min(within, reach) / size if size > 0 else math.inf, LARGEST)
-            products = q - 1 + count * (r - 1) + shared
+            rows = None
+            if self.nested and r == NESTED_CHUNKS:
+                rows = nested_rows(kept, q, min(within, reach))
+                if rows is None and count > 1:
+                    continue  # another shape is cheaper
+            nested, of_plan = rows is not None, rows or kept
+            products = q - 1 + count * (2 if nested else r - 1) + shared
             if self.stacked:
                 products = q.bit_length() + s
-            table, constants = arranged(kept, scale, q, r)
-            plans.append(Plan(mode, q, r, kept, scale, table, constants, decays, products, limit))
+            table, constants = (in_rows if nested else arranged)(of_plan, scale, q, r)
+            plans.append(
+                Plan(mode, q, r, of_plan, scale, table, constants, decays, products, limit, nested)
+            )
             if within >= reach:
                 break
         return plans
 
-    def _decays(self, s: int) -> tuple[Any, ...]:
+    def _shapes(self, count: int) -> Sequence[tuple[int, int]]:
+        """The shapes (q, r) for so many polynomials."""
+        if self.stacked:
+            return [(q, 1) for q in STACKED]
+        if self.nested:
+            return ONE_NESTED if count == 1 else TWO_NESTED
+        return ONE_POLYNOMIAL if count == 1 else TWO_POLYNOMIALS
+
+    def decays(self, s: int) -> tuple[Any, ...]:
         """exp(-h/eps) for h = 2^-s, ..., 1/2; 1 for the undamped flow."""
         if self.undamped:
             return (self.real(1),) * s
@@ -348,7 +388,11 @@ class Schedule:
 
 @lru_cache(maxsize=256)
 def schedule(
-    eps: float, field: bool, roundoff: float = DOUBLE_ROUNDOFF, stacked: bool = False
+    eps: float,
+    field: float,
+    roundoff: float = DOUBLE_ROUNDOFF,
+    stacked: bool = False,
+    nested: bool = False,
 ) -> Schedule:
     """The schedule of a flow on [0, 1]; see `Schedule`."""
-    return Schedule(eps, field, roundoff, stacked)
+    return Schedule(eps, field, roundoff, stacked, nested)

@@ -9,14 +9,15 @@ import numpy as np
 __all__ = ["psi_of_points"]
 
 
-def psi_of_points(z: np.ndarray, eps: float, field: bool) -> np.ndarray:
+def psi_of_points(z: np.ndarray, eps: float, field: float) -> np.ndarray:
     """psi(z) on [0, 1].
 
     Parameters
     ----------
     z : ndarray of float64 or complex128
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
 
     Returns
     -------
@@ -25,12 +26,15 @@ def psi_of_points(z: np.ndarray, eps: float, field: bool) -> np.ndarray:
     if eps == 0:
         return np.exp(z)
     if eps == math.inf:
-        values = np.cosh(np.sqrt(z.astype(np.complex128)))
+        root = np.sqrt(z.astype(np.complex128))
+        values = np.cosh(root)
+        if field:
+            values = values + field * (root * np.sinh(root))
     else:
         cosh, a_sinhc = scaled_kernels(z, eps)
         values = cosh + a_sinhc
         if field:
-            values = values + 2 * z * (eps * a_sinhc)  # 2 eps z alone may overflow
+            values = values + 2 * field * z * (eps * a_sinhc)  # 2 eps z alone may overflow
     return values if z.dtype.kind == "c" else np.real(values)
 
 

@@ -83,14 +83,15 @@ def decays_of(plan: Plan, eps: float) -> tuple[Decay, ...] | tuple[float, ...]:
     return tuple(Decay(1.0, 0.0 if eps == math.inf else 2.0**-j / eps) for j in steps)
 
 
-def propagate_scaled(theta: np.ndarray, eps: float, field: bool) -> tuple[np.ndarray, np.ndarray]:
+def propagate_scaled(theta: np.ndarray, eps: float, field: float) -> tuple[np.ndarray, np.ndarray]:
     """The matrices psi(theta) exp(-shift) and their shifts, one for every matrix of a stack.
 
     Parameters
     ----------
     theta : ndarray of float64, shape (..., d, d)
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
 
     Returns
     -------

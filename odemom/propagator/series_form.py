@@ -41,15 +41,15 @@ def weighted_series(w: np.ndarray, c: np.ndarray, s: np.ndarray, log_scale: floa
             return total
 
 
-def damped_series(theta: np.ndarray, eps: float, field: bool) -> np.ndarray:
+def damped_series(theta: np.ndarray, eps: float, field: float) -> np.ndarray:
     """The series of Proposition 4."""
     a = 0.5 / eps
     identity = np.eye(theta.shape[-1])
-    weight = a * identity + theta if field else a * identity
+    weight = a * identity + field * theta
     return weighted_series(shifted(theta, eps), identity, weight, -a)
 
 
-def cosh_series(w: np.ndarray) -> np.ndarray:
-    """Cosh sqrt(W) by its power series; see `weighted_series` for the truncation bound."""
+def cosh_series(w: np.ndarray, field: float = 0.0) -> np.ndarray:
+    """Cosh sqrt(W) + field sqrt(W) sinh sqrt(W) by its series; `weighted_series` has the bound."""
     identity = np.eye(w.shape[-1])
-    return weighted_series(w, identity, 0 * identity, 0.0)
+    return weighted_series(w, identity, field * w, 0.0)

@@ -105,14 +105,15 @@ class Memory(threading.local):
 MEMORY = Memory()
 
 
-def evaluate_small(theta: np.ndarray, eps: float, field: bool) -> np.ndarray | None:
+def evaluate_small(theta: np.ndarray, eps: float, field: float) -> np.ndarray | None:
     """The psi of one matrix, or None where this way does not reach.
 
     Parameters
     ----------
     theta : ndarray of float64, shape (d, d)
     eps : float in [0, inf]
-    field : bool
+    field : float
+        x'(0) = field theta x0.
 
     Returns
     -------

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["characteristic_polynomial"]
 
 SMALL = 120  # up to this dimension it takes a few hundredths of a second
+LIGHT = 1e10  # d^4 times the bits of an entry: below, it takes no time worth an estimate
 LARGEST_PRIME = 1 << 62
 LONG = 20.0  # seconds: what takes longer is announced
 SAMPLE = 200  # the dimension of what is timed beforehand
@@ -39,7 +40,11 @@ def characteristic_polynomial(matrix: flint.fmpz_mat) -> flint.fmpz_poly:
     import flint
 
     if matrix.nrows() <= SMALL:
-        return matrix.charpoly()
+        estimate = _estimate_of_products(matrix)
+        if estimate <= LONG:
+            return matrix.charpoly()
+        warnings.warn(_announcement(matrix.nrows(), estimate), OdemomWarning, stacklevel=2)
+        return _by_products(matrix)
     total = _bits(matrix) // (LARGEST_PRIME.bit_length() - 1) + 1
     estimate = _estimate(matrix, total)
     if estimate > LONG:
@@ -56,6 +61,44 @@ def characteristic_polynomial(matrix: flint.fmpz_mat) -> flint.fmpz_poly:
         _tell(done + 1, total, time.monotonic() - begin)
     half = modulus // 2
     return flint.fmpz_poly([c - modulus if c > half else c for c in coefficients])
+
+
+def _by_products(matrix: flint.fmpz_mat) -> flint.fmpz_poly:
+    """By d products (Faddeev and LeVerrier), between which it can be interrupted.
+
+    For small matrices of huge entries, which would need too many primes.
+    """
+    import flint
+
+    d = matrix.nrows()
+    identity = flint.fmpz_mat(d, d, [int(i == j) for i in range(d) for j in range(d)])
+    coefficients, power = [flint.fmpz(1)], identity
+    begin = time.monotonic()
+    for k in range(1, d + 1):
+        product = _product(matrix, power)
+        coefficients.append(-sum((product[i, i] for i in range(d)), flint.fmpz(0)) // k)
+        power = product + identity * coefficients[-1]
+        _tell(k * k, d * d, time.monotonic() - begin)  # the k-th takes about k times the first
+    return flint.fmpz_poly(coefficients[::-1])
+
+
+def _product(a: flint.fmpz_mat, b: flint.fmpz_mat) -> flint.fmpz_mat:
+    """The product column by column, so that it can be interrupted."""
+    import flint
+
+    d = a.nrows()
+    columns = [a * flint.fmpz_mat(d, 1, [b[i, j] for i in range(d)]) for j in range(d)]
+    return flint.fmpz_mat(d, d, [columns[j][i, 0] for i in range(d) for j in range(d)])
+
+
+def _estimate_of_products(matrix: flint.fmpz_mat) -> float:
+    """Seconds of about d^4 / 2 multiplications of entries, the largest of which is timed."""
+    largest = max((x for row in matrix.tolist() for x in row), key=abs)
+    if matrix.nrows() ** 4 * int(largest.bit_length()) < LIGHT:
+        return 0.0
+    begin = time.monotonic()
+    _ = largest * (largest + 1)
+    return (time.monotonic() - begin) * matrix.nrows() ** 4 / 2
 
 
 def _bits(matrix: flint.fmpz_mat) -> int:
@@ -110,5 +153,5 @@ def _tell(done: int, total: int, spent: float) -> None:
         return
     left = spent / done * (total - done)
     end = "\n" if done == total else ""
-    line = f"\rcharacteristic polynomial: prime {done} of {total}, about {_duration(left)} left"
+    line = f"\rcharacteristic polynomial: {done} of {total}, about {_duration(left)} left"
     print(f"{line:<78}", end=end, file=sys.stderr, flush=True)

@@ -18,8 +18,9 @@ import scipy.linalg
 import scipy.optimize
 
 from odemom.representability.clusters import Cluster
-from odemom.representability.exact import Factor, evaluate_polynomial
+from odemom.representability.exact import Factor
 from odemom.representability.schur import SchurForm
+from odemom.representability.weyr import evaluate_polynomial
 
 if TYPE_CHECKING:
     import flint

@@ -182,7 +182,9 @@ class Representability:
         This 1 x 1 matrix is not representable by 1/2 x'' + x' = theta x, x'(0) = 0. The eigenvalue
         -1 lies below lambda_eps = -0.383322 and has one Jordan block, of size 1: every block size
         must occur an even number of times, but size 1 occurs once. It is representable for eps =
-        inf, or when scaled by at most 0.383322. Decided in exact arithmetic.
+        inf, or when scaled by at most 0.383322. Decided in exact arithmetic. The cheapest changes
+        that reach it, of those that odemom.routes lists: with the initial velocity x'(0) = theta
+        x0, or if theta stops at a switch.
         """
         size = f"This {self.dimension} x {self.dimension} matrix"
         verdict = "is representable" if self.representable else "is not representable"
@@ -193,6 +195,8 @@ class Representability:
         else:
             sentences += self._repair_sentences()
         sentences.append(self._certainty())
+        if not self.representable:
+            sentences.append(self._routes_sentence())
         return " ".join(sentences)
 
     def brief(self) -> str:
@@ -328,6 +332,15 @@ class Representability:
             most = f"{scale.value:.6g}" if scale.value > 0 else number_text(scale.interval[0])
             ways.append(f"when scaled by {bound} {most}")
         return [f"It is representable {', or '.join(ways)}."] if ways else []
+
+    def _routes_sentence(self) -> str:
+        from odemom.representability.remedies import cheapest
+
+        first, second = cheapest(self)
+        return (
+            "The cheapest changes that reach it, of those that odemom.routes lists: "
+            f"{first}, or {second}."
+        )
 
     def _certainty(self) -> str:
         if self.exact:

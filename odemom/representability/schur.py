@@ -10,8 +10,8 @@ import numpy as np
 import scipy.linalg
 
 from odemom.checks import as_number, expect, shown, spacing_of
-from odemom.representability.exact import sizes_from_weyr
 from odemom.representability.staircase import Effort, staircase
+from odemom.representability.weyr import sizes_from_weyr
 
 __all__ = ["SchurForm", "as_tolerance", "default_tol", "in_range"]
 

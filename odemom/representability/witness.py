@@ -9,7 +9,6 @@ arithmetic throughout, and rounded once at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -26,6 +25,7 @@ from odemom.errors import (
 from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
 from odemom.flows.condition import condition_number
+from odemom.flows.smallest import Smallest
 from odemom.representability.exact import ExactSpectrum
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.matrix_branch import inverse_matrix_function, relative_residual
@@ -33,7 +33,7 @@ from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness_parts import Part, exact_parts, floating_parts
 
-__all__ = ["Witness", "represent"]
+__all__ = ["Witness", "assembled", "doubles_of", "represent", "witness_of"]
 
 LARGEST_RESIDUAL = 1e-6
 
@@ -81,6 +81,7 @@ def represent(
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
+    prefer: Literal["condition", "norm"] = "condition",
     full_output: Literal[False] = False,
 ) -> np.ndarray: ...
 @overload
@@ -92,6 +93,7 @@ def represent(
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
+    prefer: Literal["condition", "norm"] = "condition",
     full_output: Literal[True],
 ) -> Witness: ...
 def represent(
@@ -102,6 +104,7 @@ def represent(
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
+    prefer: Literal["condition", "norm"] = "condition",
     full_output: bool = False,
 ) -> np.ndarray | Witness:
     """A real theta with psi(theta) = D: the witness that D is representable.
@@ -116,6 +119,9 @@ def represent(
         In place of ``eps``: the flow with eps = 1/(1 - gamma).
     tol, exact, max_bits
         See `odemom.analyze`.
+    prefer : {"condition", "norm"}, default "condition"
+        Of the real preimages of a real eigenvalue, where there are several, the best conditioned
+        one, or the one of least size: for nets of three layers or more, a velocity and a switch.
     full_output : bool, default False
         Return a `Witness`, with the residual, the condition number and the decision.
 
@@ -167,9 +173,15 @@ def represent(
         got=shown(full_output),
         expected="True or False",
     )
+    expect(
+        isinstance(prefer, str) and prefer in ("condition", "norm"),
+        "prefer",
+        got=shown(prefer),
+        expected='"condition" or "norm"',
+    )
     flow = flow_of(eps_or_gamma(eps, gamma))
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
-    witness = _in_reach(lambda: _witness(found, flow), flow)
+    witness = witness_of(found, flow, prefer)
     allowed = LARGEST_RESIDUAL
     if found.tol is not None and witness.report.status == "borderline":
         allowed = max(allowed, 10 * np.sqrt(found.dimension) * found.tol)
@@ -184,10 +196,12 @@ def represent(
     return witness if full_output else witness.theta
 
 
-def _in_reach(compute: Callable[[], Witness], flow: Flow) -> Witness:
-    """The witness, unless the flow's parameters are beyond what ball arithmetic can hold."""
+def witness_of(
+    found: Spectrum, flow: Flow, prefer: Literal["condition", "norm"] = "condition"
+) -> Witness:
+    """The witness, however well it holds; an error of ours where there is none."""
     try:
-        return compute()
+        return _witness(found, flow, Smallest(flow) if prefer == "norm" else flow)
     except OdemomError:
         raise
     except (ValueError, OverflowError) as error:  # exponents, precisions and sizes of flint
@@ -197,19 +211,20 @@ def _in_reach(compute: Callable[[], Witness], flow: Flow) -> Witness:
         ) from error
 
 
-def _witness(found: Spectrum, flow: Flow) -> Witness:
+def _witness(found: Spectrum, flow: Flow, branches: Flow) -> Witness:
+    """With preimages by ``branches``, the same flow with a choice of them."""
     if isinstance(found, FloatingSpectrum):
         report, clusters = found.judged(flow)
         _require(report)
         d = found.matrix
-        parts = list(floating_parts(found.form, clusters, flow))
+        parts = list(floating_parts(found.form, clusters, branches))
     else:
         assert isinstance(found, ExactSpectrum)  # there is no third kind
         report = found.decide(flow)
         _require(report)
-        d = _rounded(found)
-        parts = exact_parts(found, flow)
-    theta = _assembled(flow, d, parts)
+        d = doubles_of(found)
+        parts = exact_parts(found, branches)
+    theta = assembled(branches, d, parts)
     if not np.isfinite(theta).all():
         raise ResultOverflowError(
             f"D is representable by {flow.describe()}, but theta exceeds the range of doubles."
@@ -223,8 +238,10 @@ def _require(report: Representability) -> None:
         raise NotRepresentableError(report)
 
 
-def _rounded(found: ExactSpectrum) -> np.ndarray:
+def doubles_of(found: Spectrum) -> np.ndarray:
     """The matrix in doubles."""
+    if isinstance(found, FloatingSpectrum):
+        return found.matrix
     rounded = np.array([[nearest_double(x) for x in row] for row in found.matrix])
     expect(
         bool(np.isfinite(rounded).all()),
@@ -236,7 +253,7 @@ def _rounded(found: ExactSpectrum) -> np.ndarray:
     return rounded
 
 
-def _assembled(flow: Flow, d: np.ndarray, parts: list[Part]) -> np.ndarray:
+def assembled(flow: Flow, d: np.ndarray, parts: list[Part]) -> np.ndarray:
     """Theta on the parts, and by an inverse branch on the range of what their projectors leave."""
     if not parts:
         return inverse_matrix_function(flow, d)

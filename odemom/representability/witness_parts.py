@@ -25,7 +25,7 @@ from odemom.representability.schur import SchurForm
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["Part", "exact_parts", "floating_parts"]
+__all__ = ["FloatingParts", "Part", "exact_parts", "floating_parts"]
 
 Part = tuple[np.ndarray, np.ndarray]
 """The projector on some eigenvalues, and theta on its range."""
@@ -63,6 +63,58 @@ def floating_parts(form: SchurForm, clusters: list[Cluster], flow: Flow) -> Iter
         with np.errstate(all="ignore"):  # a theta beyond the doubles is refused as such
             pair = part.right @ part.left, part.right @ theta @ part.left
         yield pair
+
+
+@dataclass(frozen=True)
+class FloatingParts:
+    """The parts of all obstructed clusters of real eigenvalues, as one.
+
+    Attributes
+    ----------
+    right : ndarray of float64, shape (d, m)
+        Jordan chains.
+    left : ndarray of float64, shape (m, d)
+        The dual basis.
+    jordan : list of lists of float
+        D in that basis, shape (m, m): Jordan blocks, exactly.
+    others : list of Cluster
+        The clusters that are not obstructed.
+    """
+
+    right: np.ndarray
+    left: np.ndarray
+    jordan: list[list[float]]
+    others: list[Cluster]
+
+    @classmethod
+    def of(cls, form: SchurForm, clusters: list[Cluster], flow: Flow) -> FloatingParts:
+        """Those of the clusters whose block sizes the flow does not produce."""
+        chosen = [c for c in clusters if _is_obstructed(c, flow)]
+        parts = [floating_part(form, cluster) for cluster in chosen]
+        blocks = [(c.value.real, size) for c in chosen for size in c.sizes]
+        m = sum(size for _, size in blocks)
+        jordan, start = [[0.0] * m for _ in range(m)], 0
+        for value, size in blocks:
+            for i in range(start, start + size):
+                jordan[i][i] = float(value)
+                if i > start:
+                    jordan[i - 1][i] = 1.0
+            start += size
+        return cls(
+            np.hstack([part.right for part in parts]),
+            np.vstack([part.left for part in parts]),
+            jordan,
+            [c for c in clusters if c not in chosen],
+        )
+
+
+def _is_obstructed(cluster: Cluster, flow: Flow) -> bool:
+    image = flow.real_image
+    if cluster.value.imag or image.threshold is None:
+        return False
+    value = float(cluster.value.real)
+    side = 0 if cluster.at_threshold else int(np.sign(value - image.threshold.value))
+    return unmet_condition(attainment_at(image, side), cluster.sizes) is not None
 
 
 def _doubles(m: flint.acb_mat) -> np.ndarray:

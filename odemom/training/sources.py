@@ -67,7 +67,9 @@ class Source:
         found = hashlib.sha256(self.model.encode())
         for name, value in sorted((self.weights or {}).items()):
             found.update(name.encode())
-            found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            found.update(
+                value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+            )
         return found.hexdigest()[:16]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -136,9 +138,11 @@ def test_the_time_to_an_accuracy_is_that_of_the_first_epoch_that_has_it():
 )
 def test_a_twin_is_judged_beside_the_network_refitted_alike(as_they_are, refitted, fresh, verdicts):
     gammas, rates = (0.0, 0.9), (0.02, 0.1)
+    starts: tuple[tuple[Literal["weights", "fresh"], tuple[float, ...]], ...]
+    starts = ("weights", refitted), ("fresh", fresh)
     runs = tuple(
         fine_tuning.Refitted(start, gamma, rate, seed, 0.5 + rate, test if rate == 0.1 else 0.99)
-        for start, values in (("weights", refitted), ("fresh", fresh))
+        for start, values in starts
         for gamma, test in zip(gammas, values, strict=True)
         for rate in rates
         for seed in (0, 1)

@@ -10,11 +10,25 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import odemom
+from odemom.flows import SecondOrder, action_plans
+from odemom.flows.operators import as_operator
+from tests.oracles import UNIT
 
 RNG = np.random.default_rng(5)
 GENERAL, BLOCK = 2 * RNG.standard_normal((8, 8)), RNG.standard_normal((8, 3))
 SYMMETRIC = -GENERAL @ GENERAL.T
 TEXT: Any = "ab"
+
+
+def drift(n, peclet):
+    """u_xx + peclet u_x on a grid of n points, which is stiff and not symmetric."""
+    offsets: Any = (-1, 0, 1)
+    below, above = (n + 1) ** 2 - peclet * (n + 1) / 2, (n + 1) ** 2 + peclet * (n + 1) / 2
+    diagonals = [below, -2.0 * (n + 1) ** 2, above]
+    return sp.csr_array(sp.diags_array(diagonals, offsets=offsets, shape=(n, n)))
+
+
+UNKNOWN_STIFF = aslinearoperator(drift(3000, 2.0))
 KINDS = {
     "dense": lambda theta: theta,
     "sparse": sp.csr_array,
@@ -116,7 +130,8 @@ def test_an_operator_of_known_interval_needs_no_transpose():
             lambda: odemom.psi_multiply(1e12 * SYMMETRIC, BLOCK, 0.5, interval=(-1e15, 0)),
             "varies beyond reach",
         ),
-        (lambda: odemom.psi_multiply(1e300 * GENERAL, BLOCK, 0.5), "steps"),
+        (lambda: odemom.psi_multiply(UNKNOWN_STIFF, np.ones(3000), 0.5), "some .* products"),
+        (lambda: odemom.psi_multiply(GENERAL, BLOCK, 0.5, max_products=0), "max_products"),
         (lambda: odemom.psi_multiply(GENERAL, BLOCK, odemom.flows.ResNet(3)), "ODE"),
     ],
 )
@@ -237,3 +252,126 @@ def test_what_vanishes_beside_a_huge_corner_is_not_forgotten(corner):
 def test_products_beyond_the_doubles_are_refused():
     with pytest.raises(odemom.InvalidInputError, match="products"):
         odemom.psi_multiply(np.full((2, 2), 1e308), np.ones(2), 0)
+
+
+# --- intervals that are wrong ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("eps", [0, 1e-6, 0.5, math.inf])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("make", [np.asarray, aslinearoperator], ids=["entries", "operator"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_an_interval_that_misses_eigenvalues_is_refused_or_does_no_harm(eps, size, make, share):
+    """It was trusted: errors of up to 154 times the result."""
+    theta = size * np.diag([-1.0, -0.6, 0.0])
+    middle = -0.5 * size
+    interval = (middle - share * size / 2, middle + share * size / 2)
+    expected = np.diag(odemom.psi(theta, eps))
+    try:
+        computed = odemom.psi_multiply(make(theta), np.ones(3), eps, interval=interval)
+    except odemom.InvalidInputError:
+        return
+    phase = math.sqrt(size / eps) if 0 < eps < math.inf else 1 + size
+    assert np.abs(computed - expected).max() <= 1e-13 * (1 + phase)
+
+
+def test_an_interval_that_misses_says_where_the_spectrum_reaches():
+    theta = np.diag([-100.0, -50.0, 0.0])
+    with pytest.raises(odemom.InvalidInputError, match="such as one with -100 inside"):
+        odemom.psi_multiply(theta, np.ones(3), 0, interval=(-60, 0))
+
+
+@pytest.mark.parametrize("faint", [1e-30, 1e-150])
+def test_a_component_too_small_to_see_is_seen_before_it_counts(faint):
+    """As exp(690) times it does."""
+    with pytest.raises(odemom.InvalidInputError, match="interval"):
+        odemom.psi_multiply(np.diag([0.0, 690.0]), [1.0, faint], 0, interval=(-1e-16, 1e-16))
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array, aslinearoperator])
+@pytest.mark.parametrize("asymmetry", [1e-6, 1.0])
+def test_an_interval_beside_a_theta_that_is_not_symmetric_is_refused(make, asymmetry):
+    theta = SYMMETRIC + asymmetry * np.triu(np.abs(SYMMETRIC))
+    with pytest.raises(odemom.InvalidInputError, match="symmetric"):
+        odemom.psi_multiply(make(theta), BLOCK, 0.5, interval=(-1e3, 10))
+
+
+def test_a_theta_symmetric_up_to_roundoff_is_symmetric():
+    values = -np.geomspace(1e-3, 1e4, 8)
+    vectors = np.linalg.qr(GENERAL)[0]
+    theta = (vectors * values) @ vectors.T
+    expected = (vectors * np.exp(values)) @ (vectors.T @ BLOCK)
+    for given in (theta, sp.csr_array(theta), aslinearoperator(theta)):
+        computed = odemom.psi_multiply(given, BLOCK, 0, interval=(-1e4, 0))
+        assert np.abs(computed - expected).max() <= 1e-11  # u ||theta|| = 1e-12
+
+
+def test_a_narrow_interval_far_from_zero_is_no_wider_than_roundoff():
+    for value in (136.12319210427134, -1.97e5):
+        computed = odemom.psi_multiply([[value]], [1.0], 0, interval=(value, value))
+        np.testing.assert_allclose(computed, [math.exp(value)], rtol=1e-12, atol=1e-300)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_columns_of_any_size_are_checked(size):
+    block = np.array([[1.0, size], [1.0, size]])
+    theta = np.diag([0.0, -50.0])
+    computed = odemom.psi_multiply(theta, block, 0, interval=(-50, 0))
+    np.testing.assert_allclose(computed[0], [1.0, size], rtol=1e-13)
+    with pytest.raises(odemom.InvalidInputError, match="interval"):
+        odemom.psi_multiply(theta, block[:, 1], 0, interval=(-20, 0))
+
+
+# --- stiff and not symmetric -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("eps", [0, 1e-12, 1e-6, 1e-2, 0.5, 1e3, math.inf])
+@pytest.mark.parametrize("a", [1e2, 1e5, 1e12])
+def test_a_small_stiff_theta_takes_psi_itself(a, eps):
+    """A step for every unit of norm took 25 s at 1e5."""
+    theta = np.array([[-a, a], [0, 0]])
+    for given in (theta, sp.csr_array(theta), aslinearoperator(theta)):
+        computed = odemom.psi_multiply(given, [1.0, 1.0], eps)
+        np.testing.assert_allclose(computed, [1.0, 1.0], rtol=0, atol=max(1e-12, UNIT * a))
+
+
+@pytest.mark.parametrize(("eps", "horizon"), [(0, 1), (0, 0.01), (1e-10, 0.01)])
+def test_a_large_stiff_theta_takes_solves(eps, horizon, monkeypatch):
+    """Products: one for every unit of norm, here 6e5."""
+    theta = drift(400, 2.0)
+    start = np.random.default_rng(0).standard_normal((400, 2))
+    # exp(theta) of this one from the eigenvectors of the symmetric matrix that is similar to it
+    ratio = math.sqrt(theta[0, 1] / theta[1, 0])
+    scale = ratio ** -np.arange(400.0)
+    symmetric = scale * theta.toarray() / scale[:, None]
+    values, vectors = np.linalg.eigh((symmetric + symmetric.T) / 2)
+    psi = odemom.flows.flow_of(eps, horizon=horizon).scalar(values)
+    expected = scale[:, None] * ((vectors * psi) @ (vectors.T @ (start / scale[:, None])))
+    monkeypatch.setattr(action_plans, "LARGEST_DENSE", 10)
+    computed = odemom.psi_multiply(theta, start, eps, horizon=horizon)
+    allowed = 4 * UNIT * 6.4e5 * np.abs(psi).max() * np.linalg.norm(start)
+    assert np.linalg.norm(computed - expected) <= allowed
+
+
+@pytest.mark.parametrize("given", [UNKNOWN_STIFF, drift(3000, 2.0)], ids=["operator", "sparse"])
+def test_a_limit_is_named_with_what_it_would_take(given):
+    with pytest.raises(odemom.InvalidInputError, match=r"e\+07 products.*max_products = 30000"):
+        odemom.psi_multiply(given, np.ones(3000), 1e-6)
+    with pytest.raises(odemom.InvalidInputError, match="at most max_products = 5"):
+        odemom.psi_multiply(SYMMETRIC, BLOCK, 0.5, interval=(-1e3, 0), max_products=5)
+
+
+def test_spaces_that_miss_where_psi_grows_are_not_trusted():
+    """Large complex eigenvalues, at which the flow of eps > 0 grows, are not in those spaces."""
+    eps, turn = 1e-3, 1e4 * np.array([[0.0, 1.0], [-1.0, 0.0]])
+    theta = sp.csr_array(sp.block_diag([turn] * 5 + [sp.diags_array(np.full(90, -1.0))]))
+    flow = SecondOrder(eps)
+    way = action_plans.by_solves(flow, as_operator(theta), np.ones((100, 1)), 1e4)
+    assert way is None
+
+
+def test_psi_itself_may_be_out_of_range_where_its_product_is_not():
+    theta = np.array([[1e5, 1e5], [0.0, -1e5]])
+    np.testing.assert_allclose(odemom.psi_multiply(theta, [0.0, 0.0], 0), [0.0, 0.0])
+    with pytest.raises(odemom.ResultOverflowError):
+        odemom.psi_multiply(theta, [1.0, 0.0], 0)

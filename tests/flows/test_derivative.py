@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -151,3 +152,32 @@ def test_derivatives_beyond_the_doubles_are_refused():
         odemom.psi_frechet([[800.0]], [[1.0]], 0)
     with pytest.raises(odemom.ResultOverflowError, match="vanishes"):
         odemom.psi_cond([[-1e6]], 0)
+
+
+@pytest.mark.parametrize("eps", [0, 1e-3, 0.5, math.inf])
+@pytest.mark.parametrize("d", [3, 14])
+def test_scaled_gives_the_same_condition_number_where_both_can(eps, d):
+    theta = np.random.default_rng(d).standard_normal((d, d))
+    expected = odemom.psi_cond(theta, eps)
+    assert odemom.psi_cond(theta, eps, scaled=True) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("d", [3, 14])
+@pytest.mark.parametrize("center", [-1e5, 1e5])
+def test_scaled_reaches_beyond_the_doubles(d, center):
+    """exp(theta + c I) = e^c exp(theta): the derivative relative to psi does not depend on c."""
+    theta = np.random.default_rng(d).standard_normal((d, d))
+    moved = theta + center * np.eye(d)
+    with pytest.raises(odemom.ResultOverflowError, match="scaled=True"):
+        odemom.psi_cond(moved, 0)
+    per_norm = odemom.psi_cond(theta, 0) / np.linalg.norm(theta)
+    computed = odemom.psi_cond(moved, 0, scaled=True) / np.linalg.norm(moved)
+    assert computed == pytest.approx(per_norm, rel=1e-3)
+
+
+def test_scaled_is_a_flag_for_the_flows_of_an_ode():
+    text: Any = "yes"
+    with pytest.raises(odemom.InvalidInputError, match="True or False"):
+        odemom.psi_cond([[1.0]], 0, scaled=text)
+    with pytest.raises(odemom.InvalidInputError, match="ODE"):
+        odemom.psi_cond([[1.0]], odemom.flows.ResNet(3), scaled=True)

@@ -48,7 +48,7 @@ def psi(flow, z):
     if isinstance(flow, SecondOrder):
         eps = Fraction(flow.eps) / Fraction(flow.horizon)
         mass = mpmath.mpf(eps.numerator) / eps.denominator
-        return psi_scalar(int(flow.horizon) * z, mass, flow.field, dps=mpmath.mp.dps)[0]
+        return psi_scalar(int(flow.horizon) * z, mass, bool(flow.field), dps=mpmath.mp.dps)[0]
     gamma = Fraction(getattr(flow, "gamma", 0))
     g = mpmath.mpf(gamma.numerator) / gamma.denominator
     x, v = mpmath.mpf(1), mpmath.mpf(0)

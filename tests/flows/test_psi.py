@@ -221,6 +221,20 @@ def test_dps_keeps_exact_numbers_exact_and_reads_doubles_as_dyadics():
     assert odemom.psi([[2**70]], "1/10", dps=10)[0, 0] > mpmath.mpf(10) ** 1000
 
 
+@pytest.mark.parametrize("a", [10**5, 10**8, 10**300], ids=["1e5", "1e8", "1e300"])
+def test_digits_of_large_matrices_that_decay_or_turn(a):
+    """exp(norm) is no measure of the bits that they take: these are a millisecond each."""
+    value = odemom.psi([[-a, a], [0, 0]], 0, dps=30)
+    with mpmath.workdps(60):
+        decayed = mpmath.exp(-a)
+        expected = mpmath.matrix([[decayed, 1 - decayed], [0, 1]])
+        assert mpmath.mnorm(value - expected, 1) <= 1e-29
+    value = odemom.psi([[0, a], [-a, 0]], 0, dps=30)
+    with mpmath.workdps(400):
+        turned = mpmath.matrix([[mpmath.cos(a), mpmath.sin(a)], [-mpmath.sin(a), mpmath.cos(a)]])
+        assert mpmath.mnorm(value - turned, 1) <= 1e-29
+
+
 @pytest.mark.parametrize("eps", [0, 0.01, 0.5, 20.0, math.inf])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", [(1,), (3,), (2, 2)])

@@ -107,6 +107,7 @@ NPY = (
         ("a.json", '{"x": [[1]]}', 'the key "matrix"'),
         ("a.json", "[1, 2]", "list of rows"),
         ("a.json", "[[true, 1]]", "True in row 1, column 1"),
+        ("a.json", "[[true], [true, false]]", "2 entries in row 2 and 1 in row 1"),
         ("a.json", "[[null]]", "None in row 1, column 1"),
         ("a.json", '{"D": [[1]], "matrix": [[2]]}', 'both keys "matrix" and "D"'),
         ("a.json", '{"D": [[1]], "D": [[2]]}', "the key 'D' twice"),

@@ -1,6 +1,7 @@
 """represent at and near critical values: the best conditioned of all real preimages is taken."""
 
 from fractions import Fraction
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -30,7 +31,8 @@ def test_all_the_critical_values_of_a_net_at_once(gamma):
     psi = layers_polynomial(gamma, 5).as_expr()
     resultant = sympy.resultant(psi - mu, sympy.diff(psi, z), z)
     coefficients = sympy.Poly(resultant, mu).monic().all_coeffs()[::-1]
-    rows = companion([F(int(c.p), int(c.q)) for c in coefficients[:-1]])
+    monic: Any = [F(int(c.p), int(c.q)) for c in coefficients[:-1]]
+    rows = companion(monic)
     verified_witness(rows, MomentumResNet(gamma, 5))
 
 
@@ -88,7 +90,7 @@ def test_a_value_as_close_as_one_likes_to_the_threshold(eps, digits):
         threshold = F(-1)
     else:
         with mpmath.workdps(digits + 60):
-            text = mpmath.nstr(lambda_reference(F(1, 2), digits + 50), digits + 50)
+            text = str(mpmath.nstr(lambda_reference(F(1, 2), digits + 50), digits + 50))
         threshold = F(text)
     gap = F(1, 10**digits)
     flow = Undamped() if eps == "inf" else SecondOrder(eps)

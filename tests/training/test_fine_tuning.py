@@ -99,7 +99,9 @@ def test_other_classes_get_a_new_head_and_the_rest_starts_as_it_was(folder, sour
     assert not any(torch.equal(old[n], after[n]) for n in old if n.endswith("conv1.weight"))
     assert (found.new_head, found.classes) == (True, ("cyan", "pink", "teal"))
     assert (found.original, found.before) == (None, start.before)
-    assert evaluate(found.checkpoint).accuracy == found.after == found.training.test_accuracy
+    assert evaluate(found.checkpoint).accuracy == found.after
+    assert found.training is not None
+    assert found.training.test_accuracy == found.after
     (label,) = predict(found.checkpoint, [folder / "three" / "pink" / "000.png"])
     assert label.label in found.classes
     written = json.loads((tmp_path / "1" / "transform.json").read_text())

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odemom.checks import as_eps, invalid, nearest_double
+from odemom.checks import as_eps, as_horizon, expect, invalid, nearest_double, shown
 from odemom.nn.psi.evaluate import ROUNDOFF, jet
 from odemom.propagator.plans import LARGEST_UNIT
 
@@ -19,7 +19,7 @@ __all__ = ["psi"]
 LAST_ORDER = 2
 
 
-def psi(theta: Tensor, eps: Any) -> Tensor:
+def psi(theta: Tensor, eps: Any, *, switch: float | None = None, horizon: float = 1.0) -> Tensor:
     """The matrices psi(theta) for which x(1) = psi(theta) x0 when eps x'' + x' = theta x.
 
     x'(0) = 0, as in the Momentum ResNet.
@@ -31,6 +31,12 @@ def psi(theta: Tensor, eps: Any) -> Tensor:
     eps : number in [0, inf], or Tensor
         The mass; a tensor of a shape that broadcasts against ``theta.shape[:-2]``. inf is the
         undamped flow x'' = theta x, as for `odemom.psi`.
+    switch : float, optional
+        In (0, horizon): from then on theta is 0, as in `odemom.flows.Coasting`; eps > 0 then. By
+        default theta acts all the time.
+    horizon : float, default 1.0
+        The final time; other than 1 beside a ``switch`` only. (Otherwise psi_{eps,T}(theta) =
+        psi_{eps/T}(T theta).)
 
     Returns
     -------
@@ -42,7 +48,8 @@ def psi(theta: Tensor, eps: Any) -> Tensor:
     ------
     InvalidInputError
         If ``theta`` is not a stack of square matrices of float32 or float64, or ``eps`` is not a
-        number in [0, inf] or does not broadcast; on a third derivative in ``eps``.
+        number in [0, inf] or does not broadcast, or a time is outside its domain; on a third
+        derivative in ``eps`` (with a ``switch`` the second).
 
     Notes
     -----
@@ -50,7 +57,8 @@ def psi(theta: Tensor, eps: Any) -> Tensor:
     theta and eps only: the gradient in theta is the Fréchet derivative at the transpose, evaluated
     beside psi by the product rule with three products for one; the gradient in eps, where it is
     asked for, takes three more; in forward mode likewise. Derivatives are of any order in theta and
-    up to order 2 in eps; at eps = 0 and inf that in eps is returned as 0.
+    up to order 2 in eps; at eps = 0 and inf that in eps is returned as 0. With a ``switch`` psi and
+    two of its derivatives are evaluated, at five times the cost.
     Matrices of equal eps and size are evaluated together; each distinct eps is a call of its own.
     ``torch.func.vmap`` folds its axis into the batch, ``torch.compile`` keeps the operator whole.
 
@@ -81,8 +89,27 @@ def psi(theta: Tensor, eps: Any) -> Tensor:
             got=f"a tensor of shape {tuple(mass.shape)}",
             expected=f"a shape that broadcasts against {tuple(batch)}",
         ) from None
-    flat = psi_jet(theta.reshape(-1, *theta.shape[-2:]), mass.reshape(-1), 0)
-    return flat.reshape(theta.shape)
+    flat, masses = theta.reshape(-1, *theta.shape[-2:]), mass.reshape(-1)
+    tau = _as_switch(switch, horizon)
+    value = psi_jet(flat, masses, 0) if tau is None else coasting(flat, masses, tau, horizon)
+    return value.reshape(theta.shape)
+
+
+def coasting(theta: Tensor, eps: Tensor, switch: float, horizon: float) -> Tensor:
+    """Psi where theta acts until the switch, shapes (n, d, d) and (n,).
+
+    To psi(tau) the coasting adds eps (1 - exp(-(T - tau)/eps)) d psi/d tau, and with m = eps/tau
+    and psi(tau) = psi_m(tau theta), tau d psi/d tau = L(tau theta, tau theta) - m d psi_m/dm. For
+    eps = inf it adds (T - tau) d psi/d tau, psi = cosh(tau sqrt theta).
+    """
+    undamped = eps == math.inf
+    stretch = torch.where(undamped, torch.full_like(eps, switch * switch), switch)
+    moved, mass = stretch[:, None, None].to(theta.dtype) * theta, eps / switch
+    rest = (horizon - switch) / switch
+    inside = torch.where(undamped, 1.0, mass)
+    weight = torch.where(undamped, 2 * rest, -inside * torch.expm1(-rest / inside))
+    speed = psi_frechet(moved, moved, mass, 0) - psi_jet(moved, mass, 1)
+    return psi_jet(moved, mass, 0) + weight[:, None, None].to(theta.dtype) * speed
 
 
 # The operators keep torch.compile from tracing into the choice of plans, which depends on values;
@@ -287,6 +314,15 @@ def _check_theta(theta: Any) -> None:
         )
     if theta.dim() < 2 or theta.shape[-1] != theta.shape[-2] or theta.shape[-1] == 0:
         raise invalid("theta", got=f"shape {tuple(theta.shape)}", expected=expected)
+
+
+def _as_switch(switch: Any, horizon: Any) -> float | None:
+    if switch is None:
+        expect(horizon == 1, "horizon", got=shown(horizon), expected="1 where there is no switch")
+        return None
+    tau, end = as_horizon(switch, "switch"), as_horizon(horizon)
+    expect(tau < end, "switch", got=shown(switch), expected=f"a time in (0, {shown(horizon)})")
+    return float(tau)
 
 
 def _nearest_mass(eps: Fraction | float) -> float:

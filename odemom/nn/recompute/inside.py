@@ -194,7 +194,8 @@ class _Call:
     @contextmanager
     def _noting(self, note: Callable[[int, Tensor], None]) -> Iterator[None]:
         """Hand the tensors that autograd saves, with their numbers, to ``note`` as well."""
-        hooks = torch._C._autograd._top_saved_tensors_default_hooks(False)
+        current: Any = torch._C._autograd  # type: ignore[attr-defined]
+        hooks = current._top_saved_tensors_default_hooks(False)
         if hooks is None:
             yield
             return

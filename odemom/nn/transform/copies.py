@@ -17,8 +17,9 @@ def copied(module: Any) -> Any:
 
     As other copies of modules it is not compiled.
     """
+    kind: Any = type(module)
     parametrized = is_parametrized(module)  # which objects to being copied in the ordinary way
-    twin = type(module).__new__(type(module)) if parametrized else copy.copy(module)
+    twin = kind.__new__(kind) if parametrized else copy.copy(module)
     twin.__dict__ = dict(module.__dict__)
     twin.__dict__.pop("_compiled_call_impl", None)
     for name, value in module.__dict__.items():

@@ -124,8 +124,9 @@ def _carried(x: Tensor) -> Any:
     carry = getattr(x, _NAME, None)
     if carry is not None or torch.compiler.is_compiling() or not x._is_view():
         return carry
-    base, node = x._base, x.grad_fn
-    while type(node).__name__ == "BackwardHookFunctionBackward":
+    base: Any = x._base
+    node = x.grad_fn
+    while node is not None and type(node).__name__ == "BackwardHookFunctionBackward":
         node = node.next_functions[0][0]
         if base is not None and node is not None and node is base.grad_fn:
             return getattr(base, _NAME, None)

@@ -21,7 +21,7 @@ from tests.nn.transform.towers import Tower, sample
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.nn.utils.spectral_norm:FutureWarning")
 
 
-def tower(middle=nn.Identity, depth=3) -> Any:
+def tower(middle: Any = nn.Identity, depth=3) -> Any:
     """A short row of blocks x + W tanh(middle(A x))."""
 
     class Block(nn.Module):

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from odemom.errors import InvalidInputError, ReversibilityError
 from odemom.nn import MomentumNet, RevNet, transform, twin_report
+from odemom.nn.transform import restore
 from odemom.nn.transform.copies import copied
 from tests.nn.momentum_oracle import error
 from tests.nn.transform.towers import MODES, Block, Tower, momentum, sample, silent
@@ -285,7 +286,7 @@ def test_parameters_of_blocks_are_parametrized_before_or_after(mode, first):
     if not first:
         parametrized(twin.h)
     assert torch.allclose(twin(sample()), expected)
-    block = transform.restore(twin).h[0]
+    block = restore(twin).h[0]
     assert isinstance(block, Scaled)
     assert parametrize.is_parametrized(block)
     assert torch.allclose(block.scale, torch.tensor(2.0).double())
@@ -302,7 +303,7 @@ def test_methods_and_wrapped_forwards_are_bound_to_the_restored_block():
     block.kept = block.forward  # as hooks of accelerate wrap a forward
     block.forward = functools.partial(lambda self, x: self.kept(x), block)
     assert is_momentum(twin(sample()), model)
-    restored = transform.restore(twin)
+    restored = restore(twin)
     assert restored.h[1].kept.__self__ is restored.h[1]
     assert torch.equal(restored(sample()), model(sample()))
 
@@ -319,7 +320,7 @@ def test_a_method_of_a_block_that_another_module_holds_is_that_of_its_twin():
     model: Any = Holds()
     twin = twin_of(model, "auto")
     assert is_momentum(twin(sample()), model)
-    assert torch.equal(transform.restore(twin)(sample()), model(sample()))
+    assert torch.equal(restore(twin)(sample()), model(sample()))
 
 
 def test_a_copy_is_not_compiled():
@@ -345,7 +346,7 @@ def test_a_compiled_model_is_not_taken_apart():
     with pytest.raises(InvalidInputError, match=r"Pass the model inside \(model\._orig_mod\)"):
         transform(compiled, GAMMA, layers=["_orig_mod.h"])
     with pytest.raises(InvalidInputError, match=r"Pass the model inside"):
-        transform.restore(OptimizedModule(twin_of(Tower(depth=2), "auto")))
+        restore(OptimizedModule(twin_of(Tower(depth=2), "auto")))
 
 
 def test_a_compiled_block_is_a_block():

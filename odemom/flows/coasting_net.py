@@ -1,0 +1,190 @@
+"""The discrete twin of `Coasting`: a Momentum ResNet whose last layers have no residual."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from odemom.checks import expect, shown
+from odemom.flows.base import Flow, Number, RealImage, as_points, exact, number_text
+from odemom.flows.discrete import as_depth, as_gamma
+from odemom.flows.ode import WELL_CONDITIONED
+from odemom.flows.power_series import ball, middle, variable
+from odemom.flows.preimages import PRECISION, condition_at, follow, newton
+from odemom.propagator.named_methods import Method
+
+if TYPE_CHECKING:
+    import flint
+
+__all__ = ["CoastingNet"]
+
+POINTS_A_LAYER = 16  # of the grid on which values are bracketed: psi turns less than once a layer
+
+
+@dataclass(frozen=True)
+class CoastingNet(Flow):
+    """The flow of a Momentum ResNet of N layers, v_0 = 0, with theta in the first n of them only::
+
+        v_{k+1} = gamma v_k + (1 - gamma) theta x_k,   x_{k+1} = x_k + v_{k+1}     k < n
+        v_{k+1} = gamma v_k,                           x_{k+1} = x_k + v_{k+1}     k >= n
+
+    so that x_N = x_n + g v_n, g = gamma + ... + gamma^(N-n): the map of v_0 = (1 - gamma^(N-n))
+    theta x_0 over n layers. psi is a polynomial of odd degree n with n real simple zeros; it takes
+    every real value at a regular point, and every real matrix is representable.
+
+    As an `odemom.nn.MomentumNet` its last N - n functions are zero.
+
+    Parameters
+    ----------
+    gamma : number or str
+        The momentum, in (0, 1).
+    depth : int
+        The number N of layers.
+    active : int
+        The number n < N of layers with a residual, odd: for an even one psi is bounded below, as
+        it is without coasting.
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is outside its domain.
+
+    Examples
+    --------
+    >>> import numpy as np, odemom
+    >>> from odemom.flows import CoastingNet
+    >>> net = CoastingNet("9/10", 20, 9)
+    >>> theta = odemom.represent([[-5]], net)
+    >>> bool(np.allclose(odemom.psi(theta, net), -5))
+    True
+    """
+
+    gamma: Number
+    depth: int
+    active: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gamma", as_gamma(self.gamma))
+        object.__setattr__(self, "depth", as_depth(self.depth))
+        active = as_depth(self.active, "active")
+        expect(
+            active < self.depth and active % 2 == 1,
+            "active",
+            got=shown(self.active),
+            expected=f"an odd number of layers below depth = {self.depth}",
+            fix="With all layers active it is MomentumResNet; an even number bounds psi below.",
+        )
+        object.__setattr__(self, "active", active)
+
+    @property
+    def gain(self) -> Fraction:
+        """The g by which v_n moves x in the layers without residual."""
+        gamma = exact(self.gamma)
+        return gamma * (1 - gamma ** (self.depth - self.active)) / (1 - gamma)
+
+    def scalar(self, z: Any) -> np.ndarray:
+        """Psi by the recurrence of the layers; see `Flow.scalar`."""
+        points, gamma = as_points(z), float(self.gamma)
+        x, v = np.ones_like(points), np.zeros_like(points)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(self.active):
+                v = gamma * v + (1 - gamma) * points * x
+                x = x + v
+            return x + float(self.gain) * v
+
+    @np.errstate(all="ignore")
+    def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
+        """Psi of a matrix by the recurrence of the layers; ``method`` makes no difference."""
+        del method
+        gamma = float(self.gamma)
+        x = np.broadcast_to(np.eye(theta.shape[-1]), theta.shape)
+        v = np.zeros_like(theta)
+        for _ in range(self.active):
+            v = gamma * v + (1 - gamma) * (theta @ x)
+            x = x + v
+        return x + float(self.gain) * v
+
+    def matrix_mp(self, theta: Any, dps: int) -> Any:
+        """Psi of a matrix in mpmath; see `Flow.matrix_mp`."""
+        from odemom.flows.layers_precise import momentum_mp
+
+        return momentum_mp(theta, exact(self.gamma), self.active, dps, self.gain)
+
+    def series(self, z: flint.acb, length: int) -> flint.acb_series:
+        """Psi(z + t) by the recurrence of the layers; see `Flow.series`."""
+        import flint
+
+        # In the worst case a layer magnifies the radii by this, while psi itself stays moderate.
+        growth = 1 + float(self.gamma) + (1 - float(self.gamma)) * float(abs(z).upper())
+        extra = math.ceil(self.active * math.log2(growth))
+        with flint.ctx.workprec(flint.ctx.prec + extra):
+            points, gamma = variable(z, length), ball(exact(self.gamma))
+            x, v = flint.acb_series([1], length), flint.acb_series([0], length)
+            for _ in range(self.active):
+                v = gamma * v + (1 - gamma) * points * x
+                x = x + v
+            return x + v * ball(self.gain)
+
+    def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
+        """A regular real preimage; see `Flow.real_preimage`.
+
+        On the rightmost branch, or, where that is ill conditioned or not there, the best of all.
+        """
+        import flint
+
+        with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
+            value = middle(flint.acb(mu))
+            z = follow(self.series, flint.acb(0), [flint.acb(1), value], until_blocked=True)
+            if z is not None and condition_at(self.series, z, size) < WELL_CONDITIONED:
+                return z
+            return self._best(value, size)
+
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """On the branch of a real value nearby; see `Flow.preimage`."""
+        close = self._by_the_real_branch(mu) if mu.imag > 0 else None
+        return super().preimage(mu, near) if close is None else close
+
+    def _best(self, value: flint.acb, size: int) -> flint.acb:
+        """The best conditioned of all, by sign changes of psi - mu on a grid.
+
+        The grid is one of equal turns of the state from layer to layer, continued to both sides
+        until psi, of odd degree, has passed mu.
+        """
+        import flint
+
+        mu, gamma = float(value.real.mid()), float(self.gamma)
+        angles = np.linspace(math.pi, 0, POINTS_A_LAYER * self.active + 2)
+        grid = (2 * math.sqrt(gamma) * np.cos(angles) - 1 - gamma) / (1 - gamma)
+        left = [2 * grid[0]]
+        while not self.scalar(left[-1]) < mu:
+            left.append(2 * left[-1])
+        right = [1.0]
+        while not self.scalar(right[-1]) > mu:
+            right.append(2 * right[-1])
+        grid = np.concatenate([left[::-1], grid, right])
+        above = self.scalar(grid) > mu
+        crossed = np.flatnonzero(above[1:] != above[:-1])
+        low, high, rising = grid[crossed], grid[crossed + 1], above[crossed + 1]
+        for _ in range(60):
+            middles = (low + high) / 2
+            later = (self.scalar(middles) > mu) != rising
+            low, high = np.where(later, middles, low), np.where(later, high, middles)
+        ends = [flint.acb(float(z)) for z in high]
+        best = min(ends, key=lambda z: condition_at(self.series, z, size))
+        return newton(self.series, best, value)
+
+    @property
+    def real_image(self) -> RealImage:
+        """Every real value, regularly."""
+        return RealImage(None)
+
+    def describe(self) -> str:
+        """The equation."""
+        return (
+            "v_(n+1) = gamma v_n + (1 - gamma) theta x_n, x_(n+1) = x_n + v_(n+1), v_0 = 0, "
+            f"gamma = {number_text(self.gamma)}, {self.depth} layers, theta = 0 after {self.active}"
+        )

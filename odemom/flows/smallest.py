@@ -1,0 +1,93 @@
+"""A flow whose real preimages are those of least size: `represent(..., prefer="norm")`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from odemom.flows.base import Flow, RealImage
+from odemom.flows.power_series import middle
+from odemom.flows.preimages import PRECISION, newton
+from odemom.propagator.named_methods import Method
+
+if TYPE_CHECKING:
+    import flint
+
+__all__ = ["Smallest"]
+
+POINTS = 1 << 15  # of the grid on which preimages are bracketed, equidistant in |z|^(1/2)
+
+
+@dataclass(frozen=True)
+class Smallest(Flow):
+    """A flow with the real preimages of least |z| in place of the best conditioned ones.
+
+    Attributes
+    ----------
+    flow : Flow
+    """
+
+    flow: Flow
+
+    def scalar(self, z: Any) -> np.ndarray:
+        """That of the flow."""
+        return self.flow.scalar(z)
+
+    def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
+        """That of the flow."""
+        return self.flow.matrix(theta, method)
+
+    def matrix_mp(self, theta: Any, dps: int) -> Any:
+        """That of the flow."""
+        return self.flow.matrix_mp(theta, dps)
+
+    def series(self, z: flint.acb, length: int) -> flint.acb_series:
+        """That of the flow."""
+        return self.flow.series(z, length)
+
+    @property
+    def real_image(self) -> RealImage:
+        """That of the flow."""
+        return self.flow.real_image
+
+    def critical_point(self) -> flint.arb:
+        """That of the flow."""
+        return self.flow.critical_point()
+
+    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
+        """That of the flow."""
+        return self.flow.preimage(mu, near)
+
+    def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
+        """The nearest of the real preimages that a grid brackets, up to that of the flow.
+
+        A step of the grid is far less than a half turn of psi between 0 and that preimage, as long
+        as it turns less than some thousand times there.
+        """
+        import flint
+
+        known = self.flow.real_preimage(mu, size)
+        value, reach = float(mu.mid()), abs(float(known.real.mid()))
+        z = reach * np.linspace(-1, 1, 2 * POINTS + 1) * np.abs(np.linspace(-1, 1, 2 * POINTS + 1))
+        above = self.flow.scalar(z) > value
+        crossed = np.flatnonzero(above[1:] != above[:-1])
+        if not crossed.size:
+            return known
+        sizes = np.minimum(np.abs(z[crossed]), np.abs(z[crossed + 1]))
+        k = int(crossed[np.argmin(sizes)])
+        low, high = float(z[k]), float(z[k + 1])
+        for _ in range(60):
+            point = (low + high) / 2
+            if bool(self.flow.scalar(point) > value) == bool(above[k]):
+                low = point
+            else:
+                high = point
+        with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
+            found = newton(self.flow.series, flint.acb(high), middle(flint.acb(mu)))
+            return found if abs(found.real) <= abs(known.real) else known
+
+    def describe(self) -> str:
+        """That of the flow."""
+        return self.flow.describe()

@@ -1,0 +1,202 @@
+"""Routes agree with the functions that they name, and cost little more than the decision."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import odemom
+from odemom.flows import (
+    Coasting,
+    CoastingNet,
+    FirstOrder,
+    MomentumResNet,
+    ResNet,
+    SecondOrder,
+    Undamped,
+)
+from odemom.representability.remedies import cheapest, odd_net
+from tests.oracles import block_matrix, conjugated, floats
+
+F = Fraction
+FLOWS = [
+    FirstOrder(),
+    SecondOrder(F(1, 4)),
+    SecondOrder(2, horizon=3),
+    SecondOrder(1, "field"),
+    Undamped(),
+    ResNet(2),
+    ResNet(3),
+    MomentumResNet("9/10", 4),
+    Coasting(1, "1/2"),
+    CoastingNet("9/10", 6, 3),
+]
+NUMBERS = [F(-3), F(-1), F(-1, 5), F(0), F(2)]
+spectra = st.dictionaries(
+    st.sampled_from(NUMBERS),
+    st.lists(st.integers(1, 2), min_size=1, max_size=2),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(spectra, st.sampled_from(FLOWS), st.booleans(), st.integers(0, 2**20))
+@settings(max_examples=12)
+def test_every_row_is_what_its_function_says(spectrum, flow, exact, seed):
+    rows = conjugated(block_matrix(spectrum), np.random.default_rng(seed), 2)
+    matrix = rows if exact else floats(rows)
+    ways = odemom.routes(matrix, flow, norms=False)
+    found = {row.name: row for row in ways}
+    representable = odemom.is_representable(matrix, flow)
+    assert bool(ways.report) == found["constant theta"].reaches == representable
+    certain = ways.report.status == "certain"
+    assert found["nearest map"].reaches == (representable and certain)
+    assert found["more coordinates"].reaches
+    p = odemom.augmentation(matrix, flow)
+    assert found["more coordinates"].parameters == (len(rows) + p) ** 2
+    assert found["odd depth"].reaches == odemom.is_representable(matrix, odd_net(flow))
+    if "one switch" in found:
+        assert found["one switch"].reaches == (odemom.pieces(matrix, flow) is not None)
+    if "larger eps" in found:
+        least = odemom.minimal_eps(matrix)
+        assert found["larger eps"].reaches == (least.value < math.inf or least.attained)
+    scale = odemom.maximal_scale(matrix, flow)
+    if scale.value < math.inf:
+        assert f"{scale.value:.6g}" in found["smaller scale"].what or scale.value == 0
+    for row in ways:
+        assert bool(row.how) or not row.reaches
+
+
+def test_the_witness_of_each_row_is_that_of_its_call():
+    rows = [[-1, 1], [0, F(-1, 2)]]
+    D, flow = floats(rows), SecondOrder("1/2")  # D is a name in the expressions
+    names = vars(odemom.flows)
+    for row in odemom.routes(D, flow):
+        if row.reaches:
+            expected = eval(row.how, {**names, "odemom": odemom, "D": D})
+            given, computed = (getattr(x, "theta", x) for x in (expected, row.witness()))
+            if isinstance(given, np.ndarray):
+                np.testing.assert_array_equal(computed, given)
+            else:
+                assert computed.residual == given.residual
+            assert row.norm is not None
+
+
+def test_larger_eps_and_smaller_scale_have_witnesses():
+    ways = odemom.routes([[F(-1, 2), 1], [0, F(1, 3)]], "1/4")
+    assert ways["larger eps"].what == "every eps above 0.69881"
+    assert ways["larger eps"].norm is not None
+    theta = ways["smaller scale"].witness()
+    image = odemom.psi(theta, "1/4")
+    assert image[0, 0] / image[0, 1] == pytest.approx(-0.5)
+    assert ways["nearest map"].distance == pytest.approx(
+        odemom.nearest_representable([[-0.5, 1], [0, 1 / 3]], "1/4").distance
+    )
+
+
+@pytest.mark.parametrize(
+    ("matrix", "flow", "words"),
+    [
+        ([[-1]], "1/2", ["initial velocity", "switch"]),
+        ([[-1, 0], [0, -2]], 0, ["two constant pieces", "one more coordinate"]),
+        ([[0, 0], [0, 0]], 0, ["2 more coordinates", "a mass"]),
+        ([[-2]], "inf", ["switch", "one more coordinate"]),
+        ([[-2]], ResNet(4), ["one layer", "5 layers"]),
+        ([[0, 1], [0, 0]], ResNet(3), ["one layer", "more coordinates"]),
+        ([[-5]], MomentumResNet("9/10", 4), ["one layer", "5 layers"]),
+    ],
+)
+def test_an_explanation_ends_with_the_two_cheapest(matrix, flow, words):
+    report = odemom.analyze(matrix, flow)
+    assert not report
+    for way, word in zip(cheapest(report), words, strict=True):
+        assert word in way
+    assert report.explain().endswith(f"{', or '.join(cheapest(report))}.")
+
+
+def test_a_representable_matrix_needs_no_change():
+    assert "cheapest" not in odemom.analyze([[2]], 0).explain()
+
+
+def test_a_table_as_text_html_and_json():
+    ways = odemom.routes([[-1]], "1/2")
+    assert str(ways).splitlines()[0].split()[:2] == ["route", "reaches"]
+    assert len(str(ways).splitlines()) == len(ways) + 1
+    assert ways._repr_html_().count("<tr>") == len(ways) + 1
+    data = json.loads(json.dumps(ways.to_dict()))
+    assert [row["name"] for row in data["routes"]] == [row.name for row in ways]
+    assert data["routes"][1]["norm"] == pytest.approx(ways["initial velocity"].norm)
+    with pytest.raises(odemom.InvalidInputError, match="initial velocity"):
+        ways["teleportation"]
+    with pytest.raises(odemom.InvalidInputError, match="one that reaches D"):
+        odemom.routes([[-1]], 0)["initial velocity"].witness()
+    with pytest.raises(odemom.InvalidInputError, match="norms"):
+        odemom.routes([[-1]], 0, norms=2)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_command_line_lists_them(run, tmp_path):
+    path = tmp_path / "D.txt"
+    path.write_text("-1 0\n0 -2\n")
+    code, out, _ = run("routes", str(path), "--eps", "1/2", "--no-norms")
+    assert code == 0
+    assert "odemom.pieces(D" in out
+    code, out, _ = run("routes", str(path), "--depth", "4", "--json")
+    assert code == 0
+    assert json.loads(out)["routes"][0]["reaches"] is False
+    assert run("routes", str(path), "--eps", "-1")[0] == 2
+
+
+def test_routes_of_a_large_exact_matrix_cost_at_most_three_decisions():
+    rng = np.random.default_rng(0)
+    rows = rng.integers(-9, 10, (60, 60)).tolist()
+    odemom.routes([[-1]], "1/2")  # imports
+
+    def seconds(compute):
+        start = time.process_time()
+        compute()
+        return time.process_time() - start
+
+    once = min(seconds(lambda: odemom.analyze(rows, "1/2")) for _ in range(3))
+    all_of_them = min(seconds(lambda: odemom.routes(rows, "1/2")) for _ in range(3))
+    assert all_of_them <= 3 * once
+
+
+# --- which preimage ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        SecondOrder(1, "field"),
+        Coasting(1, "1/2"),
+        MomentumResNet("9/10", 21),
+        CoastingNet("9/10", 20, 9),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_norm_that_is_preferred_is_no_larger(flow, exact):
+    D = [[-2, 0, 0], [0, 3, 1], [0, 0, 3]]
+    matrix = D if exact else np.array(D, dtype=float)
+    small = odemom.represent(matrix, flow, prefer="norm", full_output=True)
+    sound = odemom.represent(matrix, flow, prefer="condition", full_output=True)
+    assert small.residual <= 1e-14 * max(1, small.condition)
+    assert np.linalg.norm(small.theta) <= np.linalg.norm(sound.theta) * (1 + 1e-9)
+    values = np.linalg.eigvals(small.theta)
+    z = float(values[np.argmin(abs(flow.scalar(values.real) + 2))].real)
+    closer = np.linspace(-abs(z), abs(z), 20_001)[10:-10]
+    above = flow.scalar(closer) > -2
+    assert (above == above[0]).all()
+
+
+def test_a_preference_is_one_of_two():
+    assert np.array_equal(odemom.represent([[2]], 0), odemom.represent([[2]], 0, prefer="norm"))
+    with pytest.raises(odemom.InvalidInputError, match="prefer"):
+        odemom.represent([[2]], 0, prefer="size")  # pyright: ignore[reportArgumentType, reportCallIssue]
