@@ -28,6 +28,8 @@ LARGEST_PSI = 100.0
 # Where X psi is so many times smaller, psi may be so everywhere on the spectrum; microseconds that
 # looking takes at most.
 FAR_BELOW, LONGEST_AGAIN = 10.0, 5e5
+# Points of the interval at which psi is looked at.
+SAMPLES = 64
 # Up to this size psi(theta) itself may be taken: some ten matrices of 32 MB.
 LARGEST_DENSE = 2000
 # Products are taken unless another way should be so many times faster.
@@ -86,7 +88,8 @@ def by_gershgorin(flow: ODEFlow, operator: Operator, block: np.ndarray, most: in
     way = by_interval(flow, operator, block, operator.gershgorin, most)
     if way is None:
         return None
-    largest = abs(float(flow.scalar(operator.gershgorin[1])))
+    points = np.linspace(*operator.gershgorin, SAMPLES)  # psi may grow to the left, too
+    largest = float(np.abs(flow.scalar(points)).max())
     again = by_eigenvectors(flow, operator, block)
 
     def compute() -> np.ndarray | None:

@@ -71,7 +71,7 @@ def expansion_coefficients(
             return np.zeros(min(most, 2 + round(usual_terms(low, high, eps))))
         c = np.asarray(scipy.fft.dct(values, type=2)) / count
         c[0] /= 2
-        noise = noise_of(low, high, eps, largest)
+        noise = noise_of(low, high, eps, largest, field)
         kept = np.flatnonzero(np.abs(c) > noise * largest)
         last = int(kept[-1]) + 1 if kept.size else 1
         if last <= 3 * count // 4 or not math.isfinite(largest):
@@ -80,22 +80,26 @@ def expansion_coefficients(
     return None
 
 
-def noise_of(low: float, high: float, eps: float, largest: float) -> float:
+def noise_of(low: float, high: float, eps: float, largest: float, field: float = 0.0) -> float:
     """The roundoff of values of psi, relative to the ``largest``: from the points and the phases.
 
     The upper end is rounded by u |high|, which changes psi by as much, and the phases of what
     oscillates by u times themselves.
     """
-    return DOUBLE_ROUNDOFF * (1 + abs(high) + 16 * phase_of(low, high, eps, largest))
+    return DOUBLE_ROUNDOFF * (1 + abs(high) + 16 * phase_of(low, high, eps, largest, field))
 
 
-def phase_of(low: float, high: float, eps: float, largest: float = 1.0) -> float:
+def phase_of(
+    low: float, high: float, eps: float, largest: float = 1.0, field: float = 0.0
+) -> float:
     """The largest angle of the oscillation of psi there, times its amplitude over ``largest``."""
     if eps == 0:
         return 0.0
     speed = max(-low, high)
     angle = math.sqrt(speed if eps == math.inf else speed / eps) if speed > 0 else 0.0
-    return angle * min(1.0, math.exp(-min(0.5 / eps, 700.0)) / largest)
+    # A velocity theta x0 adds exp(-a) z sin(angle)/angle, a = 1/(2 eps).
+    grown = 1 + field * angle * (1.0 if eps == math.inf else eps)
+    return angle * min(1.0, math.exp(-min(0.5 / eps, 700.0)) * grown / largest)
 
 
 def usual_terms(low: float, high: float, eps: float) -> float:

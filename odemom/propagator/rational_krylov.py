@@ -32,14 +32,14 @@ SOUND = (1e-3, 1e2)
 def decays(eps: float, size: float, field: float) -> bool:
     """Whether what oscillates in psi, of size exp(-1/(2 eps)), is below roundoff.
 
-    ``size`` bounds theta: with x'(0) = theta x0 the amplitude grows with its root.
+    ``size`` bounds theta: with x'(0) = field theta x0 the amplitude grows with its root.
     """
     if eps == 0:
         return True
     if eps == math.inf:
         return False
     a = 0.5 / eps
-    weight = 1 + a + (math.sqrt(size * eps) + size / (1 + a) if field else 0)
+    weight = 1 + a + field * (math.sqrt(size * eps) + size / (1 + a))
     return a - math.log(weight) > -math.log(DOUBLE_ROUNDOFF / 16)
 
 

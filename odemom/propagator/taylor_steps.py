@@ -78,7 +78,7 @@ def plan_steps(eps: float, alpha: float) -> Steps:
         cosh = np.array([1 / math.factorial(2 * n) for n in range(TERMS_OF_A_STEP)])
         sinh = np.array([h / math.factorial(2 * n + 1) for n in range(TERMS_OF_A_STEP)])
     else:
-        even, rest = kernel_coefficients(a, TERMS_OF_A_STEP, False)
+        even, rest = kernel_coefficients(a, TERMS_OF_A_STEP, 0.0)
         cosh, sinh = np.array(even), eps * (2 * np.array(rest))
     sizes = cosh * min(scale * alpha, limit) ** np.arange(TERMS_OF_A_STEP)
     tails = np.cumsum(sizes[::-1])[::-1]

@@ -140,7 +140,7 @@ def test_an_odd_spectrum_needs_a_lift():
     assert near.optimal
 
 
-@pytest.mark.parametrize("bad", [[[1, 2]], [[float("nan")]], np.zeros((2, 2, 2)), [["1"]]])
+@pytest.mark.parametrize("bad", [[[1, 2]], [[float("nan")]], np.zeros((2, 2, 2)), [["one"]]])
 def test_bad_input_is_refused(bad):
     with pytest.raises(odemom.InvalidInputError):
         odemom.nearest_representable(bad, 0.5)
