@@ -80,7 +80,7 @@ def as_png(figure, name, **_):
     return {f"{name}.png": buffer.getvalue(), f"{name}.pdf": b"not drawn"}
 
 
-def one_frame(animation, name):
+def one_frame(animation, name, **_):
     animation._init_draw()  # pyright: ignore[reportAttributeAccessIssue]
     return {f"{name}.gif": b"one frame"}
 
