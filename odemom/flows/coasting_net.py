@@ -11,9 +11,9 @@ import numpy as np
 
 from odemom.checks import expect, shown
 from odemom.flows.base import Flow, Number, RealImage, as_points, exact, number_text
-from odemom.flows.discrete import as_depth, as_gamma
+from odemom.flows.discrete import as_depth, as_gamma, series_of_layers
 from odemom.flows.ode import WELL_CONDITIONED
-from odemom.flows.power_series import ball, middle, variable
+from odemom.flows.power_series import middle
 from odemom.flows.preimages import PRECISION, condition_at, follow, newton
 from odemom.propagator.named_methods import Method
 
@@ -116,18 +116,7 @@ class CoastingNet(Flow):
 
     def series(self, z: flint.acb, length: int) -> flint.acb_series:
         """Psi(z + t) by the recurrence of the layers; see `Flow.series`."""
-        import flint
-
-        # In the worst case a layer magnifies the radii by this, while psi itself stays moderate.
-        growth = 1 + float(self.gamma) + (1 - float(self.gamma)) * float(abs(z).upper())
-        extra = math.ceil(self.active * math.log2(growth))
-        with flint.ctx.workprec(flint.ctx.prec + extra):
-            points, gamma = variable(z, length), ball(exact(self.gamma))
-            x, v = flint.acb_series([1], length), flint.acb_series([0], length)
-            for _ in range(self.active):
-                v = gamma * v + (1 - gamma) * points * x
-                x = x + v
-            return x + v * ball(self.gain)
+        return series_of_layers(exact(self.gamma), self.active, z, length, self.gain)
 
     def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
         """A regular real preimage; see `Flow.real_preimage`.

@@ -36,7 +36,7 @@ from odemom.propagator.named_methods import Method
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["MomentumResNet", "ResNet"]
+__all__ = ["MomentumResNet", "ResNet", "series_of_layers"]
 
 
 def _point(value: Any) -> flint.acb:
@@ -257,18 +257,7 @@ class MomentumResNet(Flow):
 
     def series(self, z: flint.acb, length: int) -> flint.acb_series:
         """Psi(z + t) by the recurrence of the layers; see `Flow.series`."""
-        import flint
-
-        # In the worst case a layer magnifies the radii by this, while psi itself stays moderate.
-        growth = 1 + float(self.gamma) + (1 - float(self.gamma)) * float(abs(z).upper())
-        extra = math.ceil(self.depth * math.log2(growth))
-        with flint.ctx.workprec(flint.ctx.prec + extra):
-            points, gamma = variable(z, length), ball(exact(self.gamma))
-            x, v = flint.acb_series([1], length), flint.acb_series([0], length)
-            for _ in range(self.depth):
-                v = gamma * v + (1 - gamma) * points * x
-                x = x + v
-            return x
+        return series_of_layers(exact(self.gamma), self.depth, z, length)
 
     def critical_point(self) -> flint.arb:
         """The z at which psi is least, for even N."""
@@ -311,3 +300,37 @@ class MomentumResNet(Flow):
             f"v_(n+1) = gamma v_n + (1 - gamma) theta x_n, x_(n+1) = x_n + v_(n+1), v_0 = 0, "
             f"gamma = {number_text(self.gamma)}, {layers_text(self.depth)}"
         )
+
+
+def series_of_layers(
+    gamma: Fraction, depth: int, z: flint.acb, length: int, gain: Fraction = Fraction(0)
+) -> flint.acb_series:
+    """The state after the layers of a momentum net, at theta = z + t, and what coasting adds.
+
+    Parameters
+    ----------
+    gamma : Fraction
+    depth : int
+    z : flint.acb
+    length : int
+        Terms of the series.
+    gain : Fraction
+        Of the last velocity: how far layers without a residual carry the state on.
+
+    Returns
+    -------
+    flint.acb_series
+        x + gain v, from x = 1, v = 0, by v <- gamma v + (1 - gamma) theta x and x <- x + v.
+    """
+    import flint
+
+    # In the worst case a layer magnifies the radii by this, while psi itself stays moderate.
+    growth = 1 + float(gamma) + (1 - float(gamma)) * float(abs(z).upper())
+    extra = math.ceil(depth * math.log2(growth))
+    with flint.ctx.workprec(flint.ctx.prec + extra):
+        points, g = variable(z, length), ball(gamma)
+        x, v = flint.acb_series([1], length), flint.acb_series([0], length)
+        for _ in range(depth):
+            v = g * v + (1 - g) * points * x
+            x = x + v
+        return x + v * ball(gain) if gain else x
