@@ -1,33 +1,33 @@
 """odemom.augmentation: how many extra coordinates, started at 0, reach a matrix.
 
-`interlacing` decides how many, `bordering` builds the matrix of which D is the leading block.
+`interlacing` decides how many; `completion` and `bordering` build the matrix of which D is the
+leading block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Literal, overload
 
 import numpy as np
 
 from odemom.checks import expect, shown
-from odemom.errors import IllConditionedError, UndecidedError
+from odemom.errors import IllConditionedError
 from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
 from odemom.flows.condition import condition_number
-from odemom.representability.bordering import Change, bordered
-from odemom.representability.criterion import attainment_at, unmet_condition
-from odemom.representability.exact import ExactSpectrum, positions_of
+from odemom.representability.clusters import Cluster
+from odemom.representability.completion import completed
+from odemom.representability.exact import ExactSpectrum
 from odemom.representability.exact_matrix import ExactMatrix
-from odemom.representability.floating import FloatingSpectrum
-from odemom.representability.interlacing import least_coordinates, sizes_for
+from odemom.representability.floating import FloatingSpectrum, cluster_attainment
+from odemom.representability.interlacing import least_coordinates, least_degree
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness import (
     LARGEST_RESIDUAL,
     assembled,
+    best_within,
     doubles_of,
     witness_of,
 )
@@ -170,108 +170,35 @@ def augmentation(
 
 
 def _witness(found: Spectrum, flow: Flow, report: Representability, count: int) -> Augmentation:
-    d = doubles_of(found)
     if count == 0:
-        own = witness_of(found, flow)
+        own, d = witness_of(found, flow), doubles_of(found)
         return Augmentation(0, own.theta, d, own.residual, own.condition, report.status, report)
-    if isinstance(found, FloatingSpectrum):
-        matrix, theta = _floating(found, flow, count)
-    else:
-        assert isinstance(found, ExactSpectrum)  # there is no third kind
-        larger = ExactSpectrum(_completed(found, flow, count))
-        matrix, theta = doubles_of(larger), witness_of(larger, flow).theta
+    if isinstance(found, ExactSpectrum):
+        larger = ExactSpectrum(completed(found, flow, count))
+        theta = witness_of(larger, flow).theta
+        return _measured(found, flow, report, (doubles_of(larger), theta))
+    assert isinstance(found, FloatingSpectrum)  # there is no third kind
+
+    def attempt(judged: FloatingSpectrum) -> Augmentation:
+        return _measured(found, flow, report, _floating(judged, flow, count))
+
+    def fits(judged: FloatingSpectrum) -> bool:
+        return least_coordinates(judged, judged.decide(flow)) == count
+
+    return best_within(found, report, attempt, fits)
+
+
+def _measured(
+    found: Spectrum, flow: Flow, report: Representability, pair: tuple[np.ndarray, np.ndarray]
+) -> Augmentation:
+    (matrix, theta), d = pair, doubles_of(found)
     n = len(d)
     with np.errstate(all="ignore"):
         missed = np.linalg.norm(flow.matrix(theta)[:n, :n] - d)
     size = float(np.linalg.norm(d)) or 1.0
     residual = float(missed) / size if np.isfinite(missed) else np.inf
     condition = condition_number(flow, theta)
-    return Augmentation(count, theta, matrix, residual, condition, report.status, report)
-
-
-def _completed(found: ExactSpectrum, flow: Flow, count: int) -> ExactMatrix:
-    """A representable matrix of size d + p with D in its corner, one border after the other.
-
-    After i of the p borders the sizes are those that are wanted, as far as i borders can go.
-    """
-    goals = dict(_goals(found, flow, count))
-    sizes = {f.minimal_polynomial: f.block_sizes for f in found.factors}
-    scale = _scale(found, goals)
-    numbers = found.numbers
-    for i in range(1, count + 1):
-        changes = []
-        for factor in ExactSpectrum(numbers).factors:
-            goal = goals.get(factor.minimal_polynomial)
-            if goal is not None:
-                wanted = _on_the_way(sizes[factor.minimal_polynomial], goal, i, count)
-                if wanted != factor.block_sizes:
-                    changes.append(Change(factor, wanted))
-        numbers = bordered(numbers, _with_room(numbers, changes, goals), scale)
-    return numbers
-
-
-def _goals(
-    found: ExactSpectrum, flow: Flow, count: int
-) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The minimal polynomials of the obstructed factors, and the sizes they are to have."""
-    goals = []
-    for factor in found.factors:
-        for position in positions_of(factor, flow.real_image):
-            if position is None:
-                continue
-            attainment = attainment_at(flow.real_image, position)
-            if unmet_condition(attainment, factor.block_sizes) is not None:
-                sizes = sizes_for(attainment, factor.block_sizes, count)
-                goals.append((factor.minimal_polynomial, sizes))
-                break
-    return goals
-
-
-def _on_the_way(sizes: Sequence[int], goal: Sequence[int], i: int, count: int) -> tuple[int, ...]:
-    """The sizes after i of the borders: within s_{k+i} <= t_k <= s_{k-i}, and on to the goal.
-
-    Those nearest to the goal; where this is larger somewhere, the least ones from which it can be
-    reached, max(s_{k+i}, goal_{k+count-i}), so that the degrees do.
-    """
-
-    def at(row: Sequence[int], k: int) -> int:
-        return row[k] if k < len(row) else 0
-
-    places = range(max(len(goal), len(sizes)))
-    if any(at(goal, k) > at(sizes, k) for k in places):
-        found = [max(at(sizes, k + i), at(goal, k + count - i)) for k in places]
-    else:
-        found = [max(at(sizes, k + i), at(goal, k)) for k in places]
-    return tuple(x for x in found if x)
-
-
-def _with_room(numbers: ExactMatrix, changes: list[Change], goals: dict[Any, Any]) -> list[Change]:
-    """The changes, and as many blocks of other factors dropped as larger blocks take degrees."""
-    missing = sum(c.factor.degree * (c.added - c.removed) for c in changes) - 1
-    if missing <= 0:
-        return changes
-    for factor in ExactSpectrum(numbers).factors:
-        if missing > 0 and factor.minimal_polynomial not in goals:
-            changes = [*changes, Change(factor, factor.block_sizes[1:])]
-            missing -= factor.degree * factor.block_sizes[0]
-    if missing > 0:
-        raise UndecidedError(
-            "augmentation: theta exists, but the borders that lead to it one after the other need "
-            "degrees of other eigenvalues. The number of coordinates is right; exact=True may give "
-            "theta."
-        )
-    return changes
-
-
-def _scale(found: ExactSpectrum, goals: dict[Any, Any]) -> Fraction:
-    """A power of two near the largest of the obstructed eigenvalues; 1 if they are 0."""
-    sizes = [
-        max(abs(complex(float(z.real.mid()), float(z.imag.mid()))) for z in f.approximate_roots)
-        for f in found.factors
-        if f.minimal_polynomial in goals
-    ]
-    largest = max(sizes, default=0.0)
-    return Fraction(2) ** round(np.log2(largest)) if largest > 0 else Fraction(1)
+    return Augmentation(len(theta) - n, theta, matrix, residual, condition, report.status, report)
 
 
 def _floating(found: FloatingSpectrum, flow: Flow, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -280,17 +207,38 @@ def _floating(found: FloatingSpectrum, flow: Flow, count: int) -> tuple[np.ndarr
     D = R J L + rest, J the Jordan matrix of the nearest structured matrix there. J is completed as
     an exact matrix, with the theta of that.
     """
-    _, clusters = found.judged(flow)
-    parts = FloatingParts.of(found.form, clusters, flow)
-    jordan = ExactSpectrum(ExactMatrix.from_entries(parts.jordan))
-    larger = ExactSpectrum(_completed(jordan, flow, count))
-    inner, m = witness_of(larger, flow).theta, len(parts.jordan)
+    chosen = _with_givers(found, flow, count)
+    parts = FloatingParts.of(found.form, chosen)
+    members = {z for c in chosen for z in c.members}
+    others = [c for c in found.judged(flow)[1] if members.isdisjoint(c.members)]
+    larger = ExactSpectrum(
+        completed(ExactSpectrum(ExactMatrix.from_entries(parts.jordan.tolist())), flow, count)
+    )
+    m, inner = len(parts.jordan), witness_of(larger, flow).theta
     projector = parts.right @ parts.left
-    rest = [(projector, 0 * projector), *floating_parts(found.form, parts.others, flow)]
+    rest = [(projector, 0 * projector), *floating_parts(found.form, others, flow)]
     theta = _around(assembled(flow, found.matrix, rest), parts, inner, m)
     whole = doubles_of(larger)
     whole[:m, :m] = 0  # D itself holds R J L
     return _around(found.matrix, parts, whole, m), theta
+
+
+def _with_givers(found: FloatingSpectrum, flow: Flow, count: int) -> list[Cluster]:
+    """The obstructed clusters, and others as far as larger blocks take their degrees."""
+    chosen, image = found.obstructed(flow), flow.real_image
+
+    def given(cluster: Cluster) -> int:
+        least = least_degree(cluster_attainment(image, cluster), cluster.sizes, count)
+        own = sum(cluster.sizes) - (sum(cluster.sizes) if least is None else least)
+        return own * (2 if cluster.value.imag else 1)
+
+    room = count + sum(map(given, chosen))
+    for cluster in found.others(flow):
+        if room >= 0:
+            break
+        if given(cluster) > 0:
+            chosen, room = [*chosen, cluster], room + given(cluster)
+    return chosen
 
 
 def _around(d: np.ndarray, parts: FloatingParts, inner: np.ndarray, m: int) -> np.ndarray:

@@ -83,14 +83,13 @@ def bordered(numbers: ExactMatrix, changes: list[Change], scale: Fraction) -> Ex
     one = flint.fmpq_poly([1])
     annihilator, wanted = one, one
     b = flint.fmpz_mat(d, 1)
-    heads = {id(change): _heads(change.factor) for change in changes}
+    heads = _scaled_heads(n, changes)
     for change in changes:
         p = flint.fmpq_poly(change.factor.polynomial.coeffs())
         annihilator *= p**change.removed
         wanted *= p**change.added
-        base = evaluate_polynomial(change.factor.polynomial, n)
-        for exponent, head in zip(change.exponents, heads[id(change)], strict=True):
-            b = b + _power(base, exponent, head)
+        for term in _terms(n, change, heads[id(change)]):
+            b = b + term
     missing = annihilator.degree() + 1 - wanted.degree()
     for root in _new_roots(numbers, missing, scale * q):
         wanted *= flint.fmpq_poly([-root, 1])
@@ -99,7 +98,7 @@ def bordered(numbers: ExactMatrix, changes: list[Change], scale: Fraction) -> Ex
     corner = corner - wanted[wanted.degree() - 1]
     values = _in_tails((x - corner) * annihilator - wanted, annihilator)
     columns = _orbit(n, b, len(values))
-    relations = _Relations(n, b, annihilator, corner, values)
+    relations = _Relations(n, b, annihilator, corner, values, _power_of_two(scale * q))
     for change in changes:
         if change.added:
             for column, value in relations.of(change, heads[id(change)]):
@@ -109,9 +108,35 @@ def bordered(numbers: ExactMatrix, changes: list[Change], scale: Fraction) -> Ex
     return _joined(n, q, b, c, corner)
 
 
-def _heads(factor: Factor) -> list[flint.fmpz_mat]:
-    """The heads of the Jordan chains, the longest first."""
-    return [head for _, head in chain_heads(factor)]
+def _scaled_heads(n: flint.fmpz_mat, changes: list[Change]) -> dict[int, list[Any]]:
+    """The heads of the Jordan chains of each change, the longest first, times powers of two.
+
+    Such that the terms of b are of about the same size: q(D)^a is large where D, of a large
+    denominator or of eigenvalues of several sizes, is.
+    """
+    heads = {id(change): [head for _, head in chain_heads(change.factor)] for change in changes}
+    bits = {
+        id(change): [_length(term) for term in _terms(n, change, heads[id(change)])]
+        for change in changes
+    }
+    most = max((b for row in bits.values() for b in row), default=0)
+    return {
+        key: [head * (1 << (most - b)) for head, b in zip(row, bits[key], strict=True)]
+        for key, row in heads.items()
+    }
+
+
+def _terms(n: flint.fmpz_mat, change: Change, heads: list[Any]) -> list[Any]:
+    """The q(D)^{a_j} y_j of which b is the sum."""
+    base = evaluate_polynomial(change.factor.polynomial, n)
+    return [
+        _power(base, exponent, head) for exponent, head in zip(change.exponents, heads, strict=True)
+    ]
+
+
+def _length(vector: Any) -> int:
+    """Of the largest entry, in bits."""
+    return max(abs(int(x)).bit_length() for row in vector.tolist() for x in row)
 
 
 def _power(base: flint.fmpz_mat, exponent: int, vector: Any) -> Any:
@@ -153,6 +178,8 @@ class _Relations:
     annihilator: flint.fmpq_poly
     corner: flint.fmpq
     values: list[flint.fmpq]
+    size: flint.fmpq
+    """Of the numerator."""
 
     def of(self, change: Change, heads: list[Any]) -> list[tuple[Any, flint.fmpq]]:
         """Vectors, and the values of c on them."""
@@ -177,8 +204,11 @@ class _Relations:
             following = change.factor.block_sizes[j + 1] - a[j + 1] if j + 1 < len(kept) else 0
             known = self._moved((linear**following * own) % self.annihilator, x)
             order = sum(grown[j + 1 :])
-            power = flint.fmpq_poly([0, 1])
-            goal = (power**order if order < length else flint.fmpq_poly([0])) - known
+            # q^{length} z_j = weight q^{order} w: whatever the weight, the sizes are the same, but
+            # z_j is of the size of b/q^{a_j}, and w of that of b/(D - e).
+            weight = self.size ** (length - order - a[j] + 1)
+            leading = [*[0] * order, weight] if order < length else [0]
+            goal = flint.fmpq_poly(leading) - known
             # sum_i c_i x^{length-1-i} = goal to O(x^length), c_i the value on q(D)^i z.
             for i, vector in enumerate(_orbit(base, z, length)):
                 found.append((vector, goal[length - 1 - i]))
@@ -242,6 +272,13 @@ def _joined(n: flint.fmpz_mat, q: int, b: Any, c: Any, corner: flint.fmpq) -> Ex
     last = [x / balance / q for x in row]
     last.append(Fraction(int(corner.p), int(corner.q)) / q)
     return ExactMatrix.from_entries([*rows, last])
+
+
+def _power_of_two(x: Fraction) -> flint.fmpq:
+    """One near the positive number."""
+    import flint
+
+    return flint.fmpq(2) ** (x.numerator.bit_length() - x.denominator.bit_length())
 
 
 def _bits(entries: list[Fraction]) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odemom.flows.base import Flow, RealImage
+from odemom.flows.base import Attainment, Flow, RealImage
 from odemom.flows.by_eps import flow_of
 from odemom.representability.algebraic import Eigenvalue
 from odemom.representability.base import RealEigenvalue, Spectrum
@@ -39,7 +39,7 @@ from odemom.representability.schur import default_tol as default_tol
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["FloatingSpectrum", "default_tol"]
+__all__ = ["FloatingSpectrum", "cluster_attainment", "default_tol"]
 
 EVERY_REAL = RealImage(None)  # no threshold: clusters wherever they are
 
@@ -140,10 +140,31 @@ class FloatingSpectrum(Spectrum):
         )
         return report, clusters
 
+    def obstructed(self, flow: Flow) -> list[Cluster]:
+        """The clusters, as they were judged, whose block sizes the flow does not produce."""
+        image = flow.real_image
+        return [c for c in self.judged(flow)[1] if _unmet(c, image) is not None]
+
+    def others(self, flow: Flow) -> list[Cluster]:
+        """The rest of the spectrum of the nearest structured matrix, merged everywhere."""
+        known = {z for c in self.obstructed(flow) for z in c.members}
+        return [c for c in self._clusters if known.isdisjoint(c.members)]
+
+    def within(self, factor: float) -> FloatingSpectrum:
+        """The same matrix with that many times the tolerance."""
+        wider = FloatingSpectrum(self._matrix, self.tol * factor)
+        wider.__dict__["form"] = self.form
+        return wider
+
+    @cached_property
+    def _clusters(self) -> list[Cluster]:
+        return structured_clusters(self.form, self._tree, EVERY_REAL, self.tol, everywhere=True)
+
     def _jordan_structure(self) -> dict[Eigenvalue, tuple[int, ...]]:
-        clusters = structured_clusters(self.form, self._tree, EVERY_REAL, self.tol, everywhere=True)
         structure: dict[Eigenvalue, tuple[int, ...]] = {}
-        for c in sorted(clusters, key=lambda c: (c.value.imag != 0, c.value.real, c.value.imag)):
+        for c in sorted(
+            self._clusters, key=lambda c: (c.value.imag != 0, c.value.real, c.value.imag)
+        ):
             structure[c.value] = c.sizes
             if c.value.imag:
                 structure[c.value.conjugate()] = c.sizes
@@ -182,6 +203,24 @@ def _own(z: complex) -> float | complex:
     return z.real if z.imag == 0 else z
 
 
+def cluster_attainment(image: RealImage, cluster: Cluster) -> Attainment | None:
+    """How psi takes the eigenvalue that a cluster counts as; None off the real line."""
+    return None if cluster.value.imag else attainment_at(image, _position(image, cluster))
+
+
+def _position(image: RealImage, cluster: Cluster) -> int:
+    if image.threshold is None:
+        return 1
+    value = float(cluster.value.real)
+    return 0 if cluster.at_threshold else int(np.sign(value - image.threshold.value))
+
+
+def _unmet(cluster: Cluster, image: RealImage) -> str | None:
+    attainment = cluster_attainment(image, cluster)
+    regular = attainment is None or attainment.kind == "regular"
+    return None if regular else unmet_condition(attainment, cluster.sizes)
+
+
 def _decide(
     cluster: Cluster, image: RealImage
 ) -> list[tuple[EigenvalueReport, Obstruction | None]]:
@@ -191,16 +230,13 @@ def _decide(
         pair = (value, value.conjugate())
         return [(EigenvalueReport(z, 1, "non-real"), None) for z in pair]
     value = value.real
-    position = 1
-    if image.threshold is not None:
-        t = image.threshold.value
-        position = 0 if cluster.at_threshold else int(np.sign(value - t))
+    position = _position(image, cluster)
     attainment = attainment_at(image, position)
     needed = None if attainment.kind == "regular" else cluster.sizes
     report = EigenvalueReport(
         value, len(cluster.members), POSITIONS[position], needed, merged if needed else ()
     )
-    condition = unmet_condition(attainment, cluster.sizes) if needed else None
+    condition = _unmet(cluster, image)
     return [(report, Obstruction(report, attainment, condition) if condition else None)]
 
 

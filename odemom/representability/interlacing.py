@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from odemom.flows.base import Attainment
 from odemom.representability.base import Spectrum
 from odemom.representability.criterion import attainment_at, unmet_condition
-from odemom.representability.floating import FloatingSpectrum
+from odemom.representability.floating import FloatingSpectrum, cluster_attainment
 from odemom.representability.report import Representability
 
-__all__ = ["least_coordinates", "least_degree", "sizes_for"]
+__all__ = ["least_coordinates", "least_degree", "least_sizes", "sizes_for"]
 
 
 def least_coordinates(found: Spectrum, report: Representability) -> int:
@@ -50,15 +50,16 @@ def _others(
 ) -> list[tuple[Attainment | None, tuple[int, ...]]]:
     """How the flow takes the eigenvalues that are not obstructed, and their block sizes."""
     image = report.flow.real_image
+    sides = {"below": -1, "at": 0, "above": 1}
+    others: list[tuple[Attainment | None, tuple[int, ...]]] = []
+    if isinstance(found, FloatingSpectrum):
+        for cluster in found.others(report.flow):
+            way = cluster_attainment(image, cluster)
+            others += [(way, cluster.sizes)] * (2 if cluster.value.imag else 1)
+        return others
+    sizes = list(found.jordan_structure().items())
     obstructed = {o.eigenvalue.value for o in report.obstructions}
     judged = {e.value: e.position for e in report.eigenvalues}
-    if isinstance(found, FloatingSpectrum):
-        sizes = [(c.value, c.sizes) for c in found.judged(report.flow)[1]]
-        sizes += [(z.conjugate(), blocks) for z, blocks in sizes if z.imag]
-    else:
-        sizes = list(found.jordan_structure().items())
-    sides = {"below": -1, "at": 0, "above": 1}
-    others = []
     for value, blocks in sizes:
         if value not in obstructed:
             side = sides.get(judged.get(value, "non-real"))
@@ -84,13 +85,14 @@ def least_degree(attainment: Attainment | None, sizes: Sequence[int], p: int) ->
     >>> least_degree(Attainment("pairs"), (2, 1), 1), least_degree(Attainment("never"), (1, 1), 1)
     (2, None)
     """
-    found = _least_sizes(attainment, sizes, p)
+    found = least_sizes(attainment, sizes, p)
     return None if found is None else sum(found)
 
 
-def _least_sizes(
+def least_sizes(
     attainment: Attainment | None, sizes: Sequence[int], p: int
 ) -> tuple[int, ...] | None:
+    """The least block sizes that M can have at an eigenvalue, or None; see `least_degree`."""
     low = [*sizes[p:], *[0] * p]
     if attainment is None or attainment.kind == "regular":
         return tuple(low)
@@ -123,6 +125,6 @@ def sizes_for(attainment: Attainment, sizes: Sequence[int], p: int) -> tuple[int
         shrunk = [min(s, padded[k - k % n + n - 1] + slack) for k, s in enumerate(padded)]
         if all(x >= s for x, s in zip(shrunk, sizes[p:], strict=False)):
             return tuple(x for x in shrunk if x)
-    found = _least_sizes(attainment, sizes, p)
+    found = least_sizes(attainment, sizes, p)
     assert found is not None  # p is the least number for which there are some
     return found

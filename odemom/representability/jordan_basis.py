@@ -25,7 +25,7 @@ from odemom.representability.weyr import evaluate_polynomial
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["BallPart", "FloatingPart", "chain_heads", "floating_part", "root_part"]
+__all__ = ["BallPart", "FloatingPart", "chain_heads", "floating_part", "jordan_of", "root_part"]
 
 PRIME = (1 << 61) - 1
 
@@ -35,12 +35,13 @@ PRIME = (1 << 61) - 1
 
 @dataclass(frozen=True)
 class FloatingPart:
-    """The part of one cluster of real eigenvalues.
+    """The part of one cluster of eigenvalues, with their conjugates.
 
     Attributes
     ----------
     right : ndarray of float64, shape (d, m)
-        Jordan chains, longest first, each from the eigenvector on.
+        Jordan chains, longest first, each from the eigenvector on; off the real line the real parts
+        of all, then the imaginary parts.
     left : ndarray of float64, shape (m, d)
         The dual basis.
     """
@@ -49,20 +50,36 @@ class FloatingPart:
     left: np.ndarray
 
 
+def jordan_of(cluster: Cluster) -> np.ndarray:
+    """D in the basis of a `FloatingPart`, shape (m, m): Jordan blocks, of real numbers."""
+    m = sum(cluster.sizes)
+    above = np.ones(m - 1)
+    above[np.cumsum(cluster.sizes[:-1], dtype=int) - 1] = 0
+    blocks = float(cluster.value.real) * np.eye(m) + np.diag(above, 1)
+    if not cluster.value.imag:
+        return blocks
+    turn = float(cluster.value.imag) * np.eye(m)
+    return np.block([[blocks, turn], [-turn, blocks]])
+
+
 def floating_part(form: SchurForm, cluster: Cluster) -> FloatingPart:
     """The Jordan basis of the nearest matrix that has the cluster's structure."""
-    d, m = form.dimension, len(cluster.members)
+    d = form.dimension
+    members = {z for c in map(complex, cluster.members) for z in (c, c.conjugate())}
+    m = sum(cluster.sizes) * (2 if cluster.value.imag else 1)
     # The order of the eigenvalues is that of their own computation, not that of the diagonal.
     distance = np.abs(_diagonal_spectrum(form.t)[:, None] - form.eigenvalues)
     rows, columns = scipy.optimize.linear_sum_assignment(distance)
-    chosen = {complex(z) for z in cluster.members}
     select = np.zeros(d, dtype=np.int32)
-    select[rows[[complex(form.eigenvalues[c]) in chosen for c in columns]]] = 1
+    select[rows[[complex(form.eigenvalues[c]) in members for c in columns]]] = 1
     trsen: Any = scipy.linalg.get_lapack_funcs("trsen", (form.t,))
     t, q, *_ = trsen(select, form.t, form.q, job="N")
     own, rest = t[:m, :m], t[m:, m:]
     coupling = scipy.linalg.solve_sylvester(own, -rest, t[:m, m:]) if m < d else t[:m, m:]
-    chains = _chains(own - cluster.value.real * np.eye(m), cluster.sizes)
+    if cluster.value.imag:
+        chains = _complex_chains(own, cluster)
+    else:
+        chains = _chains(own - cluster.value.real * np.eye(m), cluster.sizes)
     right = q[:, :m] @ chains
     left = np.linalg.solve(chains, np.hstack([np.eye(m), coupling]) @ q.T)
     return FloatingPart(right, left)
@@ -74,6 +91,15 @@ def _diagonal_spectrum(t: np.ndarray) -> np.ndarray:
     for i in np.flatnonzero(np.diag(t, -1)):
         z[i : i + 2] = np.linalg.eigvals(t[i : i + 2, i : i + 2])
     return z
+
+
+def _complex_chains(own: np.ndarray, cluster: Cluster) -> np.ndarray:
+    """Real and imaginary parts of a Jordan basis of the eigenvalues in the upper half plane."""
+    upper: Any = scipy.linalg.schur(own.astype(complex), sort=lambda z: z.imag > 0)
+    m = len(own) // 2
+    t, q = upper[0][:m, :m], upper[1][:, :m]
+    chains = q @ _chains(t - cluster.value * np.eye(m), cluster.sizes)
+    return np.hstack([chains.real, chains.imag])
 
 
 def _chains(n: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
@@ -90,7 +116,8 @@ def _chains(n: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
         step = slice(starts[k - 1], starts[k])
         following = slice(starts[k], starts[k + 1]) if k < len(steps) else slice(0, 0)
         q = np.linalg.qr(nilpotent[step, following], mode="complete")[0]
-        heads = np.zeros((len(n), steps[k - 1] - (following.stop - following.start)))
+        count = steps[k - 1] - (following.stop - following.start)
+        heads = np.zeros((len(n), count), dtype=n.dtype)
         heads[step] = q[:, following.stop - following.start :]
         chain = [heads]
         for _ in range(k - 1):
@@ -100,14 +127,14 @@ def _chains(n: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
 
 
 def _staircase(n: np.ndarray, steps: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """An orthogonal basis in which ``n``, but for what is negligible, is block triangular."""
-    basis = np.eye(len(n))
+    """A unitary basis in which ``n``, but for what is negligible, is block triangular."""
+    basis = np.eye(len(n), dtype=n.dtype)
     for begin, width in zip(np.concatenate([[0], np.cumsum(steps)]), steps, strict=False):
         rest = basis[:, begin:]
-        vt = np.linalg.svd(rest.T @ n @ rest)[2]
+        vt = np.linalg.svd(rest.conj().T @ n @ rest)[2]
         null, complement = vt[len(vt) - width :], vt[: len(vt) - width]
-        basis[:, begin:] = rest @ np.vstack([null, complement]).T
-    nilpotent = basis.T @ n @ basis
+        basis[:, begin:] = rest @ np.vstack([null, complement]).conj().T
+    nilpotent = basis.conj().T @ n @ basis
     begin = 0
     for width in steps:
         nilpotent[begin:, begin : begin + width] = 0

@@ -9,8 +9,9 @@ arithmetic throughout, and rounded once at the end.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -33,9 +34,11 @@ from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness_parts import Part, exact_parts, floating_parts
 
-__all__ = ["Witness", "assembled", "doubles_of", "represent", "witness_of"]
+__all__ = ["Witness", "assembled", "best_within", "doubles_of", "represent", "witness_of"]
 
 LARGEST_RESIDUAL = 1e-6
+GOOD_RESIDUAL = 1e-10  # of a borderline matrix: no wider tolerance is tried
+WIDENINGS = (1, 4, 16, 64, 256, 1024)
 
 
 @dataclass(frozen=True)
@@ -211,20 +214,64 @@ def witness_of(
         ) from error
 
 
+Held = TypeVar("Held")  # a Witness, or an Augmentation
+
+
+def best_within(
+    found: FloatingSpectrum,
+    report: Representability,
+    attempt: Callable[[FloatingSpectrum], Held],
+    fits: Callable[[FloatingSpectrum], bool],
+) -> Held:
+    """A witness for D; where D is borderline, of the nearest structured matrix that has a good one.
+
+    Rounding may hide the structure from a decision at the tolerance, so that theta would have to
+    tell apart eigenvalues that are one: then the tolerance is widened, which the residual measures.
+
+    Parameters
+    ----------
+    found : FloatingSpectrum
+    report : Representability
+        The decision about it.
+    attempt : callable
+        The witness for a spectrum with a tolerance.
+    fits : callable
+        Whether that spectrum is judged as the report says.
+    """
+    held: list[Held] = []
+    first: OdemomError | None = None
+    for factor in WIDENINGS if report.status == "borderline" and found.tol else (1,):
+        judged = found if factor == 1 else found.within(factor)
+        try:
+            if factor == 1 or fits(judged):
+                held.append(attempt(judged))
+        except OdemomError as error:
+            first = first or error
+        if held and held[-1].residual <= GOOD_RESIDUAL:  # pyright: ignore[reportAttributeAccessIssue]
+            return held[-1]
+    if not held:
+        assert first is not None  # or there would be a witness
+        raise first
+    return min(held, key=lambda one: one.residual)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _witness(found: Spectrum, flow: Flow, branches: Flow) -> Witness:
     """With preimages by ``branches``, the same flow with a choice of them."""
-    if isinstance(found, FloatingSpectrum):
-        report, clusters = found.judged(flow)
-        _require(report)
-        d = found.matrix
-        parts = list(floating_parts(found.form, clusters, branches))
-    else:
-        assert isinstance(found, ExactSpectrum)  # there is no third kind
-        report = found.decide(flow)
-        _require(report)
-        d = doubles_of(found)
-        parts = exact_parts(found, branches)
-    theta = assembled(branches, d, parts)
+    report = found.decide(flow)
+    _require(report)
+    d = doubles_of(found)
+    if isinstance(found, ExactSpectrum):
+        return _measured(flow, report, d, assembled(branches, d, exact_parts(found, branches)))
+    assert isinstance(found, FloatingSpectrum)  # there is no third kind
+
+    def attempt(judged: FloatingSpectrum) -> Witness:
+        parts = list(floating_parts(judged.form, judged.judged(flow)[1], branches))
+        return _measured(flow, report, d, assembled(branches, d, parts))
+
+    return best_within(found, report, attempt, lambda judged: bool(judged.decide(flow)))
+
+
+def _measured(flow: Flow, report: Representability, d: np.ndarray, theta: np.ndarray) -> Witness:
     if not np.isfinite(theta).all():
         raise ResultOverflowError(
             f"D is representable by {flow.describe()}, but theta exceeds the range of doubles."

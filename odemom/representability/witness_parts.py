@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.linalg
 
 from odemom.errors import IllConditionedError
 from odemom.flows.base import Attainment, Flow, RealImage
@@ -18,7 +19,13 @@ from odemom.flows.branches import Branches
 from odemom.representability.clusters import Cluster
 from odemom.representability.criterion import attainment_at, unmet_condition
 from odemom.representability.exact import ExactSpectrum, Factor, positions_of
-from odemom.representability.jordan_basis import chain_heads, floating_part, root_part
+from odemom.representability.floating import cluster_attainment
+from odemom.representability.jordan_basis import (
+    chain_heads,
+    floating_part,
+    jordan_of,
+    root_part,
+)
 from odemom.representability.jordan_image import image_of_chains
 from odemom.representability.schur import SchurForm
 
@@ -44,18 +51,12 @@ def floating_parts(form: SchurForm, clusters: list[Cluster], flow: Flow) -> Iter
     """The projector of each cluster that needs care, and theta on its range."""
     import flint
 
-    threshold = flow.real_image.threshold
-    if threshold is None:
-        return
     branches = Branches(flow)
     for cluster in clusters:
-        if cluster.value.imag:
+        attainment = cluster_attainment(flow.real_image, cluster)
+        if attainment is None or attainment.kind == "regular":
             continue
         value = float(cluster.value.real)
-        side = 0 if cluster.at_threshold else int(np.sign(value - threshold.value))
-        attainment = attainment_at(flow.real_image, side)
-        if attainment.kind == "regular":
-            continue
         part = floating_part(form, cluster)
         with flint.ctx.workprec(FIRST_BITS):
             image = image_of_chains(flow, flint.acb(value), attainment, cluster.sizes, branches)
@@ -67,7 +68,7 @@ def floating_parts(form: SchurForm, clusters: list[Cluster], flow: Flow) -> Iter
 
 @dataclass(frozen=True)
 class FloatingParts:
-    """The parts of all obstructed clusters of real eigenvalues, as one.
+    """The parts of several clusters, as one.
 
     Attributes
     ----------
@@ -75,46 +76,23 @@ class FloatingParts:
         Jordan chains.
     left : ndarray of float64, shape (m, d)
         The dual basis.
-    jordan : list of lists of float
-        D in that basis, shape (m, m): Jordan blocks, exactly.
-    others : list of Cluster
-        The clusters that are not obstructed.
+    jordan : ndarray of float64, shape (m, m)
+        D in that basis: Jordan blocks, exactly.
     """
 
     right: np.ndarray
     left: np.ndarray
-    jordan: list[list[float]]
-    others: list[Cluster]
+    jordan: np.ndarray
 
     @classmethod
-    def of(cls, form: SchurForm, clusters: list[Cluster], flow: Flow) -> FloatingParts:
-        """Those of the clusters whose block sizes the flow does not produce."""
-        chosen = [c for c in clusters if _is_obstructed(c, flow)]
-        parts = [floating_part(form, cluster) for cluster in chosen]
-        blocks = [(c.value.real, size) for c in chosen for size in c.sizes]
-        m = sum(size for _, size in blocks)
-        jordan, start = [[0.0] * m for _ in range(m)], 0
-        for value, size in blocks:
-            for i in range(start, start + size):
-                jordan[i][i] = float(value)
-                if i > start:
-                    jordan[i - 1][i] = 1.0
-            start += size
+    def of(cls, form: SchurForm, clusters: list[Cluster]) -> FloatingParts:
+        """Those of the clusters."""
+        parts = [floating_part(form, cluster) for cluster in clusters]
         return cls(
             np.hstack([part.right for part in parts]),
             np.vstack([part.left for part in parts]),
-            jordan,
-            [c for c in clusters if c not in chosen],
+            scipy.linalg.block_diag(*map(jordan_of, clusters)),
         )
-
-
-def _is_obstructed(cluster: Cluster, flow: Flow) -> bool:
-    image = flow.real_image
-    if cluster.value.imag or image.threshold is None:
-        return False
-    value = float(cluster.value.real)
-    side = 0 if cluster.at_threshold else int(np.sign(value - image.threshold.value))
-    return unmet_condition(attainment_at(image, side), cluster.sizes) is not None
 
 
 def _doubles(m: flint.acb_mat) -> np.ndarray:

@@ -204,6 +204,50 @@ def test_larger_blocks_take_degrees(spectrum, count):
     assert found.residual <= 1e-13 * found.condition
 
 
+GIVERS = [
+    ({F(0): [4, 4], F(3): [1]}, [], ResNet(3), 1),
+    ({F(0): [4, 4], F(3): [2]}, [], ResNet(3), 1),
+    ({F(0): [4, 4]}, [1], ResNet(3), 1),
+    ({F(0): [4, 4]}, [2], ResNet(3), 1),
+    ({F(0): [4, 4]}, [], ResNet(3), 2),
+    ({F(0): [4, 4, 3], F(-3): [1, 1]}, [], ResNet(4), 2),  # those come in pairs, and must
+    ({F(0): [4, 4, 3], F(-3): [1, 1], F(3): [1]}, [], ResNet(4), 1),
+    ({F(0): [4, 4, 3], F(-3): [1, 1]}, [1], ResNet(4), 1),
+]
+
+
+@pytest.mark.parametrize(("spectrum", "pairs", "flow", "count"), GIVERS, ids=str)
+@pytest.mark.parametrize("exact", [True, False])
+def test_degrees_that_other_eigenvalues_give_are_in_the_witness(spectrum, pairs, flow, count, exact):
+    rows = direct_sum(block_matrix(spectrum), *(rotation_block(1, 2, k) for k in pairs))
+    assert brute_force(spectrum, pairs, flow) == count
+    if exact:
+        matrix = conjugated(rows, np.random.default_rng(3), 3)
+    else:
+        q = np.linalg.qr(np.random.default_rng(3).standard_normal((len(rows), len(rows))))[0]
+        matrix = q @ floats(rows) @ q.T
+    found = held_or_ill_conditioned(odemom.spectrum(matrix), flow)
+    assert found.count == count
+    assert found.residual <= 1e-13 * max(1, found.condition)
+    assert exact or found.residual <= 1e-9
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 5])
+def test_structure_that_rounding_hides_at_the_tolerance_is_found_at_a_wider_one(depth):
+    """A turned nilpotent block is an eigenvalue 1e-8 here, -1e-8 there, or one: as rounding has it.
+
+    The roots of 1e-8 are far apart for what rounding leaves of the eigenvectors.
+    """
+    blocks = floats(block_matrix({F(0): [2, 2, 1], F(2): [1], F(-3, 2): [1]}))
+    for seed in range(6):
+        q = np.linalg.qr(np.random.default_rng(seed).standard_normal((7, 7)))[0]
+        matrix = q @ blocks @ q.T
+        assert odemom.augmentation(matrix, ResNet(depth), full_output=True).residual <= 1e-10
+        if odemom.is_representable(matrix, ResNet(depth)):
+            assert odemom.represent(matrix, ResNet(depth), full_output=True).residual <= 1e-10
+            assert odemom.pieces(matrix, ResNet(depth), full_output=True).residual <= 1e-10
+
+
 def test_irrational_eigenvalues_are_bordered_together():
     found = odemom.augmentation([[0, 2], [1, 0]], 0, full_output=True)  # +- sqrt 2
     assert found.count == 1
