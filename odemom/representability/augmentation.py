@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from odemom.checks import expect, shown
+from odemom.checks import eps_or_gamma, expect, shown
 from odemom.errors import IllConditionedError
 from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
@@ -25,7 +25,7 @@ from odemom.representability.interlacing import least_coordinates, least_degree
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness import (
-    LARGEST_RESIDUAL,
+    allowed_residual,
     assembled,
     best_within,
     doubles_of,
@@ -69,8 +69,9 @@ class Augmentation:
 @overload
 def augmentation(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -79,8 +80,9 @@ def augmentation(
 @overload
 def augmentation(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -88,8 +90,9 @@ def augmentation(
 ) -> Augmentation: ...
 def augmentation(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -102,6 +105,8 @@ def augmentation(
     D : array_like of real numbers, shape (d, d), or Spectrum
         Exact numbers or floats, as in `odemom.analyze`: exact ones are decided exactly.
     eps : number or str in [0, inf], or Flow
+    gamma : number or str in [0, 1], optional
+        In place of ``eps``: the flow with eps = 1/(1 - gamma).
     tol, exact, max_bits
         See `odemom.analyze`.
     full_output : bool, default False
@@ -146,17 +151,14 @@ def augmentation(
         got=shown(full_output),
         expected="True or False",
     )
-    flow = flow_of(eps)
+    flow = flow_of(eps_or_gamma(eps, gamma))
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
     report = found.decide(flow)
     count = least_coordinates(found, report)
     if not full_output:
         return count
     witness = _witness(found, flow, report, count)
-    allowed = LARGEST_RESIDUAL
-    if found.tol is not None and report.status == "borderline":
-        allowed = max(allowed, 10 * np.sqrt(found.dimension) * found.tol)
-    if not witness.residual <= allowed:
+    if not witness.residual <= allowed_residual(found, report.status):
         raise IllConditionedError(
             f"D is reached with {count} more coordinates by {flow.describe()}, but theta, rounded "
             f"to doubles, misses it by {witness.residual:.2g} ||D||: the condition number of psi "

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from odemom.checks import as_float_matrices, expect, invalid
+from odemom.checks import as_float_matrices, eps_or_gamma, expect, invalid
 from odemom.errors import UndecidedError
 from odemom.flows.base import Flow, RealImage
 from odemom.flows.by_eps import flow_of
@@ -60,7 +60,9 @@ class Nearest:
     optimal: bool
 
 
-def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
+def nearest_representable(
+    D: Any, eps: Any = None, *, gamma: Any = None, tol: Any = None
+) -> Nearest:
     """A matrix near D that the flow represents.
 
     Parameters
@@ -68,6 +70,8 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
     D : array_like of real numbers, shape (d, d), or Spectrum
         Exact numbers are rounded to double precision.
     eps : number or str in [0, inf], or Flow
+    gamma : number or str in [0, 1], optional
+        In place of ``eps``: the flow with eps = 1/(1 - gamma).
     tol : float in (0, 1), optional
         See `odemom.analyze`.
 
@@ -96,7 +100,7 @@ def nearest_representable(D: Any, eps: Any, *, tol: Any = None) -> Nearest:
     >>> round(near.distance, 6), near.optimal     # -3 and -2 meet half-way
     (0.5, True)
     """
-    flow = flow_of(eps)
+    flow = flow_of(eps_or_gamma(eps, gamma))
     found, matrix = _rounded(D, tol)
     if _is_certain(found, flow):
         return Nearest(matrix, 0.0, 0.0, True)

@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import scipy.linalg
 
-from odemom.checks import expect, invalid, shown
+from odemom.checks import eps_or_gamma, expect, invalid, shown
 from odemom.errors import IllConditionedError, OdemomError
 from odemom.flows.base import Flow, exact
 from odemom.flows.braking import Braking
@@ -27,7 +27,12 @@ from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.remedies import least_pieces
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
-from odemom.representability.witness import LARGEST_RESIDUAL, doubles_of, witness_of
+from odemom.representability.witness import (
+    LARGEST_RESIDUAL,
+    allowed_residual,
+    doubles_of,
+    witness_of,
+)
 
 __all__ = ["Pieces", "pieces"]
 
@@ -72,8 +77,9 @@ class Pieces:
 @overload
 def pieces(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -82,8 +88,9 @@ def pieces(
 @overload
 def pieces(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -91,8 +98,9 @@ def pieces(
 ) -> Pieces: ...
 def pieces(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -106,6 +114,8 @@ def pieces(
         Exact numbers or floats, as in `odemom.analyze`.
     eps : number or str in [0, inf], or Flow
         For a net, a piece is a group of consecutive layers with the same weights.
+    gamma : number or str in [0, 1], optional
+        In place of ``eps``: the flow with eps = 1/(1 - gamma).
     tol, exact, max_bits
         See `odemom.analyze`.
     full_output : bool, default False
@@ -152,7 +162,7 @@ def pieces(
         got=shown(full_output),
         expected="True or False",
     )
-    flow = flow_of(eps)
+    flow = flow_of(eps_or_gamma(eps, gamma))
     if isinstance(flow, Coasting | CoastingNet):
         raise invalid(
             "eps",
@@ -169,7 +179,15 @@ def pieces(
     if count is None:
         return Pieces(None, (), (), math.nan, status, report)
     thetas, times, residual = _pieces_of(found, flow, count)
-    return Pieces(count, thetas, times, residual, status, report)
+    made = Pieces(count, thetas, times, residual, status, report)
+    if not residual <= allowed_residual(found, status):
+        raise IllConditionedError(
+            f"D is reached with {'one piece' if count == 1 else 'two pieces'} by "
+            f"{flow.describe()}, but theta, rounded to doubles, misses it by {residual:.2g} ||D||. "
+            "Use another eps, or scale D.",
+            made,  # pyright: ignore[reportArgumentType]  # of the same kind as a Witness
+        )
+    return made
 
 
 def _status(found: Spectrum, report: Representability) -> Literal["certain", "borderline"]:
@@ -264,15 +282,13 @@ def _best(found: Spectrum, flow: ODEFlow) -> Found:
         reached.append((pair, times, witness.residual))
         if witness.residual <= LARGEST_RESIDUAL**2:
             break
-    best = min(reached, key=lambda one: one[2], default=None)
-    if best is None or best[2] > LARGEST_RESIDUAL:
-        missed = "beyond doubles" if best is None else f"by {best[2]:.2g} ||D||"
+    if not reached:
         raise IllConditionedError(
-            f"D is reached with two pieces by {flow.describe()}, but in doubles those that are "
-            f"tried miss it {missed}. Use a larger eps, or scale D.",
+            f"D is reached with two pieces by {flow.describe()}, but doubles hold none of those "
+            "that are tried. Use a larger eps, or scale D.",
             None,
         )
-    return best
+    return min(reached, key=lambda one: one[2])
 
 
 def _candidates(found: Spectrum, flow: ODEFlow) -> Iterator[tuple[float, Coasting | Braking]]:
@@ -281,7 +297,7 @@ def _candidates(found: Spectrum, flow: ODEFlow) -> Iterator[tuple[float, Coastin
 
     horizon = exact(flow.horizon)
     eps = math.inf if flow.unit_eps == math.inf else Fraction(flow.unit_eps) * horizon
-    real = [complex(mu).real for mu in found.real_eigenvalues()]
+    real = [complex(mu).real for mu in found.positions(flow)]
     ends = [flint.arb(min(real)), flint.arb(max(real))]
     kicks = [part * horizon for part in KICKS]
     if eps != math.inf:  # at a small eps psi has decayed after a few eps

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from odemom.checks import expect, shown
+from odemom.checks import eps_or_gamma, expect, shown
 from odemom.flows.base import Flow, exact
 from odemom.flows.by_eps import flow_of
 from odemom.flows.coasting import Coasting
@@ -35,8 +35,9 @@ MORE = Fraction(101, 100)  # by so much a witness keeps away from the edge
 
 def routes(
     D: Any,
-    eps: Any,
+    eps: Any = None,
     *,
+    gamma: Any = None,
     tol: Any = None,
     exact: bool | None = None,
     max_bits: int | None = None,
@@ -49,6 +50,8 @@ def routes(
     D : array_like of real numbers, shape (d, d), or Spectrum
         Exact numbers or floats, as in `odemom.analyze`.
     eps : number or str in [0, inf], or Flow
+    gamma : number or str in [0, 1], optional
+        In place of ``eps``: the flow with eps = 1/(1 - gamma).
     tol, exact, max_bits
         See `odemom.analyze`.
     norms : bool, optional
@@ -91,7 +94,7 @@ def routes(
         got=shown(norms),
         expected="True, False or None",
     )
-    flow = flow_of(eps)
+    flow = flow_of(eps_or_gamma(eps, gamma))
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
     report = found.decide(flow)
     rows = [_constant(found, report), *_changes(found, report), _nearest(found, report)]

@@ -34,7 +34,15 @@ from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness_parts import Part, exact_parts, floating_parts
 
-__all__ = ["Witness", "assembled", "best_within", "doubles_of", "represent", "witness_of"]
+__all__ = [
+    "Witness",
+    "allowed_residual",
+    "assembled",
+    "best_within",
+    "doubles_of",
+    "represent",
+    "witness_of",
+]
 
 LARGEST_RESIDUAL = 1e-6
 GOOD_RESIDUAL = 1e-10  # of a borderline matrix: no wider tolerance is tried
@@ -185,10 +193,7 @@ def represent(
     flow = flow_of(eps_or_gamma(eps, gamma))
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
     witness = witness_of(found, flow, prefer)
-    allowed = LARGEST_RESIDUAL
-    if found.tol is not None and witness.report.status == "borderline":
-        allowed = max(allowed, 10 * np.sqrt(found.dimension) * found.tol)
-    if witness.residual > allowed:
+    if not witness.residual <= allowed_residual(found, witness.report.status):
         raise IllConditionedError(
             f"D is representable by {flow.describe()}, but theta, rounded to doubles, misses D by "
             f"{witness.residual:.2g} ||D||: the condition number of psi there is "
@@ -197,6 +202,13 @@ def represent(
             witness,
         )
     return witness if full_output else witness.theta
+
+
+def allowed_residual(found: Spectrum, status: str) -> float:
+    """Beyond which a witness is refused; of borderline matrices it is of the order of tol."""
+    if found.tol is None or status != "borderline":
+        return LARGEST_RESIDUAL
+    return max(LARGEST_RESIDUAL, 10 * np.sqrt(found.dimension) * found.tol)
 
 
 def witness_of(

@@ -66,6 +66,12 @@ def test_gamma_stands_for_the_flow_of_its_mass():
     )
     assert odemom.lambda_eps(gamma="9/10", dps=40) == odemom.lambda_eps(10, dps=40)
     assert odemom.maximal_scale(MATRIX, gamma=0.5).value == odemom.maximal_scale(MATRIX, 2).value
+    for asked in (odemom.pieces, odemom.augmentation, odemom.nearest_representable, odemom.routes):
+        assert str(asked(MATRIX, gamma="1/2")) == str(asked(MATRIX, 2))
+        with pytest.raises(odemom.InvalidInputError, match="either of the two"):
+            asked(MATRIX, 2, gamma="1/2")
+        with pytest.raises(odemom.InvalidInputError, match="neither eps nor gamma"):
+            asked(MATRIX)
     theta = odemom.represent(MATRIX, gamma=0.5)
     assert np.array_equal(theta, odemom.represent(MATRIX, 2))
     assert np.array_equal(odemom.psi(theta, gamma=0.5), odemom.psi(theta, 2))
