@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import odemom
-from odemom.flows import SecondOrder, action_plans
+from odemom.flows import Coasting, SecondOrder, action_plans
 from odemom.flows.operators import as_operator
 from tests.oracles import UNIT
 
@@ -351,6 +351,46 @@ def test_a_large_stiff_theta_takes_solves(eps, horizon, monkeypatch):
     computed = odemom.psi_multiply(theta, start, eps, horizon=horizon)
     allowed = 4 * UNIT * 6.4e5 * np.abs(psi).max() * np.linalg.norm(start)
     assert np.linalg.norm(computed - expected) <= allowed
+
+
+def between_walls(n, peclet):
+    """The same with columns that add up to 0 at the walls: an eigenvalue 0, at which psi is 1."""
+    theta = drift(n, peclet).tolil()
+    theta[0, 0], theta[-1, -1] = -theta[1, 0], -theta[-2, -1]
+    return sp.csr_array(theta)
+
+
+COASTING = [
+    (Coasting("1e-12", "3/4", 5), 12),
+    (Coasting("1e-12", "1/4"), 60),
+    (Coasting("1e-4", "3/4", 5), 12),
+    (Coasting("1e-5", "1/4"), 60),
+    (Coasting("1/1000", "1/4"), 12),
+    (SecondOrder("1/1000", "field"), 12),
+    (SecondOrder("1e-5", "field"), 60),
+]
+
+
+@pytest.mark.parametrize(("flow", "n"), COASTING, ids=str)
+def test_solves_reach_the_flows_that_start_with_a_velocity_or_coast(flow, n):
+    """Against psi of 30 digits for n = 12, against psi of the dense matrix for n = 60."""
+    theta, start = between_walls(n, 0.5), np.random.default_rng(n).standard_normal((n, 2))
+    operator = as_operator(theta)
+    with np.errstate(all="ignore"):
+        size = action_plans.by_steps(flow, operator, start)[1]
+        way = action_plans.by_solves(flow, operator, start, size)
+    assert way is not None
+    computed = way.compute()
+    psi = odemom.psi(theta.toarray(), flow, dps=30 if n == 12 else None)
+    psi = np.array(psi.tolist(), dtype=object).astype(float)
+    allowed = (UNIT * abs(theta).sum(axis=0).max() + 1e-13) * np.linalg.norm(psi, 2)
+    assert np.linalg.norm(computed - psi @ start) <= allowed * np.linalg.norm(start)
+
+
+def test_solves_are_not_tried_where_a_coasting_psi_does_not_decay():
+    theta, start = as_operator(between_walls(60, 0.5)), np.ones((60, 1))
+    for flow in (Coasting("1/50", "1/2"), Coasting(1, "1/2"), Coasting("inf", "1/2")):
+        assert action_plans.by_solves(flow, theta, start, 1e4) is None
 
 
 @pytest.mark.parametrize("given", [UNKNOWN_STIFF, drift(3000, 2.0)], ids=["operator", "sparse"])
