@@ -45,8 +45,9 @@ class CoastingNet(Flow):
     depth : int
         The number N of layers.
     active : int
-        The number n < N of layers with a residual, odd: for an even one psi is bounded below, as
-        it is without coasting.
+        The number n < N of layers with a residual, odd. For an even one psi, a polynomial of even
+        degree n with a positive leading coefficient, is bounded below: coasting would only move
+        the threshold of `MomentumResNet`, and one layer more or less takes it away.
 
     Raises
     ------
@@ -76,7 +77,8 @@ class CoastingNet(Flow):
             "active",
             got=shown(self.active),
             expected=f"an odd number of layers below depth = {self.depth}",
-            fix="With all layers active it is MomentumResNet; an even number bounds psi below.",
+            fix="With all layers active it is MomentumResNet; an even number bounds psi below, so "
+            "that the switch would not reach every matrix.",
         )
         object.__setattr__(self, "active", active)
 

@@ -208,6 +208,33 @@ def test_the_net_is_a_momentum_net_whose_last_functions_are_zero():
     np.testing.assert_allclose(net(torch.eye(3).double()).detach().numpy(), expected, rtol=1e-12)
 
 
+def layers_polynomial(gamma, depth, active):
+    """psi of the layers with exact coefficients, layer by layer."""
+    g = flint.fmpq(gamma.numerator, gamma.denominator)
+    step, x, v = flint.fmpq_poly([0, 1 - g]), flint.fmpq_poly([1]), flint.fmpq_poly([0])
+    for layer in range(depth):
+        v = v * g + (step * x if layer < active else 0)
+        x = x + v
+    return x
+
+
+@pytest.mark.parametrize("gamma", [Fraction(1, 10), Fraction(1, 2), Fraction(99, 100)])
+def test_the_zeros_of_the_net_are_real_and_simple_and_its_degree_decides(gamma):
+    """Odd: onto. Even, which is refused: bounded below."""
+    for active in range(1, 8):
+        for depth in (active + 1, active + 5):
+            psi = layers_polynomial(gamma, depth, active)
+            assert psi.degree() == active
+            assert psi[active] > 0
+            zeros = flint.fmpz_poly(psi.numer()).complex_roots()
+            assert len(zeros) == active
+            assert all(z.imag == 0 and multiplicity == 1 for z, multiplicity in zeros)
+            if active % 2:
+                net = CoastingNet(gamma, depth, active)
+                exact = psi(flint.fmpq(-37, 10))
+                assert net.scalar(-3.7) == pytest.approx(int(exact.p) / int(exact.q), rel=1e-12)
+
+
 @pytest.mark.parametrize("active", [0, 4, 20, 2.5])
 def test_an_even_number_of_active_layers_is_refused(active):
     with pytest.raises(odemom.InvalidInputError, match="active"):
