@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from odemom.flows.base import Flow, number_text
+from odemom.flows.base import Flow, Number, number_text
 from odemom.flows.coasting import Coasting
 from odemom.flows.coasting_net import CoastingNet
 from odemom.flows.discrete import MomentumResNet, ResNet
@@ -22,23 +22,31 @@ LEAST_DEPTH = 21
 
 
 def call_text(flow: Flow) -> str:
-    """The flow as one writes it in a call: the mass where that says it all."""
+    """The flow as one writes it in a call: the mass where that says it all.
+
+    The numbers are those of the flow, however long, so that the call gives the same theta.
+    """
     if isinstance(flow, ResNet):
         return f"ResNet({flow.depth})"
     if isinstance(flow, MomentumResNet):
-        return f'MomentumResNet("{number_text(flow.gamma)}", {flow.depth})'
+        return f'MomentumResNet("{exact_text(flow.gamma)}", {flow.depth})'
     if isinstance(flow, CoastingNet):
-        return f'CoastingNet("{number_text(flow.gamma)}", {flow.depth}, {flow.active})'
+        return f'CoastingNet("{exact_text(flow.gamma)}", {flow.depth}, {flow.active})'
     assert isinstance(flow, ODEFlow)  # there is no other kind
-    horizon = "" if flow.horizon == 1 else f', horizon="{number_text(flow.horizon)}"'
+    horizon = "" if flow.horizon == 1 else f', horizon="{exact_text(flow.horizon)}"'
     if isinstance(flow, Coasting):
-        return f'Coasting("{number_text(flow.eps)}", "{number_text(flow.switch)}"{horizon})'
+        return f'Coasting("{exact_text(flow.eps)}", "{exact_text(flow.switch)}"{horizon})'
     if isinstance(flow, SecondOrder):
         start = ', "field"' if flow.coast else ""
-        text = f'"{number_text(flow.eps)}"'
+        text = f'"{exact_text(flow.eps)}"'
         return f"SecondOrder({text}{start}{horizon})" if start or horizon else text
     bare = {FirstOrder: "0", Undamped: '"inf"'}[type(flow)]
     return f"{type(flow).__name__}({horizon[2:]})" if horizon else bare
+
+
+def exact_text(value: Number) -> str:
+    """A number in text that is read back as it is."""
+    return str(value) if isinstance(value, Fraction) else number_text(value)
 
 
 def cheapest(report: Representability) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from odemom.checks import eps_or_gamma, expect, shown
+from odemom.checks import eps_or_gamma, expect, nearest_double, shown
 from odemom.flows.base import Flow, exact
 from odemom.flows.by_eps import flow_of
 from odemom.flows.coasting import Coasting
@@ -180,12 +180,18 @@ def _larger_eps(found: Spectrum, flow: ODEFlow) -> Route:
     else:
         end = least.interval[1]  # inf where the tolerance reaches beyond every eps
         top = Fraction(least.value if end == math.inf else end) * horizon
-        mass = max(top * MORE, Fraction(1, 100) * horizon)
+        mass = _short(max(top * MORE, Fraction(1, 100) * horizon))
         reaches, what = True, f"every eps above {float(least.value * horizon):.6g}"
         if flow.unit_eps != math.inf and Fraction(flow.unit_eps) * horizon >= mass:
             mass, what = Fraction(flow.unit_eps) * horizon, what + ", as it is"
     larger = flow_of(mass, horizon=horizon)
     return _row("larger eps", found, larger, what, reaches=reaches)
+
+
+def _short(mass: Fraction) -> Fraction:
+    """The number rounded to four digits, which changes it by less than `MORE` does."""
+    text = f"{nearest_double(mass):.3e}"
+    return mass if text == "inf" else Fraction(text)
 
 
 def _smaller_scale(found: Spectrum, report: Representability) -> Route:
