@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from odemom.checks import nearest_double
+from odemom.errors import UndecidedError
 from odemom.flows.base import Flow, RealImage, as_points
 from odemom.flows.power_series import ball, middle, variable, wave_kernel_series
 from odemom.flows.preimages import PRECISION, follow
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Braking"]
 
 MARGIN = 2.0  # how far below the least eigenvalue the minimum of psi is put, as a factor
+LARGEST_STEP = 1e12  # in s², psi growing like exp(s): beyond the doubles long before
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,12 @@ class Braking(Flow):
 
         s2 = self._bottom[0]
         step = 1.0
-        while not float(self.scalar(self._point(s2 + step))) > 0:
+        while not (value := float(self.scalar(self._point(s2 + step)))) > 0:
             step *= 1.5
+            if not math.isfinite(value) or step > LARGEST_STEP:
+                raise UndecidedError(
+                    f"{self.describe()}: psi exceeds the range of doubles before it is positive."
+                )
         z = flint.acb(self._point(s2 + step))
         with flint.ctx.workprec(PRECISION):
             return z, middle(self.series(z, 1)[0])

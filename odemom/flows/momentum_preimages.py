@@ -50,9 +50,9 @@ def best_real_preimage(mu: float, gamma: Fraction, depth: int, size: int) -> flo
 
 def _crossings(mu: float, gamma: Fraction, depth: int) -> np.ndarray:
     """A root of psi - mu in each monotone piece whose ends are on different sides of mu."""
-    g = float(gamma)
+    g, rest = float(gamma), float(1 - gamma)
     scale = 2 * math.sqrt(g)
-    inner = (np.array(critical_points(gamma, depth)) * (1 - g) + 1 + g) / scale
+    inner = (np.array(critical_points(gamma, depth)) * rest + 1 + g) / scale
     ends = np.concatenate([[_beyond(mu, -1, g, depth)], inner, [_beyond(mu, 1, g, depth)]])
     above = _psi_of(ends, g, depth) > mu
     crossed = np.flatnonzero(above[1:] != above[:-1])
@@ -61,7 +61,7 @@ def _crossings(mu: float, gamma: Fraction, depth: int) -> np.ndarray:
         middles = (low + high) / 2
         right = (_psi_of(middles, g, depth) > mu) != rising
         low, high = np.where(right, middles, low), np.where(right, high, middles)
-    return (scale * (low + high) / 2 - 1 - g) / (1 - g)
+    return (scale * (low + high) / 2 - 1 - g) / rest
 
 
 def _beyond(mu: float, side: int, gamma: float, depth: int) -> float:

@@ -66,8 +66,9 @@ class MomentumThreshold:
 
     def point_at(self, angle: Any) -> np.ndarray:
         """The z at which the state turns by these angles a layer, shape as given."""
-        gamma = float(self.gamma)
-        return (2 * math.sqrt(gamma) * np.cos(angle) - 1 - gamma) / (1 - gamma)
+        gamma, rest = float(self.gamma), float(1 - self.gamma)
+        with np.errstate(divide="ignore"):  # a rest below the doubles: z is beyond them
+            return (2 * math.sqrt(gamma) * np.cos(angle) - 1 - gamma) / rest
 
     @property
     def minimiser(self) -> float:
@@ -137,9 +138,9 @@ class MomentumThreshold:
 
 def critical_points(gamma: Fraction, depth: int) -> list[float]:
     """The N - 1 real critical points of psi, in increasing order."""
-    root = math.sqrt(gamma)
+    root, g, rest = math.sqrt(gamma), float(gamma), float(1 - gamma)
     angles = _critical_angles(gamma, depth)[::-1]
-    return [float((2 * root * math.cos(phi) - 1 - gamma) / (1 - gamma)) for phi in angles]
+    return [(2 * root * math.cos(phi) - 1 - g) / rest for phi in angles]
 
 
 def minimiser_ball(gamma: Fraction, depth: int) -> flint.arb:

@@ -22,6 +22,7 @@ from odemom.representability.exact import ExactSpectrum
 from odemom.representability.exact_matrix import ExactMatrix
 from odemom.representability.floating import FloatingSpectrum, cluster_attainment
 from odemom.representability.interlacing import least_coordinates, least_degree
+from odemom.representability.matrix_branch import relative_distance
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness import (
@@ -176,6 +177,7 @@ def _witness(found: Spectrum, flow: Flow, report: Representability, count: int) 
         own, d = witness_of(found, flow), doubles_of(found)
         return Augmentation(0, own.theta, d, own.residual, own.condition, report.status, report)
     if isinstance(found, ExactSpectrum):
+        doubles_of(found)  # refuses entries that they do not hold
         larger = ExactSpectrum(completed(found, flow, count))
         theta = witness_of(larger, flow).theta
         return _measured(found, flow, report, (doubles_of(larger), theta))
@@ -195,10 +197,7 @@ def _measured(
 ) -> Augmentation:
     (matrix, theta), d = pair, doubles_of(found)
     n = len(d)
-    with np.errstate(all="ignore"):
-        missed = np.linalg.norm(flow.matrix(theta)[:n, :n] - d)
-    size = float(np.linalg.norm(d)) or 1.0
-    residual = float(missed) / size if np.isfinite(missed) else np.inf
+    residual = relative_distance(flow.matrix(theta)[:n, :n], d)
     condition = condition_number(flow, theta)
     return Augmentation(len(theta) - n, theta, matrix, residual, condition, report.status, report)
 

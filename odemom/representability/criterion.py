@@ -22,6 +22,8 @@ from odemom.flows.base import Attainment, RealImage
 
 __all__ = ["attainment_at", "unmet_condition"]
 
+SHOWN = 3  # zeros in a message at most; one is as good as the many that an order may ask for
+
 
 def attainment_at(image: RealImage, position: int) -> Attainment:
     """How psi takes a value on the given side of the threshold: -1 below, 0 at, +1 above."""
@@ -69,7 +71,7 @@ def _unsplit(sizes: Sequence[int], order: int) -> str | None:
     # If the sizes are a union of splits at all, then the sorted list cut into groups of `order` is
     # one: groups that interleave hold values m, m + 1 of the same m, and can be exchanged.
     ordered = sorted(sizes, reverse=True)
-    ordered += [0] * (-len(ordered) % order)
+    ordered += [0] * min(-len(ordered) % order, SHOWN)
     for start in range(0, len(ordered), order):
         group = ordered[start : start + order]
         if group[0] - group[-1] > 1:

@@ -112,7 +112,8 @@ def _groups(sizes: Sequence[int], low: list[int], n: int, p: int) -> tuple[int, 
         above = sizes[last - 1] if 1 <= last <= len(sizes) else 0
         if last >= 1 and first > above + 1:
             return None
-        group = [*low[start : start + n], *[0] * n][:n]
+        width = min(n, len(sizes) + p)  # beyond, the group ends with no block
+        group = [*low[start : start + n], *[0] * width][:width]
         found += [max(x, first - 1) for x in group]
     return tuple(x for x in found if x > 0)
 
@@ -121,8 +122,9 @@ def sizes_for(attainment: Attainment, sizes: Sequence[int], p: int) -> tuple[int
     """Sizes for M at an obstructed eigenvalue, no larger than those of D if possible."""
     n, slack = (2, 0) if attainment.kind == "pairs" else (attainment.order, 1)
     if attainment.kind != "never":
-        padded = [*sizes, *[0] * (-len(sizes) % n)]
-        shrunk = [min(s, padded[k - k % n + n - 1] + slack) for k, s in enumerate(padded)]
+        lasts = [k - k % n + n - 1 for k in range(len(sizes))]
+        ends = [sizes[last] if last < len(sizes) else 0 for last in lasts]
+        shrunk = [min(s, end + slack) for s, end in zip(sizes, ends, strict=True)]
         if all(x >= s for x, s in zip(shrunk, sizes[p:], strict=False)):
             return tuple(x for x in shrunk if x)
     found = least_sizes(attainment, sizes, p)

@@ -113,10 +113,13 @@ def _paired(flow: Flow, mu: flint.acb, z: flint.acb, sizes: tuple[int, ...]) -> 
 def _interleaved(flow: Flow, order: int, sizes: tuple[int, ...]) -> flint.acb_mat:
     import flint
 
-    z = middle(flint.acb(flow.critical_point()))
     length = max(sum(sizes[k : k + order]) for k in range(0, len(sizes), order))
-    with series_length(length + order):
-        g = inverse_of_root(flow.series(z, length + order), z, order, length)
+    if order > 2:  # of (1 + z)^N alone: its root is 1 + z, however large N is
+        g = [flint.acb(-1), flint.acb(1), *[flint.acb(0)] * length]
+    else:
+        z = middle(flint.acb(flow.critical_point()))
+        with series_length(length + order):
+            g = inverse_of_root(flow.series(z, length + order), z, order, length)
     entries, starts = _zeros(sum(sizes)), _starts(sizes)
     for k in range(0, len(sizes), order):
         chains = list(zip(starts[k : k + order], sizes[k : k + order], strict=True))

@@ -26,7 +26,7 @@ from odemom.representability.criterion import attainment_at
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["inverse_matrix_function", "relative_residual"]
+__all__ = ["inverse_matrix_function", "relative_distance", "relative_residual"]
 
 WELL_CONDITIONED = 1e5
 STEPS = 3
@@ -72,8 +72,13 @@ def inverse_matrix_function(flow: Flow, d: np.ndarray) -> np.ndarray:
 def relative_residual(flow: Flow, theta: np.ndarray, d: np.ndarray) -> float:
     """||psi(theta) - D|| / ||D|| in the Frobenius norm; inf where psi(theta) overflows."""
     with np.errstate(all="ignore"):
-        missed = _norm(flow.matrix(theta) - d)
-        size = _norm(d)
+        return relative_distance(flow.matrix(theta), d)
+
+
+def relative_distance(made: np.ndarray, d: np.ndarray) -> float:
+    """||made - D|| / ||D|| in the Frobenius norm, of any size; inf where it is not finite."""
+    with np.errstate(all="ignore"):
+        missed, size = _norm(made - d), _norm(d)
         return float(missed / size if size else missed) if np.isfinite(missed) else np.inf
 
 
@@ -237,10 +242,10 @@ def _uncertainty(t: np.ndarray) -> np.ndarray:
             conditions = np.linalg.norm(np.linalg.inv(vectors), axis=1)
         except np.linalg.LinAlgError:
             conditions = np.full(len(t), np.inf)
-        moved = 100 * np.finfo(float).eps * np.linalg.norm(t) * conditions
+        moved = 100 * np.finfo(float).eps * _norm(t) * conditions
     # A defective eigenvalue of multiplicity m moves by about u^{1/m}; beyond 1/4 of the norm
     # nothing is known, and eigenvalues are compared by their branches alone.
-    return np.where(np.isfinite(moved), np.minimum(moved, 0.01 * np.linalg.norm(t)), 0)
+    return np.where(np.isfinite(moved), np.minimum(moved, 0.01 * _norm(t)), 0)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from odemom.flows.discrete import MomentumResNet, ResNet
 from odemom.flows.first_order import FirstOrder
 from odemom.flows.ode import ODEFlow
 from odemom.representability.floating import FloatingSpectrum
+from odemom.representability.matrix_branch import relative_distance
 from odemom.representability.remedies import least_pieces
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
@@ -232,7 +233,7 @@ def _polar(d: np.ndarray, flow: FirstOrder) -> Found:
     second = (vectors * np.log(values)) @ vectors.T / half
     first = _skew_logarithm(q) / half
     made = scipy.linalg.expm(half * second) @ scipy.linalg.expm(half * first)
-    return (first, second), (half, half), float(np.linalg.norm(made - d) / np.linalg.norm(d))
+    return (first, second), (half, half), relative_distance(made, d)
 
 
 def _skew_logarithm(q: np.ndarray) -> np.ndarray:
@@ -258,11 +259,11 @@ def _one_layer(d: np.ndarray, flow: ResNet | MomentumResNet) -> Found:
     """The last layer of a ResNet; the first one of a momentum net, which then coasts."""
     identity, rest = np.eye(len(d)), float(flow.depth - 1)
     if isinstance(flow, ResNet):
-        return (0 * d, d - identity), (rest, 1.0), 0.0
+        kick = d - identity
+        return (0 * d, kick), (rest, 1.0), relative_distance(identity + kick, d)
     kick = (d - identity) / float(1 - exact(flow.gamma) ** flow.depth)
     made = identity + kick * float(1 - exact(flow.gamma) ** flow.depth)
-    size = float(np.linalg.norm(d)) or 1.0
-    return (kick, 0 * d), (1.0, rest), float(np.linalg.norm(made - d)) / size
+    return (kick, 0 * d), (1.0, rest), relative_distance(made, d)
 
 
 def _best(found: Spectrum, flow: ODEFlow) -> Found:

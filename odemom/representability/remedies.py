@@ -18,7 +18,8 @@ from odemom.representability.report import Representability
 
 __all__ = ["call_text", "cheapest", "least_pieces", "odd_net"]
 
-LEAST_DEPTH = 21
+LEAST_DEPTH, LARGEST_DEPTH = 21, 1001  # of a net that is proposed for a flow
+LARGEST_MASS = Fraction(10**6)
 
 
 def call_text(flow: Flow) -> str:
@@ -96,8 +97,10 @@ def odd_net(flow: Flow) -> ResNet | MomentumResNet:
     if flow.unit_eps == math.inf:
         return MomentumResNet("9/10", LEAST_DEPTH)
     # The step h = T/N has the mass eps/h = 1/(1 - gamma); gamma > 1/2 asks for N > 2 T/eps.
-    mass = Fraction(flow.unit_eps)
+    mass = min(Fraction(flow.unit_eps), LARGEST_MASS)
     depth = max(LEAST_DEPTH, 2 * math.ceil(1 / mass) + 1)
+    if depth > LARGEST_DEPTH:  # as near as so many layers come
+        return MomentumResNet("1/2", LARGEST_DEPTH)
     return MomentumResNet(1 - 1 / (mass * depth), depth)
 
 

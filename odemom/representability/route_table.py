@@ -76,9 +76,14 @@ class Route:
         return frobenius(getattr(found, "theta", found))
 
     @cached_property
-    def distance(self) -> float:
-        """||matrix - D||_2 of the matrix it reaches: 0, but for "nearest map"."""
-        return float(self.witness().distance) if self.name == "nearest map" else 0.0
+    def distance(self) -> float | None:
+        """||matrix - D||_2 of the matrix it reaches, 0 but for "nearest map"; None as of `norm`."""
+        if self.name != "nearest map":
+            return 0.0
+        try:
+            return float(self.witness().distance)
+        except OdemomError:
+            return None
 
 
 @dataclass(frozen=True)
@@ -131,8 +136,9 @@ class Routes:
         return "" if size is None else f"{size:.4g}"
 
     def _distance(self, row: Route) -> str:
-        known = self.norms and row.name == "nearest map" and row.how
-        return f", at distance {row.distance:.4g}" if known else ""
+        if not (self.norms and row.name == "nearest map") or row.distance is None:
+            return ""
+        return f", at distance {row.distance:.4g}"
 
     def __str__(self) -> str:
         rows = self._table()

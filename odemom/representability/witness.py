@@ -219,7 +219,7 @@ def witness_of(
         return _witness(found, flow, Smallest(flow) if prefer == "norm" else flow)
     except OdemomError:
         raise
-    except (ValueError, OverflowError) as error:  # exponents, precisions and sizes of flint
+    except (ValueError, ArithmeticError) as error:  # exponents, precisions and sizes of flint
         raise UndecidedError(
             f"D is representable by {flow.describe()}, but theta is beyond the reach of the "
             f"arithmetic ({error}). Use parameters nearer to 1, or scale D."

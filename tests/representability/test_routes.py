@@ -187,6 +187,57 @@ def test_a_table_as_text_html_and_json():
         odemom.routes([[-1]], 0, norms=2)  # pyright: ignore[reportArgumentType]
 
 
+BIG = 10**400
+
+
+@pytest.mark.parametrize(
+    ("matrix", "flow"),
+    [
+        ([[-BIG]], 1),
+        ([[F(-1, BIG)]], "1/2"),
+        pytest.param([[-1e300]], 1, marks=pytest.mark.slow),
+        ([[-1e300, 1], [0, 1e-300]], "inf"),
+        ([[0]], 0),
+        (np.zeros((3, 3)), ResNet(2)),
+        ([[0, 1], [0, 0]], ResNet(10**9)),
+        ([[-1]], "1e-9"),  # whose twin of as small a step has two thousand million layers
+        pytest.param([[-1]], "1e-400", marks=pytest.mark.slow),
+        pytest.param([[-1]], "1e400", marks=pytest.mark.slow),
+        ([[-1]], SecondOrder(1, "field", 1e-300)),
+        ([[-1]], Coasting("1e-5", "1/2")),
+        ([[-1]], Coasting(1, "0.99999999999999999999")),
+        ([[-2]], MomentumResNet(F(BIG - 1, BIG), 4)),
+        ([[-2]], MomentumResNet("999999/1000000", 10)),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_table_is_shown_however_extreme_the_numbers_are(matrix, flow):
+    """Norms and distances that doubles do not hold are left out, and nothing runs for minutes."""
+    ways = odemom.routes(matrix, flow)
+    assert len(str(ways).splitlines()) == len(ways) + 1
+    for row in ways:
+        assert row.distance is None or row.distance >= 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: odemom.pieces([[-BIG]], 1, full_output=True),
+        lambda: odemom.augmentation([[-BIG]], 1, full_output=True),
+        lambda: odemom.represent([[2]], MomentumResNet(F(BIG - 1, BIG), 3)),
+        lambda: odemom.pieces([[-1e-300]], 1, full_output=True),  # a relative error of a zero
+        lambda: odemom.pieces([[-1e-20]], ResNet(4), full_output=True),
+        lambda: odemom.pieces([[1]], gamma=[0.5, 0.6]),
+        lambda: odemom.pieces([[1]], FirstOrder),
+        lambda: odemom.augmentation([[1]], gamma="x"),
+        lambda: odemom.routes(np.zeros((2, 1, 1)), 1),
+    ],
+)
+def test_what_doubles_do_not_hold_and_what_has_no_meaning_is_refused_in_a_sentence(call):
+    with pytest.raises(odemom.OdemomError, match=r"\.$"):
+        call()
+
+
 def test_the_command_line_lists_them(run, tmp_path):
     path = tmp_path / "D.txt"
     path.write_text("-1 0\n0 -2\n")
