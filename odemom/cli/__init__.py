@@ -13,6 +13,7 @@ import typer
 
 from odemom.cli import decide, figures, fine_tuning, training
 from odemom.cli.shared import complain
+from odemom.cli.spelt import SpeltTyper
 from odemom.cli.streams import patient_streams
 from odemom.errors import OdemomError
 
@@ -20,7 +21,7 @@ __all__ = ["app", "main"]
 
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an error of odemom itself never looks like a "no"
 
-app = typer.Typer(
+app = SpeltTyper(
     name="odemom",
     no_args_is_help=True,
     rich_markup_mode=None,
