@@ -140,6 +140,10 @@ class FloatingSpectrum(Spectrum):
         )
         return report, clusters
 
+    def surely_represented(self, flow: Flow) -> bool:
+        """Whether `decide` says yes, and certain: without the nearest structured matrix."""
+        return certain_verdict(self.form, flow.real_image, self._delta) is True
+
     def obstructed(self, flow: Flow) -> list[Cluster]:
         """The clusters, as they were judged, whose block sizes the flow does not produce."""
         image = flow.real_image

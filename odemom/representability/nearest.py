@@ -34,6 +34,7 @@ __all__ = ["Nearest", "nearest_representable"]
 INSIDE, TOLERANCES = 1e-9, 4
 MOVES = 16  # along singular vectors, each twice the one before
 MOVED = 4  # how many of the candidates are
+MANY = 4  # small singular values that are moved together
 PLACES = 48  # at most, where the worst is looked for
 SMALLEST_NORM = 1e-290
 
@@ -116,6 +117,8 @@ def nearest_representable(
     margin = max(INSIDE, TOLERANCES * tolerance) * (form.norm or 1.0)
     best = _best(matrix, [matrix, *_candidates(matrix, image, margin)], flow, tolerance, margin)
     if best is None:
+        best = _all_lifted(matrix, flow, tolerance, margin)
+    if best is None:
         raise UndecidedError(
             f"nearest_representable: tol = {tolerance:.3g} is too large to tell a matrix near D "
             f"that {flow.describe()} represents from one that it does not; give a smaller tol."
@@ -126,6 +129,8 @@ def nearest_representable(
 
 
 def _is_certain(found: Spectrum, flow: Flow) -> bool:
+    if isinstance(found, FloatingSpectrum):
+        return found.surely_represented(flow)
     report = found.decide(flow)
     return report.representable and report.status == "certain"
 
@@ -159,13 +164,30 @@ def _moved_inside(
             break
         form = found.form if isinstance(found, FloatingSpectrum) else SchurForm.of(matrix)
         x = _worst(form, image, size)
-        identity = np.eye(len(matrix))
-        u, sigma, vt = np.linalg.svd(matrix - x * identity)
-        sign = np.linalg.slogdet(u)[0] * np.linalg.slogdet(vt)[0]
-        goal = size if image.below.kind == "regular" else sign * size
-        matrix = matrix + (goal - sigma[-1]) * np.outer(u[:, -1], vt[-1])
+        matrix = _moved(matrix, x, size, image.below.kind == "regular")
         size *= 2
     return None
+
+
+def _moved(matrix: np.ndarray, x: float, size: float, either: bool) -> np.ndarray:
+    """Off what is singular at x, by ``size``: along the last singular vectors, to det > 0.
+
+    Where the last k singular values are small, U_k^T V_k = P H being a polar decomposition, they go
+    to those of ``size`` P J, J² = -I: then X - y I is singular near x for no real y, as J^T H has
+    imaginary eigenvalues.
+    """
+    u, sigma, vt = np.linalg.svd(matrix - x * np.eye(len(matrix)))
+    sign = np.linalg.slogdet(u)[0] * np.linalg.slogdet(vt)[0]
+    k = int((sigma < size).sum())
+    k -= k % 2
+    if k >= MANY and not either:
+        left, right = u[:, -k:], vt[-k:]
+        p = scipy.linalg.polar(left.T @ right.T)[0]
+        if sign * np.linalg.slogdet(p)[0] > 0:
+            turn = np.kron(np.eye(k // 2), [[0.0, 1.0], [-1.0, 0.0]])
+            return matrix + left @ (size * p @ turn - np.diag(sigma[-k:])) @ right
+    goal = size if either else sign * size
+    return matrix + (goal - sigma[-1]) * np.outer(u[:, -1], vt[-1])
 
 
 def _worst(form: SchurForm, image: RealImage, size: float) -> float:
@@ -229,6 +251,25 @@ def _lifted(schur: np.ndarray, t: float, image: RealImage, margin: float) -> np.
         elif value < t + margin:
             lifted[i, i] = t + margin
     return lifted
+
+
+def _all_lifted(
+    matrix: np.ndarray, flow: Flow, tolerance: float, margin: float
+) -> np.ndarray | None:
+    """With the whole spectrum lifted above the threshold, as far above it as certainty asks for."""
+    threshold = flow.real_image.threshold
+    assert threshold is not None  # otherwise every matrix is representable
+    factors: Any = scipy.linalg.schur(matrix, output="real")
+    schur, q = factors
+    above, most = margin, 4 * float(np.linalg.norm(matrix, 2)) + 4 * abs(threshold.value)
+    while above <= most:
+        lifted = schur.copy()
+        np.fill_diagonal(lifted, np.maximum(np.diag(schur), threshold.value + above))
+        trial = q @ lifted @ q.T
+        if _is_certain(spectrum_of(trial, tolerance, None), flow):
+            return trial
+        above *= 4
+    return None
 
 
 def _opened(schur: np.ndarray, t: float, margin: float) -> np.ndarray:

@@ -144,3 +144,17 @@ def test_an_odd_spectrum_needs_a_lift():
 def test_bad_input_is_refused(bad):
     with pytest.raises(odemom.InvalidInputError):
         odemom.nearest_representable(bad, 0.5)
+
+
+@pytest.mark.parametrize(("size", "count", "farthest"), [(2, 20, 1e-7), (5, 8, 8.0), (40, 1, 1e-7)])
+def test_many_defective_eigenvalues_are_moved_together(size, count, farthest):
+    """One move after the other reached no certain matrix; for d = 100 that took a minute."""
+    values = -2 - 0.3 * np.arange(count) * (size == 5)
+    blocks = np.kron(np.diag(values), np.eye(size)) + np.kron(np.eye(count), np.eye(size, k=1))
+    d = size * count
+    q = np.linalg.qr(np.random.default_rng(d).standard_normal((d, d)))[0]
+    near = odemom.nearest_representable(q @ blocks @ q.T, 0.5)
+    assert near.distance <= farthest
+    report = odemom.analyze(near.matrix, 0.5)
+    assert report.representable
+    assert report.status == "certain"
