@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from odemom.cli import decide, figures, fine_tuning, training
+from odemom.cli.commands import Commands, terminated_as_interrupted
 from odemom.cli.shared import complain
-from odemom.cli.spelt import SpeltTyper
 from odemom.cli.streams import patient_streams
 from odemom.errors import OdemomError
 
@@ -21,7 +21,7 @@ __all__ = ["app", "main"]
 
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an error of odemom itself never looks like a "no"
 
-app = SpeltTyper(
+app = Commands(
     name="odemom",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -41,7 +41,7 @@ app = SpeltTyper(
 
 def main() -> None:
     """Run the command line and leave with its status."""
-    with patient_streams() as streams:
+    with patient_streams() as streams, terminated_as_interrupted():
         status = _status()
         for stream in streams:
             stream.flush()

@@ -1,20 +1,29 @@
-"""Numbers of options are read by the grammar of all other text: ``--depth 1_0`` is no number."""
+"""What all commands do: numbers are read by the grammar of other text, an end is said in words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from typing import Any, get_args, get_type_hints
 
 import typer
 from typer.models import ParameterInfo
 
-__all__ = ["SpeltTyper"]
+from odemom.cli.shared import note
+
+__all__ = ["Commands", "terminated_as_interrupted"]
+
+INTERRUPTED = 130  # as shells have it
 
 
-class SpeltTyper(typer.Typer):
-    """A `typer.Typer` whose commands read integers and floats so.
+class Commands(typer.Typer):
+    """A `typer.Typer` whose commands read integers and floats by our grammar.
 
-    Python's own readers take 1_0 for 10, and the digits of every script.
+    Python's own readers take 1_0 for 10, and the digits of every script. A command that is
+    interrupted, and has nothing of its own to say of that, says so.
     """
 
     def command(self, name: str | None = None, **more: Any) -> Callable[..., Any]:
@@ -26,21 +35,52 @@ class SpeltTyper(typer.Typer):
             for annotation in hints.values():
                 _spell(annotation)
             function.__annotations__ = hints  # or they would be evaluated anew, from their text
-            return register(function)
+            return register(_interruptible(function))
 
         return decorated
+
+
+def _interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def called(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except KeyboardInterrupt:
+            note("interrupted: files are as they were, or whole; the same command does it again")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return called
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Take SIGTERM, which schedulers send, as Ctrl-C: workers end, and how to go on is said."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    if not main or before is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def _spell(annotation: Any) -> None:
     """Give the option of an ``Annotated[int | None, typer.Option(...)]`` our reader."""
     kind, *notes = get_args(annotation) or (None,)
     kinds = {kind, *get_args(kind)}
-    for note in notes:
-        if isinstance(note, ParameterInfo) and note.parser is None:
+    for option in notes:
+        if isinstance(option, ParameterInfo) and option.parser is None:
             if int in kinds:
-                note.parser = integer
+                option.parser = integer
             elif float in kinds:
-                note.parser = number
+                option.parser = number
 
 
 def integer(text: str | int) -> int:
