@@ -81,6 +81,11 @@ def psi_multiply(
     or, from the entries of a theta for which psi decays, up to 80 solves with one factorised
     I - c theta (shift-and-invert Krylov spaces), with one of the order of u ||theta|| ||X||.
 
+    An array theta of 1,500 to 2,500 rows that is stiff, not symmetric, and whose psi does not decay
+    or is tiny takes seconds to half a minute: psi itself is some thirty products of d x d matrices,
+    beyond d = 2000 there are up to ``max_products`` with X. Sparse entries, or an interval where
+    theta is symmetric, are the way out.
+
     References
     ----------
     Al-Mohy and Higham, Computing the action of the matrix exponential, SIAM J. Sci. Comput. 33,
