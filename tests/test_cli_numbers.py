@@ -9,7 +9,9 @@ from typer.models import ParameterInfo
 
 from odemom.cli import app
 
-COMMANDS = {c.callback: c.name or c.callback.__name__ for c in app.registered_commands}
+COMMANDS = {
+    c.callback: c.name or c.callback.__name__ for c in app.registered_commands if c.callback
+}
 
 
 def numeric_options():

@@ -157,7 +157,7 @@ class FloatingSpectrum(Spectrum):
     def within(self, factor: float) -> FloatingSpectrum:
         """The same matrix with that many times the tolerance."""
         wider = FloatingSpectrum(self._matrix, self.tol * factor)
-        wider.__dict__["form"] = self.form
+        wider.form = self.form
         return wider
 
     @cached_property
@@ -221,8 +221,7 @@ def _position(image: RealImage, cluster: Cluster) -> int:
 
 def _unmet(cluster: Cluster, image: RealImage) -> str | None:
     attainment = cluster_attainment(image, cluster)
-    regular = attainment is None or attainment.kind == "regular"
-    return None if regular else unmet_condition(attainment, cluster.sizes)
+    return None if attainment is None else unmet_condition(attainment, cluster.sizes)
 
 
 def _decide(

@@ -91,7 +91,7 @@ class FloatingParts:
         return cls(
             np.hstack([part.right for part in parts]),
             np.vstack([part.left for part in parts]),
-            scipy.linalg.block_diag(*map(jordan_of, clusters)),
+            np.asarray(scipy.linalg.block_diag(*map(jordan_of, clusters))),
         )
 
 

@@ -355,7 +355,7 @@ def test_a_large_stiff_theta_takes_solves(eps, horizon, monkeypatch):
 
 def between_walls(n, peclet):
     """The same with columns that add up to 0 at the walls: an eigenvalue 0, at which psi is 1."""
-    theta = drift(n, peclet).tolil()
+    theta: Any = drift(n, peclet).tolil()
     theta[0, 0], theta[-1, -1] = -theta[1, 0], -theta[-2, -1]
     return sp.csr_array(theta)
 
@@ -380,7 +380,7 @@ def test_solves_reach_the_flows_that_start_with_a_velocity_or_coast(flow, n):
         size = action_plans.by_steps(flow, operator, start)[1]
         way = action_plans.by_solves(flow, operator, start, size)
     assert way is not None
-    computed = way.compute()
+    computed: Any = way.compute()
     psi = odemom.psi(theta.toarray(), flow, dps=30 if n == 12 else None)
     psi = np.array(psi.tolist(), dtype=object).astype(float)
     allowed = (UNIT * abs(theta).sum(axis=0).max() + 1e-13) * np.linalg.norm(psi, 2)

@@ -3,6 +3,7 @@
 import itertools
 import math
 from fractions import Fraction
+from typing import Any
 
 import flint
 import mpmath
@@ -226,7 +227,7 @@ def test_the_zeros_of_the_net_are_real_and_simple_and_its_degree_decides(gamma):
             psi = layers_polynomial(gamma, depth, active)
             assert psi.degree() == active
             assert psi[active] > 0
-            zeros = flint.fmpz_poly(psi.numer()).complex_roots()
+            zeros: Any = flint.fmpz_poly(psi.numer()).complex_roots()
             assert len(zeros) == active
             assert all(z.imag == 0 and multiplicity == 1 for z, multiplicity in zeros)
             if active % 2:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -131,7 +132,7 @@ def sweep(count, seed, witnesses):
     return decided, held, above, worst
 
 
-def held_or_ill_conditioned(found, flow):
+def held_or_ill_conditioned(found, flow) -> Any:
     """The witness, though doubles may not hold it."""
     try:
         return odemom.augmentation(found, flow, full_output=True)
