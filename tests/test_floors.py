@@ -1,5 +1,7 @@
 """Dependencies flow downwards only, no room is in a circle, and no file is long."""
 
+import functools
+
 import pytest
 
 from scripts import architecture
