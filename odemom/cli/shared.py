@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,6 +103,24 @@ Scheduler = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+def _hush(quiet: bool) -> bool:
+    _QUIET.set(quiet)
+    return quiet
+
+
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        callback=_hush,
+        help="Print errors alone, and what --json or the question asks for; no sentences, no notes "
+        "and no progress.",
+    ),
+]
 Out = Annotated[
     Path,
     typer.Option("--out", "-o", metavar="FOLDER", help="The folder to write into; it may be new."),
@@ -115,12 +135,21 @@ def print_json(payload: Any) -> None:
 
 
 def say(text: str, indent: str = "") -> None:
-    """Print a sentence, wrapped on a terminal; broken lines go on after ``indent``."""
-    print(wrapped(text, sys.stdout, indent))
+    """Print a sentence, wrapped on a terminal; broken lines go on after ``indent``.
+
+    Nothing, with ``--quiet``.
+    """
+    if not _QUIET.get():
+        print(wrapped(text, sys.stdout, indent))
 
 
 def note(text: str) -> None:
-    """Print a sentence on the error stream, after what was printed before."""
+    """Print a sentence on the error stream, after what was printed before.
+
+    Nothing, with ``--quiet``.
+    """
+    if _QUIET.get():
+        return
     if sys.stdout is not None:
         sys.stdout.flush()
     print(wrapped(text, sys.stderr), file=sys.stderr)
@@ -146,9 +175,29 @@ def integer(text: str) -> int | str:
 
 
 @contextmanager
+def waiting(words: str, after: float = 2.0) -> Iterator[None]:
+    """Say on a terminal that something takes longer than two seconds, and for how long by now."""
+    stream: Any = sys.stderr
+    if _QUIET.get() or stream is None or not stream.isatty():
+        yield
+        return
+    console = Console(stderr=True)
+    status = console.status(f"{words}; Ctrl-C ends it")
+    timer = threading.Timer(after, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        status.stop()
+
+
+@contextmanager
 def progress_bar(unit: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A bar on the terminal's error stream, as a function of (done, in all)."""
-    if not shown:
+    if not shown or _QUIET.get():
         yield None
         return
     from rich.progress import (

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from odemom.checks import as_integer
+from odemom.checks import as_integer, optional_import
 from odemom.demo import orders
 from odemom.demo.matrices import EPS, examples, write_matrix_file
 from odemom.demo.page import Decided, Page, Witnessed, write_page
@@ -32,7 +32,8 @@ def tour(
 ) -> Path:
     """Run the tour and write its page.
 
-    What needs packages that are not installed is left out, which the page says.
+    The pictures need Matplotlib. What trains needs more, and is left out where that is not
+    installed, which the page says.
 
     Parameters
     ----------
@@ -52,7 +53,10 @@ def tour(
     ------
     InvalidInputError
         If ``out_dir`` cannot be a folder or ``epochs`` is not positive.
+    MissingDependencyError
+        If Matplotlib is not installed.
     """
+    optional_import("matplotlib", "plots")
     if epochs is not None:
         as_integer(epochs, "epochs", 1)
     folder, console = as_folder(out_dir), Console(highlight=False)
