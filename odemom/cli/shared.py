@@ -106,9 +106,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program t
 _QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
-def _hush(quiet: bool) -> bool:
+def hush(quiet: bool) -> bool:
+    """Let `say`, `note` and progress print nothing from now on, or print again."""
     _QUIET.set(quiet)
     return quiet
+
+
+def is_quiet() -> bool:
+    """Whether ``--quiet`` was given."""
+    return _QUIET.get()
 
 
 Quiet = Annotated[
@@ -116,7 +122,7 @@ Quiet = Annotated[
     typer.Option(
         "--quiet",
         "-q",
-        callback=_hush,
+        callback=hush,
         help="Print errors alone, and what --json or the question asks for; no sentences, no notes "
         "and no progress.",
     ),
@@ -134,13 +140,15 @@ def print_json(payload: Any) -> None:
     print(json.dumps(jsonable(payload), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def say(text: str, indent: str = "") -> None:
-    """Print a sentence, wrapped on a terminal; broken lines go on after ``indent``.
+def answer(text: str, indent: str = "") -> None:
+    """Print what was asked for, wrapped on a terminal; broken lines go on after ``indent``."""
+    print(wrapped(text, sys.stdout, indent))
 
-    Nothing, with ``--quiet``.
-    """
-    if not _QUIET.get():
-        print(wrapped(text, sys.stdout, indent))
+
+def say(text: str, indent: str = "") -> None:
+    """As `answer`, but nothing with ``--quiet``."""
+    if not is_quiet():
+        answer(text, indent)
 
 
 def note(text: str) -> None:
@@ -148,7 +156,7 @@ def note(text: str) -> None:
 
     Nothing, with ``--quiet``.
     """
-    if _QUIET.get():
+    if is_quiet():
         return
     if sys.stdout is not None:
         sys.stdout.flush()
@@ -178,7 +186,7 @@ def integer(text: str) -> int | str:
 def waiting(words: str, after: float = 2.0) -> Iterator[None]:
     """Say on a terminal that something takes longer than two seconds, and for how long by now."""
     stream: Any = sys.stderr
-    if _QUIET.get() or stream is None or not stream.isatty():
+    if is_quiet() or stream is None or not stream.isatty():
         yield
         return
     console = Console(stderr=True)
@@ -197,7 +205,7 @@ def waiting(words: str, after: float = 2.0) -> Iterator[None]:
 @contextmanager
 def progress_bar(unit: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A bar on the terminal's error stream, as a function of (done, in all)."""
-    if not shown or _QUIET.get():
+    if not shown or is_quiet():
         yield None
         return
     from rich.progress import (
