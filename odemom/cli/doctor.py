@@ -88,7 +88,7 @@ def _print_machine(machine: Machine) -> None:
         f"{machine.usable_cores} of {machine.cores} cores may be used; memory: {memory}"
         f"{'' if free is None else f', of which {free / GIGA:.1f} GB are available'}"
     )
-    say(f"GPUs: {', '.join(machine.gpus) or 'none'} ({machine.gpu_note})")
+    say(f"GPUs: {', '.join(machine.gpus) or 'none seen'} ({machine.gpu_note})")
     settings = [f"{name}={value}" for name, value in machine.settings.items()]
     threads = machine.torch_threads
     say(

@@ -91,6 +91,8 @@ def _release(version: str) -> tuple[int, ...]:
 def required(lines: Iterable[str] | None = None) -> dict[str, dict[str, str]]:
     """For the core and each extra for users: the packages, and which versions are asked for.
 
+    A package stands where it is asked for first, in the order of `FEATURES`.
+
     Parameters
     ----------
     lines : iterable of str, optional
@@ -112,8 +114,13 @@ def required(lines: Iterable[str] | None = None) -> dict[str, dict[str, str]]:
             continue
         mine[match["name"].lower()] = match["wanted"].strip()
         mine.update({brought: "" for brought in (match["extras"] or "").split(",") if brought})
-    known = [name for name in FEATURES if name in found]
-    return {name: found[name] for name in [*known, *(n for n in found if n not in known)]}
+    order = [name for name in FEATURES if name in found]
+    shown: set[str] = set()
+    result = {}
+    for extra in [*order, *(name for name in found if name not in order)]:
+        result[extra] = {name: found[extra][name] for name in found[extra] if name not in shown}
+        shown |= result[extra].keys()
+    return result
 
 
 def _requirements() -> list[str]:
