@@ -33,6 +33,7 @@ def test_the_version_has_one_home_and_what_repeats_it_agrees():
     citation = yaml.safe_load(text_of("CITATION.cff"))
     assert citation["version"] == odemom.__version__
     assert f"version = {{{odemom.__version__}}}" in text_of("README.md")
+    assert f"odemom {odemom.__version__} (" in text_of("docs/about.md")
     heading = re.search(r"^## \[(\d+\.\d+\.\d+)\] - (\S+)$", text_of("CHANGELOG.md"), re.MULTILINE)
     assert heading is not None
     assert heading[1] == odemom.__version__
