@@ -4,20 +4,22 @@
     python -m scripts.try_wheel dist/*.whl --extra train --python python3.13
 
 It prints what takes the room and how long ``import odemom`` takes; then runs ``odemom doctor`` and
-every session and console block of README, tutorial and guides, which must print what they show.
-Sessions end where PyTorch is needed, if it is not installed.
+every session, program and console block of README, tutorial and guides: sessions and consoles must
+print what they show. What needs PyTorch is left out, if it is not installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import doctest
+import importlib.util
 import os
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,26 +98,35 @@ def failures(page: str) -> bool:
     text = Path(page).read_text(encoding="utf-8")
     session = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, page, page, 0)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    needs = [bool(re.search(r"\btorch\b|odemom\.nn", e.source)) for e in session.examples]
-    if True in needs and not _has_torch():
+    has_torch = importlib.util.find_spec("torch") is not None
+    needs = [_needs_torch(example.source) for example in session.examples]
+    if True in needs and not has_torch:
         del session.examples[needs.index(True) :]
     if session.examples:
         runner.run(session)
     failed = bool(runner.failures)
+    programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    programs = [program for program in programs if has_torch or not _needs_torch(program)]
+    names: dict[str, object] = {"__name__": "__main__"}
+    for program in programs:
+        try:
+            exec(compile(program, page, "exec"), names)
+        except Exception:
+            traceback.print_exc()
+            failed = True
     consoles = "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL))
     for command, shown in re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", consoles, re.MULTILINE):
         done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, check=False)
         if done.stdout != shown:
             print(f"{page}: {command}\nshows\n{shown}prints\n{done.stdout}")
             failed = True
-    print(f"{page}: {len(session.examples)} examples, {'FAILED' if failed else 'as shown'}")
+    ran = f"{len(session.examples)} examples, {len(programs)} programs"
+    print(f"{page}: {ran}, {'FAILED' if failed else 'as shown'}")
     return failed
 
 
-def _has_torch() -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec("torch") is not None
+def _needs_torch(source: str) -> bool:
+    return re.search(r"\btorch\b|odemom\.nn", source) is not None
 
 
 if __name__ == "__main__":

@@ -99,6 +99,8 @@ def test_the_source_distribution_holds_all_that_its_tests_need():
         (">>> 1 + 1\n3\n", True),
         ("```console\n$ echo two words\ntwo words\n$ false\n```\n", False),
         ("```console\n$ echo two words\nthree\n```\n", True),
+        ("```python\nn = 1\n```\n\n```python\nassert n == 1\n```\n", False),
+        ("```python\nassert False\n```\n", True),
     ],
 )
 def test_a_page_that_does_not_print_what_it_shows_is_found(tmp_path, capsys, page, expected):
