@@ -112,6 +112,23 @@ def test_warnings_of_ours_are_sentences_on_the_command_line(run, monkeypatch):
         assert run("check", "[1]", "--eps", "1", "--quiet")[2] == ""
 
 
+# --- what is missing ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [REPRODUCE, SURVEY, ("demo",), ("reproduce", "all")])
+def test_without_matplotlib_pictures_are_refused_before_anything_is_computed(
+    run, tmp_path, monkeypatch, arguments
+):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name in [name for name in sys.modules if name.startswith("odemom.plots")]:
+        monkeypatch.delitem(sys.modules, name)
+    code, out, err = run(*arguments, "--out", str(tmp_path / "out"))
+    assert (code, out) == (2, "")
+    assert "matplotlib is not installed" in err
+    assert "pip install 'odemom[plots]'" in err
+    assert not (tmp_path / "out").exists()
+
+
 # --- progress ----------------------------------------------------------------------------------
 
 
