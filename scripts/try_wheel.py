@@ -32,7 +32,7 @@ TIMES_AN_IMPORT = (
 
 def main() -> None:
     """Run what the arguments ask for."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Try a wheel in an empty environment.")
     parser.add_argument("wheel", type=Path)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--extra", default="")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 __all__ = ["CORE", "FEATURES", "Package", "fits", "installed", "required"]
 
 CORE = "core"
+UNKNOWN = "unknown"
 # What each extra is for. An extra that is not named here is shown under its own name.
 FEATURES = {
     CORE: "decisions, witnesses, psi, the command line",
@@ -47,7 +49,7 @@ class Package:
     wanted : str
         The versions that odemom asks for, such as ``">=1.26"``; empty for any.
     version : str or None
-        The one that is installed.
+        The one that is installed; "unknown" of a package that does not say.
     """
 
     name: str
@@ -62,7 +64,8 @@ class Package:
     @property
     def is_too_old(self) -> bool:
         """Whether the version that is installed is below the least one."""
-        return self.version is not None and not fits(self.version, self.wanted)
+        known = self.version is not None and self.version != UNKNOWN
+        return known and not fits(str(self.version), self.wanted)
 
 
 def fits(version: str, wanted: str) -> bool:
@@ -148,8 +151,10 @@ def _project(path: Path) -> Mapping | None:
 
 def installed(name: str, wanted: str) -> Package:
     """The package with the version that is installed."""
+    found = Package(name, wanted, None)
     try:
-        version: str | None = importlib.metadata.version(name)
+        return replace(found, version=importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        version = None
-    return Package(name, wanted, version)
+        # Some are there without a word on their version: copied, or of a system's own packages.
+        there = importlib.util.find_spec(found.module.partition(".")[0]) is not None
+        return replace(found, version=UNKNOWN) if there else found

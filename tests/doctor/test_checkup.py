@@ -101,6 +101,13 @@ def test_the_core_does_not_work_where_one_of_its_packages_does_not(asked, core):
     assert not asked(core=core).core_works
 
 
+def test_a_package_without_metadata_is_there(asked, stubs):
+    (stubs / "copied.py").write_text("")
+    found = asked(core={"copied": ">=2"})
+    assert found.features[0].packages[0].version == "unknown"
+    assert found.core_works
+
+
 def test_the_command_prints_it_and_leaves_with_its_status(asked, run, monkeypatch):
     monkeypatch.setattr(checkup, "required", lambda: {"core": {"absent": ">=2"}})
     code, out, err = run("doctor")
