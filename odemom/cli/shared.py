@@ -184,22 +184,22 @@ def integer(text: str) -> int | str:
 
 @contextmanager
 def waiting(words: str, after: float = 2.0) -> Iterator[None]:
-    """Say on a terminal that something takes longer than two seconds, and for how long by now."""
+    """Say on a terminal that something takes longer than two seconds.
+
+    One line, and nothing that moves: what works inside may have a progress line of its own.
+    """
     stream: Any = sys.stderr
     if is_quiet() or stream is None or not stream.isatty():
         yield
         return
-    console = Console(stderr=True)
-    status = console.status(f"{words}; Ctrl-C ends it")
-    timer = threading.Timer(after, status.start)
+    line = f"{words}, which takes longer than {after:g} s; Ctrl-C ends it"
+    timer = threading.Timer(after, lambda: print(line, file=stream, flush=True))
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        timer.join()
-        status.stop()
 
 
 @contextmanager
