@@ -5,7 +5,7 @@
 
 It prints what takes the room and how long ``import odemom`` takes; then runs ``odemom doctor`` and
 every session, program and console block of README, tutorial and guides: sessions and consoles must
-print what they show. What needs PyTorch is left out, if it is not installed.
+print what they show. What needs a package of an extra is left out, if it is not installed.
 """
 
 from __future__ import annotations
@@ -98,15 +98,14 @@ def failures(page: str) -> bool:
     text = Path(page).read_text(encoding="utf-8")
     session = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, page, page, 0)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    has_torch = importlib.util.find_spec("torch") is not None
-    needs = [_needs_torch(example.source) for example in session.examples]
-    if True in needs and not has_torch:
-        del session.examples[needs.index(True) :]
+    lacking = [_lacks_a_package(example.source) for example in session.examples]
+    if True in lacking:
+        del session.examples[lacking.index(True) :]
     if session.examples:
         runner.run(session)
     failed = bool(runner.failures)
     programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    programs = [program for program in programs if has_torch or not _needs_torch(program)]
+    programs = [program for program in programs if not _lacks_a_package(program)]
     names: dict[str, object] = {"__name__": "__main__"}
     for program in programs:
         try:
@@ -125,8 +124,11 @@ def failures(page: str) -> bool:
     return failed
 
 
-def _needs_torch(source: str) -> bool:
-    return re.search(r"\btorch\b|odemom\.nn", source) is not None
+def _lacks_a_package(source: str) -> bool:
+    """Whether a program imports what is not installed."""
+    names = set(re.findall(r"^\s*(?:import|from) (\w+)", source, re.MULTILINE))
+    names |= {"torch"} if "odemom.nn" in source else set()
+    return any(importlib.util.find_spec(name) is None for name in names)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,7 @@ def test_the_source_distribution_holds_all_that_its_tests_need():
         ("```console\n$ echo two words\nthree\n```\n", True),
         ("```python\nn = 1\n```\n\n```python\nassert n == 1\n```\n", False),
         ("```python\nassert False\n```\n", True),
+        ("```python\nimport never_installed\n```\n", False),
     ],
 )
 def test_a_page_that_does_not_print_what_it_shows_is_found(tmp_path, capsys, page, expected):
