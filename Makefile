@@ -76,7 +76,11 @@ docs: $(VENV)/.docs    ## the manual, written to build/manual/index.html; warnin
 linkcheck: $(VENV)/.docs  ## the manual's links to other sites, which needs the network
 	$(SPHINX) -b linkcheck docs build/linkcheck
 
-dist: $(VENV)/.dev     ## wheel and source in dist/, tried in an empty environment
+$(VENV)/.build: | $(BIN)/python
+	$(PIP) 'build>=1.2'
+	@touch $@
+
+dist: $(VENV)/.build   ## wheel and source in dist/, tried in an empty environment
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m scripts.try_wheel dist/*.whl
