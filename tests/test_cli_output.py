@@ -26,11 +26,9 @@ from odemom.experiments import fig4, survey
 GROUP: Any = typer.main.get_command(cli.app)
 PAGE = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
 MATRIX = "[-1 1; 0 -1]"
+SERVERS = {"explore"}  # runs until it is stopped, and has no answer
 REPRODUCE = ("reproduce", "fig4", "--set", "points=5", "--set", "per_unit=1")
 SURVEY = ("survey", "--ensemble", "ginibre", "--dim", "1,2,3", "--eps", "1", "--samples", "20")
-TINY = "base: {width: 8, epochs: 1, batch_size: 512, method: euler, accelerator: cpu}\n"
-SERVERS = {"explore"}  # runs until it is stopped, and has no answer
-TRAIN = ("train", "--limit", "64", "--batch-size", "32", "--epochs", "1", "--set", "width=8")
 
 
 def options_of(name: str) -> set[str]:
@@ -57,8 +55,6 @@ def test_every_command_has_json_and_quiet_and_a_row_in_the_manual(name):
         (("represent", MATRIX, "--eps", "1"), 1, ""),
         (("represent", "[1]", "--eps", "1", "--out", "{folder}/theta.txt"), 0, ""),
         (("lambda", "0"), 0, "0.0\n"),
-        ((*REPRODUCE, "--out", "{folder}"), 0, ""),
-        ((*SURVEY, "--out", "{folder}"), 0, ""),
     ],
 )
 def test_quiet_leaves_the_answer_alone(run, tmp_path, arguments, status, printed):
@@ -177,20 +173,6 @@ def test_the_statuses_are_those_of_the_manual(run):
 # --- Ctrl-C ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def ctrl_c():
-    """A function that sends this process what Ctrl-C sends; a shell may have had it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def send(*_: Any, **__: Any) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)  # the handler runs here
-        raise AssertionError("nobody was interrupted")
-
-    yield send
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize(
     ("inside", "arguments"),
     [
@@ -245,26 +227,6 @@ def test_ctrl_c_keeps_finished_tasks_and_the_same_command_goes_on(
     assert finished >= 1
     assert run(*arguments, "--out", str(tmp_path), "--quiet") == (0, "", "")
     assert not (tmp_path / kept).exists()
-
-
-def test_ctrl_c_ends_a_sweep_and_a_training_in_a_sentence(run, tmp_path, monkeypatch, ctrl_c):
-    pytest.importorskip("lightning")
-    from odemom.training.lightning import Classifier
-
-    (tmp_path / "sweep.yaml").write_text(f"{TINY}grid: {{seed: [0, 1]}}\n")
-    sweep = ("sweep", str(tmp_path / "sweep.yaml"), "--out", str(tmp_path / "sweep"))
-    training = (*TRAIN, "--out", str(tmp_path / "train"))
-    monkeypatch.setattr(Classifier, "training_step", ctrl_c)
-    code, _, err = run(*training, "--quiet")
-    assert code == 130
-    assert err.endswith(
-        "\ninterrupted: The training was interrupted: no epoch was finished; start again.\n"
-    )
-    code, _, err = run(*sweep, "--quiet")
-    assert code == 130
-    assert f"interrupted: the same command goes on from what {tmp_path / 'sweep'} holds" in err
-    for file in tmp_path.rglob("*"):
-        assert not file.name.endswith((".ckpt", ".tmp")), file
 
 
 @pytest.mark.slow
