@@ -28,7 +28,7 @@ FLOORS = (
     ("experiments",),
     ("plots",),
     ("reproduce",),
-    ("explore", "demo"),
+    ("explore", "demo", "doctor"),
     ("cli",),
     ("__main__",),
 )
@@ -55,6 +55,7 @@ NEVER_LOADED = {
     "plots": {*TORCH, *EXACT},
     "reproduce": {*TORCH, *EXACT, "matplotlib"},
     "demo": {*TORCH, *EXACT, "matplotlib"},
+    "doctor": {*TORCH, *EXACT, "matplotlib", "numpy", "scipy", "mpmath"},
     "cli": {*TORCH, *EXACT, "matplotlib"},
 }
 
