@@ -9,7 +9,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench notebooks docs linkcheck clean
+.PHONY: help demo test test-all lint format bench notebooks docs linkcheck dist clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -75,6 +75,15 @@ docs: $(VENV)/.docs    ## the manual, written to build/manual/index.html; warnin
 
 linkcheck: $(VENV)/.docs  ## the manual's links to other sites, which needs the network
 	$(SPHINX) -b linkcheck docs build/linkcheck
+
+$(VENV)/.build: | $(BIN)/python
+	$(PIP) 'build>=1.2'
+	@touch $@
+
+dist: $(VENV)/.build   ## wheel and source in dist/, tried in an empty environment
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m scripts.try_wheel dist/*.whl
 
 clean:                 ## remove what the targets made
 	rm -rf $(VENV) results build dist docs/gallery docs/made docs/notebooks docs/reference/generated *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -27,7 +27,7 @@ from odemom.errors import ResultOverflowError as ResultOverflowError
 from odemom.errors import ReversibilityError as ReversibilityError
 from odemom.errors import UndecidedError as UndecidedError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from odemom import flows as flows

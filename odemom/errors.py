@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from odemom.representability.witness import Witness
 
 __all__ = [
+    "BackendError",
     "DivergedError",
     "DoubleBackwardError",
     "FixedPointRangeError",

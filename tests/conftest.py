@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import time
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -36,3 +40,17 @@ def run(monkeypatch, capsys):
         return code if isinstance(code, int) else 0 if code is None else 1, *capsys.readouterr()
 
     return call
+
+
+@pytest.fixture
+def ctrl_c():
+    """A function that sends this process what Ctrl-C sends; a shell may have had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def send(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)  # the handler runs here
+        raise AssertionError("nobody was interrupted")
+
+    yield send
+    signal.signal(signal.SIGINT, before)

@@ -28,7 +28,7 @@ FLOORS = (
     ("experiments",),
     ("plots",),
     ("reproduce",),
-    ("explore", "demo"),
+    ("explore", "demo", "doctor"),
     ("cli",),
     ("__main__",),
 )
@@ -55,8 +55,13 @@ NEVER_LOADED = {
     "plots": {*TORCH, *EXACT},
     "reproduce": {*TORCH, *EXACT, "matplotlib"},
     "demo": {*TORCH, *EXACT, "matplotlib"},
+    "doctor": {*TORCH, *EXACT, "matplotlib", "numpy", "scipy", "mpmath"},
     "cli": {*TORCH, *EXACT, "matplotlib"},
 }
+
+
+HOLDERS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+"""The nodes of a syntax tree in which statements are."""
 
 
 def module_name(path: Path) -> str:
@@ -92,7 +97,7 @@ def imports_of(source: str, module: str, is_package: bool) -> set[str]:
                 base = ".".join([*package, base]) if base else ".".join(package)
             found.update(f"{base}.{alias.name}" for alias in node.names)
         else:
-            pending.extend(ast.iter_child_nodes(node))
+            pending.extend(c for c in ast.iter_child_nodes(node) if isinstance(c, HOLDERS))
     return found
 
 

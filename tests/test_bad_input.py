@@ -292,6 +292,19 @@ def test_a_missing_optional_package_names_the_extra_that_brings_it():
         optional_import("no_such_package_here", "torch")
 
 
+def test_a_package_that_is_broken_is_named_with_what_its_import_said(tmp_path, monkeypatch):
+    from odemom.checks import optional_import
+
+    (tmp_path / "halfmade.py").write_text("import never_installed_either")
+    (tmp_path / "unlinked.py").write_text("raise OSError('libunlinked.so: cannot open')")
+    monkeypatch.syspath_prepend(tmp_path)
+    repair = r"Repair it with: pip install 'odemom\[train\]', after pip uninstall"
+    for name, said in (("halfmade", "never_installed_either"), ("unlinked", "cannot open")):
+        words = rf"{name} is installed, but its import fails \(.*{said}.*{repair} {name}"
+        with pytest.raises(odemom.MissingDependencyError, match=words):
+            optional_import(name, "train")
+
+
 def test_matrices_too_large_for_exact_arithmetic_are_refused_before_it_begins():
     huge = [[10**1000, 1], [0, Fraction(1, 3**1000)]]
     assert not odemom.is_representable([[-(10**1000)]], 1)

@@ -41,14 +41,18 @@ def optional_import(module: str, extra: str) -> ModuleType:
     Raises
     ------
     MissingDependencyError
-        If the module is not installed.
+        If the module is not installed, or its import fails.
     """
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
-            raise
+    except (ImportError, OSError) as error:  # OSError: a library of its own is missing
+        package = module.partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and module.startswith(error.name or " "):
+            state, verb = "not installed", "Install"
+        else:
+            state, verb = f"installed, but its import fails ({shown(str(error), 200)})", "Repair"
         raise MissingDependencyError(
-            f"{module} is not installed; this part of odemom needs it. "
-            f"Install it with: pip install 'odemom[{extra}]'"
+            f"{module} is {state}; this part of odemom needs it. "
+            f"{verb} it with: pip install 'odemom[{extra}]'"
+            + ("" if state == "not installed" else f", after pip uninstall {package}")
         ) from error

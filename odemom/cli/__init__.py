@@ -1,4 +1,4 @@
-"""The command line: exit status 0 done, 1 a negative answer to `check`, 2 bad input.
+"""The command line: exit status 0 done, 1 a negative answer to a question, 2 bad input.
 
 Heavy modules are imported inside the commands, so that ``odemom --help`` answers at once.
 """
@@ -7,22 +7,43 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from odemom.cli import decide, figures, fine_tuning, training
-from odemom.cli.commands import Commands, terminated_as_interrupted
-from odemom.cli.shared import complain
+from odemom.cli import decide, doctor, figures, fine_tuning, training
+from odemom.cli.commands import SpeltTyper, terminated_as_interrupted
+from odemom.cli.shared import complain, hush, note
 from odemom.cli.streams import patient_streams
-from odemom.errors import OdemomError
+from odemom.errors import OdemomError, OdemomWarning
 
 __all__ = ["app", "main"]
 
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an error of odemom itself never looks like a "no"
+INTERRUPTED = 130  # 128 + SIGINT, as of every program that Ctrl-C ends
 
-app = Commands(
+
+class Commands(TyperGroup):
+    """The commands; Ctrl-C ends each with a sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(_interrupted()) from None
+
+
+def _interrupted() -> int:
+    print("\ninterrupted: there is no answer, and no file is half-written", file=sys.stderr)
+    return INTERRUPTED
+
+
+app = SpeltTyper(
     name="odemom",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -35,13 +56,18 @@ app = Commands(
     Example: odemom check D.txt --eps 1/2
 
     Help on a command: odemom check -h
+
+    The exit status is 0 done, 1 a negative answer (check: not representable; represent: there is
+    no theta; doctor: the core does not work), 2 bad input or something missing, 70 a defect of
+    odemom itself, 130 interrupted by Ctrl-C.
     """,
 )
 
 
 def main() -> None:
     """Run the command line and leave with its status."""
-    with patient_streams() as streams, terminated_as_interrupted():
+    with patient_streams() as streams, warnings.catch_warnings(), terminated_as_interrupted():
+        warnings.showwarning = _sentence_of(warnings.showwarning)
         status = _status()
         for stream in streams:
             stream.flush()
@@ -51,7 +77,20 @@ def main() -> None:
     sys.exit(2 if lost else status)
 
 
+def _sentence_of(show: Any) -> Any:
+    """How warnings are shown: ours as a sentence, others as before."""
+
+    def shown(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, OdemomWarning):
+            note(f"warning: {message}")
+        else:
+            show(message, category, *place, **more)
+
+    return shown
+
+
 def _status() -> int:
+    hush(False)
     try:
         app(prog_name="odemom")
     except SystemExit as left:
@@ -59,6 +98,8 @@ def _status() -> int:
     except OdemomError as error:
         complain(str(error))
         return 2
+    except KeyboardInterrupt:
+        return _interrupted()
     except Exception:
         traceback.print_exc()
         return DEFECT
@@ -83,5 +124,5 @@ def _options(
     del version
 
 
-for room in (decide, figures, training, fine_tuning):
+for room in (decide, figures, training, fine_tuning, doctor):
     room.register(app)

@@ -1,4 +1,4 @@
-"""What all commands do: numbers are read by the grammar of other text, an end is said in words."""
+"""What all commands do: they read numbers as all text is read, and take SIGTERM as Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,24 +6,18 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from typing import Any, get_args, get_type_hints
 
 import typer
 from typer.models import ParameterInfo
 
-from odemom.cli.shared import note
-
-__all__ = ["Commands", "terminated_as_interrupted"]
-
-INTERRUPTED = 130  # as shells have it
+__all__ = ["SpeltTyper", "terminated_as_interrupted"]
 
 
-class Commands(typer.Typer):
+class SpeltTyper(typer.Typer):
     """A `typer.Typer` whose commands read integers and floats by our grammar.
 
-    Python's own readers take 1_0 for 10, and the digits of every script. A command that is
-    interrupted, and has nothing of its own to say of that, says so.
+    Python's own readers take 1_0 for 10, and the digits of every script.
     """
 
     def command(self, name: str | None = None, **more: Any) -> Callable[..., Any]:
@@ -35,21 +29,9 @@ class Commands(typer.Typer):
             for annotation in hints.values():
                 _spell(annotation)
             function.__annotations__ = hints  # or they would be evaluated anew, from their text
-            return register(_interruptible(function))
+            return register(function)
 
         return decorated
-
-
-def _interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def called(*arguments: Any, **options: Any) -> Any:
-        try:
-            return function(*arguments, **options)
-        except KeyboardInterrupt:
-            note("interrupted: files are as they were, or whole; the same command does it again")
-            raise typer.Exit(INTERRUPTED) from None
-
-    return called
 
 
 @contextmanager

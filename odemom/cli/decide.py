@@ -18,12 +18,14 @@ from odemom.cli.shared import (
     FlowEps,
     Gamma,
     Horizon,
+    Quiet,
     Switch,
     Tol,
     Velocity,
     note,
     print_json,
     say,
+    waiting,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ def check(
     tol: Tol = None,
     exact: Exact = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Decide whether a matrix is representable, and say why.
 
@@ -79,8 +82,10 @@ def check(
 
     masses = [None] if eps is None else [mass.strip() for mass in eps.split(",")]
     flows = [_flow(mass, horizon, initial_velocity, switch, depth, gamma) for mass in masses]
-    found = spectrum(matrix_of(file, exact), tol=tol, exact=exact)
-    reports = analyze(found, flows)
+    matrix = matrix_of(file, exact)
+    with waiting("deciding"):
+        found = spectrum(matrix, tol=tol, exact=exact)
+        reports = analyze(found, flows)
     one = len(reports) == 1
     if as_json:
         answers = [_json_of(report, found) for report in reports]
@@ -131,6 +136,7 @@ def represent(
         ),
     ] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find a real theta with psi(theta) = D for the matrix D in FILE.
 
@@ -149,7 +155,8 @@ def represent(
     _refuse_unknown_suffix(out)
     matrix = matrix_of(file, exact)
     try:
-        witness = witness_of(matrix, flow, tol=tol, exact=exact, full_output=True)
+        with waiting("looking for theta"):
+            witness = witness_of(matrix, flow, tol=tol, exact=exact, full_output=True)
     except NotRepresentableError as error:
         if as_json:
             print_json({"theta": None, "report": error.report.to_dict()})
@@ -188,6 +195,7 @@ def routes(
         ),
     ] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """List what reaches a matrix, with or without a change.
 
@@ -199,12 +207,14 @@ def routes(
     from odemom.representability.routes import routes as routes_to
 
     flow = _flow(eps, horizon, initial_velocity, switch, depth, gamma)
-    found = routes_to(matrix_of(file, exact), flow, tol=tol, exact=exact, norms=norms)
+    matrix = matrix_of(file, exact)
+    with waiting("looking for routes"):
+        found = routes_to(matrix, flow, tol=tol, exact=exact, norms=norms)
     if as_json:
         print_json(found.to_dict())
     else:
-        say(found.report.explain())
-        print(f"\n{found}")
+        say(f"{found.report.explain()}\n")
+        print(found)
 
 
 def _refuse_unknown_suffix(out: Path | None) -> None:
@@ -294,6 +304,7 @@ def lambda_(
         typer.Option(metavar="N", help="How many decimal digits are printed; any number of them."),
     ] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Print lambda_eps, the smallest real value of psi (Theorem 1).
 
@@ -312,7 +323,8 @@ def lambda_(
             expected="either of the two: odemom lambda 1/2, or odemom lambda --gamma 0.9",
         )
     masses = [_mass_of(gamma)] if gamma is not None else [m.strip() for m in str(eps).split(",")]
-    rows = [(str(mass), *_threshold(mass, dps)) for mass in masses]
+    with waiting("computing"):
+        rows = [(str(mass), *_threshold(mass, dps)) for mass in masses]
     if as_json:
         answers = [{"eps": mass, "lambda_eps": value, "dps": dps} for mass, value, _ in rows]
         print_json(answers[0] if len(answers) == 1 else answers)

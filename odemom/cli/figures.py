@@ -13,14 +13,17 @@ import typer
 from odemom.cli.shared import (
     AsJson,
     Backend,
+    Quiet,
     Scheduler,
     Workers,
+    answer,
     integer,
     listed,
     note,
     print_json,
     progress_bar,
     say,
+    waiting,
 )
 
 __all__ = ["register"]
@@ -119,6 +122,7 @@ def reproduce(
     style: Style = "paper",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compute an experiment: its numbers, pictures and verdicts.
 
@@ -140,7 +144,9 @@ def reproduce(
         return
     look: dict[str, Any] = {"formats": listed(format_) or ("png", "pdf"), "style": style}
     if redraw is not None:
-        _print_files(figures.redraw(redraw, out, name=name, **look), as_json)
+        with waiting("drawing"):
+            files = figures.redraw(redraw, out, name=name, **look)
+        _print_files(files, as_json)
         return
     check_pictures(**look)
     out = Path("results") if out is None else out
@@ -177,15 +183,14 @@ def _print_list(as_json: bool) -> None:
         return
     width = max(map(len, summaries))
     for name, summary in summaries.items():
-        say(f"{name:<{width}}  {summary}")
+        answer(f"{name:<{width}}  {summary}")
 
 
 def _print_files(files: dict[str, Path], as_json: bool) -> None:
     if as_json:
         print_json(files)
     else:
-        for path in files.values():
-            print(path)
+        say("\n".join(map(str, files.values())))
 
 
 def _print_claims(path: Path) -> None:
@@ -284,6 +289,7 @@ def survey(
     style: Style = "paper",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Estimate how likely random matrices are representable.
 
@@ -303,7 +309,9 @@ def survey(
 
     look: dict[str, Any] = {"formats": listed(format_) or ("png", "pdf"), "style": style}
     if redraw is not None:
-        _print_files(figures.redraw(redraw, out, name="survey", **look), as_json)
+        with waiting("drawing"):
+            files = figures.redraw(redraw, out, name="survey", **look)
+        _print_files(files, as_json)
         return
     out = Path("results/survey") if out is None else out
     asked = {

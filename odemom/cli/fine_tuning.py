@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from odemom.cli.shared import AsJson, Out, note, print_json, say
+from odemom.cli.shared import AsJson, Out, Quiet, is_quiet, note, print_json, say, waiting
 from odemom.cli.training_options import (
     Accelerator,
     Augment,
@@ -114,6 +114,7 @@ def transform(
     resume: Resume = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train the momentum twin of a trained network with your images.
 
@@ -129,7 +130,8 @@ def transform(
     from odemom.training.sources import load_source
 
     as_integer(refit, "refit", 0)
-    found = load_source(source, weights)
+    with waiting("loading the network"):
+        found = load_source(source, weights)
     options = parsed_options(set_ or ()) | given(initial_velocity=initial_velocity)
     config = refit_config(
         found,
@@ -181,7 +183,7 @@ def _refit(
     with interruptible():
         found = refit(
             source, config, out_dir=out, epochs=epochs, freeze=freeze, resume=resume,
-            progress=not as_json,
+            progress=not (as_json or is_quiet()),
         )  # fmt: skip
     if not speaks():
         return

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,6 +103,30 @@ Scheduler = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+def hush(quiet: bool) -> bool:
+    """Let `say`, `note` and progress print nothing from now on, or print again."""
+    _QUIET.set(quiet)
+    return quiet
+
+
+def is_quiet() -> bool:
+    """Whether ``--quiet`` was given."""
+    return _QUIET.get()
+
+
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        callback=hush,
+        help="Print errors alone, and what --json or the question asks for; no sentences, no notes "
+        "and no progress.",
+    ),
+]
 Out = Annotated[
     Path,
     typer.Option("--out", "-o", metavar="FOLDER", help="The folder to write into; it may be new."),
@@ -114,13 +140,24 @@ def print_json(payload: Any) -> None:
     print(json.dumps(jsonable(payload), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def say(text: str, indent: str = "") -> None:
-    """Print a sentence, wrapped on a terminal; broken lines go on after ``indent``."""
+def answer(text: str, indent: str = "") -> None:
+    """Print what was asked for, wrapped on a terminal; broken lines go on after ``indent``."""
     print(wrapped(text, sys.stdout, indent))
 
 
+def say(text: str, indent: str = "") -> None:
+    """As `answer`, but nothing with ``--quiet``."""
+    if not is_quiet():
+        answer(text, indent)
+
+
 def note(text: str) -> None:
-    """Print a sentence on the error stream, after what was printed before."""
+    """Print a sentence on the error stream, after what was printed before.
+
+    Nothing, with ``--quiet``.
+    """
+    if is_quiet():
+        return
     if sys.stdout is not None:
         sys.stdout.flush()
     print(wrapped(text, sys.stderr), file=sys.stderr)
@@ -146,9 +183,29 @@ def integer(text: str) -> int | str:
 
 
 @contextmanager
+def waiting(words: str, after: float = 2.0) -> Iterator[None]:
+    """Say on a terminal that something takes longer than two seconds.
+
+    One line, and nothing that moves: what works inside may have a progress line of its own.
+    """
+    stream: Any = sys.stderr
+    if is_quiet() or stream is None or not stream.isatty():
+        yield
+        return
+    line = f"{words}, which takes longer than {after:g} s; Ctrl-C ends it"
+    timer = threading.Timer(after, lambda: print(line, file=stream, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
 def progress_bar(unit: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A bar on the terminal's error stream, as a function of (done, in all)."""
-    if not shown:
+    if not shown or is_quiet():
         yield None
         return
     from rich.progress import (

@@ -12,11 +12,15 @@ from odemom.cli.shared import (
     AsJson,
     Backend,
     Out,
+    Quiet,
     Scheduler,
     Workers,
+    answer,
+    is_quiet,
     print_json,
     progress_bar,
     say,
+    waiting,
 )
 from odemom.cli.training_options import (
     Accelerator,
@@ -115,6 +119,7 @@ def train(
     resume: Resume = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a network on images, test it, and keep its checkpoints.
 
@@ -175,8 +180,9 @@ def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
     from odemom.training.run import train as run_training
 
     note_compiling(config)
+    shown = not (as_json or is_quiet())
     with interruptible():
-        result = run_training(config, out_dir=out, resume=resume, progress=not as_json)
+        result = run_training(config, out_dir=out, resume=resume, progress=shown)
     if not speaks():
         return
     if as_json:
@@ -204,6 +210,7 @@ def evaluate(
     root: Root = None,
     device: Annotated[str, typer.Option(help="Where to run: cpu or cuda.")] = "cpu",
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Test the network of a checkpoint, on its test images or others.
 
@@ -214,18 +221,19 @@ def evaluate(
     optional_import("torch", "train")
     from odemom.training.use import evaluate as run_evaluation
 
-    found = run_evaluation(
-        checkpoint,
-        gamma=number("gamma", gamma),
-        data=data,
-        root=root,
-        device=device,
-    )
+    with waiting("testing"):
+        found = run_evaluation(
+            checkpoint,
+            gamma=number("gamma", gamma),
+            data=data,
+            root=root,
+            device=device,
+        )
     if as_json:
         print_json(found)
         return
     asked = "" if gamma is None else f", gamma {gamma}"
-    say(
+    answer(
         f"{found.model}{asked}: test accuracy {found.accuracy:.2%} on {found.source} "
         f"({found.images} images), loss {found.loss:.4f}"
     )
@@ -237,6 +245,7 @@ def predict(
         list[Path], typer.Argument(metavar="IMAGES...", help="The files of the images.")
     ],
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Say which class images belong to, and how probably.
 
@@ -247,13 +256,14 @@ def predict(
     optional_import("torch", "train")
     from odemom.training.use import predict as run_prediction
 
-    found = run_prediction(checkpoint, images)
+    with waiting("looking at the images"):
+        found = run_prediction(checkpoint, images)
     if as_json:
         print_json(found)
         return
     for each in found:
         others = list(each.probabilities.items())[:3]
-        say(f"{each.file}: " + ", ".join(f"{label} {share:.1%}" for label, share in others))
+        answer(f"{each.file}: " + ", ".join(f"{label} {share:.1%}" for label, share in others))
 
 
 def sweep(
@@ -263,6 +273,7 @@ def sweep(
     workers: Workers = None,
     scheduler: Scheduler = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train every combination of the settings in a file.
 
@@ -303,6 +314,8 @@ def demo(
     no_train: Annotated[
         bool, typer.Option("--no-train", help="Leave out the last part, networks on digits.")
     ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Take the guided tour, and leave one page of results.
 
@@ -315,4 +328,7 @@ def demo(
     """
     from odemom.demo.tour import tour
 
-    tour(out, epochs=epochs, digits=not no_train)
+    page = tour(out, epochs=epochs, digits=not no_train, quiet=as_json or quiet)
+    if as_json:
+        files = sorted(path for path in page.parent.rglob("*") if path.is_file())
+        print_json({"page": page, "files": files})

@@ -112,10 +112,11 @@ def note_compiling(config: Any) -> None:
 
 def print_dry_run(config: Any, as_json: bool) -> None:
     """Print what a training would take."""
-    from odemom.cli.shared import print_json, say
+    from odemom.cli.shared import print_json, say, waiting
     from odemom.training.dry_run import dry_run
 
-    found = dry_run(config)
+    with waiting("measuring a step"):
+        found = dry_run(config)
     memory = found.memory
     if as_json:
         numbers = {"parameters": memory.parameters, "step_bytes": memory.step}

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from odemom.checks import as_integer
+from odemom.checks import as_integer, optional_import
 from odemom.demo import orders
 from odemom.demo.matrices import EPS, examples, write_matrix_file
 from odemom.demo.page import Decided, Page, Witnessed, write_page
@@ -28,11 +28,16 @@ INSTALL = "pip install 'odemom[train]' brings them"
 
 
 def tour(
-    out_dir: str | os.PathLike[str], *, epochs: int | None = None, digits: bool = True
+    out_dir: str | os.PathLike[str],
+    *,
+    epochs: int | None = None,
+    digits: bool = True,
+    quiet: bool = False,
 ) -> Path:
     """Run the tour and write its page.
 
-    What needs packages that are not installed is left out, which the page says.
+    The pictures need Matplotlib. What trains needs more, and is left out where that is not
+    installed, which the page says.
 
     Parameters
     ----------
@@ -42,6 +47,8 @@ def tour(
         Of each of the two trainings on digits; 4 by default, which is enough for 95 %.
     digits : bool, default True
         Whether networks are trained on digits.
+    quiet : bool, default False
+        Whether nothing is printed.
 
     Returns
     -------
@@ -52,10 +59,13 @@ def tour(
     ------
     InvalidInputError
         If ``out_dir`` cannot be a folder or ``epochs`` is not positive.
+    MissingDependencyError
+        If Matplotlib is not installed.
     """
+    optional_import("matplotlib", "plots")
     if epochs is not None:
         as_integer(epochs, "epochs", 1)
-    folder, console = as_folder(out_dir), Console(highlight=False)
+    folder, console = as_folder(out_dir), Console(highlight=False, quiet=quiet)
     start = time.perf_counter()
     left_out = _left_out(digits)
     _announce(console, left_out, digits)
@@ -74,7 +84,7 @@ def tour(
     results: dict[int, Any] = {}
     if digits and "digits" not in left_out:
         console.rule("4  Both orders, trained on handwritten digits")
-        results = orders.train_on_digits(folder, epochs, console.is_terminal)
+        results = orders.train_on_digits(folder, epochs, console.is_terminal and not quiet)
         _tell_digits(results, console)
     page = Page(
         decided,

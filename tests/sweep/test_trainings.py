@@ -78,6 +78,25 @@ def test_a_missing_file_is_named(tmp_path):
         read_sweep(tmp_path / "none.yaml")
 
 
+def test_ctrl_c_ends_a_sweep_and_a_training_in_a_sentence(run, tmp_path, monkeypatch, ctrl_c):
+    from odemom.training.lightning import Classifier
+
+    (tmp_path / "sweep.yaml").write_text(f"{SMALL}grid: {{seed: [0, 1]}}\n")
+    sweep = ("sweep", str(tmp_path / "sweep.yaml"), "--out", str(tmp_path / "sweep"))
+    training = ("train", "--limit", "64", "--epochs", "1", "--out", str(tmp_path / "train"))
+    monkeypatch.setattr(Classifier, "training_step", ctrl_c)
+    code, _, err = run(*training, "--quiet")
+    assert code == 130
+    assert err.endswith(
+        "\ninterrupted: The training was interrupted: no epoch was finished; start again.\n"
+    )
+    code, _, err = run(*sweep, "--quiet")
+    assert code == 130
+    assert f"interrupted: the same command goes on from what {tmp_path / 'sweep'} holds" in err
+    for file in tmp_path.rglob("*"):
+        assert not file.name.endswith((".ckpt", ".tmp")), file
+
+
 @pytest.mark.slow
 def test_a_dask_cluster_does_each_training_once(tmp_path):
     pytest.importorskip("distributed")

@@ -15,7 +15,6 @@ import functools
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -24,8 +23,9 @@ import torch
 from torch import Tensor
 
 from odemom.nn.reversible.eager import LayerConstants
+from odemom.records.machine import c_compiler as compiler
 
-__all__ = ["advance", "available", "expose", "library", "retreat"]
+__all__ = ["advance", "available", "compiler", "expose", "kept", "library", "retreat"]
 
 SOURCE = Path(__file__).with_name("step.c")
 SOURCES = (SOURCE, *sorted(SOURCE.parent.glob("step_*.h")))
@@ -46,12 +46,6 @@ def cache_directory() -> Path:
         return Path(os.environ["ODEMOM_CACHE"])
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "odemom"
-
-
-def compiler() -> str | None:
-    """The path of the C compiler: ``$CC``, else cc, gcc or clang."""
-    names = (os.environ.get("CC", ""), "cc", "gcc", "clang")
-    return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
 def _processor() -> str:
@@ -81,16 +75,12 @@ def library() -> ctypes.CDLL | None:
     cc = compiler()
     if cc is None:
         return None
-    directory = cache_directory()
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        version = subprocess.run([cc, "--version"], **_QUIET).stdout
+        cache_directory().mkdir(parents=True, exist_ok=True)
+        targets = _targets(cc)
     except (OSError, subprocess.SubprocessError):
         return None
-    sources = [source.read_bytes() for source in SOURCES]
-    for flags in BUILDS:
-        key = b"\0".join([*sources, version, repr(BASE + flags).encode(), _processor().encode()])
-        target = directory / f"step-{hashlib.sha256(key).hexdigest()[:24]}.so"
+    for flags, target in targets.items():
         try:
             if not target.exists():
                 _build(cc, flags, target)
@@ -98,6 +88,27 @@ def library() -> ctypes.CDLL | None:
         except (OSError, subprocess.SubprocessError):
             continue
     return None
+
+
+def _targets(cc: str) -> dict[tuple[str, ...], Path]:
+    """Where each build is kept."""
+    version = subprocess.run([cc, "--version"], **_QUIET).stdout
+    sources, directory = [source.read_bytes() for source in SOURCES], cache_directory()
+    found = {}
+    for flags in BUILDS:
+        key = b"\0".join([*sources, version, repr(BASE + flags).encode(), _processor().encode()])
+        found[flags] = directory / f"step-{hashlib.sha256(key).hexdigest()[:24]}.so"
+    return found
+
+
+def kept() -> Path | None:
+    """The library that an earlier process has built, where there is one; builds nothing."""
+    cc = compiler()
+    try:
+        targets = {} if cc is None else _targets(cc)
+        return next((target for target in targets.values() if target.exists()), None)
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
