@@ -55,6 +55,7 @@ NEVER_LOADED = {
     "plots": {*TORCH, *EXACT},
     "reproduce": {*TORCH, *EXACT, "matplotlib"},
     "demo": {*TORCH, *EXACT, "matplotlib"},
+    "explore": {*TORCH, *EXACT, "matplotlib"},
     "cli": {*TORCH, *EXACT, "matplotlib"},
 }
 

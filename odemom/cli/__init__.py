@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from odemom.cli import decide, figures, fine_tuning, training
+from odemom.cli import decide, exploring, figures, fine_tuning, training
 from odemom.cli.shared import complain
 from odemom.cli.streams import patient_streams
 from odemom.errors import OdemomError
@@ -82,5 +82,5 @@ def _options(
     del version
 
 
-for room in (decide, figures, training, fine_tuning):
+for room in (decide, figures, training, fine_tuning, exploring):
     room.register(app)

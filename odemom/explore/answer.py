@@ -1,0 +1,255 @@
+"""The numbers behind the page: the decision, the witness, paths of points, and the net beside them.
+
+Nothing here is computed by formulas of its own: each number is that of a public function.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+import odemom
+from odemom.checks import nearest_double
+from odemom.errors import (
+    IllConditionedError,
+    NotRepresentableError,
+    OdemomError,
+    ResultOverflowError,
+)
+from odemom.experiments.fig3 import momentum_net
+from odemom.explore.question import Question
+from odemom.flows import MomentumResNet, ResNet
+from odemom.representability.report import Repairs, Representability
+from odemom.representability.witness import Witness
+
+__all__ = ["Answer", "Decided", "Motion", "Net", "answer_to", "decide", "flow_range", "motion_to"]
+
+FRAMES = 121
+# Radians that a path may turn by: beyond, 121 frames no longer show where it goes.
+MOST_RADIANS = 60.0
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The decision, and what it rests on.
+
+    Attributes
+    ----------
+    report : Representability
+    threshold : float
+        lambda_eps.
+    eigenvalues : tuple of complex
+        Of D, as often as they occur, of a pair of conjugates the one above the real line; the
+        real ones first, in ascending order.
+    obstructed : tuple of bool
+        Which of them stand in the way.
+    repairs : Repairs or None
+        The least eps and the largest scale, where they can be told.
+    """
+
+    report: Representability
+    threshold: float
+    eigenvalues: tuple[complex, ...]
+    obstructed: tuple[bool, ...]
+    repairs: Repairs | None
+
+
+@dataclass(frozen=True)
+class Net:
+    """The net with tied weights theta/N beside the flow of theta.
+
+    Attributes
+    ----------
+    gamma : Fraction
+        1 - 1/(N eps): counted in the time of the ODE its mass is then eps. 0 is a ResNet.
+    report : Representability
+        Whether such a net reaches D, with weights of its own.
+    """
+
+    gamma: Fraction
+    report: Representability
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Where theta takes the plane, or the space.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (d, d)
+    times : ndarray, shape (m,)
+        From 0 to 1.
+    maps : ndarray, shape (m, d, d)
+        x(0) -> x(t), at each time.
+    layers : ndarray, shape (N + 1, d, d), or None
+        x_0 -> x_n, of the net; None where there is none.
+    distance : float
+        Of psi(theta) from D, in the spectral norm: more than roundoff if theta stands for the
+        nearest matrix that has one.
+    """
+
+    theta: np.ndarray
+    times: np.ndarray
+    maps: np.ndarray
+    layers: np.ndarray | None
+    distance: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that a question is answered with, but for pictures of a matrix that is not reached.
+
+    Attributes
+    ----------
+    question : Question
+    decided : Decided
+    witness : Witness or None
+    net : Net or None
+    motion : Motion or None
+        Of the witness.
+    notes : dict of str to str
+        A sentence in place of "witness", "net" or "motion", where there is none.
+    """
+
+    question: Question
+    decided: Decided
+    witness: Witness | None
+    net: Net | None
+    motion: Motion | None
+    notes: dict[str, str]
+
+
+def answer_to(question: Question) -> Answer:
+    """Decide, and find the witness, its paths and the net.
+
+    Raises
+    ------
+    OdemomError
+        If the decision itself cannot be had; its sentence says why.
+
+    Examples
+    --------
+    >>> from odemom.explore.question import question_of
+    >>> answer = answer_to(question_of({"matrix": [["-1", "0"], ["0", "-1"]], "eps": "1/2"}))
+    >>> bool(answer.decided.report), answer.witness.residual < 1e-14
+    (True, True)
+    """
+    notes: dict[str, str] = {}
+    spectrum = odemom.spectrum(question.given)
+    decided = decide(question, spectrum)
+    witness, motion = None, None
+    try:
+        witness = odemom.represent(spectrum, question.eps, full_output=True)
+    except NotRepresentableError:
+        notes["witness"] = "There is none."
+    except IllConditionedError as error:
+        notes["witness"], witness = str(error), error.witness
+    except OdemomError as error:
+        notes["witness"] = str(error)
+    net = _net(question, spectrum, notes)
+    if witness is not None:
+        motion = _motion(question, witness.theta, net, notes)
+    return Answer(question, decided, witness, net, motion, notes)
+
+
+def motion_to(question: Question) -> Motion | str:
+    """The paths to the nearest matrix that is reached, or a sentence on why there are none.
+
+    For a matrix that is not: the nearest ones can come as close as one likes, at the price of a
+    theta as large as one likes.
+    """
+    notes: dict[str, str] = {}
+    try:
+        nearest = odemom.nearest_representable(question.given, question.eps)
+        theta = odemom.represent(nearest.matrix, question.eps)
+        net = _net(question, odemom.spectrum(question.given), notes)
+        return _motion(question, theta, net, notes) or notes["motion"]
+    except OdemomError:
+        return "Reached are only matrices near D, and those with a θ too large for doubles."
+
+
+def decide(question: Question, spectrum: odemom.Spectrum) -> Decided:
+    """The decision, with the eigenvalues in the order of the page."""
+    report = odemom.analyze(spectrum, question.eps)
+    bad = {o.eigenvalue.value for o in report.obstructions}
+    found: list[tuple[complex, bool]] = []
+    for entry in report.eigenvalues:
+        value = complex(entry.value)
+        if entry.position != "non-real":
+            value = complex(value.real)
+        elif value.imag <= 0:
+            continue
+        found += [(value, entry.value in bad)] * entry.multiplicity
+    found.sort(key=lambda pair: (pair[0].imag > 0, pair[0].real, pair[0].imag))
+    try:
+        repairs = spectrum.repairs(question.eps)
+    except OdemomError:
+        repairs = None
+    return Decided(
+        report,
+        odemom.lambda_eps(nearest_double(question.eps)),
+        tuple(value for value, _ in found),
+        tuple(obstructed for _, obstructed in found),
+        repairs,
+    )
+
+
+def flow_range(theta: np.ndarray, eps: Fraction | float) -> float:
+    """How far paths may turn from time 0 to 1, in radians, at most."""
+    norm, mass = float(np.linalg.norm(theta, 2)), float(eps)
+    if mass == 0:
+        return norm
+    return math.sqrt(norm) if mass == math.inf else min(norm, math.sqrt(norm / mass))
+
+
+def _net(question: Question, spectrum: odemom.Spectrum, notes: dict[str, str]) -> Net | None:
+    depth, eps = question.layers, question.eps
+    if eps == math.inf:
+        notes["net"] = "At ε = ∞ there is no friction, and γ = 1, which is no momentum net."
+        return None
+    gamma = Fraction(0) if eps == 0 else 1 - 1 / (depth * Fraction(eps))
+    if gamma < 0:
+        least = math.ceil(1 / Fraction(eps))
+        notes["net"] = (
+            f"A net of {depth} {'layer' if depth == 1 else 'layers'} would need γ = 1 − 1/(Nε) "
+            f"below 0: take at least {least:,} layers"
+            + (", more than this page draws." if least > 64 else ".")
+        )
+        return None
+    try:
+        flow = MomentumResNet(gamma, depth) if gamma else ResNet(depth)
+        return Net(gamma, odemom.analyze(spectrum, flow))
+    except OdemomError as error:
+        notes["net"] = str(error)
+        return None
+
+
+def _motion(
+    question: Question, theta: np.ndarray, net: Net | None, notes: dict[str, str]
+) -> Motion | None:
+    radians = flow_range(theta, question.eps)
+    if radians > MOST_RADIANS:
+        notes["motion"] = (
+            f"θ is so large (norm {np.linalg.norm(theta, 2):.2g}) that points race around: no "
+            "picture."
+        )
+        return None
+    times = np.linspace(0, 1, FRAMES)
+    d = question.dimension
+    try:
+        later = [odemom.psi(theta, question.eps, horizon=float(t)) for t in times[1:]]
+    except ResultOverflowError:
+        notes["motion"] = "On their way the points leave the range of doubles: no picture."
+        return None
+    target = np.array(question.given, dtype=float)
+    layers = None
+    if net is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            layers = momentum_net(lambda x: theta @ x, np.eye(d), question.layers, float(net.gamma))
+        if not np.isfinite(layers).all():
+            notes["net"], layers = "The layers of the net leave the range of doubles.", None
+    distance = float(np.linalg.norm(later[-1] - target, 2))
+    return Motion(theta, times, np.array([np.eye(d), *later]), layers, distance)
