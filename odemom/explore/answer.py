@@ -1,6 +1,7 @@
 """The numbers behind the page: the decision, the witness, paths of points, and the net beside them.
 
-Nothing here is computed by formulas of its own: each number is that of a public function.
+What is decided, and the witness, are those of the public functions; the paths are those of the
+equation itself, which the tests hold to psi.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import scipy.linalg
 
 import odemom
 from odemom.checks import nearest_double
@@ -17,7 +19,6 @@ from odemom.errors import (
     IllConditionedError,
     NotRepresentableError,
     OdemomError,
-    ResultOverflowError,
 )
 from odemom.experiments.fig3 import momentum_net
 from odemom.explore.question import Question
@@ -239,9 +240,9 @@ def _motion(
         return None
     times = np.linspace(0, 1, FRAMES)
     d = question.dimension
-    try:
-        later = [odemom.psi(theta, question.eps, horizon=float(t)) for t in times[1:]]
-    except ResultOverflowError:
+    with np.errstate(over="ignore", invalid="ignore"):
+        maps = _maps(theta, float(question.eps))
+    if not np.isfinite(maps).all():
         notes["motion"] = "On their way the points leave the range of doubles: no picture."
         return None
     target = np.array(question.given, dtype=float)
@@ -251,5 +252,22 @@ def _motion(
             layers = momentum_net(lambda x: theta @ x, np.eye(d), question.layers, float(net.gamma))
         if not np.isfinite(layers).all():
             notes["net"], layers = "The layers of the net leave the range of doubles.", None
-    distance = float(np.linalg.norm(later[-1] - target, 2))
-    return Motion(theta, times, np.array([np.eye(d), *later]), layers, distance)
+    distance = float(np.linalg.norm(maps[-1] - target, 2))
+    return Motion(theta, times, maps, layers, distance)
+
+
+def _maps(theta: np.ndarray, eps: float) -> np.ndarray:
+    """x(0) -> x(t) at all times: the same short step of (x, x') again and again."""
+    d = len(theta)
+    one, none = np.eye(d), np.zeros((d, d))
+    if eps == 0:
+        rate, state = theta, one
+    else:
+        force, friction = (theta, none) if eps == math.inf else (theta / eps, one / eps)
+        rate, state = np.block([[none, one], [force, -friction]]), np.vstack([one, none])
+    step = scipy.linalg.expm(rate / (FRAMES - 1))
+    maps = [one]
+    for _ in range(FRAMES - 1):
+        state = step @ state
+        maps.append(state[:d])
+    return np.array(maps)

@@ -48,10 +48,12 @@ class Desk:
     ) -> None:
         self.limit = limit
         self._command = command or [sys.executable, "-m", "odemom.explore.worker"]
-        self._free: queue.Queue[_Worker] = queue.Queue()
+        # The one that was used last comes first: the others start when it is busy.
+        self._free: queue.LifoQueue[_Worker] = queue.LifoQueue()
         self._all = [_Worker(self._command) for _ in range(workers)]
         for worker in self._all:
             self._free.put(worker)
+        self._all[-1].start()
 
     def ask(self, part: str, fields: Any) -> str:
         """The answer as JSON; ``{"error": sentence}`` where there is none in time."""
@@ -67,22 +69,26 @@ class Desk:
     def close(self) -> None:
         """End the processes."""
         for worker in self._all:
-            worker.stop()
+            worker.stop(for_good=True)
 
 
 class _Worker:
-    """A process, started again when it was stopped or lost."""
+    """A process, started when it is needed, and again when it was stopped or lost."""
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
-        self._closed = False
-        self._start()
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._ready = self._closed = False
+        self.process: subprocess.Popen[str] | None = None
 
-    def _start(self) -> None:
+    def start(self) -> subprocess.Popen[str]:
+        """The process that runs, or a new one."""
+        if self.process is not None and (self.process.poll() is None or self._closed):
+            return self.process
         root = str(Path(odemom.__file__).parents[1])  # the same odemom, wherever it lies
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # of four rows
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -91,38 +97,39 @@ class _Worker:
             env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,
         )
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._ready = False
-        reader = threading.Thread(
-            target=_read, args=(self._process.stdout, self._lines), daemon=True
-        )
-        reader.start()
+        self._lines, self._ready = queue.Queue(), False
+        words = (self.process.stdout, self._lines)
+        threading.Thread(target=_read, args=words, daemon=True).start()
+        return self.process
 
     def ask(self, line: str, limit: float) -> str:
-        if self._process.poll() is not None and not self._closed:
-            self._start()
+        """The answer, as JSON, or a sentence in its place."""
+        process = self.start()
         try:
             if not self._ready:
                 self._ready = self._lines.get(timeout=START) is not None
-            assert self._process.stdin is not None
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
+            assert process.stdin is not None
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
             answer = self._lines.get(timeout=limit)
         except queue.Empty:
-            self.stop(for_good=False)
+            self.stop()
             return _sorry(SLOW.format(limit))
-        except OSError:
+        except (OSError, ValueError):  # its end, or a stream that was closed
             answer = None
         if answer is None:
-            self.stop(for_good=False)
+            self.stop()
             return _sorry(LOST)
         return answer
 
-    def stop(self, *, for_good: bool = True) -> None:
+    def stop(self, *, for_good: bool = False) -> None:
+        """End the process."""
         self._closed = self._closed or for_good
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
+        if self.process is None:
+            return
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()

@@ -66,10 +66,10 @@ def _points(eps: float, top: float) -> tuple[np.ndarray, np.ndarray]:
         left = -8.0
     else:
         left = -eps * (2.2 * math.pi) ** 2 - 1 / (4 * eps)
-    right, scale = 0.0, max(1.0, 1.0 if math.isinf(eps) else eps)
-    while _psi(np.array([right]), eps)[0] < top:
-        right += 0.25 * scale
-        scale *= 1.3
+    scale = 1.0 if math.isinf(eps) else max(1.0, eps)
+    candidates = np.cumsum(0.25 * scale * 1.3 ** np.arange(24))
+    high = _psi(candidates, eps) >= top
+    right = float(candidates[int(np.argmax(high)) if high.any() else -1])
     z = np.linspace(left, right, 241)
     return z, np.minimum(_psi(z, eps), 4 * top)
 

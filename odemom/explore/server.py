@@ -7,9 +7,11 @@ in the page, and in its address behind the #, which browsers do not send.
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -91,7 +93,7 @@ def server_on(host: str, port: int, desk: Callable[[], Any]) -> Server:
     as_integer(port, "port", 0, 65535)
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        server = Server(address[:2], family)
+        server = Server((str(address[0]), int(address[1])), family, host)
     except (OSError, UnicodeError) as error:
         raise _no_server(host, port, error) from None
     server.desk = desk()
@@ -114,8 +116,6 @@ def _no_server(host: str, port: int, error: Exception) -> Exception:
 
 
 def _taken() -> set[int]:
-    import errno
-
     return {errno.EADDRINUSE, 10048, 10013}  # the last two on Windows
 
 
@@ -132,8 +132,9 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = os.name != "nt"  # where it would share a port with another program
     desk: Any
 
-    def __init__(self, address: tuple[str, int], family: int) -> None:
+    def __init__(self, address: tuple[str, int], family: int, name: str) -> None:
         self.address_family = family
+        self._names = {"127.0.0.1", "localhost", "[::1]", name.lower()}
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
@@ -143,7 +144,7 @@ class Server(ThreadingHTTPServer):
         )
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     @property
     def only_here(self) -> bool:
@@ -154,19 +155,17 @@ class Server(ThreadingHTTPServer):
     def url(self) -> str:
         """The address of the page."""
         address = ipaddress.ip_address(self.server_name)
-        host = (
-            ("[::1]" if address.version == 6 else "127.0.0.1")
-            if address.is_unspecified
-            else (f"[{address}]" if address.version == 6 else str(address))
-        )
+        six = address.version == 6
+        if address.is_unspecified:
+            host = "[::1]" if six else "127.0.0.1"
+        else:
+            host = f"[{address}]" if six else str(address)
         return f"http://{host}:{self.server_port}/"
 
     def knows(self, host: str) -> bool:
         """Whether a request is for this server, not for a name that was bent to this machine."""
-        name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
-        if not self.only_here:
-            return True
-        return (name or port) in {"127.0.0.1", "localhost", "[::1]", f"{self.server_name}"}
+        name = re.sub(r":\d*$", "", host.lower())
+        return not self.only_here or name in self._names
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A visitor that went away is no news; all else is."""
@@ -180,7 +179,6 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = 60
-    server: Server
 
     def do_GET(self) -> None:
         """The files of the page."""
@@ -212,11 +210,16 @@ class Handler(BaseHTTPRequestHandler):
         except (ValueError, RecursionError):
             self._refuse("expected JSON")
             return
-        answer = self.server.desk.ask(part, fields)
+        answer = self._here.desk.ask(part, fields)
         self._send(HTTPStatus.OK, "application/json", answer.encode())
 
+    @property
+    def _here(self) -> Server:
+        assert isinstance(self.server, Server)
+        return self.server
+
     def _is_for_here(self) -> bool:
-        if self.server.knows(self.headers.get("Host", "")):
+        if self._here.knows(self.headers.get("Host", "")):
             return True
         self.close_connection = True
         self._send(HTTPStatus.MISDIRECTED_REQUEST, "text/plain", b"This name is not mine.")

@@ -10,6 +10,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["Frame", "bounds", "label", "ticks"]
 
@@ -52,10 +56,13 @@ class Frame:
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """A point of the window on the picture; what is far outside, not far outside."""
+        (x0, x1), (y0, y1) = (_widened(ends) for ends in (self.x, self.y))
+        return self._place(min(max(x, x0), x1), min(max(y, y0), y1))
+
+    def _place(self, x: Any, y: Any) -> tuple[Any, Any]:
         left, top, right, bottom = self.box
         (x0, x1), (y0, y1) = self.x, self.y
-        u = min(max((x - x0) / (x1 - x0), -3.0), 4.0)
-        v = min(max((y - y0) / (y1 - y0), -3.0), 4.0)
+        u, v = (x - x0) / (x1 - x0), (y - y0) / (y1 - y0)
         return left + u * (right - left), bottom - v * (bottom - top)
 
     def box_only(self) -> str:
@@ -84,10 +91,10 @@ class Frame:
         parts.append(label(x, y, up, "axis middle", turned))
         return "".join(parts)
 
-    def curve(self, x: Iterable[float], y: Iterable[float], kind: str, more: str = "") -> str:
+    def curve(self, x: ArrayLike, y: ArrayLike, kind: str, more: str = "") -> str:
         """A line through points, of a class, with further attributes."""
-        points = zip(x, y, strict=True)
-        path = "L".join("{:.1f} {:.1f}".format(*self.at(float(a), float(b))) for a, b in points)
+        u, v = self._place(np.clip(x, *_widened(self.x)), np.clip(y, *_widened(self.y)))
+        path = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(u.tolist(), v.tolist(), strict=True))
         return f'<path class="{kind}" d="M{path}"{more}/>'
 
     def area(self, x: tuple[float, float], y: tuple[float, float], kind: str) -> str:
@@ -130,6 +137,12 @@ class Frame:
         )
 
 
+def _widened(ends: tuple[float, float]) -> tuple[float, float]:
+    """A window with three more of its size on either side."""
+    low, high = ends
+    return low - 3 * (high - low), high + 3 * (high - low)
+
+
 def label(x: float, y: float, words: str, kind: str, more: str = "") -> str:
     """Words at a point of the picture, with further attributes; lambda_eps with its index."""
     if not words:
@@ -153,11 +166,11 @@ def shown(value: float) -> str:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers in an interval: at most so many, and at least two where there are.
+    """Round numbers in an interval, so many steps apart at most.
 
     Examples
     --------
-    >>> ticks(-3, 3, 6)
+    >>> ticks(-3, 3, 4)
     [-2.0, 0.0, 2.0]
     """
     step = 10.0 ** math.floor(math.log10((high - low) / most))

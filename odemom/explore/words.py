@@ -57,7 +57,7 @@ def respond(part: str, fields: Any) -> dict[str, Any]:
     >>> respond("answer", {"matrix": [["-1"]], "eps": "1/2"})["verdict"]
     'no'
     >>> respond("answer", {"matrix": [["x"]], "eps": "1/2"})["error"]
-    "row 1, column 1: got 'x'; expected an integer, a rational such as −3/4 or a decimal, of ..."
+    "row 1, column 1: got 'x'; expected an integer, a rational such as -3/4 or a decimal, of ..."
     """
     try:
         question = question_of(fields)
@@ -65,7 +65,7 @@ def respond(part: str, fields: Any) -> dict[str, Any]:
             return {"parts": _moving(question, motion_to(question), nearest=True)}
         return _said(answer_to(question))
     except OdemomError as error:
-        return {"error": in_symbols(str(error))}
+        return {"error": str(error)}
 
 
 def _said(answer: Answer) -> dict[str, Any]:
@@ -165,18 +165,18 @@ def _witness(answer: Answer) -> str:
     if answer.witness is None:
         return f"<p>{_told(note)}</p>"
     witness = answer.witness
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{_entry(value)}</td>" for value in row) + "</tr>"
-        for row in witness.theta
-    )
     known = math.isfinite(witness.condition)
     condition = f"{witness.condition:.2g}" if known else "beyond the doubles"
     residual = f"{witness.residual:.1g}".replace("-", "\N{MINUS SIGN}")
     said = f"‖ψ(θ) − D‖ = {residual} ‖D‖; condition number {condition}."
-    return (
-        f'<div class="scroll"><table class="matrix">{rows}</table></div>'
-        f"<p>{_told(note or said)}</p>"
+    return f"{_matrix(witness.theta)}<p>{_told(note or said)}</p>"
+
+
+def _matrix(theta: np.ndarray) -> str:
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{_entry(value)}</td>" for value in row) + "</tr>" for row in theta
     )
+    return f'<div class="scroll"><table class="matrix">{rows}</table></div>'
 
 
 def _entry(value: float) -> str:
@@ -205,6 +205,9 @@ def _moving(question: Question, motion: Motion | str, *, nearest: bool) -> dict[
     if isinstance(motion, str):
         empty = '<p class="empty">No picture.</p>'
         return {"paths": empty, "paths-caption": escape(motion), "net": empty}
+    parts: dict[str, str] = {}
+    if nearest:
+        parts["witness"] = f"<p>There is none. For the nearest map:</p>{_matrix(motion.theta)}"
     if not nearest:
         caption = DRAWN[question.dimension]
     elif motion.distance < SEEN:
@@ -217,7 +220,7 @@ def _moving(question: Question, motion: Motion | str, *, nearest: bool) -> dict[
             "D is not reached. The dots are where the nearest map that is takes the points, at "
             f"the distance {motion.distance:.3g}; the large rings are where D would have them."
         )
-    return {
+    return parts | {
         "paths": paths_of_points(question, motion),
         "paths-caption": escape(caption),
         "net": net_beside_the_flow(question, motion),

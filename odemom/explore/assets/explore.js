@@ -257,6 +257,7 @@ function show(found) {
   const refused = Boolean(found.error);
   $("error").hidden = !refused;
   $("error").textContent = found.error ?? "";
+  $("verdict").classList.remove("waiting");
   $("verdict").classList.toggle("refused", refused);
   const place = /^row (\d), column (\d)/.exec(found.error ?? "");
   inputs().forEach((input, k) => {
