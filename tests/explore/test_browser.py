@@ -1,4 +1,7 @@
-"""The page in a real browser: what is dragged, typed and read; at a desk and on a telephone."""
+"""The page in a real browser: what is dragged, typed and read; at a desk and on a telephone.
+
+Every page costs a second of a core: the cases of the first half run by default, the others are slow.
+"""
 
 import re
 
@@ -93,6 +96,7 @@ def test_the_slider_of_eps_is_dragged_and_the_decision_is_that_of_the_library(vi
     assert page.input_value("#gamma") == "1"
 
 
+@pytest.mark.slow
 def test_gamma_moves_eps(visit):
     page = visit()
     page.fill("#gamma", "9/10")
@@ -120,6 +124,7 @@ def table(page):
     return [row.inner_text() for row in page.locator("#witness tr").all()]
 
 
+@pytest.mark.slow
 def test_an_entry_is_dragged(visit):
     page = visit("#eps=2&D=1,0;0,1")
     box = entry(page, 2, 2).bounding_box()
@@ -134,6 +139,7 @@ def test_an_entry_is_dragged(visit):
     assert entry(page, 2, 2).input_value() == "-1"
 
 
+@pytest.mark.slow
 def test_a_dot_of_figure_4_is_dragged_onto_the_diagonal(visit):
     page = visit("#eps=1/2&D=-2,0;0,1")
     page.wait_for_function("() => !busy")
@@ -154,6 +160,7 @@ def test_a_dot_of_figure_4_is_dragged_onto_the_diagonal(visit):
     assert [entry(page, k, k).input_value() for k in (1, 2)] == ["-1", "-1"]
 
 
+@pytest.mark.slow
 def test_an_eigenvalue_is_moved_by_its_slider(visit):
     page = visit("#eps=1&D=0,-1;1,0")
     sliders = page.locator("#eigenvalues input")
@@ -166,6 +173,7 @@ def test_an_eigenvalue_is_moved_by_its_slider(visit):
     assert "−2 ± 1i" in page.inner_text("#facts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [("x", "row 1, column 1: got 'x'"), ("1e999999999", "an exponent of at most 30")],
@@ -181,6 +189,7 @@ def test_bad_input_gets_a_sentence_and_the_page_goes_on(visit, text, words):
     assert page.is_hidden("#error")
 
 
+@pytest.mark.slow
 def test_markup_in_a_field_stays_text(visit):
     page = visit("#eps=<img src=x onerror=alert(1)>&D=<b>1</b>")
     page.wait_for_selector("#error:not([hidden])")
@@ -203,6 +212,7 @@ def test_a_second_visitor_does_not_see_the_matrix_of_the_first(visit):
     assert entry(visit(first.url.partition("/#")[2].join(["#", ""])), 1, 1).input_value() == "-7/5"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [DESK, PHONE])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_cut_off_and_the_verdict_is_in_sight(visit, size, scheme):
@@ -220,6 +230,7 @@ def test_nothing_is_cut_off_and_the_verdict_is_in_sight(visit, size, scheme):
     assert (red < 60) is (scheme == "dark")
 
 
+@pytest.mark.slow
 def test_the_preset_and_the_dimension(visit):
     page = visit()
     page.select_option("#preset", label="two blocks J₂(−2)")

@@ -111,7 +111,7 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(FIELDS | ANY)
 def test_whatever_the_fields_hold_there_is_a_question_or_one_sentence(fields):
     said = ""
@@ -123,7 +123,7 @@ def test_whatever_the_fields_hold_there_is_a_question_or_one_sentence(fields):
     assert len(said) < 600
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(FIELDS, st.sampled_from(["answer", "motion"]))
 def test_every_question_has_an_answer_or_one_sentence(fields, part):
     answer = respond(part, fields)
