@@ -60,6 +60,10 @@ NEVER_LOADED = {
 }
 
 
+HOLDERS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+"""The nodes of a syntax tree in which statements are."""
+
+
 def module_name(path: Path) -> str:
     """The dotted name of a file of the package."""
     parts = ("odemom", *path.relative_to(ROOT).with_suffix("").parts)
@@ -93,7 +97,7 @@ def imports_of(source: str, module: str, is_package: bool) -> set[str]:
                 base = ".".join([*package, base]) if base else ".".join(package)
             found.update(f"{base}.{alias.name}" for alias in node.names)
         else:
-            pending.extend(ast.iter_child_nodes(node))
+            pending.extend(c for c in ast.iter_child_nodes(node) if isinstance(c, HOLDERS))
     return found
 
 

@@ -1,26 +1,28 @@
 """Dependencies flow downwards only, no room is in a circle, and no file is long."""
 
+import functools
+
 import pytest
 
 from scripts import architecture
 from tests import floors
 
-IMPORTS = floors.all_imports()
+imports = functools.cache(floors.all_imports)
 
 
 def test_every_room_has_a_floor_of_its_own():
     named = [room for floor in floors.FLOORS for room in floor]
     assert len(named) == len(set(named))
-    assert {floors.room_of(module) for module in IMPORTS} - {None} <= set(named)
+    assert {floors.room_of(module) for module in imports()} - {None} <= set(named)
     assert floors.NEVER_LOADED.keys() | floors.STRANGERS.keys() <= set(named)
 
 
 def test_dependencies_flow_downwards_only():
-    assert not list(floors.offences(IMPORTS))
+    assert not list(floors.offences(imports()))
 
 
 def test_no_rooms_import_each_other_in_a_circle():
-    assert not floors.circle(floors.room_graph(IMPORTS))
+    assert not floors.circle(floors.room_graph(imports()))
     looped = {"flows": {"propagator"}, "propagator": {"checks"}, "checks": {"flows"}}
     assert floors.circle(looped) == ["checks", "flows", "propagator"]
 
@@ -81,7 +83,7 @@ def test_imports_for_type_checkers_do_not_count():
 
 def test_every_module_of_the_theory_is_read():
     theory = {"odemom.errors", "odemom.propagator.double", "odemom.flows.psi"}
-    assert theory | {"odemom.representability.exact"} <= IMPORTS.keys()
+    assert theory | {"odemom.representability.exact"} <= imports().keys()
 
 
 def test_the_table_of_rooms_is_that_of_the_code():

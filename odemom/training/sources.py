@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ __all__ = ["Source", "load_source"]
 NONE = "none"
 DEFAULT = "default"
 INSIDE = ("state_dict", "model")  # where other programs keep the weights in a file
+WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
+"""What DistributedDataParallel and torch.compile put before the names of weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,8 +223,7 @@ def _state_dict(path: Path) -> Mapping[str, Tensor]:
         ) from error
     if isinstance(found, Mapping):
         found = next((found[k] for k in INSIDE if isinstance(found.get(k), Mapping)), found)
-        # As DistributedDataParallel names them.
-        found = {str(name).removeprefix("module."): value for name, value in found.items()}
+        found = {WRAPPERS.sub("", str(name)): value for name, value in found.items()}
         if found and all(isinstance(value, Tensor) for value in found.values()):
             return found
     raise invalid("weights", got=f"{path}, which holds something else", expected=expected)

@@ -213,7 +213,9 @@ def test_weights_of_torchvision_come_with_their_normalisation(folder, tmp_path, 
 
 def test_a_state_dict_with_as_many_classes_keeps_its_head(folder, tmp_path):
     state = squeezenet1_1(num_classes=3).state_dict()
-    torch.save({"model": {f"module.{n}": v for n, v in state.items()}}, tmp_path / "own.pth")
+    torch.save(
+        {"model": {f"module._orig_mod.{n}": v for n, v in state.items()}}, tmp_path / "own.pth"
+    )
     source = load_source("torchvision:squeezenet1_1", str(tmp_path / "own.pth"))
     config = to_three(folder, source, gamma=0, image_size=32)
     found = refit(source, config, out_dir=tmp_path, epochs=0, progress=False)

@@ -236,8 +236,8 @@ class TrainingMemory:
         """The largest batch of the model given whose training step fits into ``memory`` bytes.
 
         ``report.plain`` and ``report.twin`` have the same method (`StepMemory.largest_batch`).
-        Counted are parameters, gradients, buffers, the batch, and what the step holds, not the
-        workspaces of libraries: leave them some room.
+        Counted are parameters, gradients, buffers, the batch, and what the step holds, but of the
+        workspaces of libraries only those of convolutions on processors: leave some room.
 
         Parameters
         ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,9 +14,10 @@ from torch.nn.modules import module as hooks_of_all
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from odemom.nn.memory.workspace import workspace
 from odemom.nn.transform.calls import BlockFunction
 
-__all__ = ["BACKWARD", "ELSEWHERE", "Watch"]
+__all__ = ["BACKWARD", "ELSEWHERE", "WORKSPACE", "Watch"]
 
 BACKWARD = "the backward pass"
 """Where gradients on their way are, and what is computed again outside of submodules."""
@@ -23,9 +25,14 @@ BACKWARD = "the backward pass"
 ELSEWHERE = "the model itself"
 """What is made in no part of it."""
 
+WORKSPACE = "inside a convolution"
+"""What a convolution takes and gives back while it runs."""
+
 
 class Watch(TorchDispatchMode):
     """While it is entered, every storage that an operation makes is counted until it is let go.
+
+    So is, for the moment of the operation, the `workspace` that it takes.
 
     Parameters
     ----------
@@ -63,6 +70,7 @@ class Watch(TorchDispatchMode):
         for leaf in pytree.tree_leaves(value):
             if isinstance(leaf, Tensor):
                 self._note(leaf)
+        self._touch(workspace(func, args, value))
         return value
 
     def leave_out(self, tensors: Iterable[Tensor]) -> None:
@@ -89,9 +97,18 @@ class Watch(TorchDispatchMode):
         self.live += size
         self._now[place] = self._now.get(place, 0) + size
         if size:
-            self.series.append(self.live)
-        if self.live > self.peak:
-            self.peak, self.parts = self.live, {p: n for p, n in self._now.items() if n}
+            self._seen(self.live)
+
+    def _touch(self, size: int) -> None:
+        """Count bytes that are taken and given back at once."""
+        if size:
+            self._seen(self.live + size, {WORKSPACE: size})
+
+    def _seen(self, bytes_now: int, beside: Mapping[str, int] = MappingProxyType({})) -> None:
+        self.series.append(bytes_now)
+        if bytes_now > self.peak:
+            self.peak = bytes_now
+            self.parts = {p: n for p, n in {**self._now, **beside}.items() if n}
 
     def _place(self) -> str:
         for owner in reversed(self._calls):
