@@ -159,7 +159,8 @@ def main() -> None:
     options = parser.parse_args()
     if missing():
         parser.exit(2, f"{missing()}\n")
-    payload: dict[str, Any] = {"load": list(os.getloadavg())}
+    # What else the machine did, and whether this run went before it.
+    payload: dict[str, Any] = {"load": list(os.getloadavg()), "nice": os.nice(0)}
     with browser() as chromium, serving(Desk()) as server:
         payload |= {"browser": chromium.version, "ms": latencies(chromium, server, options.changes)}
         if importlib.util.find_spec("marimo") is None:

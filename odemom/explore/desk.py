@@ -48,12 +48,11 @@ class Desk:
     ) -> None:
         self.limit = limit
         self._command = command or [sys.executable, "-m", "odemom.explore.worker"]
-        # The one that was used last comes first: the others start when it is busy.
-        self._free: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        self._free: queue.Queue[_Worker] = queue.Queue()
         self._all = [_Worker(self._command) for _ in range(workers)]
         for worker in self._all:
+            worker.start()
             self._free.put(worker)
-        self._all[-1].start()
 
     def ask(self, part: str, fields: Any) -> str:
         """The answer as JSON; ``{"error": sentence}`` where there is none in time."""
@@ -73,7 +72,7 @@ class Desk:
 
 
 class _Worker:
-    """A process, started when it is needed, and again when it was stopped or lost."""
+    """A process, started again when it was stopped or lost."""
 
     def __init__(self, command: list[str]) -> None:
         self._command = command

@@ -154,8 +154,6 @@ def _coordinates(frame: Frame, motion: Motion, target: np.ndarray, j: int) -> li
         if motion.layers is not None:
             layers = motion.layers[:, i, j]
             steps = np.linspace(0, 1, len(layers))
-            parts += [
-                frame.dot(float(t), float(x), f"{kind} layer", 2.8 if len(layers) < 20 else 2)
-                for t, x in zip(steps, layers, strict=True)
-            ]
+            size = "many" if len(layers) > 20 else "few"
+            parts.append(frame.dots(steps, layers, f"{kind} layers {size}"))
     return parts

@@ -9,6 +9,7 @@ let source = "eps"; // which of eps and gamma was set last
 let answer = null; // the last one that is no error
 let busy = false;
 let waiting = false;
+let later = null; // of the pictures that come after an answer
 let hand = null; // what a drag began with: {list, rows}, and where
 
 // ---- numbers ----
@@ -225,11 +226,12 @@ function question() {
   return fields;
 }
 
-async function post(part, fields) {
-  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) };
+async function post(part, fields, signal) {
+  const headers = { "Content-Type": "application/json" };
   try {
-    return await (await fetch(part, options)).json();
+    return await (await fetch(part, { method: "POST", headers, body: JSON.stringify(fields), signal })).json();
   } catch {
+    if (signal?.aborted) return null;
     return { error: "The server does not answer: is odemom explore still running in its terminal?" };
   }
 }
@@ -237,6 +239,7 @@ async function post(part, fields) {
 // One question at a time; of those that come while it is answered only the last one matters.
 async function ask() {
   waiting = true;
+  later?.abort(); // pictures of what is no longer asked
   if (busy) return;
   busy = true;
   while (waiting) {
@@ -246,8 +249,9 @@ async function ask() {
     show(found);
     remember(fields);
     if (found.waits && !waiting) {
-      const later = await post("motion", fields);
-      if (!waiting) showParts(later.parts ?? { "paths-caption": later.error, paths: "", net: "" });
+      later = new AbortController();
+      const more = await post("motion", fields, later.signal);
+      if (more && !waiting) showParts(more.parts ?? { "paths-caption": more.error, paths: "", net: "" });
     }
   }
   busy = false;
