@@ -34,9 +34,8 @@ def _():
 def _(slider):
     asked = {"matrix": rows, "eps": masses[slider.value]}
     answer = respond("answer", asked)
-    if answer["waits"]:
-        answer["parts"] |= respond("motion", asked)["parts"]
-    said = "".join(answer["parts"].values())
+    parts = answer["parts"] | respond("motion", asked)["parts"]
+    said = "".join(parts.values())
     mo.Html(f'<p id="about">{masses[slider.value]}: {answer["headline"]}</p>{said}')
 
 

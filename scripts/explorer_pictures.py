@@ -35,7 +35,7 @@ def picture(chromium: Any, url: str, size: tuple[int, int], scheme: str, top: st
     page = visitor.new_page()
     page.goto(url)
     page.wait_for_selector("#verdict:not(.waiting)")
-    page.wait_for_function("() => !busy")
+    page.wait_for_function("() => settled()")
     if top is not None:
         page.evaluate(
             "id => scrollBy(0, document.querySelector(id).getBoundingClientRect().y - 130)", top

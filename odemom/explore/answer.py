@@ -7,7 +7,7 @@ equation itself, which the tests hold to psi.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -26,7 +26,7 @@ from odemom.flows import MomentumResNet, ResNet
 from odemom.representability.report import Repairs, Representability
 from odemom.representability.witness import Witness
 
-__all__ = ["Answer", "Decided", "Motion", "Net", "answer_to", "decide", "flow_range", "motion_to"]
+__all__ = ["Answer", "Decided", "Motion", "Net", "answer_to", "decide", "flow_range"]
 
 FRAMES = 121
 # Radians that a path may turn by: beyond, 121 frames no longer show where it goes.
@@ -88,8 +88,10 @@ class Motion:
     layers : ndarray, shape (N + 1, d, d), or None
         x_0 -> x_n, of the net; None where there is none.
     distance : float
-        Of psi(theta) from D, in the spectral norm: more than roundoff if theta stands for the
+        Of psi(theta) from D, in the spectral norm: more than roundoff if theta is that of the
         nearest matrix that has one.
+    nearest : bool
+        Whether it is.
     """
 
     theta: np.ndarray
@@ -97,11 +99,12 @@ class Motion:
     maps: np.ndarray
     layers: np.ndarray | None
     distance: float
+    nearest: bool = False
 
 
 @dataclass(frozen=True)
 class Answer:
-    """All that a question is answered with, but for pictures of a matrix that is not reached.
+    """All that a question is answered with.
 
     Attributes
     ----------
@@ -110,7 +113,7 @@ class Answer:
     witness : Witness or None
     net : Net or None
     motion : Motion or None
-        Of the witness.
+        Of the witness, or of the theta of the nearest matrix that has one.
     notes : dict of str to str
         A sentence in place of "witness", "net" or "motion", where there is none.
     """
@@ -141,7 +144,7 @@ def answer_to(question: Question) -> Answer:
     notes: dict[str, str] = {}
     spectrum = odemom.spectrum(question.given)
     decided = decide(question, spectrum)
-    witness, motion = None, None
+    witness = None
     try:
         witness = odemom.represent(spectrum, question.eps, full_output=True)
     except NotRepresentableError:
@@ -153,27 +156,36 @@ def answer_to(question: Question) -> Answer:
     net = _net(question, spectrum, notes)
     if witness is not None:
         motion = _motion(question, witness.theta, net, notes)
+    else:
+        motion = _to_the_nearest(question, net, notes)
     return Answer(question, decided, witness, net, motion, notes)
 
 
-def motion_to(question: Question) -> Motion | str:
-    """The paths to the nearest matrix that is reached, or a sentence on why there are none.
+def _to_the_nearest(question: Question, net: Net | None, notes: dict[str, str]) -> Motion | None:
+    """The paths to the nearest matrix that is reached.
 
-    For a matrix that is not: the nearest ones can come as close as one likes, at the price of a
-    theta as large as one likes.
+    The nearest ones can come as close as one likes, at the price of a theta as large as one likes.
     """
-    notes: dict[str, str] = {}
     try:
         nearest = odemom.nearest_representable(question.given, question.eps)
         theta = odemom.represent(nearest.matrix, question.eps)
-        net = _net(question, odemom.spectrum(question.given), notes)
-        return _motion(question, theta, net, notes) or notes["motion"]
     except OdemomError:
-        return "Reached are only matrices near D, and those with a θ too large for doubles."
+        notes["motion"] = "Only matrices with a θ too large for doubles come near D: no picture."
+        return None
+    motion = _motion(question, theta, net, notes)
+    return None if motion is None else replace(motion, nearest=True)
 
 
-def decide(question: Question, spectrum: odemom.Spectrum) -> Decided:
-    """The decision, with the eigenvalues in the order of the page."""
+def decide(question: Question, spectrum: odemom.Spectrum | None = None) -> Decided:
+    """The decision alone, with the eigenvalues in the order of the page.
+
+    Raises
+    ------
+    OdemomError
+        If it cannot be had.
+    """
+    if spectrum is None:
+        spectrum = odemom.spectrum(question.given)
     report = odemom.analyze(spectrum, question.eps)
     bad = {o.eigenvalue.value for o in report.obstructions}
     found: list[tuple[complex, bool]] = []

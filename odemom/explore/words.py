@@ -11,12 +11,12 @@ import numpy as np
 
 from odemom.checks.symbols import in_symbols
 from odemom.errors import OdemomError
-from odemom.explore.answer import Answer, Motion, answer_to, motion_to
+from odemom.explore.answer import Answer, Decided, Motion, answer_to, decide
 from odemom.explore.line import beyond_the_line, psi_on_the_line
 from odemom.explore.paths import net_beside_the_flow, paths_of_points
 from odemom.explore.plane import complex_plane, plane_of_pairs, threshold_curve
 from odemom.explore.question import Question, question_of
-from odemom.representability.report import Repairs, blocks_text
+from odemom.representability.report import Repairs, Representability, blocks_text
 
 __all__ = ["respond"]
 
@@ -42,7 +42,8 @@ def respond(part: str, fields: Any) -> dict[str, Any]:
     Parameters
     ----------
     part : {"answer", "motion"}
-        All but the paths to a matrix that is not reached; or those, which can take longer.
+        The decision, with its reasons and the eigenvalues; or the witness, the paths, psi and the
+        net, which take longer.
     fields : mapping
         See `question_of`.
 
@@ -62,43 +63,34 @@ def respond(part: str, fields: Any) -> dict[str, Any]:
     try:
         question = question_of(fields)
         if part == "motion":
-            return {"parts": _moving(question, motion_to(question), nearest=True)}
-        return _said(answer_to(question))
+            return {"parts": _moving(answer_to(question))}
+        return _said(question, decide(question))
     except OdemomError as error:
         return {"error": str(error)}
 
 
-def _said(answer: Answer) -> dict[str, Any]:
-    question, decided = answer.question, answer.decided
+def _said(question: Question, decided: Decided) -> dict[str, Any]:
     report = decided.report
     parts = {
         "about": _told(f"eps = {_number(question.eps)}, lambda_eps = {decided.threshold:.6g}"),
         "why": _told(report.explain()),
-        "facts": _facts(answer),
-        "witness": _witness(answer),
+        "facts": _facts(decided),
         "threshold": threshold_curve(question, decided),
         "plane": plane_of_pairs(question, decided),
         "complex": complex_plane(question, decided),
-        "line": psi_on_the_line(answer),
-        "line-caption": _on_the_line(answer),
         "same": escape(_command(question)),
     }
-    waits = answer.motion is None and "motion" not in answer.notes
-    if not waits:
-        parts |= _moving(question, answer.motion or answer.notes["motion"], nearest=False)
-    parts["net-caption"] = _about_the_net(answer)
     borderline = report.status == "borderline"
     word = "yes" if report else "no"
     return {
         "verdict": "borderline" if borderline else word,
         "word": "Borderline" if borderline else word.capitalize(),
-        "headline": _headline(answer),
+        "headline": _headline(report),
         "eps": _number(question.eps),
         "gamma": "" if question.gamma is None else _number(question.gamma),
         "mass": float(question.eps) if question.eps < math.inf else "inf",
         "eigenvalues": [[mu.real, mu.imag] for mu in decided.eigenvalues],
         "parts": parts,
-        "waits": waits,
     }
 
 
@@ -108,8 +100,7 @@ def _number(value: Fraction | float) -> str:
     return text if len(text) <= 12 else f"{float(value):.6g}"
 
 
-def _headline(answer: Answer) -> str:
-    report = answer.decided.report
+def _headline(report: Representability) -> str:
     if report.status == "borderline":
         near = "is reached" if report else "is not"
         return f"Doubles do not tell. The nearest structured matrix {near}."
@@ -121,9 +112,8 @@ def _told(text: str) -> str:
     return escape(in_symbols(text)).replace("λ_ε", "λ<sub>ε</sub>")
 
 
-def _facts(answer: Answer) -> str:
+def _facts(decided: Decided) -> str:
     """The eigenvalues of D, and how far the flow, or D, is from the other answer."""
-    decided = answer.decided
     rows = []
     for entry in decided.report.eigenvalues:
         value = complex(entry.value)
@@ -162,14 +152,16 @@ def _repairs(repairs: Repairs) -> list[tuple[str, str]]:
 
 def _witness(answer: Answer) -> str:
     note = answer.notes.get("witness", "")
-    if answer.witness is None:
-        return f"<p>{_told(note)}</p>"
-    witness = answer.witness
-    known = math.isfinite(witness.condition)
-    condition = f"{witness.condition:.2g}" if known else "beyond the doubles"
-    residual = f"{witness.residual:.1g}".replace("-", "\N{MINUS SIGN}")
-    said = f"‖ψ(θ) − D‖ = {residual} ‖D‖; condition number {condition}."
-    return f"{_matrix(witness.theta)}<p>{_told(note or said)}</p>"
+    if answer.witness is not None:
+        witness = answer.witness
+        known = math.isfinite(witness.condition)
+        condition = f"{witness.condition:.2g}" if known else "beyond the doubles"
+        residual = f"{witness.residual:.1g}".replace("-", "\N{MINUS SIGN}")
+        said = f"‖ψ(θ) − D‖ = {residual} ‖D‖; condition number {condition}."
+        return f"{_matrix(witness.theta)}<p>{_told(note or said)}</p>"
+    if answer.motion is not None:
+        return f"<p>There is none. For the nearest map:</p>{_matrix(answer.motion.theta)}"
+    return f"<p>{_told(note)}</p>"
 
 
 def _matrix(theta: np.ndarray) -> str:
@@ -200,31 +192,38 @@ def _on_the_line(answer: Answer) -> str:
     return escape(" ".join(said))
 
 
-def _moving(question: Question, motion: Motion | str, *, nearest: bool) -> dict[str, str]:
-    """The paths and the net, or the sentence in their place."""
-    if isinstance(motion, str):
+def _moving(answer: Answer) -> dict[str, str]:
+    """The witness, the paths, psi and the net, or the sentence in their place."""
+    question, motion = answer.question, answer.motion
+    parts = {
+        "witness": _witness(answer),
+        "line": psi_on_the_line(answer),
+        "line-caption": _on_the_line(answer),
+        "net-caption": _about_the_net(answer),
+    }
+    if motion is None:
         empty = '<p class="empty">No picture.</p>'
-        return {"paths": empty, "paths-caption": escape(motion), "net": empty}
-    parts: dict[str, str] = {}
-    if nearest:
-        parts["witness"] = f"<p>There is none. For the nearest map:</p>{_matrix(motion.theta)}"
-    if not nearest:
-        caption = DRAWN[question.dimension]
-    elif motion.distance < SEEN:
-        caption = (
+        note = escape(answer.notes["motion"])
+        return parts | {"paths": empty, "paths-caption": note, "net": empty}
+    return parts | {
+        "paths": paths_of_points(question, motion),
+        "paths-caption": escape(_about_the_paths(question, motion)),
+        "net": net_beside_the_flow(question, motion),
+    }
+
+
+def _about_the_paths(question: Question, motion: Motion) -> str:
+    if not motion.nearest:
+        return DRAWN[question.dimension]
+    if motion.distance < SEEN:
+        return (
             f"D itself is not reached, but a matrix at the distance {motion.distance:.1g} is, "
             "by this θ."
         )
-    else:
-        caption = (
-            "D is not reached. The dots are where the nearest map that is takes the points, at "
-            f"the distance {motion.distance:.3g}; the large rings are where D would have them."
-        )
-    return parts | {
-        "paths": paths_of_points(question, motion),
-        "paths-caption": escape(caption),
-        "net": net_beside_the_flow(question, motion),
-    }
+    return (
+        "D is not reached. The dots are where the nearest map that is takes the points, at the "
+        f"distance {motion.distance:.3g}; the large rings are where D would have them."
+    )
 
 
 def _about_the_net(answer: Answer) -> str:

@@ -22,7 +22,8 @@ def main() -> None:
     """Answer until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's
     warnings.simplefilter("ignore")
-    respond("answer", FIRST)  # what is loaded on first use is loaded now
+    for part in ("answer", "motion"):
+        respond(part, FIRST)  # what is loaded on first use is loaded now
     print("ready", flush=True)
     for line in sys.stdin:
         part, fields = json.loads(line)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import odemom
-from odemom.explore.answer import Motion, answer_to, flow_range, motion_to
+from odemom.explore.answer import answer_to, flow_range
 from odemom.explore.question import question_of
 
 CASES = [
@@ -42,11 +42,12 @@ def test_the_answer_is_that_of_the_library(matrix, eps):
 def test_paths_end_where_the_matrix_takes_their_starts_or_the_nearest_one(matrix, eps):
     question = asked(matrix, eps)
     answer = answer_to(question)
-    motion = answer.motion or motion_to(question)
-    assert isinstance(motion, Motion)
+    motion = answer.motion
+    assert motion is not None
+    assert motion.nearest is (answer.witness is None)
     target = np.array(question.given, dtype=float)
     assert np.array_equal(motion.maps[0], np.eye(question.dimension))
-    if answer.motion is None:
+    if motion.nearest:
         nearest = odemom.nearest_representable(question.given, eps)
         assert motion.distance == pytest.approx(nearest.distance, rel=1e-3)
         target = nearest.matrix
@@ -83,9 +84,9 @@ def test_where_there_is_no_net_a_sentence_says_why(eps, layers, words):
 
 
 def test_where_points_race_around_there_is_no_picture():
-    found = motion_to(asked("-3/4 1; 0 -3/4", "1/2"))  # reached at the distance 1e-9, by a huge θ
-    assert isinstance(found, str)
-    assert "no picture" in found
+    answer = answer_to(asked("-3/4 1; 0 -3/4", "1/2"))  # matrices at 1e-9 are reached, by a huge θ
+    assert answer.motion is None
+    assert "no picture" in answer.notes["motion"]
 
 
 def test_doubles_may_be_borderline():

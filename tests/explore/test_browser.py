@@ -1,6 +1,6 @@
 """The page in a real browser: what is dragged, typed and read; at a desk and on a telephone.
 
-Every page costs a second of a core: the cases of the first half run by default, the others are slow.
+Every page costs a second of a core: what is most asked for runs by default, the rest is slow.
 """
 
 import re
@@ -82,7 +82,7 @@ def test_the_slider_of_eps_is_dragged_and_the_decision_is_that_of_the_library(vi
         eps = page.input_value("#eps")
         about(page, f"ε = {'∞' if eps == 'inf' else ''}")
         page.wait_for_timeout(60)
-        page.wait_for_function("() => !busy")
+        page.wait_for_function("() => settled()")
         eps = page.input_value("#eps")
         D = [["-3/4", 0], [0, "1/2"]]
         expected = odemom.is_representable([[-0.75, 0], [0, 0.5]], eps, exact=True)
@@ -113,6 +113,7 @@ def test_an_entry_is_typed_exactly(visit):
     entry(page, 2, 2).fill("-3/4")
     page.wait_for_selector("#verdict.yes")
     assert "2 Jordan blocks, each of size 1" in page.inner_text("#facts")
+    page.wait_for_function("() => settled()")
     theta = [[float(t.replace("−", "-")) for t in row.split()] for row in table(page)]
     assert abs(odemom.psi(theta, 0.5) - [[-0.75, 0], [0, -0.75]]).max() < 1e-3
     entry(page, 1, 2).fill("1e-30")
@@ -142,7 +143,7 @@ def test_an_entry_is_dragged(visit):
 @pytest.mark.slow
 def test_a_dot_of_figure_4_is_dragged_onto_the_diagonal(visit):
     page = visit("#eps=1/2&D=-2,0;0,1")
-    page.wait_for_function("() => !busy")
+    page.wait_for_function("() => settled()")
     box = page.locator("#plane svg").bounding_box()
     scale = box["width"] / 360
     left, top, right, bottom = map(float, page.get_attribute("#plane svg", "data-box").split())
@@ -167,7 +168,7 @@ def test_an_eigenvalue_is_moved_by_its_slider(visit):
     assert sliders.count() == 2
     sliders.nth(0).fill("-2")
     page.wait_for_function("() => document.querySelector('#why').textContent.includes('2 x 2')")
-    page.wait_for_function("() => !busy")
+    page.wait_for_function("() => settled()")
     assert page.input_value("#entries > :first-child") == "-2"
     assert verdict(page) == "yes"
     assert "−2 ± 1i" in page.inner_text("#facts")
@@ -218,7 +219,7 @@ def test_a_second_visitor_does_not_see_the_matrix_of_the_first(visit):
 def test_nothing_is_cut_off_and_the_verdict_is_in_sight(visit, size, scheme):
     page = visit("#eps=1/2&D=-2,1,0,0;0,-2,0,0;0,0,-2,1;0,0,0,-2", size)
     page.emulate_media(color_scheme=scheme)
-    page.wait_for_function("() => !busy")
+    page.wait_for_function("() => settled()")
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     top = page.locator("#verdict").bounding_box()["y"]

@@ -42,9 +42,7 @@ def place(svg, circle):
 @pytest.mark.parametrize(("matrix", "eps"), CASES)
 def test_every_picture_is_well_formed_and_has_a_name(matrix, eps):
     answer = answered(matrix, eps)
-    parts = dict(answer["parts"])
-    if answer["waits"]:
-        parts |= answered(matrix, eps, "motion")["parts"]
+    parts = answer["parts"] | answered(matrix, eps, "motion")["parts"]
     for name in (*PICTURES, "paths", "net"):
         picture = tree(parts[name]).find("svg")
         assert picture is not None, name
@@ -79,7 +77,7 @@ def test_the_threshold_stands_on_its_curve():
 
 
 def test_a_real_eigenvalue_of_theta_lies_on_the_curve_of_psi_at_the_height_of_that_of_d():
-    svg = answered("-3/4 1; 0 -3/4", "2")["parts"]["line"]
+    svg = answered("-3/4 1; 0 -3/4", "2", "motion")["parts"]["line"]
     heights = [place(svg, dot)[1] for dot in dots(svg, "here")]
     assert heights
     assert heights == pytest.approx([-0.75] * len(heights), abs=0.01)

@@ -40,9 +40,7 @@ def check(content: bytes) -> bool:
     if answer["verdict"] != "borderline":
         expected = odemom.is_representable(question.given, question.eps)
         assert answer["verdict"] == ("yes" if expected else "no"), "another verdict"
-    parts = dict(answer["parts"])
-    if answer["waits"]:
-        parts |= respond("motion", fields)["parts"]
+    parts = answer["parts"] | respond("motion", fields)["parts"]
     assert parts.keys() >= PARTS | {"paths", "net"}, "a part is missing"
     for name, html in parts.items():
         if html.startswith("<svg"):

@@ -7,9 +7,6 @@ const STEP = 0.05; // of a drag
 const SLIDES = 200; // of the slider of eps, between 0 and inf, from 1/100 to 100
 let source = "eps"; // which of eps and gamma was set last
 let answer = null; // the last one that is no error
-let busy = false;
-let waiting = false;
-let later = null; // of the pictures that come after an answer
 let hand = null; // what a drag began with: {list, rows}, and where
 
 // ---- numbers ----
@@ -226,35 +223,44 @@ function question() {
   return fields;
 }
 
-async function post(part, fields, signal) {
+async function post(part, fields) {
   const headers = { "Content-Type": "application/json" };
   try {
-    return await (await fetch(part, { method: "POST", headers, body: JSON.stringify(fields), signal })).json();
+    return await (await fetch(part, { method: "POST", headers, body: JSON.stringify(fields) })).json();
   } catch {
-    if (signal?.aborted) return null;
     return { error: "The server does not answer: is odemom explore still running in its terminal?" };
   }
 }
 
 // One question at a time; of those that come while it is answered only the last one matters.
-async function ask() {
-  waiting = true;
-  later?.abort(); // pictures of what is no longer asked
-  if (busy) return;
-  busy = true;
-  while (waiting) {
-    waiting = false;
-    const fields = question();
-    const found = await post("answer", fields);
-    show(found);
-    remember(fields);
-    if (found.waits && !waiting) {
-      later = new AbortController();
-      const more = await post("motion", fields, later.signal);
-      if (more && !waiting) showParts(more.parts ?? { "paths-caption": more.error, paths: "", net: "" });
+function channel(part, use) {
+  let busy = false;
+  let next = null;
+  const put = async (fields) => {
+    next = fields;
+    if (busy) return;
+    busy = true;
+    while (next) {
+      const asked = next;
+      next = null;
+      use(await post(part, asked));
     }
-  }
-  busy = false;
+    busy = false;
+  };
+  return { put, idle: () => !busy };
+}
+
+// The decision comes first; witness and paths, which take longer, do not hold up the next one.
+const channels = [
+  channel("answer", (found) => show(found)),
+  channel("motion", (found) => showParts(found.parts ?? {})),
+];
+const settled = () => channels.every((one) => one.idle());
+
+function ask() {
+  const fields = question();
+  remember(fields);
+  for (const one of channels) one.put(fields);
 }
 
 function show(found) {
@@ -280,15 +286,11 @@ function show(found) {
   $("layers-slider").value = $("layers").value;
   showEigenvalues(found.eigenvalues);
   showParts(found.parts);
-  for (const id of ["paths", "net"]) $(id).classList.toggle("old", found.waits);
 }
 
 // What odemom sends is HTML and SVG of its own, with all that came from fields escaped.
 function showParts(parts) {
-  for (const [id, html] of Object.entries(parts)) {
-    $(id).innerHTML = html;
-    $(id).classList.remove("old");
-  }
+  for (const [id, html] of Object.entries(parts)) $(id).innerHTML = html;
 }
 
 // ---- the address holds the question: to go on later, or to hand on ----
