@@ -3,6 +3,9 @@
 Run with a port. The slider goes through masses, and the page shows all parts of the answer.
 """
 
+# pyright: reportMissingImports=false
+# marimo comes with the extra bench.
+
 import json
 import os
 import sys
@@ -26,7 +29,7 @@ with app.setup:
 @app.cell
 def _():
     slider = mo.ui.slider(start=0, stop=len(masses) - 1, value=0, label="eps", full_width=True)
-    slider  # noqa: B018
+    mo.output.replace(slider)
     return (slider,)
 
 

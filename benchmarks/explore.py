@@ -149,7 +149,8 @@ def beside_marimo(chromium: Any, server: Any, count: int) -> dict[str, Any]:
         theirs = changes(opened(chromium, url), "[role=slider]", ["#about"])
         page = opened(chromium, f"{server.url}#eps=0.25&D={matrix}")
         ours = changes(page, "#eps-slider", ["#about", "#line"])
-        next(ours), next(theirs)
+        for first in (ours, theirs):
+            next(first)
         # Of ours the last thing that comes: the page of marimo shows all at once.
         pairs = [(max(next(ours)), *next(theirs)) for _ in range(count)]
     return {

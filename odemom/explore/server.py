@@ -75,12 +75,12 @@ def explore(
     server = server_on(host, port, lambda: Desk())
     previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        say(f"The page is at {server.url} until Ctrl-C.")
-        if not server.only_here:
-            say("Others on the network can open it too: what it shows is computed on this machine.")
-        if browser:
-            webbrowser.open(server.url)
         with contextlib.suppress(KeyboardInterrupt):
+            say(f"The page is at {server.url} until Ctrl-C.")
+            if not server.only_here:
+                say("Others on the network can open it: what they ask is computed on this machine.")
+            if browser:
+                webbrowser.open(server.url)
             server.serve_forever(poll_interval=0.2)
     finally:
         signal.signal(signal.SIGTERM, previous)
