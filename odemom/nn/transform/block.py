@@ -252,7 +252,8 @@ def _row(
         start = "the row before it is computed in another way"
     else:
         start = rows.why_none(x, container)
-    if not torch.compiler.is_compiling() and in_backward() and place.carried:
+    again = not torch.compiler.is_compiling() and in_backward() and place.carried
+    if again and not (place.started and rows.may_start_again(x)):
         raise ReversibilityError(
             f"{place.label}: the block was called in a backward pass, by a checkpoint around it, "
             "with an input from which the momentum of the blocks before it is gone; expected "
@@ -260,6 +261,7 @@ def _row(
             "the model's own gradient checkpointing off."
         )
     _warn_of(place, start)
+    rows.note_start(x)
     shape = tuple(x.shape) if isinstance(x, Tensor) else ()
     mode = "exact" if exact else "plain" if container.reversible is False else "checkpoint"
     row = rows.Row(

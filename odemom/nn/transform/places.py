@@ -119,8 +119,9 @@ class Place:
         None until a call has shown it.
     called : bool
         Whether it ever was.
-    carried : bool
-        Whether it ever went on with a row.
+    carried, started : bool
+        Whether it ever went on with a row, and whether it ever started one: a block that the model
+        calls several times does both.
     row : RowRecord or None
         What there is to say about the row of the latest call.
     entries : int
@@ -138,6 +139,7 @@ class Place:
     changes_shape: bool | None = None
     called: bool = False
     carried: bool = False
+    started: bool = False
     row: rows.RowRecord | None = None
     entries: int = 0
     start: str = ""
@@ -163,6 +165,7 @@ class Place:
         self.row = None if row is None else row.record
         self.called = True
         self.carried |= row is not None and not start
+        self.started |= row is not None and bool(start)
         self.start = start
         self.container.latest = None if row is None else (get_ident(), self.index)
         self.container.whole.note(self.name, joined=row is not None and not start)

@@ -30,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 _NAME = "_odemom_carry"
+_STARTED = "_odemom_started"
 
 
 @dataclass(eq=False)
@@ -154,6 +155,24 @@ def why_none(x: Any, owner: object) -> str:
     if version_of(x) != carry.version:
         return "its input was changed in place after the block before it had returned it"
     return "another block had already gone on from its input"
+
+
+def note_start(x: Any) -> None:
+    """Remember that a row has started from this tensor."""
+    if isinstance(x, Tensor) and not torch.compiler.is_compiling():
+        setattr(x, _STARTED, True)
+
+
+def may_start_again(x: Any) -> bool:
+    """Whether a row that starts from ``x`` in a backward pass did so in the forward pass, too.
+
+    A checkpoint around one block hands over what the block before it returned, which carries
+    nothing any more, or a copy without history; one around whole rows hands over what they started
+    from, or has computed it again.
+    """
+    if not isinstance(x, Tensor) or isinstance(_carried(x), Carry):
+        return False
+    return hasattr(x, _STARTED) or x.grad_fn is not None
 
 
 def without_carry(x: Any, owner: object) -> Any:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from odemom.nn import MomentumNet
@@ -62,16 +63,26 @@ for _ in range(2):
     net(x[rank::2]).square().mean().backward()
 grads = [None if p.grad is None else p.grad.full_tensor() for p in net.parameters()]
 torch.save(grads, out + "fsdp" + str(rank))
-dist.destroy_process_group()
 """
 
+END = "dist.destroy_process_group()"
 
-def test_two_processes_have_the_gradients_of_one(tmp_path):
+
+@pytest.mark.parametrize(
+    ("program", "names"),
+    [
+        (DDP, ["ddp0", "ddp1"]),
+        # Sharding loads the compiler, too, in each of the processes.
+        pytest.param(DDP + FSDP, ["fsdp0", "fsdp1"], marks=pytest.mark.slow),
+    ],
+    ids=["DDP", "FSDP"],
+)
+def test_two_processes_have_the_gradients_of_one(tmp_path, program, names):
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
     store, out = str(tmp_path / "store"), str(tmp_path / "grads")
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", HEAD + DDP + FSDP, str(rank), store, out],
+            [sys.executable, "-c", HEAD + program + END, str(rank), store, out],
             env=env,
             stderr=subprocess.PIPE,
         )
@@ -86,7 +97,7 @@ def test_two_processes_have_the_gradients_of_one(tmp_path):
     x = torch.randn(32, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     net(x).square().mean().backward()
     expected = [p.grad for p in net.parameters()]
-    for name in ("ddp0", "ddp1", "fsdp0", "fsdp1"):
+    for name in names:
         found = torch.load(out + name)
         assert [g is None for g in found] == [g is None for g in expected]
         both = [(a, b) for a, b in zip(found, expected, strict=True) if b is not None]

@@ -155,6 +155,60 @@ def test_a_checkpoint_around_whole_rows_is_right(mode):
     assert error(silent(Around()), expected) <= 1e-11
 
 
+def repeated(around, reentrant):
+    """One block, called three times behind a linear layer, with checkpoints somewhere."""
+    torch.manual_seed(1)
+    stem = nn.Linear(4, 4).double()
+
+    def run(function, x):
+        return checkpoint(function, x, use_reentrant=reentrant)
+
+    def loop(h, x):
+        def several(times):
+            def calls(x):
+                for _ in range(times):
+                    x = h[0](x)
+                return x
+
+            return calls
+
+        if around == "all, and what is before":
+            return run(lambda x: several(3)(stem(x)), x)
+        x = stem(x)
+        if around == "all":
+            return run(several(3), x)
+        if around == "the first two":
+            return several(1)(run(several(2), x))
+        if around == "the last two":
+            return run(several(2), several(1)(x))
+        if around == "each":
+            return run(several(1), run(several(1), run(several(1), x)))
+        return several(3)(x)
+
+    return loop
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize(
+    "around", ["all, and what is before", "all", "the first two", "the last two", "each"]
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_checkpoints_around_calls_of_one_block_are_right_or_refused(mode, around, reentrant):
+    def gradients(where):
+        tower = Tower(repeated(where, reentrant), depth=1)
+        return value_and_gradients(transform(tower, GAMMA, reversible=mode, layers=["h"]))
+
+    expected = gradients("none")
+    starts = around in ("all, and what is before", "all", "the first two")
+    try:
+        found = gradients(around)
+    except ReversibilityError:
+        assert reentrant or not starts
+        assert around != "all, and what is before"
+    else:
+        assert error(found, expected) <= 1e-11
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_copies_and_saved_twins_are_twins(mode):
     model = Tower()
