@@ -144,7 +144,7 @@ def answer_to(question: Question) -> Answer:
     notes: dict[str, str] = {}
     spectrum = odemom.spectrum(question.given)
     decided = decide(question, spectrum)
-    witness = None
+    witness = motion = None
     try:
         witness = odemom.represent(spectrum, question.eps, full_output=True)
     except NotRepresentableError:
@@ -156,6 +156,8 @@ def answer_to(question: Question) -> Answer:
     net = _net(question, spectrum, notes)
     if witness is not None:
         motion = _motion(question, witness.theta, net, notes)
+    elif decided.report:
+        notes["motion"] = "There is a θ, but none that doubles hold: no picture."
     else:
         motion = _to_the_nearest(question, net, notes)
     return Answer(question, decided, witness, net, motion, notes)

@@ -143,4 +143,4 @@ def _read(stream: Any, lines: queue.Queue[str | None]) -> None:
 
 
 def _sorry(sentence: str) -> str:
-    return json.dumps({"error": sentence}, ensure_ascii=False)
+    return json.dumps({"error": sentence})

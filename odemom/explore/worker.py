@@ -32,7 +32,7 @@ def main() -> None:
         except Exception:  # a defect of odemom: the page says so, the terminal where
             traceback.print_exc()
             answer = {"error": "Something is wrong in odemom itself; the terminal says where."}
-        print(json.dumps(answer, ensure_ascii=False, allow_nan=False), flush=True)
+        print(json.dumps(answer, allow_nan=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import odemom
+from odemom.errors import UndecidedError
 from odemom.explore.answer import answer_to, flow_range
 from odemom.explore.question import question_of
 
@@ -87,6 +88,18 @@ def test_where_points_race_around_there_is_no_picture():
     answer = answer_to(asked("-3/4 1; 0 -3/4", "1/2"))  # matrices at 1e-9 are reached, by a huge θ
     assert answer.motion is None
     assert "no picture" in answer.notes["motion"]
+
+
+def test_a_theta_that_doubles_do_not_hold_is_not_called_none(monkeypatch):
+    def refuse(*_, **__):
+        raise UndecidedError("no preimage at this precision")
+
+    monkeypatch.setattr(odemom, "represent", refuse)
+    answer = answer_to(asked("1 1; 0 1", "1/2"))
+    assert answer.decided.report
+    assert answer.motion is None
+    assert answer.notes["witness"] == "no preimage at this precision"
+    assert "none that doubles hold" in answer.notes["motion"]
 
 
 def test_doubles_may_be_borderline():
