@@ -32,10 +32,11 @@ def desk():
 
 
 def test_what_takes_too_long_is_stopped_and_the_next_question_answered(desk):
+    desk.ask("echo", 0)
     began = time.monotonic()
     answer = json.loads(desk.ask("sleep", 60))
     assert answer["error"].startswith("The answer took longer than 0.5 s and was stopped.")
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 2.5
     assert json.loads(desk.ask("echo", "ε")) == {"echo": "ε"}
 
 
