@@ -58,6 +58,7 @@ bench: $(VENV)/.bench  ## ratios against named peers, written to results/bench (
 	$(BIN)/python -m benchmarks.reversible --out results/bench
 	$(BIN)/python -m benchmarks.ode --out results/bench
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.zoo --out results/bench
+	$(BIN)/python -m benchmarks.explore --out results/bench || echo "no browser: the explorer is left out"
 
 notebooks: $(VENV)/.dev   ## execute the notebooks in place
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/execute_notebooks.py

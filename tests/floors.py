@@ -56,6 +56,7 @@ NEVER_LOADED = {
     "reproduce": {*TORCH, *EXACT, "matplotlib"},
     "demo": {*TORCH, *EXACT, "matplotlib"},
     "doctor": {*TORCH, *EXACT, "matplotlib", "numpy", "scipy", "mpmath"},
+    "explore": {*TORCH, *EXACT, "matplotlib"},
     "cli": {*TORCH, *EXACT, "matplotlib"},
 }
 

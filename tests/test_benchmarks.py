@@ -58,3 +58,12 @@ def test_the_table_of_ode_schemes_is_that_of_the_results():
         for name, cell in zip(names, cells, strict=False):
             found = accuracy[name].get(scheme)
             assert cell.strip() == ("" if found is None else f"{found[1]:.0e}")
+
+
+def test_the_explorer_decides_within_150_ms_of_a_change_of_eps():
+    results = json.loads(RESULTS.with_name("explore.json").read_text(encoding="utf-8"))
+    assert {name[:5] for name in results["ms"]} == {"d = 1", "d = 2", "d = 3", "d = 4"}
+    for found in results["ms"].values():
+        assert found["decision"]["changes"] >= 20
+        assert found["decision"]["median"] < 150
+    assert results["marimo"]["ratio"]["low"] > 1

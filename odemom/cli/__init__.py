@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from odemom.cli import decide, doctor, figures, fine_tuning, training
+from odemom.cli import decide, doctor, exploring, figures, fine_tuning, training
 from odemom.cli.commands import SpeltTyper, terminated_as_interrupted
 from odemom.cli.shared import complain, hush, note
 from odemom.cli.streams import patient_streams
@@ -124,5 +124,5 @@ def _options(
     del version
 
 
-for room in (decide, figures, training, fine_tuning, doctor):
+for room in (decide, figures, training, fine_tuning, exploring, doctor):
     room.register(app)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from odemom.checks.symbols import in_symbols
 from odemom.demo.matrices import EPS, Example
 from odemom.demo.orders import Line
 from odemom.demo.page_style import STYLE
-from odemom.demo.symbols import in_symbols
 from odemom.records import provenance, write_text_atomic
 from odemom.representability.report import Representability
 

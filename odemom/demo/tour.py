@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from odemom.checks import as_integer, optional_import
+from odemom.checks.symbols import in_symbols
 from odemom.demo import orders
 from odemom.demo.matrices import EPS, examples, write_matrix_file
 from odemom.demo.page import Decided, Page, Witnessed, write_page
-from odemom.demo.symbols import in_symbols
 from odemom.records import as_folder, jsonable, write_bytes_atomic, write_json
 from odemom.representability.analyze import analyze
 from odemom.reproduce import reproduce

@@ -39,6 +39,7 @@ def benchmark_tables(folder: Path) -> dict[str, str]:
         "ode": _ode,
         "gpu": _gpu,
         "zoo": _zoo,
+        "explore": _explore,
     }
     pages = {}
     for name, make in makers.items():
@@ -181,3 +182,25 @@ def _zoo(results: Mapping[str, Any]) -> str:
     rows += [[verdict, str(count)] for verdict, count in verdicts.items()]
     rows.append(["with a silent difference", str(differences)])
     return table(["", "networks"], rows)
+
+
+def _explore(results: Mapping[str, Any]) -> str:
+    """Until the decision stands on the screen, and until all does; and the same page of marimo."""
+    rows = [
+        [literal(name), *(_milliseconds(found[part]) for part in ("decision", "everything"))]
+        for name, found in results["ms"].items()
+    ]
+    head = ["D", "decision, ms (quartiles)", "everything, ms"]
+    marimo = results["marimo"]
+    ratio, load = marimo["ratio"], results["load"][0]
+    return (
+        f"{table(head, rows, numbers=2)}\n\nMedians of {ratio['changes']} changes of ε in Chromium "
+        f"{results['browser']}, from the key to the frame, while the machine did other work (load "
+        f"{load:.0f}). The same answers on a page of marimo, {literal(marimo['case'])}, take "
+        f"{ratio['median']:.1f} ({ratio['low']:.1f} to {ratio['high']:.1f}) times as long as "
+        f"everything here, key by key in turn: {marimo['theirs']['median']:.0f} ms."
+    )
+
+
+def _milliseconds(found: Mapping[str, float]) -> str:
+    return f"{found['median']:.0f} ({found['low']:.0f} to {found['high']:.0f})"

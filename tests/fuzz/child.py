@@ -55,7 +55,8 @@ def _too_slow(*_: object) -> None:
 def by_coverage(suffix: str, seconds: float, folder: Path, seed: int) -> None:
     """Coverage of odemom's own readers guides libFuzzer, which starts from the corpus."""
     atheris: Any = importlib.import_module("atheris")
-    with atheris.instrument_imports(include=["odemom.matrix_files", "odemom.checks"]):
+    ours = ["odemom.matrix_files", "odemom.checks", "odemom.explore"]
+    with atheris.instrument_imports(include=ours):
         from tests.fuzz import properties
 
     found = folder / "corpus"

@@ -19,12 +19,13 @@ import numpy as np
 from odemom.errors import OdemomError
 from odemom.matrix_files.read import READERS
 from odemom.matrix_files.source import Source
+from tests.fuzz import page
 
 __all__ = ["CORPUS", "FORMATS", "check", "corpus_of"]
 
 CORPUS = Path(__file__).parent / "corpus"
 TEXT = ("txt", "csv", "json", "mtx")
-FORMATS = (*TEXT, "npy", "npz", "mat", "pt")
+FORMATS = (*TEXT, "npy", "npz", "mat", "pt", "page")
 HUGE = 200_000  # an exponent with which a rational is no longer written out
 
 
@@ -36,12 +37,16 @@ def corpus_of(suffix: str) -> list[bytes]:
 def check(suffix: str, content: bytes) -> bool:
     """Read a content as a file with the suffix; whether there is a matrix in it.
 
+    What the page of `odemom explore` sends is a format too: see `tests.fuzz.page`.
+
     Raises
     ------
     AssertionError
         If the matrix holds what the text does not say. Any other exception than `OdemomError` is
         not caught: it is a find.
     """
+    if suffix == "page":
+        return page.check(content)
     refused = ""
     matrix: Any = None
     with warnings.catch_warnings():

@@ -7,8 +7,8 @@ import pytest
 from tests.fuzz.mutations import mutated
 from tests.fuzz.properties import FORMATS, check, corpus_of, same, value
 
-# Of .pt every try takes milliseconds.
-TRIES = dict.fromkeys(FORMATS, 200) | {"mat": 100, "pt": 20}
+# Of .pt, and of a question that is answered, every try takes milliseconds.
+TRIES = dict.fromkeys(FORMATS, 200) | {"mat": 100, "pt": 20, "page": 60}
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
