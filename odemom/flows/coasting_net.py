@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from odemom.checks import expect, shown
-from odemom.flows.base import Flow, Number, RealImage, as_points, exact, number_text
-from odemom.flows.discrete import as_depth, as_gamma, series_of_layers
+from odemom.flows.base import Flow, Number, RealImage, exact, number_text
+from odemom.flows.discrete import (
+    as_depth,
+    as_gamma,
+    momentum_of_matrices,
+    momentum_of_points,
+    series_of_layers,
+)
 from odemom.flows.ode import WELL_CONDITIONED
 from odemom.flows.power_series import middle
 from odemom.flows.preimages import PRECISION, condition_at, follow, newton
@@ -90,24 +96,15 @@ class CoastingNet(Flow):
 
     def scalar(self, z: Any) -> np.ndarray:
         """Psi by the recurrence of the layers; see `Flow.scalar`."""
-        points, gamma = as_points(z), float(self.gamma)
-        x, v = np.ones_like(points), np.zeros_like(points)
+        x, v = momentum_of_points(z, float(self.gamma), self.active)
         with np.errstate(over="ignore", invalid="ignore"):
-            for _ in range(self.active):
-                v = gamma * v + (1 - gamma) * points * x
-                x = x + v
             return x + float(self.gain) * v
 
     @np.errstate(all="ignore")
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Psi of a matrix by the recurrence of the layers; ``method`` makes no difference."""
         del method
-        gamma = float(self.gamma)
-        x = np.broadcast_to(np.eye(theta.shape[-1]), theta.shape)
-        v = np.zeros_like(theta)
-        for _ in range(self.active):
-            v = gamma * v + (1 - gamma) * (theta @ x)
-            x = x + v
+        x, v = momentum_of_matrices(theta, float(self.gamma), self.active)
         return x + float(self.gain) * v
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:

@@ -36,7 +36,13 @@ from odemom.propagator.named_methods import Method
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["MomentumResNet", "ResNet", "series_of_layers"]
+__all__ = [
+    "MomentumResNet",
+    "ResNet",
+    "momentum_of_matrices",
+    "momentum_of_points",
+    "series_of_layers",
+]
 
 
 def _point(value: Any) -> flint.acb:
@@ -229,25 +235,13 @@ class MomentumResNet(Flow):
 
     def scalar(self, z: Any) -> np.ndarray:
         """Psi by the recurrence of the layers; see `Flow.scalar`."""
-        points, gamma = as_points(z), float(self.gamma)
-        x, v = np.ones_like(points), np.zeros_like(points)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for _ in range(self.depth):
-                v = gamma * v + (1 - gamma) * points * x
-                x = x + v
-        return x
+        return momentum_of_points(z, float(self.gamma), self.depth)[0]
 
     @np.errstate(all="ignore")
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Psi of a matrix by the recurrence of the layers; ``method`` makes no difference."""
         del method
-        gamma = float(self.gamma)
-        x = np.broadcast_to(np.eye(theta.shape[-1]), theta.shape)
-        v = np.zeros_like(theta)
-        for _ in range(self.depth):
-            v = gamma * v + (1 - gamma) * (theta @ x)
-            x = x + v
-        return x
+        return momentum_of_matrices(theta, float(self.gamma), self.depth)[0]
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """Psi of a matrix in mpmath; see `Flow.matrix_mp`."""
@@ -300,6 +294,28 @@ class MomentumResNet(Flow):
             f"v_(n+1) = gamma v_n + (1 - gamma) theta x_n, x_(n+1) = x_n + v_(n+1), v_0 = 0, "
             f"gamma = {number_text(self.gamma)}, {layers_text(self.depth)}"
         )
+
+
+def momentum_of_points(z: Any, gamma: float, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """The position and the velocity after ``depth`` layers x -> z x, from 1 at rest."""
+    points = as_points(z)
+    x, v = np.ones_like(points), np.zeros_like(points)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(depth):
+            v = gamma * v + (1 - gamma) * points * x
+            x = x + v
+    return x, v
+
+
+def momentum_of_matrices(
+    theta: np.ndarray, gamma: float, depth: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of the layers x -> theta x, from I, for matrices of shape (..., d, d)."""
+    x, v = np.broadcast_to(np.eye(theta.shape[-1]), theta.shape), np.zeros_like(theta)
+    for _ in range(depth):
+        v = gamma * v + (1 - gamma) * (theta @ x)
+        x = x + v
+    return x, v
 
 
 def series_of_layers(
