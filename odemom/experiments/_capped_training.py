@@ -122,8 +122,9 @@ def answer(request: Any) -> list[Any]:
 
 def _answer(request: Capped) -> Any:
     for batch in reversed(request.batches):
-        if in_a_child(lambda batch=batch: _fits(request, batch)):
-            return in_a_child(lambda batch=batch: _trained(request, batch))
+        learnt = in_a_child(lambda batch=batch: _trained_if_it_fits(request, batch))
+        if learnt is not None:
+            return learnt
     raise SystemExit(f"not even {request.batches[0]} images fit into {request.megabytes} MB")
 
 
@@ -183,26 +184,28 @@ class _Run:
         return right / len(self.test.labels)
 
 
-def _fits(request: Capped, batch: int) -> bool:
-    """Whether a step of that many images stays below the limit."""
+def _trained_if_it_fits(request: Capped, batch: int) -> Learning | None:
+    """A training with that many images a step; None where one of its steps breaks the limit.
+
+    Nearly always it is the first one that does, but the allocator may come to it later.
+    """
     import torch
 
     run = _Run(request, batch)
     if not len(run.train):
-        return False  # more than there are
+        return None  # more than there are
     try:
-        run.step(*next(iter(run.train)))
+        return _trained(run, request, batch)
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or "memory" in str(error):
-            return False
+            return None
         raise
-    return True
 
 
-def _trained(request: Capped, batch: int) -> Learning:
+def _trained(run: _Run, request: Capped, batch: int) -> Learning:
     import torch
 
-    run, seconds, accuracies = _Run(request, batch), [0.0], []
+    seconds, accuracies = [0.0], []
     for epoch in range(request.epochs):
         if run.train.order is not None:
             run.train.order.set_epoch(epoch)
