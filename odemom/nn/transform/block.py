@@ -51,6 +51,7 @@ NO_SCRIPT = (
     "original, transform.restore(twin)."
 )
 
+OTHER_WAY = "the row before it is computed in another way"
 OWN_FORWARD = "_momentum_own_forward"
 
 
@@ -249,11 +250,11 @@ def _row(
         if run.record == record if run is not None and exact else run is None and not exact:
             place.note(carry.row, "")
             return carry.row, carry
-        start = "the row before it is computed in another way"
+        start = OTHER_WAY
     else:
         start = rows.why_none(x, container)
     again = not torch.compiler.is_compiling() and in_backward() and place.carried
-    if again and not (place.started and rows.may_start_again(x)):
+    if again and not (place.started and rows.may_start_again(x, container)):
         raise ReversibilityError(
             f"{place.label}: the block was called in a backward pass, by a checkpoint around it, "
             "with an input from which the momentum of the blocks before it is gone; expected "
@@ -261,7 +262,7 @@ def _row(
             "the model's own gradient checkpointing off."
         )
     _warn_of(place, start)
-    rows.note_start(x)
+    rows.note_start(x, container)
     shape = tuple(x.shape) if isinstance(x, Tensor) else ()
     mode = "exact" if exact else "plain" if container.reversible is False else "checkpoint"
     row = rows.Row(
@@ -276,7 +277,8 @@ def _row(
 def _warn_of(place: Place, start: str) -> None:
     """Say once that neighbours in a container were not joined."""
     container = place.container
-    if torch.compiler.is_compiling() or not place.follows or not container.joined:
+    cut = place.follows or start == OTHER_WAY
+    if torch.compiler.is_compiling() or not cut or not container.joined:
         return
     container.joined = False
     warnings.warn(

@@ -7,6 +7,7 @@ v = 0. Nothing is kept anywhere else, so that a row ends when its last output go
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
@@ -157,22 +158,33 @@ def why_none(x: Any, owner: object) -> str:
     return "another block had already gone on from its input"
 
 
-def note_start(x: Any) -> None:
-    """Remember that a row has started from this tensor."""
+class _Start:
+    """On a tensor from which a row of a list has started."""
+
+    def __init__(self, owner: object) -> None:
+        self.owner = weakref.ref(owner)
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """A copied or saved tensor has started nothing."""
+        return OrderedDict, ()
+
+
+def note_start(x: Any, owner: object) -> None:
+    """Remember that a row of ``owner`` has started from this tensor."""
     if isinstance(x, Tensor) and not torch.compiler.is_compiling():
-        setattr(x, _STARTED, True)
+        setattr(x, _STARTED, _Start(owner))
 
 
-def may_start_again(x: Any) -> bool:
-    """Whether a row that starts from ``x`` in a backward pass did so in the forward pass, too.
+def may_start_again(x: Any, owner: object) -> bool:
+    """Whether a row of ``owner`` that starts from ``x`` in a backward pass is one that did before.
 
-    A checkpoint around one block hands over what the block before it returned, which carries
-    nothing any more, or a copy without history; one around whole rows hands over what they started
-    from, or has computed it again.
+    Only the very tensor shows it: what a checkpoint around single calls hands over may be a copy of
+    a value that carried momentum.
     """
     if not isinstance(x, Tensor) or isinstance(_carried(x), Carry):
         return False
-    return hasattr(x, _STARTED) or x.grad_fn is not None
+    start = getattr(x, _STARTED, None)
+    return isinstance(start, _Start) and start.owner() is owner
 
 
 def without_carry(x: Any, owner: object) -> Any:

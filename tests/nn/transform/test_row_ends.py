@@ -183,6 +183,10 @@ def repeated(around, reentrant):
             return run(several(2), several(1)(x))
         if around == "each":
             return run(several(1), run(several(1), run(several(1), x)))
+        if around == "the last two, in all":
+            return run(lambda x: run(several(2), several(1)(x)), x)
+        if around == "the last one, in the last two":
+            return several(1)(run(lambda x: run(several(1), several(1)(x)), x))
         return several(3)(x)
 
     return loop
@@ -190,7 +194,16 @@ def repeated(around, reentrant):
 
 @pytest.mark.parametrize("reentrant", [False, True])
 @pytest.mark.parametrize(
-    "around", ["all, and what is before", "all", "the first two", "the last two", "each"]
+    "around",
+    [
+        "all, and what is before",
+        "all",
+        "the first two",
+        "the last two",
+        "each",
+        "the last two, in all",
+        "the last one, in the last two",
+    ],
 )
 @pytest.mark.parametrize("mode", MODES)
 def test_checkpoints_around_calls_of_one_block_are_right_or_refused(mode, around, reentrant):
@@ -199,14 +212,56 @@ def test_checkpoints_around_calls_of_one_block_are_right_or_refused(mode, around
         return value_and_gradients(transform(tower, GAMMA, reversible=mode, layers=["h"]))
 
     expected = gradients("none")
-    starts = around in ("all, and what is before", "all", "the first two")
-    try:
-        found = gradients(around)
-    except ReversibilityError:
-        assert reentrant or not starts
-        assert around != "all, and what is before"
-    else:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found = gradients(around)
+        except ReversibilityError:
+            assert reentrant or around not in ("all", "the first two")
+            return
+    if not any("computed in another way" in str(warning.message) for warning in caught):
         assert error(found, expected) <= 1e-11
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("mode", MODES)
+def test_checkpoints_where_blocks_of_two_lists_meet_are_right_or_refused(mode, reentrant):
+    def gradients(inside):
+        class TwoLists(Tower):
+            def __init__(self):
+                super().__init__(depth=1)
+                self.g = nn.ModuleList([Block()]).double()
+
+            def run(self, function, x):
+                return checkpoint(function, x, use_reentrant=reentrant) if inside else function(x)
+
+            def forward(self, x):
+                x = self.h[0](2 * x)
+                return self.g[0](self.run(lambda x: self.g[0](self.h[0](x)), x))
+
+        twin: Any = transform(TwoLists(), GAMMA, reversible=mode, layers=["h", "g"])
+        return value_and_gradients(twin)
+
+    expected = gradients(False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found = gradients(True)
+        except ReversibilityError:
+            return
+    if not any("computed in another way" in str(warning.message) for warning in caught):
+        assert error(found, expected) <= 1e-11
+
+
+def test_a_row_that_a_call_without_gradients_has_begun_is_cut_with_a_warning():
+    def without(h, x):
+        with torch.no_grad():
+            z = h[0](x)
+        return h[0](z)
+
+    twin: Any = transform(Tower(without, depth=1), GAMMA, reversible=True, layers=["h"])
+    with pytest.warns(UserWarning, match=r"h\.0 .*computed in another way"):
+        twin(sample())
 
 
 @pytest.mark.parametrize("mode", MODES)
