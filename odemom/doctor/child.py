@@ -6,6 +6,7 @@ Run as a program, with a JSON list of questions; each answer is a line of JSON o
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -61,10 +62,20 @@ def main(questions: list[str]) -> None:
             found = QUESTIONS.get(question, lambda name=question: _imported(name))()
         except BaseException as error:  # a package may leave, or raise anything
             text = " ".join(str(error).split())
-            answer = {"error": f"{type(error).__name__}: {text}" if text else type(error).__name__}
+            said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+            answer = {"error": said + _where(question)}
         else:
             answer = {"found": found}
         print(f"\n{MARK}{json.dumps(answer)}", flush=True)
+
+
+def _where(name: str) -> str:
+    """The file that was imported under a name: it may stand in the way of the package."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    return "" if spec is None or spec.origin is None else f" (of {spec.origin})"
 
 
 def _imported(name: str) -> None:

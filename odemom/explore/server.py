@@ -29,6 +29,7 @@ __all__ = ["PORT", "explore", "server_on"]
 
 PORT = 8642
 MOST_BYTES = 8192
+FEW_DIGITS = re.compile("[0-9]{1,9}")
 ASSETS = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
@@ -198,7 +199,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         part = QUESTIONS.get(self.path)
         length = self.headers.get("Content-Length", "")
-        fits = length.isascii() and length.isdecimal() and int(length) <= MOST_BYTES
+        fits = FEW_DIGITS.fullmatch(length) is not None and int(length) <= MOST_BYTES
         # Of this type a page of another origin cannot post without asking.
         is_json = self.headers.get_content_type() == "application/json"
         if part is None or not fits or not is_json:
@@ -207,10 +208,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             fields = json.loads(self.rfile.read(int(length)))
-        except (ValueError, RecursionError):
+            answer = self._here.desk.ask(part, fields)
+        except (ValueError, RecursionError):  # the second of what can be read and not be written
             self._refuse("expected JSON")
             return
-        answer = self._here.desk.ask(part, fields)
         self._send(HTTPStatus.OK, "application/json", answer.encode())
 
     @property

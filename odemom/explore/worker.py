@@ -6,6 +6,7 @@ Apart from the server, so that an answer that takes too long can be stopped, wha
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import traceback
@@ -24,15 +25,21 @@ def main() -> None:
     warnings.simplefilter("ignore")
     for part in ("answer", "motion"):
         respond(part, FIRST)  # what is loaded on first use is loaded now
-    print("ready", flush=True)
-    for line in sys.stdin:
+    try:
+        print("ready", flush=True)
+        for line in sys.stdin:
+            print(_answer(line), flush=True)
+    except BrokenPipeError:  # the server is gone, and nobody waits for an answer
+        os._exit(0)
+
+
+def _answer(line: str) -> str:
+    try:
         part, fields = json.loads(line)
-        try:
-            answer = respond(part, fields)
-        except Exception:  # a defect of odemom: the page says so, the terminal where
-            traceback.print_exc()
-            answer = {"error": "Something is wrong in odemom itself; the terminal says where."}
-        print(json.dumps(answer, allow_nan=False), flush=True)
+        return json.dumps(respond(part, fields), allow_nan=False)
+    except Exception:  # a defect of odemom: the page says so, the terminal where
+        traceback.print_exc()
+        return '{"error": "Something is wrong in odemom itself; the terminal says where."}'
 
 
 if __name__ == "__main__":

@@ -57,8 +57,9 @@ def test_a_package_that_breaks_leaves_or_crashes_is_named_and_the_others_are_tri
     found = ask([*BROKEN, "never_installed"])
     assert list(found) == [*BROKEN, "never_installed"]
     assert found["wellmade"] == found["chatty"] == Answer()
-    assert found["halfmade"].error == "ImportError: libhalf.so: cannot open shared object file"
-    assert found["leaving"].error == "SystemExit: 3"
+    shown = f"ImportError: libhalf.so: cannot open shared object file (of {stubs / 'halfmade.py'})"
+    assert found["halfmade"].error == shown
+    assert found["leaving"].error == f"SystemExit: 3 (of {stubs / 'leaving.py'})"
     assert found["crashing"].error == "it crashes Python (SIGSEGV)"
     assert "No module named 'never_installed'" in str(found["never_installed"].error)
 

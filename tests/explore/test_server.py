@@ -89,6 +89,8 @@ def test_visitors_who_ask_at_the_same_time_get_their_own_answers(server):
         ("{}", {"Content-Type": "text/plain"}),
         (json.dumps(HALF), {}),
         (" " * 9000, JSON),
+        ("{}", {**JSON, "Content-Length": "9" * 5000}),
+        *(("[" * deep + "]" * deep, JSON) for deep in (900, 980, 985, 990, 2000)),
         ("9" * 5000, JSON),
         ("{}", {**JSON, "Content-Length": "x"}),
     ],
