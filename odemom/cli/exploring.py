@@ -32,7 +32,7 @@ def explore(
         bool, typer.Option("--no-browser", help="Print the address, and open nothing.")
     ] = False,
 ) -> None:
-    """Open a page where one drags eps and the matrix, and sees what holds.
+    """Open a page on which one drags eps and the matrix D.
 
     The decision with its reasons, the region of Figure 4, the witness, the paths of points and the
     net beside them, for up to four rows. It runs until Ctrl-C and then leaves with status 0; 2 is
