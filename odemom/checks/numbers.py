@@ -148,8 +148,10 @@ def as_eps(eps: Any, name: str = "eps") -> Fraction | float:
     return value
 
 
-def eps_or_gamma(eps: Any, gamma: Any) -> Any:
+def eps_or_gamma(eps: Any, gamma: Any, *, several: bool = False) -> Any:
     """The mass of an ODE, given as it is or by the momentum of the net: eps = 1/(1 - gamma).
+
+    ``several``: whether a sequence of momenta, which stands for one of masses, is taken too.
 
     Raises
     ------
@@ -158,7 +160,7 @@ def eps_or_gamma(eps: Any, gamma: Any) -> Any:
 
     Examples
     --------
-    >>> eps_or_gamma(None, "0.9"), eps_or_gamma(None, [0, 1])
+    >>> eps_or_gamma(None, "0.9"), eps_or_gamma(None, [0, 1], several=True)
     (Fraction(10, 1), [Fraction(1, 1), inf])
     """
     if gamma is None:
@@ -171,7 +173,8 @@ def eps_or_gamma(eps: Any, gamma: Any) -> Any:
         expected="either of the two",
         fix="For the net itself: flows.MomentumResNet(gamma, depth) in the place of eps.",
     )
-    if isinstance(gamma, list | tuple) or (isinstance(gamma, np.ndarray) and gamma.ndim == 1):
+    row = isinstance(gamma, list | tuple) or (isinstance(gamma, np.ndarray) and gamma.ndim == 1)
+    if several and row:
         return [eps_or_gamma(None, one) for one in gamma]
     expected = "the momentum in [0, 1], which stands for the flow with eps = 1/(1 - gamma)"
     value = as_number(gamma, "gamma", expected)

@@ -71,7 +71,7 @@ def is_representable(
     >>> odemom.is_representable([[Fraction(-1, 3)]], 0.5)      # but by x'' / 2 + x' = theta x
     True
     """
-    eps = eps_or_gamma(eps, gamma)
+    eps = eps_or_gamma(eps, gamma, several=True)
     flows = flows_of(eps)
     verdicts = _verdicts(D, flows, tol, exact, max_bits)
     if is_sequence(eps):
@@ -164,7 +164,7 @@ def analyze(
     >>> odemom.analyze([[-1]], gamma="1/2").flow == odemom.analyze([[-1]], 2).flow
     True
     """
-    eps = eps_or_gamma(eps, gamma)
+    eps = eps_or_gamma(eps, gamma, several=True)
     flows = flows_of(eps)
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
     reports = [found.decide(flow) for flow in flows]

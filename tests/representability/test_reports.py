@@ -72,6 +72,8 @@ def test_gamma_stands_for_the_flow_of_its_mass():
             asked(MATRIX, 2, gamma="1/2")
         with pytest.raises(odemom.InvalidInputError, match="neither eps nor gamma"):
             asked(MATRIX)
+        with pytest.raises(odemom.InvalidInputError, match=r"gamma: got \[0\.5\]"):
+            asked(MATRIX, gamma=[0.5])
     theta = odemom.represent(MATRIX, gamma=0.5)
     assert np.array_equal(theta, odemom.represent(MATRIX, 2))
     assert np.array_equal(odemom.psi(theta, gamma=0.5), odemom.psi(theta, 2))
