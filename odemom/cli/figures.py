@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +19,7 @@ from odemom.cli.shared import (
     note,
     print_json,
     progress_bar,
+    resumable,
     say,
     waiting,
 )
@@ -160,12 +158,12 @@ def reproduce(
     if name == "all":
         if set_:
             raise invalid("--set", got="it beside all", expected="it with one experiment")
-        with _interruptible(out):
+        with resumable(out):
             _reproduce_all(out, asked, place, overwrite, as_json)
         return
     experiment = frame.load(name)
     config = figures.configured(experiment, settings=set_ or (), **asked)
-    with _interruptible(out), progress_bar("tasks", shown=not as_json) as progress:
+    with resumable(out), progress_bar("tasks", shown=not as_json) as progress:
         files = figures.reproduce(
             name, out, config=config, overwrite=overwrite, progress=progress, **place
         )
@@ -234,16 +232,6 @@ def _reproduce_all(
         say(f"{pages['html']}\n{pages['md']}")
     if failed:
         raise typer.Exit(2)
-
-
-@contextmanager
-def _interruptible(out: Path) -> Iterator[None]:
-    """Say on Ctrl-C how to go on, and leave with the status of an interrupted program."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"\ninterrupted: the same command goes on from what {out} holds", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 def survey(
@@ -324,7 +312,7 @@ def survey(
     config = SurveyConfig(**given, seed=seed)
     place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
     place |= look
-    with _interruptible(out), progress_bar("chunks", shown=not as_json) as progress:
+    with resumable(out), progress_bar("chunks", shown=not as_json) as progress:
         files = figures.reproduce(
             "survey", out, config=config, overwrite=overwrite, progress=progress, **place
         )
