@@ -51,16 +51,7 @@ def test_a_number_is_read_with_its_sign_and_blanks(run):
     assert run("check", "[1]", "--depth", "9" * 5000)[0] == 2
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("survey", "--dim", "9" * 5000),
-        ("evaluate", "none.ckpt", "--gamma", "1e400"),
-        ("train", "--model", "none", "--eps", "1e400"),
-    ],
-)
-def test_a_number_beyond_all_bounds_is_bad_input(run, tmp_path, monkeypatch, arguments):
-    monkeypatch.chdir(tmp_path)
-    code, out, err = run(*arguments)
+def test_a_number_of_thousands_of_digits_is_bad_input(run, tmp_path):
+    code, out, err = run("survey", "--dim", "9" * 5000, "--out", str(tmp_path / "out"))
     assert (code, out, list(tmp_path.iterdir())) == (2, "", [])
-    assert "error: " in err
+    assert "error: dimensions: got" in err
