@@ -124,6 +124,8 @@ def test_pictures_in_other_formats_of_older_numbers_are_removed(tmp_path):
         {"formats": ["jpg"]},
         {"formats": []},
         {"formats": "svg"},
+        {"formats": [["png"]]},
+        {"formats": None},
         {"formats": ["png", "png"]},
         {"style": "poster"},
     ],

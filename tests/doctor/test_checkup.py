@@ -64,6 +64,13 @@ def test_a_package_that_breaks_leaves_or_crashes_is_named_and_the_others_are_tri
     assert "No module named 'never_installed'" in str(found["never_installed"].error)
 
 
+def test_a_module_of_a_package_that_breaks_is_named_with_what_it_said(stubs, monkeypatch):
+    (stubs / "brokenpack").mkdir()
+    (stubs / "brokenpack" / "__init__.py").write_text("raise RuntimeError('no driver')")
+    monkeypatch.syspath_prepend(stubs)
+    assert ask(["brokenpack.part"])["brokenpack.part"].error == "RuntimeError: no driver"
+
+
 def test_a_package_that_does_not_end_is_left(stubs, monkeypatch):
     (stubs / "endless.py").write_text("import time\ntime.sleep(60)")
     monkeypatch.syspath_prepend(stubs)

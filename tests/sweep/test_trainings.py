@@ -57,6 +57,7 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
     ("text", "message"),
     [
         ("grid: [", "file: got"),
+        ("[" * 3000, "file: got"),
         ("- 1", "expected the mappings base and grid"),
         ("base: {}", "expected the mappings base and grid"),
         ("grid: {seed: 3}", "grid: seed: got 3; expected a list"),
@@ -66,6 +67,8 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
         ("base: {model: resnet20}\ngrid: {gamma: [0.9]}", "setting: got 'gamma'"),
         ("grid: {epochs: [1, 0]}", "epochs: got 0"),
         ("grid: {model: [resnet21]}", "model: got 'resnet21'"),
+        ("grid: {model_options: [5]}", "model_options: got 5; expected a mapping"),
+        ("grid: {preset: [[gpu]]}", r"preset: got \['gpu'\]; expected one of laptop"),
     ],
 )
 def test_bad_files_are_refused_before_anything_is_trained(tmp_path, text, message):
