@@ -88,11 +88,11 @@ def _name_kinds(axes: Axes, data: DiscreteLambda) -> None:
     colors = _colors(len(data.curves))
     middle, first, last = len(data.curves) // 2, 0, len(data.curves) - 1
     kinds = (
-        (middle, "ode", ODE, colors[middle], 0.96, (-12, -3), "right"),
-        (first, "first_minimum", "net:\nfirst minimum", colors[first], 0.5, (-10, -6), "right"),
-        (last, "net", LEAST, "#666666", 0.5, (-8, 12), "right"),
+        (middle, "ode", ODE, colors[middle], 0.96, (-12, -3)),
+        (first, "first_minimum", "net:\nfirst minimum", colors[first], 0.5, (-10, -6)),
+        (last, "net", LEAST, "#666666", 0.5, (-8, 12)),
     )
-    for i, field, name, color, share, offset, align in kinds:
+    for i, field, name, color, share, offset in kinds:
         curve = data.curves[i]
         values = -np.array(getattr(curve, field))
         seen = np.flatnonzero(values > SMALLEST)
@@ -104,7 +104,7 @@ def _name_kinds(axes: Axes, data: DiscreteLambda) -> None:
             (curve.depths[at], values[at]),
             xytext=offset,
             textcoords="offset points",
-            ha=align,
+            ha="right",
             va="center",
             fontsize=8,
             color=color,
