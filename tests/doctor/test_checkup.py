@@ -17,6 +17,7 @@ BROKEN = {
     "halfmade": "raise ImportError('libhalf.so: cannot open\\n  shared object file')",
     "leaving": "import sys\nsys.exit(3)",
     "crashing": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)",
+    "signalled": "import os\nos.kill(os.getpid(), 40)",
     "chatty": "print('hello', flush=True)",
 }
 
@@ -61,6 +62,7 @@ def test_a_package_that_breaks_leaves_or_crashes_is_named_and_the_others_are_tri
     assert found["halfmade"].error == shown
     assert found["leaving"].error == f"SystemExit: 3 (of {stubs / 'leaving.py'})"
     assert found["crashing"].error == "it crashes Python (SIGSEGV)"
+    assert found["signalled"].error == "it crashes Python (signal 40)"
     assert "No module named 'never_installed'" in str(found["never_installed"].error)
 
 
