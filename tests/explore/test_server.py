@@ -1,6 +1,7 @@
 """The server: three files and answers, on this machine, with nothing kept of what was asked."""
 
 import http.client
+import inspect
 import json
 import os
 import re
@@ -14,8 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from odemom.cli import exploring
 from odemom.errors import InvalidInputError
-from odemom.explore.server import explore, server_on
+from odemom.explore.server import PORT, explore, server_on
 from scripts.browser import AtOnce, serving
 
 HALF = {"matrix": [["-1", "0"], ["0", "-1"]], "eps": "1/2"}
@@ -138,6 +140,8 @@ def test_an_address_that_is_not_of_this_machine_is_said(host, port, words):
 
 
 def test_only_here_by_default():
+    defaults = inspect.signature(exploring.explore).parameters
+    assert (defaults["host"].default, defaults["port"].default) == ("127.0.0.1", PORT)
     with serving() as here:
         assert here.only_here
         assert urlsplit(here.url).hostname == "127.0.0.1"
