@@ -112,9 +112,11 @@ def test_the_core_does_not_work_where_one_of_its_packages_does_not(asked, core):
 
 
 def test_a_package_without_metadata_is_there(asked, stubs):
-    (stubs / "copied.py").write_text("")
-    found = asked(core={"copied": ">=2"})
-    assert found.features[0].packages[0].version == "unknown"
+    (stubs / "half-1.0.dist-info").mkdir()  # of an installation that broke off
+    for name in ("copied", "half"):
+        (stubs / f"{name}.py").write_text("")
+    found = asked(core={"copied": ">=2", "half": ""})
+    assert [package.version for package in found.features[0].packages] == ["unknown"] * 2
     assert found.core_works
 
 
