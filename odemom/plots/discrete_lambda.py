@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from odemom.experiments.discrete_lambda import DiscreteLambda, NetGraph, NetThresholds
 from odemom.plots.style import COLORS, new_figure, shared_style
@@ -80,6 +81,7 @@ def _finish_curves(axes: Axes, data: DiscreteLambda) -> None:
         ylim=(SMALLEST, max(2.0, 2 * highest)),
     )
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     _name_kinds(axes, data)
 
 
