@@ -163,5 +163,5 @@ def _version(name: str) -> str | None:
     """The version that the metadata tell; None without them, or where an installation broke off."""
     try:
         return importlib.metadata.version(name) or None
-    except (importlib.metadata.PackageNotFoundError, KeyError):
+    except (importlib.metadata.PackageNotFoundError, KeyError, OSError):
         return None
