@@ -47,7 +47,7 @@ def optional_import(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except (ImportError, OSError) as error:  # OSError: a library of its own is missing
         package = module.partition(".")[0]
-        if isinstance(error, ModuleNotFoundError) and module.startswith(error.name or " "):
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
             state, verb = "not installed", "Install"
         else:
             state, verb = f"installed, but its import fails ({shown(str(error), 200)})", "Repair"
