@@ -4,6 +4,7 @@ Every page costs a second of a core: what is most asked for runs by default, the
 """
 
 import re
+import threading
 
 import pytest
 
@@ -281,23 +282,32 @@ def test_a_slider_of_older_eigenvalues_brings_their_matrix_back(visit):
 class NoPaths(AtOnce):
     """A desk at which the second part of an answer takes too long, for 7 and nothing else."""
 
+    def __init__(self):
+        super().__init__()
+        self.seen = threading.Event()
+
     def ask(self, part, fields):
         if part == "motion" and fields["matrix"] == [["7"]]:
+            self.seen.wait(60)
             return '{"error": "It took <too> long."}'
         return super().ask(part, fields)
 
 
 @pytest.mark.slow
 def test_where_there_is_no_second_part_no_older_one_stands_in_its_place(chromium):
-    with serving(NoPaths()) as server:
+    desk = NoPaths()
+    with serving(desk) as server:
         page = chromium.new_page()
         page.goto(f"{server.url}#eps=2&D=5")
         page.wait_for_function("() => document.querySelector('#line').innerHTML")
         entry(page, 1, 1).fill("7")
+        page.wait_for_selector("#witness.older")
+        desk.seen.set()
         page.wait_for_function("() => document.querySelector('#why').textContent.includes('1 x 1')")
         page.wait_for_function("() => document.querySelector('#facts').textContent.includes('7')")
         page.wait_for_function("() => settled()")
         assert page.inner_text("#witness") == "It took <too> long."
+        assert page.locator(".older").count() == 0
         assert [page.inner_html(f"#{name}") for name in ("line", "paths", "net")] == [""] * 3
         assert page.inner_text("#net-caption") == ""
         entry(page, 1, 1).fill("7x")  # no question: what stands there goes pale, and stays

@@ -5,6 +5,8 @@
 const $ = (id) => document.getElementById(id);
 const STEP = 0.05; // of a drag
 const MOVING = ["witness", "line", "line-caption", "paths", "paths-caption", "net", "net-caption"];
+const PATIENCE = 400; // milliseconds
+let overdue = 0;
 const SLIDES = 200; // of the slider of eps, between 0 and inf, from 1/100 to 100
 let source = "eps"; // which of eps and gamma was set last
 let answer = null; // the last one that is no error
@@ -259,6 +261,7 @@ const channels = [
   channel("motion", (found, last) => {
     if (found.parts) showParts(found.parts);
     else if (last) unmoved = found.error;
+    if (last) pale(false);
     showUnmoved();
   }),
 ];
@@ -268,7 +271,15 @@ function ask() {
   const fields = question();
   unmoved = "";
   remember(fields);
+  clearTimeout(overdue);
+  overdue = setTimeout(() => pale(true), PATIENCE);
   for (const one of channels) one.put(fields);
+}
+
+// What still answers an older question, after a while.
+function pale(yes) {
+  if (!yes) clearTimeout(overdue);
+  for (const id of MOVING) $(id).classList.toggle("older", yes);
 }
 
 function show(found) {
