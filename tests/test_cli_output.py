@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.core
 import typer.main
 
 from odemom import OdemomWarning, cli
@@ -26,6 +27,7 @@ from odemom.experiments import fig4, survey
 GROUP: Any = typer.main.get_command(cli.app)
 PAGE = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
 MATRIX = "[-1 1; 0 -1]"
+INTERRUPTED = "\ninterrupted: there is no answer, and no file is half-written\n"
 SERVERS = {"explore"}  # runs until it is stopped, and has no answer
 REPRODUCE = ("reproduce", "fig4", "--set", "points=5", "--set", "per_unit=1")
 SURVEY = ("survey", "--ensemble", "ginibre", "--dim", "1,2,3", "--eps", "1", "--samples", "20")
@@ -195,10 +197,14 @@ def test_ctrl_c_is_a_sentence_and_old_files_are_whole(
     module, _, name = inside.rpartition(".")
     monkeypatch.setattr(importlib.import_module(module), name, ctrl_c)
     asked = [a.format(folder=tmp_path, file=tmp_path / "D.txt") for a in arguments]
-    sentence = "\ninterrupted: there is no answer, and no file is half-written\n"
-    assert run(*asked) == (130, "", sentence)
+    assert run(*asked) == (130, "", INTERRUPTED)
     assert (tmp_path / "theta.txt").read_text() == "old\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["D.txt", "theta.txt"]
+
+
+def test_ctrl_c_before_the_command_is_known_is_the_same_sentence(run, monkeypatch, ctrl_c):
+    monkeypatch.setattr(typer.core.TyperGroup, "parse_args", ctrl_c)
+    assert run("check", MATRIX) == (130, "", INTERRUPTED)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,11 @@ NOTHING_KEPT = "there is no answer, and no file is half-written"
 class Commands(TyperGroup):
     """The commands; Ctrl-C ends each with a sentence."""
 
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        """Read the options before the command."""
+        with interruptible(NOTHING_KEPT):
+            return super().make_context(*arguments, **more)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         with interruptible(NOTHING_KEPT):
