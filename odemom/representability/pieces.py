@@ -227,12 +227,12 @@ def _length(flow: Flow) -> float:
 
 def _polar(d: np.ndarray, flow: FirstOrder) -> Found:
     """D = P Q, P positive definite and Q a rotation: Q acts first, each over half of the time."""
-    q, p = scipy.linalg.polar(d, side="left")
+    u, sigma, vt = np.linalg.svd(d)
     half = float(flow.horizon) / 2
-    values, vectors = np.linalg.eigh((p + p.T) / 2)
-    second = (vectors * np.log(values)) @ vectors.T / half
-    first = _skew_logarithm(q) / half
-    made = scipy.linalg.expm(half * second) @ scipy.linalg.expm(half * first)
+    with np.errstate(all="ignore"):  # of a matrix that is singular in doubles: it is refused
+        second = (u * np.log(sigma)) @ u.T / half
+        first = _skew_logarithm(u @ vt) / half
+        made = scipy.linalg.expm(half * second) @ scipy.linalg.expm(half * first)
     return (first, second), (half, half), relative_distance(made, d)
 
 
