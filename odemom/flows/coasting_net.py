@@ -145,6 +145,8 @@ class CoastingNet(Flow):
         import flint
 
         mu, gamma, rest = float(value.real.mid()), float(self.gamma), float(1 - exact(self.gamma))
+        if not math.isfinite(mu):
+            raise OverflowError(f"an eigenvalue of {mu}")
         angles = np.linspace(math.pi, 0, POINTS_A_LAYER * self.active + 2)
         grid = (2 * math.sqrt(gamma) * np.cos(angles) - 1 - gamma) / rest
         left = [2 * grid[0]]

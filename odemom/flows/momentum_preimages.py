@@ -37,7 +37,14 @@ def best_real_preimage(mu: float, gamma: Fraction, depth: int, size: int) -> flo
     -------
     float
         To double precision: Newton's method is to go on from there.
+
+    Raises
+    ------
+    OverflowError
+        If mu is beyond the doubles, in which it is searched for.
     """
+    if not math.isfinite(mu):
+        raise OverflowError(f"an eigenvalue of {mu}")
     z = _crossings(mu, gamma, depth)
     value, c1, c2, c3 = _taylor(z, gamma, depth)
     with np.errstate(all="ignore"):

@@ -249,6 +249,9 @@ def test_a_scale_beyond_the_doubles_is_said():
         lambda: odemom.represent([[2]], MomentumResNet(F(BIG - 1, BIG), 3)),
         lambda: odemom.pieces([[-1e-300]], 1, full_output=True),  # a relative error of a zero
         lambda: odemom.pieces([[-1e-20]], ResNet(4), full_output=True),
+        # eigenvalues beyond the doubles, though all entries are in them
+        lambda: odemom.represent([[10**308] * 2] * 2, MomentumResNet("1/2", 3)),
+        lambda: odemom.represent([[-(10**308)] * 2] * 2, CoastingNet("1/2", 5, 3)),
         lambda: odemom.pieces([[1]], gamma=[0.5, 0.6]),
         lambda: odemom.pieces([[1]], FirstOrder),
         lambda: odemom.augmentation([[1]], gamma="x"),
