@@ -49,8 +49,9 @@ def call_text(flow: Flow) -> str:
 def exact_text(value: Number) -> str:
     """A number in text that is read back as it is."""
     short = number_text(value)
-    exact = not isinstance(value, Fraction) or Fraction(short) == value
-    return short if exact else value_json(value)
+    if isinstance(value, Fraction) and Fraction(short) != value:
+        return value_json(value)
+    return short
 
 
 def cheapest(report: Representability) -> list[str]:
