@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from odemom import __version__
-from odemom.checks import expect, invalid, optional_import, shown
+from odemom.checks import expect, invalid, shown
 from odemom.records import as_folder, from_json, json_text, jsonable, write_all_atomic
 from odemom.sweep.backends import Backend
 from odemom.sweep.store import TaskStore, task_key
+from odemom.sweep.yaml_file import read_yaml
 from odemom.training.config import TrainingConfig
 from odemom.training.presets import configured
 
@@ -94,7 +95,7 @@ def read_sweep(path: Path) -> Sweep:
     Parameters
     ----------
     path : Path
-        A YAML file.
+        A YAML file; see `odemom.sweep.yaml_file.read_yaml`.
 
     Returns
     -------
@@ -106,15 +107,7 @@ def read_sweep(path: Path) -> Sweep:
         If the file is missing or no such file, or a training would be refused; all are checked
         before the first one starts.
     """
-    yaml = optional_import("yaml", "sweep")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise invalid("file", got=f"{path} ({error.strerror})", expected="a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise invalid(
-            "file", got=f"{path}: {shown(str(error), 200)}", expected="a YAML file"
-        ) from None
+    content = read_yaml(path)
     fits = isinstance(content, dict) and set(content) <= set(PARTS) and "grid" in content
     expect(fits, "file", got=f"{path} with {shown(content)}", expected="the mappings base and grid")
     base, grid = content.get("base") or {}, content["grid"]

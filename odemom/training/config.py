@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from odemom.checks import as_eps, as_initial_velocity, as_integer, as_number, expect, invalid, shown
+from odemom.checks import (
+    as_eps,
+    as_initial_velocity,
+    as_integer,
+    as_number,
+    expect,
+    invalid,
+    nearest_double,
+    shown,
+)
 from odemom.data.names import AUGMENTATIONS, check_data
 from odemom.models.table import model_options
 from odemom.records import from_json, jsonable
@@ -25,6 +34,17 @@ DIGITS_MODEL = "odenet-digits"
 OF_DIGITS = ("order", "eps", "initial_velocity", "width", "method", "rtol", "atol", "adjoint")
 # Fields that say where the images lie; which they are, the digest in a checkpoint says.
 PLACES = ("data", "root")
+POSITIVE = ("a finite number > 0", math.ulp(0.0), math.inf)
+SHARE = ("a number in [0, 1)", 0.0, 1.0)
+NUMBERS = {
+    "learning_rate": POSITIVE,
+    "rtol": POSITIVE,
+    "atol": POSITIVE,
+    "weight_decay": ("a finite number >= 0", 0.0, math.inf),
+    "label_smoothing": SHARE,
+    "validation": SHARE,
+}
+"""In words, the least, and the first that is too large."""
 COUNTS = {
     "epochs": 1,
     "batch_size": 1,
@@ -173,14 +193,12 @@ class TrainingConfig:
         for name in SWITCHES:
             _one_of(name, getattr(self, name), (True, False))
         expect(self.width % 8 == 0, "width", got=str(self.width), expected="a multiple of 8")
-        for name in ("learning_rate", "rtol", "atol"):
-            _number(name, getattr(self, name), "a finite number > 0", least=math.ulp(0.0))
-        _number("weight_decay", self.weight_decay, "a finite number >= 0", least=0.0)
-        for name in ("label_smoothing", "validation"):
-            _number(name, getattr(self, name), "a number in [0, 1)", least=0.0, below=1.0)
-        # A plain double and plain text, so that configurations compare and go through JSON.
-        object.__setattr__(self, "eps", float(as_eps(self.eps)))
-        object.__setattr__(self, "root", None if self.root is None else str(self.root))
+        plain: dict[str, Any] = {name: _number(name, getattr(self, name)) for name in NUMBERS}
+        plain["eps"] = float(as_eps(self.eps))
+        plain["root"] = None if self.root is None else str(self.root)
+        # Plain numbers and plain text, so that configurations compare and go through JSON.
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
         self._check_model()
 
     def _check_model(self) -> None:
@@ -314,6 +332,8 @@ def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
     expect(fits, name, got=shown(value), expected="one of " + ", ".join(map(repr, known)))
 
 
-def _number(name: str, value: Any, expected: str, *, least: float, below: float = math.inf) -> None:
-    number = float(as_number(value, name, expected))
+def _number(name: str, value: Any) -> float:
+    expected, least, below = NUMBERS[name]
+    number = nearest_double(as_number(value, name, expected))
     expect(least <= number < below, name, got=shown(value), expected=expected)
+    return number

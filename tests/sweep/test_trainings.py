@@ -34,6 +34,21 @@ def test_a_grid_is_every_combination(tmp_path):
     assert plan.settings[1] == {"seed": 0, "order": 2}
 
 
+def test_numbers_are_those_that_the_file_spells(tmp_path):
+    plan = read_sweep(
+        written(
+            tmp_path,
+            "base: {model: odenet, data: a/b, limit: 010}\n"
+            'grid: {learning_rate: [1e-3, .5, "2e-3", 1], root: [on, null]}\n',
+        )
+    )
+    rates = [config.learning_rate for config in plan.configs]
+    assert rates == [0.001, 0.001, 0.5, 0.5, 0.002, 0.002, 1, 1]
+    assert {type(rate) for rate in rates} == {float}
+    assert [config.root for config in plan.configs[:2]] == ["on", None]
+    assert plan.configs[0].limit == 10
+
+
 def test_finished_trainings_are_not_done_again(tmp_path, monkeypatch):
     path = written(tmp_path, SMALL + "grid: {order: [1, 2]}\n")
     first = run_sweep(read_sweep(path), tmp_path / "out")
@@ -65,6 +80,16 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
         ("grid: {sead: [1]}", "setting: got 'sead'"),
         ("base: {model: resnet20}\ngrid: {gamma: [0.9]}", "setting: got 'gamma'"),
         ("grid: {epochs: [1, 0]}", "epochs: got 0"),
+        ("grid: {epochs: [1_0]}", "epochs: got '1_0'"),
+        ("grid: {learning_rate: [1_0e-3]}", "learning_rate: got the text '1_0e-3'"),
+        ("grid: {seed: [1:30]}", "seed: got '1:30'"),
+        ("grid: {seed: [1], epochs: [2], seed: [3]}", "the key 'seed' comes twice"),
+        ("grid: {seed: [1]}\ngrid: {seed: [3]}", "the key 'grid' comes twice"),
+        ("grid: {seed: [.nan]}", "seed: got nan"),
+        (f"grid: {{seed: [{'9' * 5000}]}}", "file: got"),
+        (f"{'[' * 3000}", "file: got"),
+        ("grid: {? {a: 1} : [3]}", "file: got"),
+        ("grid: !!python/object/apply:os.getcwd []", "file: got"),
         ("grid: {model: [resnet21]}", "model: got 'resnet21'"),
     ],
 )
