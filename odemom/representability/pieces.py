@@ -29,7 +29,6 @@ from odemom.representability.remedies import least_pieces
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness import (
-    LARGEST_RESIDUAL,
     allowed_residual,
     doubles_of,
     witness_of,
@@ -40,6 +39,7 @@ __all__ = ["Pieces", "pieces"]
 # Parts of the horizon after which the first piece ends.
 KICKS = tuple(Fraction(1, 2**k) for k in range(1, 8))
 BRAKES = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
+GOOD_RESIDUAL = 1e-12  # no other pair is tried
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def _best(found: Spectrum, flow: ODEFlow) -> Found:
         if isinstance(candidate, Braking):
             pair = (candidate.brake * fixed, witness.theta)
         reached.append((pair, times, witness.residual))
-        if witness.residual <= LARGEST_RESIDUAL**2:
+        if witness.residual <= GOOD_RESIDUAL:
             break
     if not reached:
         raise IllConditionedError(
