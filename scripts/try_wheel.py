@@ -42,7 +42,7 @@ def main() -> None:
     if asked.sessions is not None:
         sys.exit(sum(map(failures, asked.sessions)))
     with tempfile.TemporaryDirectory() as temporary:
-        environment = asked.into or Path(temporary) / "env"
+        environment = (asked.into or Path(temporary) / "env").resolve()  # seen from other folders
         if not environment.exists():
             subprocess.run([asked.python, "-m", "venv", environment], check=True)
         binaries = environment / ("Scripts" if os.name == "nt" else "bin")

@@ -1,6 +1,7 @@
 """Bad arguments are refused by name: one error class, one form of message, never a wrong answer."""
 
 import math
+import sys
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -299,10 +300,16 @@ def test_a_package_that_is_broken_is_named_with_what_its_import_said(tmp_path, m
     (tmp_path / "unlinked.py").write_text("raise OSError('libunlinked.so: cannot open')")
     monkeypatch.syspath_prepend(tmp_path)
     repair = r"Repair it with: pip install 'odemom\[train\]', after pip uninstall"
-    for name, said in (("halfmade", "never_installed_either"), ("unlinked", "cannot open")):
+    (tmp_path / "torxvision.py").write_text("import torx")  # of which its name begins
+    broken = ("halfmade", "never_installed_either"), ("unlinked", "cannot open")
+    for name, said in (*broken, ("torxvision", "torx")):
         words = rf"{name} is installed, but its import fails \(.*{said}.*{repair} {name}"
         with pytest.raises(odemom.MissingDependencyError, match=words):
             optional_import(name, "train")
+    (tmp_path / "sklearn.py").write_text("raise OSError('libunlinked.so: cannot open')")
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    with pytest.raises(odemom.MissingDependencyError, match="pip uninstall scikit-learn"):
+        optional_import("sklearn", "train")
 
 
 def test_matrices_too_large_for_exact_arithmetic_are_refused_before_it_begins():

@@ -184,6 +184,8 @@ def test_check_decides_for_nets(run, matrix):
         ("train", "--order", "3"),
         ("train", "--epochs", "0"),
         ("train", "--eps", "-1"),
+        ("train", "--eps", "1e400", "--gamma", "0.9"),
+        ("evaluate", "missing.ckpt", "--gamma", "1e400"),
         ("train", "--resume", "missing.ckpt"),
         ("demo", "--epochs", "0"),
         ("bogus",),

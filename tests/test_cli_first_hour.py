@@ -86,6 +86,24 @@ def test_a_full_disk_behind_the_output_is_a_sentence_and_status_2(status, matrix
     assert "the output cannot be written (No space left on device)" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_what_the_encoding_does_not_have_is_escaped(status, tmp_path, more):
+    with open(tmp_path / "out", "w", encoding="ascii") as stream:
+        assert status(stream, "reproduce", "--list", *more) == 0
+    text = (tmp_path / "out").read_text(encoding="ascii")
+    if more:
+        assert "x³" in json.loads(text)["fig1"]
+    else:
+        assert r"x -> -x\xb3" in text
+
+
+def test_without_an_error_stream_notes_go_nowhere(status, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stderr", None)
+    with open(tmp_path / "out", "w") as stream:
+        assert status(stream, "represent", "[1]", "--eps", "1") == 0
+    assert (tmp_path / "out").read_text() == "0.0\n"
+
+
 def test_a_defect_of_odemom_is_no_answer(status, matrix, monkeypatch, capsys):
     def broken(*_, **__):
         raise ZeroDivisionError("a defect")

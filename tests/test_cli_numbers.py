@@ -49,3 +49,9 @@ def test_a_number_is_read_with_its_sign_and_blanks(run):
     assert run("check", "[1]", "--depth", " +3 ")[0] == 0
     assert run("check", "[1]", "--depth", "\u22123")[0] == 2  # a minus as it is printed
     assert run("check", "[1]", "--depth", "9" * 5000)[0] == 2
+
+
+def test_a_number_of_thousands_of_digits_is_bad_input(run, tmp_path):
+    code, out, err = run("survey", "--dim", "9" * 5000, "--out", str(tmp_path / "out"))
+    assert (code, out, list(tmp_path.iterdir())) == (2, "", [])
+    assert "error: dimensions: got" in err

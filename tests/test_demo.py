@@ -38,8 +38,8 @@ def test_the_six_matrices_are_decided_as_by_hand(tmp_path, i):
 def small(monkeypatch):
     """A coarse Figure 4, few frames and steps, networks of width 8: the page is the same."""
 
-    def coarse(name, folder):
-        return reproduce(name, folder, config=fig4.Config(points=5, per_unit=1))
+    def coarse(name, folder, **more):
+        return reproduce(name, folder, config=fig4.Config(points=5, per_unit=1), **more)
 
     def configs(epochs):
         from odemom.training import TrainingConfig
@@ -95,14 +95,20 @@ def test_without_torch_the_trainings_are_left_out_and_the_rest_is_there(
     monkeypatch.setattr(
         orders.importlib.util, "find_spec", lambda n: None if n in orders.FOR_DIGITS else find(n)
     )
-    page = tour(tmp_path / "demo")
-    html, out = page.read_text(), " ".join(capsys.readouterr().out.split())
+    older = fig4.Config(points=7, per_unit=1)  # is replaced, as every other file is
+    reproduce("fig4", tmp_path / "the demo [old]", config=older)
+    page = tour(tmp_path / "the demo [old]")
+    printed = capsys.readouterr().out
+    html, out = page.read_text(), " ".join(printed.split())
+    assert f"odemom check '{page.parent / 'matrix.txt'}' --eps 1/2" in printed
+    assert f"written: {page.parent / 'fig4.png'}" in printed
+    assert printed.endswith(f"Open {page.resolve()}\n")
     for where in (html.replace("&#x27;", "'"), out):
         assert "left out: torch, torchdiffeq not installed; pip install 'odemom[train]'" in where
         assert "left out: torch, torchdiffeq, lightning, sklearn not installed" in where
     assert "40 s more" not in out
     assert len(pictures(html)) == 4
-    assert not list((tmp_path / "demo").glob("order*"))
+    assert not list(page.parent.glob("order*"))
     check_decisions(html)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import odemom
 from odemom.errors import InvalidInputError
 from odemom.records import from_json, jsonable, provenance, write_json, write_text_atomic
 
@@ -149,6 +150,12 @@ def test_provenance_says_where_a_result_comes_from():
     assert {"odemom", "numpy", "scipy"} <= found["versions"].keys()
     assert found["date"].endswith("+00:00")
     assert found["cpu"]
+
+
+def test_a_package_with_damaged_metadata_has_a_version_in_words(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: None)
+    found = provenance()["versions"]
+    assert (found["numpy"], found["odemom"]) == ("unknown", odemom.__version__)
 
 
 def test_records_and_provenance_load_no_torch():

@@ -124,6 +124,8 @@ def test_pictures_in_other_formats_of_older_numbers_are_removed(tmp_path):
         {"formats": ["jpg"]},
         {"formats": []},
         {"formats": "svg"},
+        {"formats": [["png"]]},
+        {"formats": None},
         {"formats": ["png", "png"]},
         {"style": "poster"},
     ],
@@ -359,6 +361,20 @@ def test_devices_and_folders_are_no_numbers(path, run):
     code, out, err = run("reproduce", "fig4", "--redraw", path)
     assert (code, out) == (2, "")
     assert f"{path}, which is no file" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("reproduce", "fig4", "--set", "points=5", "--quick"), "--set, --quick"),
+        (("reproduce", "fig4", "--backend", "joblib"), "--backend"),
+        (("survey", "--dim", "2", "--seed", "1"), "--dim, --seed"),
+    ],
+)
+def test_numbers_are_not_changed_by_drawing_them_again(run, finished, arguments, named):
+    code, out, err = run(*arguments, "--redraw", str(finished["json"]))
+    assert (code, out) == (2, "")
+    assert f"--redraw: got it beside {named}; expected" in err
 
 
 def test_a_device_is_no_folder_to_draw_into(run, finished):

@@ -46,13 +46,23 @@ def optional_import(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except (ImportError, OSError) as error:  # OSError: a library of its own is missing
-        package = module.partition(".")[0]
-        if isinstance(error, ModuleNotFoundError) and module.startswith(error.name or " "):
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
             state, verb = "not installed", "Install"
         else:
             state, verb = f"installed, but its import fails ({shown(str(error), 200)})", "Repair"
         raise MissingDependencyError(
             f"{module} is {state}; this part of odemom needs it. "
             f"{verb} it with: pip install 'odemom[{extra}]'"
-            + ("" if state == "not installed" else f", after pip uninstall {package}")
+            + ("" if state == "not installed" else f", after pip uninstall {_distribution(module)}")
         ) from error
+
+
+def _distribution(module: str) -> str:
+    """What pip calls the package that brings a module: scikit-learn, not sklearn."""
+    from importlib.metadata import packages_distributions
+
+    package = module.partition(".")[0]
+    try:
+        return packages_distributions()[package][0]
+    except Exception:  # it is not installed by pip, or metadata are damaged in any way
+        return package

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
-__all__ = ["in_symbols"]
+__all__ = ["as_html", "in_symbols"]
 
 WORDS = (
     (r"\blambda_eps\b", "λ_ε"),
@@ -29,3 +30,14 @@ def in_symbols(text: str) -> str:
     for word, symbol in WORDS:
         text = re.sub(word, symbol, text)
     return text
+
+
+def as_html(text: str) -> str:
+    """The text in symbols as HTML, with what HTML would read as marks escaped.
+
+    Examples
+    --------
+    >>> as_html("-1 < lambda_eps")
+    '−1 &lt; λ<sub>ε</sub>'
+    """
+    return escape(in_symbols(text)).replace("λ_ε", "λ<sub>ε</sub>")

@@ -15,14 +15,14 @@ from typer.core import TyperGroup
 
 from odemom.cli import decide, doctor, exploring, figures, fine_tuning, training
 from odemom.cli.commands import SpeltTyper, terminated_as_interrupted
-from odemom.cli.shared import complain, hush, note
+from odemom.cli.shared import INTERRUPTED, complain, hush, interruptible, note, tell
 from odemom.cli.streams import patient_streams
 from odemom.errors import OdemomError, OdemomWarning
 
-__all__ = ["app", "main"]
+__all__ = ["DEFECT", "INTERRUPTED", "app", "main"]
 
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an error of odemom itself never looks like a "no"
-INTERRUPTED = 130  # 128 + SIGINT, as of every program that Ctrl-C ends
+NOTHING_KEPT = "there is no answer, and no file is half-written"
 
 
 class Commands(TyperGroup):
@@ -30,15 +30,8 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
-        try:
+        with interruptible(NOTHING_KEPT):
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise typer.Exit(_interrupted()) from None
-
-
-def _interrupted() -> int:
-    print("\ninterrupted: there is no answer, and no file is half-written", file=sys.stderr)
-    return INTERRUPTED
 
 
 app = SpeltTyper(
@@ -99,9 +92,10 @@ def _status() -> int:
         complain(str(error))
         return 2
     except KeyboardInterrupt:
-        return _interrupted()
+        tell(f"\ninterrupted: {NOTHING_KEPT}")
+        return INTERRUPTED
     except Exception:
-        traceback.print_exc()
+        tell(traceback.format_exc().rstrip())
         return DEFECT
     return 0
 

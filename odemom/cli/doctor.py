@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from odemom.cli.shared import AsJson, Quiet, say, waiting
+from odemom.cli.shared import AsJson, Quiet, print_plain_json, say, waiting
 
 if TYPE_CHECKING:
     from odemom.doctor.checkup import Diagnosis, Feature
@@ -49,7 +48,7 @@ def doctor(
     with waiting("trying the packages"):
         found = check_up(thorough=thorough)
     if as_json:
-        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+        print_plain_json(found.to_dict())  # without NumPy, which may be broken
     else:
         _print(found)
     raise typer.Exit(0 if found.core_works else 1)

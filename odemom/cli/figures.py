@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +19,7 @@ from odemom.cli.shared import (
     note,
     print_json,
     progress_bar,
+    resumable,
     say,
     waiting,
 )
@@ -143,29 +141,28 @@ def reproduce(
         _print_list(as_json)
         return
     look: dict[str, Any] = {"formats": listed(format_) or ("png", "pdf"), "style": style}
+    asked: dict[str, Any] = {"quick": quick, "seeds": seeds, "device": device}
+    place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
     if redraw is not None:
-        with waiting("drawing"):
-            files = figures.redraw(redraw, out, name=name, **look)
-        _print_files(files, as_json)
+        _refuse_beside_redraw(set=set_, overwrite=overwrite, **asked, **place)
+        _redraw(redraw, out, name, look, as_json)
         return
     check_pictures(**look)
+    place |= look
     out = Path("results") if out is None else out
     if name is None:
         raise invalid(
             "experiment", got="no name", expected="a name of odemom reproduce --list, or all"
         )
-    asked: dict[str, Any] = {"quick": quick, "seeds": seeds, "device": device}
-    place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
-    place |= look
     if name == "all":
         if set_:
             raise invalid("--set", got="it beside all", expected="it with one experiment")
-        with _interruptible(out):
+        with resumable(out):
             _reproduce_all(out, asked, place, overwrite, as_json)
         return
     experiment = frame.load(name)
     config = figures.configured(experiment, settings=set_ or (), **asked)
-    with _interruptible(out), progress_bar("tasks", shown=not as_json) as progress:
+    with resumable(out), progress_bar("tasks", shown=not as_json) as progress:
         files = figures.reproduce(
             name, out, config=config, overwrite=overwrite, progress=progress, **place
         )
@@ -184,6 +181,27 @@ def _print_list(as_json: bool) -> None:
     width = max(map(len, summaries))
     for name, summary in summaries.items():
         answer(f"{name:<{width}}  {summary}")
+
+
+def _refuse_beside_redraw(**options: Any) -> None:
+    """What changes numbers changes nothing where those of a file are drawn again."""
+    from odemom.checks import invalid
+
+    given = [f"--{name}" for name, value in options.items() if value not in (None, 0, "serial")]
+    if given:
+        raise invalid(
+            "--redraw",
+            got=f"it beside {', '.join(given)}",
+            expected="it with --out, --format and --style, which change no numbers",
+        )
+
+
+def _redraw(path: Path, out: Path | None, name: str | None, look: Any, as_json: bool) -> None:
+    from odemom.reproduce import redraw
+
+    with waiting("drawing"):
+        files = redraw(path, out, name=name, **look)
+    _print_files(files, as_json)
 
 
 def _print_files(files: dict[str, Path], as_json: bool) -> None:
@@ -234,16 +252,6 @@ def _reproduce_all(
         say(f"{pages['html']}\n{pages['md']}")
     if failed:
         raise typer.Exit(2)
-
-
-@contextmanager
-def _interruptible(out: Path) -> Iterator[None]:
-    """Say on Ctrl-C how to go on, and leave with the status of an interrupted program."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"\ninterrupted: the same command goes on from what {out} holds", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 def survey(
@@ -308,11 +316,13 @@ def survey(
     from odemom.reproduce.run import read_payload
 
     look: dict[str, Any] = {"formats": listed(format_) or ("png", "pdf"), "style": style}
+    place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
     if redraw is not None:
-        with waiting("drawing"):
-            files = figures.redraw(redraw, out, name="survey", **look)
-        _print_files(files, as_json)
+        drawn = {"ensemble": ensemble, "dim": dim, "eps": eps, "samples": samples, "seed": seed}
+        _refuse_beside_redraw(overwrite=overwrite, **drawn, **place)
+        _redraw(redraw, out, "survey", look, as_json)
         return
+    place |= look
     out = Path("results/survey") if out is None else out
     asked = {
         "ensembles": listed(ensemble),
@@ -322,9 +332,7 @@ def survey(
     }
     given: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     config = SurveyConfig(**given, seed=seed)
-    place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
-    place |= look
-    with _interruptible(out), progress_bar("chunks", shown=not as_json) as progress:
+    with resumable(out), progress_bar("chunks", shown=not as_json) as progress:
         files = figures.reproduce(
             "survey", out, config=config, overwrite=overwrite, progress=progress, **place
         )

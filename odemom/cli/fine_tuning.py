@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from odemom.cli.shared import AsJson, Out, Quiet, is_quiet, note, print_json, say, waiting
+from odemom.cli.shared import (
+    AsJson,
+    Out,
+    Quiet,
+    interruptible,
+    is_quiet,
+    note,
+    print_json,
+    say,
+    waiting,
+)
 from odemom.cli.training_options import (
     Accelerator,
     Augment,
@@ -34,7 +44,6 @@ from odemom.cli.training_options import (
     Threads,
     WeightDecay,
     given,
-    interruptible,
     note_compiling,
     number,
     print_dry_run,

@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from odemom.cli.streams import wrapped
 
+INTERRUPTED = 130  # 128 + SIGINT, as of every program that Ctrl-C ends
 SUFFIXES = (".npy", ".csv", ".json", ".mtx", ".txt")
 File = Annotated[
     str,
@@ -137,7 +138,13 @@ def print_json(payload: Any) -> None:
     """Print a payload as strict JSON."""
     from odemom.records import jsonable
 
-    print(json.dumps(jsonable(payload), indent=2, ensure_ascii=False, allow_nan=False))
+    print_plain_json(jsonable(payload))
+
+
+def print_plain_json(payload: Any) -> None:
+    """Print what is in the types of JSON already; in ASCII where the output is not UTF-8."""
+    unicode = "utf" in str(getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    print(json.dumps(payload, indent=2, ensure_ascii=not unicode, allow_nan=False))
 
 
 def answer(text: str, indent: str = "") -> None:
@@ -160,7 +167,13 @@ def note(text: str) -> None:
         return
     if sys.stdout is not None:
         sys.stdout.flush()
-    print(wrapped(text, sys.stderr), file=sys.stderr)
+    tell(wrapped(text, sys.stderr))
+
+
+def tell(text: str) -> None:
+    """Print on the error stream where there is one; `print` would take standard output instead."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr)
 
 
 def complain(text: str) -> None:
@@ -179,7 +192,33 @@ def listed(values: list[str] | None) -> list[str] | None:
 
 def integer(text: str) -> int | str:
     """The integer that the text spells, or the text, which the configuration refuses by name."""
-    return int(text) if text.isascii() and text.isdecimal() else text
+    from odemom.checks import SpellingError, is_integer_text, spelt_exactly
+
+    try:
+        return int(spelt_exactly(text)) if is_integer_text(text) else text
+    except SpellingError:  # more digits than any integer here has
+        return text
+
+
+@contextmanager
+def interruptible(how: str = "") -> Iterator[None]:
+    """End at Ctrl-C with a sentence on how to go on, and the status of an interrupted program.
+
+    Parameters
+    ----------
+    how : str
+        The sentence; by default the message of the `KeyboardInterrupt`.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        tell(f"\ninterrupted: {how or interrupt}")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def resumable(out: Path) -> AbstractContextManager[None]:
+    """As `interruptible`, of what keeps its finished tasks in a folder."""
+    return interruptible(f"the same command goes on from what {out} holds")
 
 
 @contextmanager

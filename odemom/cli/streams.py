@@ -16,7 +16,8 @@ __all__ = ["PatientStream", "patient_streams", "wrapped"]
 class PatientStream:
     """A text stream that goes on in silence once nobody reads it: ``odemom check ... | head -1``.
 
-    The status of the program is that of its work then, and no other.
+    The status of the program is that of its work then, and no other. Characters that the encoding
+    of the stream does not have, such as a ³ in ASCII, are written as escapes.
 
     Parameters
     ----------
@@ -35,7 +36,11 @@ class PatientStream:
     def write(self, text: str) -> int:
         """Write the text, or drop it where it cannot be written."""
         with self._dropping():
-            self._stream.write(text)
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError as error:
+                encoded = text.encode(error.encoding, "backslashreplace")
+                self._stream.write(encoded.decode(error.encoding))
         return len(text)
 
     def flush(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +15,11 @@ from odemom.cli.shared import (
     Scheduler,
     Workers,
     answer,
+    interruptible,
     is_quiet,
     print_json,
     progress_bar,
+    resumable,
     say,
     waiting,
 )
@@ -49,7 +50,6 @@ from odemom.cli.training_options import (
     Threads,
     WeightDecay,
     given,
-    interruptible,
     note_compiling,
     number,
     print_dry_run,
@@ -128,7 +128,7 @@ def train(
 
     Example: odemom train --model odenet --order 2 --channels 8 --epochs 3
     """
-    from odemom.checks import as_eps, optional_import
+    from odemom.checks import as_eps, nearest_double, optional_import
 
     optional_import("torch", "train")
     from odemom.training.presets import configured, parsed_options
@@ -136,7 +136,7 @@ def train(
     options = parsed_options(set_ or ()) | given(
         gamma=number("gamma", gamma),
         order=order,
-        eps=None if eps is None else float(as_eps(eps)),
+        eps=None if eps is None else nearest_double(as_eps(eps)),
         initial_velocity=initial_velocity,
         channels=channels,
         adjoint=adjoint or None,
@@ -288,12 +288,8 @@ def sweep(
 
     plan = read_sweep(file)
     place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
-    try:
-        with progress_bar("trainings", shown=not as_json) as progress:
-            found = run_sweep(plan, out, progress=progress, **place)
-    except KeyboardInterrupt:
-        print(f"\ninterrupted: the same command goes on from what {out} holds", file=sys.stderr)
-        raise typer.Exit(130) from None
+    with resumable(out), progress_bar("trainings", shown=not as_json) as progress:
+        found = run_sweep(plan, out, progress=progress, **place)
     if as_json:
         print_json(found)
         return

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,19 +74,9 @@ def given(**values: Any) -> dict[str, Any]:
 
 def number(name: str, text: str | None) -> float | None:
     """The number that the text of an option spells."""
-    from odemom.checks import as_number
+    from odemom.checks import as_number, nearest_double
 
-    return None if text is None else float(as_number(text, name, "a number"))
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Print how an interrupted training goes on; leave with the status of such a program."""
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:  # its message names the checkpoint to resume from
-        print(f"\ninterrupted: {interrupt}", file=sys.stderr)
-        raise typer.Exit(130) from None
+    return None if text is None else nearest_double(as_number(text, name, "a number"))
 
 
 def speaks() -> bool:

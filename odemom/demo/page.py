@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from odemom.checks.symbols import in_symbols
+from odemom.checks.symbols import as_html, in_symbols
 from odemom.demo.matrices import EPS, Example
 from odemom.demo.orders import Line
 from odemom.demo.page_style import STYLE
@@ -100,11 +100,6 @@ def write_page(page: Page, folder: Path) -> Path:
     return write_text_atomic(folder / "index.html", html)
 
 
-def _told(text: str) -> str:
-    """Text with the symbols of the paper, as HTML."""
-    return escape(in_symbols(text)).replace("λ_ε", "λ<sub>ε</sub>")
-
-
 def _mass(eps: str) -> str:
     return escape(in_symbols(f"eps = {eps}"))
 
@@ -135,12 +130,13 @@ def _verdict(report: Representability) -> str:
 def _details(decided: Decided) -> str:
     """The matrix, and the reason for each answer, where it changes."""
     items = "".join(
-        f"<li><b>{_masses(masses)}: {'yes' if report else 'no'}.</b> {_told(report.explain())}</li>"
+        f"<li><b>{_masses(masses)}: {'yes' if report else 'no'}.</b> "
+        f"{as_html(report.explain())}</li>"
         for masses, report in _changes(decided.reports)
     )
     example = decided.example
     return (
-        f"<details><summary><b>{escape(example.name)}.</b> {_told(example.lesson)}</summary>"
+        f"<details><summary><b>{escape(example.name)}.</b> {as_html(example.lesson)}</summary>"
         f"{matrix_html(example.matrix)}<ul>{items}</ul></details>\n"
     )
 

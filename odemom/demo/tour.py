@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import markup
 from rich.console import Console
 from rich.table import Table
 
@@ -74,12 +76,12 @@ def tour(
     witness = _witness(folder, console)
     console.rule("2  The threshold: Figure 4")
     with console.status("deciding the plane"):
-        figure = reproduce("fig4", folder)
-    console.print(f"written: {figure['png']}", soft_wrap=True)
+        figure = reproduce("fig4", folder, overwrite=True)  # as all other files of the tour
+    _tell_written(console, figure["png"])
     console.rule("3  What separates the orders: a mirror, and x → −x³")
     with console.status("folding the plane"):
         mirror = orders.mirror_pictures(folder)
-    console.print(f"written: {mirror['png']}, {mirror['gif']}", soft_wrap=True)
+    _tell_written(console, mirror["png"], mirror["gif"])
     line = None if "line" in left_out else _line(folder, console)
     results: dict[int, Any] = {}
     if digits and "digits" not in left_out:
@@ -99,7 +101,8 @@ def tour(
     path = write_page(page, folder)
     console.rule("The results")
     console.print(
-        f"{page.seconds:.0f} s in all. Open [bold]{path.resolve()}[/bold]", soft_wrap=True
+        f"{page.seconds:.0f} s in all. Open [bold]{markup.escape(str(path.resolve()))}[/bold]",
+        soft_wrap=True,
     )
     return path
 
@@ -128,6 +131,10 @@ def _announce(console: Console, left_out: dict[str, str], digits: bool) -> None:
         console.print(sentence, markup=False)
 
 
+def _tell_written(console: Console, *files: Path) -> None:
+    console.print(f"written: {', '.join(map(str, files))}", soft_wrap=True, markup=False)
+
+
 def _decide(folder: Path, console: Console) -> list[Decided]:
     matrix_file = write_matrix_file(folder / "matrix.txt")
     decided = [
@@ -148,8 +155,9 @@ def _decide(folder: Path, console: Console) -> list[Decided]:
         console.print(f"  {in_symbols(report.explain())}", style="dim", markup=False)
     console.print(
         f"The last one was read from a file. The same from your shell, for a file of your own:\n"
-        f"  odemom check {matrix_file} --eps 1/2",
+        f"  odemom check {shlex.quote(str(matrix_file))} --eps 1/2",
         soft_wrap=True,
+        markup=False,
     )
     payload = [{"name": d.example.name, "decisions": d.to_dict()} for d in decided]
     write_json(folder / "decisions.json", jsonable(payload))

@@ -72,8 +72,8 @@ def main(questions: list[str]) -> None:
 def _where(name: str) -> str:
     """The file that was imported under a name: it may stand in the way of the package."""
     try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
+        spec = importlib.util.find_spec(name)  # which imports the package that a module is of
+    except BaseException:
         spec = None
     return "" if spec is None or spec.origin is None else f" (of {spec.origin})"
 

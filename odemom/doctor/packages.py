@@ -151,10 +151,17 @@ def _project(path: Path) -> Mapping | None:
 
 def installed(name: str, wanted: str) -> Package:
     """The package with the version that is installed."""
-    found = Package(name, wanted, None)
-    try:
-        return replace(found, version=importlib.metadata.version(name))
-    except importlib.metadata.PackageNotFoundError:
+    found = Package(name, wanted, _version(name))
+    if found.version is None:
         # Some are there without a word on their version: copied, or of a system's own packages.
         there = importlib.util.find_spec(found.module.partition(".")[0]) is not None
         return replace(found, version=UNKNOWN) if there else found
+    return found
+
+
+def _version(name: str) -> str | None:
+    """The version that the metadata tell; None without them, or where an installation broke off."""
+    try:
+        return importlib.metadata.version(name) or None
+    except (importlib.metadata.PackageNotFoundError, KeyError, OSError):
+        return None

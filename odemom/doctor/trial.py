@@ -73,7 +73,9 @@ def _run(questions: Sequence[str], seconds: float) -> tuple[str, str]:
     except OSError as error:
         return "", f"Python cannot be started again: {error}"
     if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
+        number = -done.returncode
+        named = number in set(signal.Signals)
+        name = signal.Signals(number).name if named else f"signal {number}"
         return _text(done.stdout), f"it crashes Python ({name})"
     last = _text(done.stderr).strip().splitlines()[-1:]
     end = f"Python leaves with status {done.returncode}"

@@ -57,6 +57,11 @@ class Decided:
     obstructed: tuple[bool, ...]
     repairs: Repairs | None
 
+    @property
+    def reals(self) -> list[float]:
+        """The real eigenvalues, which `obstructed` begins with."""
+        return [mu.real for mu in self.eigenvalues if mu.imag == 0]
+
 
 @dataclass(frozen=True)
 class Net:

@@ -103,8 +103,8 @@ class _Worker:
 
     def ask(self, line: str, limit: float) -> str:
         """The answer, as JSON, or a sentence in its place."""
-        process = self.start()
         try:
+            process = self.start()
             if not self._ready:
                 self._ready = self._lines.get(timeout=START) is not None
             assert process.stdin is not None
@@ -114,7 +114,7 @@ class _Worker:
         except queue.Empty:
             self.stop()
             return _sorry(SLOW.format(limit))
-        except (OSError, ValueError):  # its end, or a stream that was closed
+        except (OSError, ValueError):  # no process can be had, its end, or a stream was closed
             answer = None
         if answer is None:
             self.stop()

@@ -13,7 +13,7 @@ from odemom.explore.question import Question
 from odemom.explore.svg import Frame
 from odemom.flows.by_eps import flow_of
 
-__all__ = ["psi_on_the_line"]
+__all__ = ["beyond_the_line", "dots_on_the_line", "psi_on_the_line", "real_eigenvalues"]
 
 SMALL = 0.05
 """Below this eps the minimum is too shallow, and too far, to be seen beside 1."""
@@ -22,10 +22,9 @@ SMALL = 0.05
 def psi_on_the_line(answer: Answer) -> str:
     """psi(z) for real z; the real eigenvalues of theta lie on it, at the height of those of D."""
     question, decided = answer.question, answer.decided
-    reals = [mu.real for mu in decided.eigenvalues if mu.imag == 0]
-    z, values = _points(question.eps, max([1.5, *(1.15 * mu for mu in reals if mu < 10)]))
+    z, values = _graph(answer)
     top = float(values[-1])
-    low = min([1.2 * decided.threshold, -0.3, *(mu - 0.3 for mu in reals if mu > -3)])
+    low = min([1.2 * decided.threshold, -0.3, *(mu - 0.3 for mu in decided.reals if mu > -3)])
     frame = Frame("line", (float(z[0]), float(z[-1])), (low, top))
     bar = decided.threshold
     parts = [
@@ -35,14 +34,12 @@ def psi_on_the_line(answer: Answer) -> str:
     ]
     parts += [
         frame.curve((z[0], z[-1]), (mu, mu), "level bad" if bad else "level good")
-        for mu, bad in zip(reals, decided.obstructed, strict=False)
+        for mu, bad in zip(decided.reals, decided.obstructed, strict=False)
     ]
     parts.append(frame.curve(z, values, "line"))
-    dots = []
-    if answer.witness is not None:
-        for point in _real_eigenvalues(answer.witness.theta, z):
-            height = float(_psi(np.array([point]), question.eps)[0])
-            dots.append(frame.dot(point, height, "here", 5))
+    points = dots_on_the_line(answer)
+    heights = _psi(np.array(points), question.eps)
+    dots = [frame.dot(x, y, "here", 5) for x, y in zip(points, heights.tolist(), strict=True)]
     return frame.picture(
         "psi on the real line, its least value lambda_eps, and the eigenvalues of D",
         frame.axes("z", "ψ(z)"),
@@ -57,8 +54,30 @@ def psi_on_the_line(answer: Answer) -> str:
     )
 
 
-def _points(mass: Fraction | float, top: float) -> tuple[np.ndarray, np.ndarray]:
-    """Real z from beyond the minimum to where psi reaches the height."""
+def dots_on_the_line(answer: Answer) -> list[float]:
+    """The real eigenvalues of the witness that lie within the picture."""
+    if answer.witness is None:
+        return []
+    z, _ = _graph(answer)
+    return [mu for mu in real_eigenvalues(answer.witness.theta) if z[0] <= mu <= z[-1]]
+
+
+def real_eigenvalues(theta: np.ndarray) -> list[float]:
+    """Those that are real up to the root of rounding, by which a block of size 2 moves them.
+
+    Examples
+    --------
+    >>> real_eigenvalues(np.array([[0, -1, 0], [1, 0, 0], [0, 0, 2]]))
+    [2.0]
+    """
+    values = np.linalg.eigvals(theta)
+    return values[np.abs(values.imag) <= 1e-7 * np.abs(values).max()].real.tolist()
+
+
+def _graph(answer: Answer) -> tuple[np.ndarray, np.ndarray]:
+    """Real z from beyond the minimum to where psi reaches the eigenvalues of D, and psi of them."""
+    mass = answer.question.eps
+    top = max([1.5, *(1.15 * mu for mu in answer.decided.reals if mu < 10)])
     eps = nearest_double(mass)
     # The minimum lies at -eps alpha² - 1/(4 eps), alpha from pi to 4.5; see `odemom.lambda_eps`.
     if eps == math.inf:
@@ -78,12 +97,6 @@ def _points(mass: Fraction | float, top: float) -> tuple[np.ndarray, np.ndarray]
 def _psi(z: np.ndarray, eps: Fraction | float) -> np.ndarray:
     with np.errstate(over="ignore"):
         return flow_of(eps).scalar(z)
-
-
-def _real_eigenvalues(theta: np.ndarray, z: np.ndarray) -> list[float]:
-    values = np.linalg.eigvals(theta)
-    real = values[np.abs(values.imag) <= 1e-7 * np.abs(values).max()].real
-    return [float(value) for value in real if z[0] <= value <= z[-1]]
 
 
 def beyond_the_line(question: Question) -> bool:

@@ -30,10 +30,9 @@ def threshold_curve(question: Question, decided: Decided) -> str:
     decades, values = _curve()
     eps = float(question.eps)
     here = min(max(math.log10(eps) if eps > 0 else -math.inf, DECADES[0]), DECADES[1])
-    reals = [mu.real for mu in decided.eigenvalues if mu.imag == 0]
     marks = [
         frame.curve(DECADES, (mu, mu), "level bad" if bad else "level good")
-        for mu, bad in zip(reals, decided.obstructed, strict=False)
+        for mu, bad in zip(decided.reals, decided.obstructed, strict=False)
     ]
     return frame.picture(
         f"lambda_eps against eps; here it is {decided.threshold:.6g}",
@@ -56,7 +55,7 @@ def plane_of_pairs(question: Question, decided: Decided) -> str:
     A pair reaches where both are above lambda_eps, or where they are equal; one that is left over
     stands at the lower edge.
     """
-    reals = [mu.real for mu in decided.eigenvalues if mu.imag == 0]
+    reals = decided.reals
     reach = bounds(reals, LEAST)
     frame = Frame("plane", (-reach, reach), (-reach, reach))
     low = max(decided.threshold, -reach)

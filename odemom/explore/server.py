@@ -15,6 +15,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable
 from http import HTTPStatus
@@ -80,8 +81,8 @@ def explore(
             say(f"The page is at {server.url} until Ctrl-C.")
             if not server.only_here:
                 say("Others on the network can open it: what they ask is computed on this machine.")
-            if browser:
-                webbrowser.open(server.url)
+            if browser:  # beside the server: some wait until the page is there, or is closed
+                threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
             server.serve_forever(poll_interval=0.2)
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -9,10 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from odemom.checks.symbols import in_symbols
+from odemom.checks.symbols import as_html
 from odemom.errors import OdemomError
 from odemom.explore.answer import Answer, Decided, Motion, answer_to, decide
-from odemom.explore.line import beyond_the_line, psi_on_the_line
+from odemom.explore.line import (
+    beyond_the_line,
+    dots_on_the_line,
+    psi_on_the_line,
+    real_eigenvalues,
+)
 from odemom.explore.paths import net_beside_the_flow, paths_of_points
 from odemom.explore.plane import complex_plane, plane_of_pairs, threshold_curve
 from odemom.explore.question import Question, question_of
@@ -72,8 +77,8 @@ def respond(part: str, fields: Any) -> dict[str, Any]:
 def _said(question: Question, decided: Decided) -> dict[str, Any]:
     report = decided.report
     parts = {
-        "about": _told(f"eps = {_number(question.eps)}, lambda_eps = {decided.threshold:.6g}"),
-        "why": _told(report.explain()),
+        "about": as_html(f"eps = {_number(question.eps)}, lambda_eps = {decided.threshold:.6g}"),
+        "why": as_html(report.explain()),
         "facts": _facts(decided),
         "threshold": threshold_curve(question, decided),
         "plane": plane_of_pairs(question, decided),
@@ -107,11 +112,6 @@ def _headline(report: Representability) -> str:
     return "A real θ has ψ(θ) = D." if report else "No real θ has ψ(θ) = D."
 
 
-def _told(text: str) -> str:
-    """Text with the symbols of the paper, as HTML."""
-    return escape(in_symbols(text)).replace("λ_ε", "λ<sub>ε</sub>")
-
-
 def _facts(decided: Decided) -> str:
     """The eigenvalues of D, and how far the flow, or D, is from the other answer."""
     rows = []
@@ -129,7 +129,9 @@ def _facts(decided: Decided) -> str:
         rows.append((name, text))
     if decided.repairs is not None:
         rows += _repairs(decided.repairs)
-    cells = "".join(f"<tr><th>{_told(name)}</th><td>{_told(text)}</td></tr>" for name, text in rows)
+    cells = "".join(
+        f"<tr><th>{as_html(name)}</th><td>{as_html(text)}</td></tr>" for name, text in rows
+    )
     return f"<table>{cells}</table>"
 
 
@@ -158,10 +160,10 @@ def _witness(answer: Answer) -> str:
         condition = f"{witness.condition:.2g}" if known else "beyond the doubles"
         residual = f"{witness.residual:.1g}".replace("-", "\N{MINUS SIGN}")
         said = f"‖ψ(θ) − D‖ = {residual} ‖D‖; condition number {condition}."
-        return f"{_matrix(witness.theta)}<p>{_told(note or said)}</p>"
+        return f"{_matrix(witness.theta)}<p>{as_html(note or said)}</p>"
     if answer.motion is not None:
         return f"<p>There is none. For the nearest map:</p>{_matrix(answer.motion.theta)}"
-    return f"<p>{_told(note)}</p>"
+    return f"<p>{as_html(note)}</p>"
 
 
 def _matrix(theta: np.ndarray) -> str:
@@ -183,12 +185,15 @@ def _on_the_line(answer: Answer) -> str:
     if answer.witness is None:
         said.append("Red: an eigenvalue that ψ takes nowhere on the line, or not in such blocks.")
     else:
-        values = np.linalg.eigvals(answer.witness.theta)
-        off = int((np.abs(values.imag) > 1e-7 * np.abs(values).max()).sum())
-        if off < len(values):
+        all_of_them = answer.question.dimension
+        real, seen = len(real_eigenvalues(answer.witness.theta)), len(dots_on_the_line(answer))
+        off = all_of_them - real
+        if seen:
             said.append("Dots: the real eigenvalues of θ, each at the height of one of D.")
+        if seen < real:
+            said.append(f"Real eigenvalues of θ outside of the picture: {real - seen}.")
         if off:
-            said.append(f"{'All' if off == len(values) else off} eigenvalues of θ are not real.")
+            said.append(f"{'All' if off == all_of_them else off} eigenvalues of θ are not real.")
     return escape(" ".join(said))
 
 
@@ -228,7 +233,7 @@ def _about_the_paths(question: Question, motion: Motion) -> str:
 
 def _about_the_net(answer: Answer) -> str:
     if answer.net is None:
-        return _told(answer.notes["net"])
+        return as_html(answer.notes["net"])
     question, net = answer.question, answer.net
     layers = "1 layer" if question.layers == 1 else f"{question.layers} layers"
     kind = (

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from odemom.experiments.discrete_lambda import DiscreteLambda, NetGraph, NetThresholds
 from odemom.plots.style import COLORS, new_figure, shared_style
@@ -80,6 +81,7 @@ def _finish_curves(axes: Axes, data: DiscreteLambda) -> None:
         ylim=(SMALLEST, max(2.0, 2 * highest)),
     )
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     _name_kinds(axes, data)
 
 
@@ -88,11 +90,11 @@ def _name_kinds(axes: Axes, data: DiscreteLambda) -> None:
     colors = _colors(len(data.curves))
     middle, first, last = len(data.curves) // 2, 0, len(data.curves) - 1
     kinds = (
-        (middle, "ode", ODE, colors[middle], 0.96, (-12, -3), "right"),
-        (first, "first_minimum", "net:\nfirst minimum", colors[first], 0.5, (-10, -6), "right"),
-        (last, "net", LEAST, "#666666", 0.5, (-8, 12), "right"),
+        (middle, "ode", ODE, colors[middle], 0.96, (-12, -3)),
+        (first, "first_minimum", "net:\nfirst minimum", colors[first], 0.5, (-10, -6)),
+        (last, "net", LEAST, "#666666", 0.5, (-8, 12)),
     )
-    for i, field, name, color, share, offset, align in kinds:
+    for i, field, name, color, share, offset in kinds:
         curve = data.curves[i]
         values = -np.array(getattr(curve, field))
         seen = np.flatnonzero(values > SMALLEST)
@@ -104,7 +106,7 @@ def _name_kinds(axes: Axes, data: DiscreteLambda) -> None:
             (curve.depths[at], values[at]),
             xytext=offset,
             textcoords="offset points",
-            ha=align,
+            ha="right",
             va="center",
             fontsize=8,
             color=color,

@@ -21,6 +21,7 @@ __all__ = ["draw"]
 CYCLE = ("blue", "vermilion", "green", "purple", "orange", "sky", "grey")
 STYLES = ("-", "--", ":", "-.")
 LABELS = 10  # that an axis has room for
+MOST_IN_A_ROW = 8  # of the legend
 ENDS = {0: "0", math.inf: r"$\infty$"}
 
 
@@ -63,12 +64,14 @@ def draw(data: Survey) -> Figure:
             _draw_ensemble(axes, data, ensemble, eps)
         for axes in panels[len(config.ensembles) :]:
             axes.remove()
-        for axes in grid[-1]:
+        for axes in panels[: len(config.ensembles)][-columns:]:  # the lowest of each column
             axes.set_xlabel(r"$\varepsilon$")
+            axes.tick_params(labelbottom=True)
         figure.suptitle("How likely a random matrix is representable", fontsize=10)
         lines, names = panels[0].get_legend_handles_labels()
+        in_a_row = min(len(names), MOST_IN_A_ROW)
         figure.legend(
-            lines, names, loc="outside lower center", ncols=len(names), fontsize=8, handlelength=1.6
+            lines, names, loc="outside lower center", ncols=in_a_row, fontsize=8, handlelength=1.6
         )
     return figure
 

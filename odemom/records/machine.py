@@ -14,7 +14,7 @@ def cpu_name() -> str:
     """The name of the processor, as its maker calls it where the system tells."""
     # platform.processor() is empty or only the architecture on Linux.
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:

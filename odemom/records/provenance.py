@@ -73,8 +73,8 @@ def versions() -> dict[str, str]:
 
     found = {"odemom": __version__, "python": platform.python_version()}
     for package in ("numpy", "scipy", *(_IF_LOADED[m] for m in _IF_LOADED if m in sys.modules)):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError, KeyError, OSError):
+            found[package] = importlib.metadata.version(package) or "unknown"
     return found
 
 

@@ -149,7 +149,7 @@ def _duration(seconds: float) -> str:
 
 def _tell(done: int, total: int, spent: float) -> None:
     """One line on a terminal, overwritten, for what takes more than a second or two."""
-    if spent < 2 or not sys.stderr.isatty():
+    if spent < 2 or sys.stderr is None or not sys.stderr.isatty():
         return
     left = spent / done * (total - done)
     end = "\n" if done == total else ""

@@ -131,12 +131,14 @@ def _config(settings: Mapping[str, Any]) -> TrainingConfig:
     fields = {field.name for field in dataclasses.fields(TrainingConfig)} - {"model_options"}
     asked = dict(settings)
     preset, model = asked.pop("preset", None), asked.pop("model", None)
-    options = dict(asked.pop("model_options", None) or {})
+    own = asked.pop("model_options", None) or {}
+    expected = "a mapping of options of the network"
+    expect(isinstance(own, Mapping), "model_options", got=shown(own), expected=expected)
     from odemom.models.table import model_options
 
     data = asked.get("data", "digits")
     name = model or ("odenet-digits" if data == "digits" else "odenet")
-    options |= {key: asked.pop(key) for key in list(asked) if key in model_options(name)}
+    brief = {key: asked.pop(key) for key in list(asked) if key in model_options(name)}
     unknown = [key for key in asked if key not in fields]
     if unknown:
         raise invalid(
@@ -144,7 +146,7 @@ def _config(settings: Mapping[str, Any]) -> TrainingConfig:
             got=shown(unknown[0]),
             expected=f"preset, model, an option of {name}, or a field of TrainingConfig",
         )
-    return configured(preset, model, options, asked)
+    return configured(preset, model, {**own, **brief}, asked)
 
 
 def run_sweep(

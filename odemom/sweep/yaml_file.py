@@ -63,11 +63,12 @@ def read_yaml(path: Path) -> Any:
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise invalid("file", got=f"{path}, over {LARGEST} bytes", expected=expected)
-        return yaml.load(content.decode("utf-8"), _loader(yaml))
     except OSError as error:
         raise invalid("file", got=f"{path} ({error.strerror})", expected=expected) from None
+    if len(content) > LARGEST:
+        raise invalid("file", got=f"{path}, over {LARGEST} bytes", expected=expected)
+    try:
+        return yaml.load(content.decode("utf-8"), _loader(yaml))
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         words = " ".join(str(error).replace('"<unicode string>", ', "").split())[:200]
         raise invalid("file", got=f"{path}: {words}", expected=expected) from None

@@ -75,7 +75,7 @@ def configured(
     data = fields.get("data", "digits")
     model = model or (DIGITS_MODEL if data == "digits" else "odenet")
     expect(
-        preset is None or preset in PRESETS,
+        preset is None or (isinstance(preset, str) and preset in PRESETS),
         "preset",
         got=shown(preset),
         expected=f"one of {', '.join(PRESETS)}",

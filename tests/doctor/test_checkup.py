@@ -17,6 +17,7 @@ BROKEN = {
     "halfmade": "raise ImportError('libhalf.so: cannot open\\n  shared object file')",
     "leaving": "import sys\nsys.exit(3)",
     "crashing": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)",
+    "signalled": "import os\nos.kill(os.getpid(), 40)",
     "chatty": "print('hello', flush=True)",
 }
 
@@ -61,7 +62,15 @@ def test_a_package_that_breaks_leaves_or_crashes_is_named_and_the_others_are_tri
     assert found["halfmade"].error == shown
     assert found["leaving"].error == f"SystemExit: 3 (of {stubs / 'leaving.py'})"
     assert found["crashing"].error == "it crashes Python (SIGSEGV)"
+    assert found["signalled"].error == "it crashes Python (signal 40)"
     assert "No module named 'never_installed'" in str(found["never_installed"].error)
+
+
+def test_a_module_of_a_package_that_breaks_is_named_with_what_it_said(stubs, monkeypatch):
+    (stubs / "brokenpack").mkdir()
+    (stubs / "brokenpack" / "__init__.py").write_text("raise RuntimeError('no driver')")
+    monkeypatch.syspath_prepend(stubs)
+    assert ask(["brokenpack.part"])["brokenpack.part"].error == "RuntimeError: no driver"
 
 
 def test_a_package_that_does_not_end_is_left(stubs, monkeypatch):
@@ -103,9 +112,11 @@ def test_the_core_does_not_work_where_one_of_its_packages_does_not(asked, core):
 
 
 def test_a_package_without_metadata_is_there(asked, stubs):
-    (stubs / "copied.py").write_text("")
-    found = asked(core={"copied": ">=2"})
-    assert found.features[0].packages[0].version == "unknown"
+    (stubs / "half-1.0.dist-info").mkdir()  # of an installation that broke off
+    for name in ("copied", "half"):
+        (stubs / f"{name}.py").write_text("")
+    found = asked(core={"copied": ">=2", "half": ""})
+    assert [package.version for package in found.features[0].packages] == ["unknown"] * 2
     assert found.core_works
 
 

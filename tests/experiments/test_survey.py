@@ -229,6 +229,16 @@ def test_the_figure_has_a_panel_per_ensemble_and_a_line_with_a_band_per_dimensio
     assert len(draw(compute(SurveyConfig(samples=5, dimensions=[2]))).axes) == 4
 
 
+def test_every_column_has_its_masses_below_and_a_long_legend_stays_inside():
+    dimensions = range(1, 14)
+    config = SurveyConfig(("ginibre", "orthogonal", "symmetric"), dimensions, (1,), samples=1)
+    figure = draw(compute(config))
+    figure.canvas.draw()
+    assert [axes.get_xlabel() != "" for axes in figure.axes] == [False, True, True]
+    assert figure.axes[1].get_xticklabels()[0].get_visible()
+    assert figure.legends[0].get_window_extent().width < figure.bbox.width
+
+
 # --- bad input ---------------------------------------------------------------------------------
 
 

@@ -45,6 +45,14 @@ def test_a_process_that_ends_is_started_again(desk):
     assert json.loads(desk.ask("echo", 1)) == {"echo": 1}
 
 
+def test_where_no_process_can_be_had_there_is_a_sentence(desk, monkeypatch):
+    desk.ask("end", None)
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.Popen", lambda *_, **__: os.open("/none", os.O_RDONLY))
+        assert "started again" in json.loads(desk.ask("echo", 1))["error"]
+    assert json.loads(desk.ask("echo", 1)) == {"echo": 1}
+
+
 def test_who_waits_too_long_for_a_turn_is_told_so(desk):
     desk.ask("echo", 0)
     desk.limit = 5.0

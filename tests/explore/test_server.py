@@ -1,19 +1,23 @@
 """The server: three files and answers, on this machine, with nothing kept of what was asked."""
 
 import http.client
+import inspect
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 
+from odemom.cli import exploring
 from odemom.errors import InvalidInputError
-from odemom.explore.server import server_on
+from odemom.explore.server import PORT, explore, server_on
 from scripts.browser import AtOnce, serving
 
 HALF = {"matrix": [["-1", "0"], ["0", "-1"]], "eps": "1/2"}
@@ -136,6 +140,8 @@ def test_an_address_that_is_not_of_this_machine_is_said(host, port, words):
 
 
 def test_only_here_by_default():
+    defaults = inspect.signature(exploring.explore).parameters
+    assert (defaults["host"].default, defaults["port"].default) == ("127.0.0.1", PORT)
     with serving() as here:
         assert here.only_here
         assert urlsplit(here.url).hostname == "127.0.0.1"
@@ -144,6 +150,21 @@ def test_only_here_by_default():
     assert urlsplit(everywhere.url).hostname == "127.0.0.1"
     assert everywhere.knows("my-machine.local:8642")
     everywhere.server_close()
+
+
+@pytest.mark.usefixtures("ctrl_c")  # which lets Ctrl-C through
+def test_a_browser_that_waits_for_the_page_gets_it(monkeypatch):
+    statuses = []
+
+    def wait_for(url):  # as one in the terminal does
+        with urllib.request.urlopen(url, timeout=5) as page:
+            statuses.append(page.status)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("webbrowser.open", wait_for)
+    monkeypatch.setattr("odemom.explore.server.Desk", AtOnce)
+    explore(port=0, say=lambda _: None)
+    assert statuses == [200]
 
 
 def test_the_command_answers_and_ends_cleanly_at_ctrl_c():

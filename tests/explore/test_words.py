@@ -74,6 +74,22 @@ def test_a_matrix_that_is_not_reached_is_shown_by_the_nearest_that_is():
     assert "For the nearest map" in parts["witness"]
 
 
+@pytest.mark.parametrize(
+    ("matrix", "eps", "drawn", "words"),
+    [
+        ("-3/4 1; 0 -3/4", "2", 2, "Dots: "),
+        ("20", "1", 0, "Real eigenvalues of θ outside of the picture: 1."),
+        ("1e-6", "1/100", 0, "Real eigenvalues of θ outside of the picture: 1."),
+        ("0 -1; 1 0", "1", 0, "All eigenvalues of θ are not real."),
+    ],
+)
+def test_the_caption_of_psi_speaks_of_dots_where_there_are_any(matrix, eps, drawn, words):
+    parts = answered(matrix, eps, "motion")["parts"]
+    assert parts["line"].count('class="here"') == drawn
+    assert words in parts["line-caption"]
+    assert ("Dots" in parts["line-caption"]) is bool(drawn)
+
+
 # Text as a page may send it: numbers, near-numbers, markup, other scripts, and any JSON at all.
 PIECES = st.sampled_from(
     [

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 __all__ = ["Ended", "run_until"]
 
@@ -81,7 +82,7 @@ def _be_the_child(
     at: int | None,
     number: int,
     largest_file: int | None,
-) -> None:
+) -> NoReturn:
     status = 70
     try:
         for stream, name in ((1, "out"), (2, "err")):

@@ -161,10 +161,8 @@ def full_disk(before, command, limit):
 
 @pytest.mark.slow
 def test_a_folder_that_is_a_file_is_a_sentence(before):
-    for command in (SURVEY, PRICE, TRAIN):
-        arguments = [*command[:2], "--out", "D.txt/r"] if command is PRICE else None
-        arguments = arguments or [command[0], "--out", "D.txt/r"]
-        ended = run_until(arguments, before)
+    for command in (["survey"], ["reproduce", "price"], ["train"]):
+        ended = run_until([*command, "--out", "D.txt/r"], before)
         assert ended.status == 2, ended.err
         assert "error: " in ended.err
         assert files_of(before)["D.txt"] == b"2 1\n0 3\n"

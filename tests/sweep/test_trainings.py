@@ -72,6 +72,8 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
     ("text", "message"),
     [
         ("grid: [", "file: got"),
+        ("[" * 3000, "file: got"),
+        ("#" * (2**20 + 1), r"^file: got \S*, over 1048576 bytes; expected a YAML file\.$"),
         ("- 1", "expected the mappings base and grid"),
         ("base: {}", "expected the mappings base and grid"),
         ("grid: {seed: 3}", "grid: seed: got 3; expected a list"),
@@ -91,6 +93,8 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
         ("grid: {? {a: 1} : [3]}", "file: got"),
         ("grid: !!python/object/apply:os.getcwd []", "file: got"),
         ("grid: {model: [resnet21]}", "model: got 'resnet21'"),
+        ("grid: {model_options: [5]}", "model_options: got 5; expected a mapping"),
+        ("grid: {preset: [[gpu]]}", r"preset: got \['gpu'\]; expected one of laptop"),
     ],
 )
 def test_bad_files_are_refused_before_anything_is_trained(tmp_path, text, message):

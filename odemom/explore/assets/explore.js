@@ -4,10 +4,12 @@
 
 const $ = (id) => document.getElementById(id);
 const STEP = 0.05; // of a drag
+const MOVING = ["witness", "line", "line-caption", "paths", "paths-caption", "net", "net-caption"];
 const SLIDES = 200; // of the slider of eps, between 0 and inf, from 1/100 to 100
 let source = "eps"; // which of eps and gamma was set last
 let answer = null; // the last one that is no error
-let hand = null; // what a drag began with: {list, rows}, and where
+let hand = null; // what a drag began with: {list, rows}
+let unmoved = ""; // why the last question has a first part of an answer alone
 
 // ---- numbers ----
 
@@ -93,13 +95,20 @@ function drag(event, input) {
       move(input, start, steps);
     }
   };
-  const end = () => {
-    input.removeEventListener("pointermove", follow);
-    if (moved) input.blur();
+  untilLetGo(input, follow, () => moved && input.blur());
+}
+
+// Follow a pointer over a place until it is let go, wherever that is.
+function untilLetGo(place, follow, end) {
+  const done = () => {
+    place.removeEventListener("pointermove", follow);
+    window.removeEventListener("pointerup", done);
+    window.removeEventListener("pointercancel", done);
+    end();
   };
-  input.addEventListener("pointermove", follow);
-  input.addEventListener("pointerup", end, { once: true });
-  input.addEventListener("pointercancel", end, { once: true });
+  place.addEventListener("pointermove", follow);
+  window.addEventListener("pointerup", done);
+  window.addEventListener("pointercancel", done);
 }
 
 // ---- its eigenvalues: [re, im], of a pair of conjugates the upper one ----
@@ -111,7 +120,7 @@ function began() {
 
 // A triangular matrix keeps what is above its diagonal; any other becomes block-diagonal.
 function setEigenvalues({ list, rows }, changed) {
-  const real = list.every(([, im]) => im === 0);
+  const real = list.length === rows.length; // of a pair there is one; or they are of an older matrix
   const below = rows.flatMap((row, i) => row.slice(0, i));
   if (real && below.every((text) => valueOf(text) === 0)) {
     const places = rows.map((row, i) => i).sort((i, j) => valueOf(rows[i][i]) - valueOf(rows[j][j]));
@@ -204,15 +213,9 @@ function grab(event) {
     }
     setEigenvalues(base, changed);
   };
-  const end = () => {
+  untilLetGo(window, follow, () => {
     hand = null;
-    window.removeEventListener("pointermove", follow);
-    window.removeEventListener("pointerup", end);
-    window.removeEventListener("pointercancel", end);
-  };
-  window.addEventListener("pointermove", follow);
-  window.addEventListener("pointerup", end);
-  window.addEventListener("pointercancel", end);
+  });
 }
 
 // ---- questions and answers ----
@@ -243,7 +246,7 @@ function channel(part, use) {
     while (next) {
       const asked = next;
       next = null;
-      use(await post(part, asked));
+      use(await post(part, asked), next === null);
     }
     busy = false;
   };
@@ -253,12 +256,17 @@ function channel(part, use) {
 // The decision comes first; witness and paths, which take longer, do not hold up the next one.
 const channels = [
   channel("answer", (found) => show(found)),
-  channel("motion", (found) => showParts(found.parts ?? {})),
+  channel("motion", (found, last) => {
+    if (found.parts) showParts(found.parts);
+    else if (last) unmoved = found.error;
+    showUnmoved();
+  }),
 ];
 const settled = () => channels.every((one) => one.idle());
 
 function ask() {
   const fields = question();
+  unmoved = "";
   remember(fields);
   for (const one of channels) one.put(fields);
 }
@@ -286,6 +294,14 @@ function show(found) {
   $("layers-slider").value = $("layers").value;
   showEigenvalues(found.eigenvalues);
   showParts(found.parts);
+  showUnmoved();
+}
+
+// A sentence in place of the second part: not what was the answer to another question.
+function showUnmoved() {
+  if (!unmoved || $("verdict").classList.contains("refused")) return;
+  for (const id of MOVING) $(id).replaceChildren();
+  $("witness").textContent = unmoved;
 }
 
 // What odemom sends is HTML and SVG of its own, with all that came from fields escaped.
@@ -304,6 +320,9 @@ function remember(fields) {
 
 function recall() {
   let rows = [["-3/4", "0"], ["0", "1/2"]];
+  source = "eps"; // what the address does not say is as at first
+  for (const [id, value] of [["eps", "1/2"], ["layers", "12"]]) $(id).value = value;
+  $("floats").checked = false;
   for (const piece of location.hash.slice(1).split("&")) {
     const [name, text = ""] = piece.split("=");
     try {
