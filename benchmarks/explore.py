@@ -141,7 +141,7 @@ def marimo_page(rows: list[list[str]], masses: list[str]) -> Iterator[str]:
 
 
 def beside_marimo(chromium: Any, server: Any, count: int) -> dict[str, Any]:
-    """Both pages in turn, on the same matrix and masses."""
+    """Both pages in turn, on the same matrix, each by its own slider: from 1/4 upwards."""
     rows = CASES[PEER]
     masses = [f"{0.25 + 0.05 * k:.2f}" for k in range(count + 2)]
     matrix = ";".join(",".join(row) for row in rows)

@@ -172,9 +172,9 @@ def momentum_spectrum(K: Any, gamma: Any) -> np.ndarray:
     expected = "a number in [0, 1]"
     value = as_number(gamma, "gamma", expected)
     expect(0 <= value <= 1, "gamma", got=shown(gamma), expected=expected)
-    g = float(value)
+    g, rest = float(value), float(1 - value)  # of an exact gamma the difference is exact
     kappa = np.linalg.eigvals(as_float_matrices(K, "K")).astype(np.complex128)
-    large, small = _roots(1 + g + (1 - g) * kappa, np.full_like(kappa, g))
+    large, small = _roots(1 + g + rest * kappa, np.full_like(kappa, g))
     return np.stack([large, small], axis=-1).reshape(*kappa.shape[:-1], -1)
 
 

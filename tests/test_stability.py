@@ -80,6 +80,12 @@ def test_at_gamma_0_the_momentum_net_is_the_resnet():
     np.testing.assert_array_equal(odemom.momentum_spectrum(k, 0)[1::2], 0)
 
 
+def test_an_exact_gamma_next_to_1_keeps_its_distance_from_it():
+    """lam² - (2 - 1/100) lam + 1, up to 1e-20."""
+    found = odemom.momentum_spectrum([[-1e18]], "0." + 20 * "9")
+    assert found == pytest.approx(0.995 + np.array([1j, -1j]) * 0.009975**0.5, rel=1e-12)
+
+
 def test_stacks_keep_their_axes():
     k = np.random.default_rng(0).standard_normal((2, 3, 4, 4))
     assert odemom.momentum_spectrum(k, 0.5).shape == (2, 3, 8)

@@ -96,7 +96,7 @@ class CoastingNet(Flow):
 
     def scalar(self, z: Any) -> np.ndarray:
         """Psi by the recurrence of the layers; see `Flow.scalar`."""
-        x, v = momentum_of_points(z, float(self.gamma), self.active)
+        x, v = momentum_of_points(z, exact(self.gamma), self.active)
         with np.errstate(over="ignore", invalid="ignore"):
             return x + float(self.gain) * v
 
@@ -104,7 +104,7 @@ class CoastingNet(Flow):
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Psi of a matrix by the recurrence of the layers; ``method`` makes no difference."""
         del method
-        x, v = momentum_of_matrices(theta, float(self.gamma), self.active)
+        x, v = momentum_of_matrices(theta, exact(self.gamma), self.active)
         return x + float(self.gain) * v
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
@@ -144,14 +144,16 @@ class CoastingNet(Flow):
         """
         import flint
 
-        mu, gamma = float(value.real.mid()), float(self.gamma)
+        mu, gamma, rest = float(value.real.mid()), float(self.gamma), float(1 - exact(self.gamma))
+        if not math.isfinite(mu):
+            raise OverflowError(f"an eigenvalue of {mu}")
         angles = np.linspace(math.pi, 0, POINTS_A_LAYER * self.active + 2)
-        grid = (2 * math.sqrt(gamma) * np.cos(angles) - 1 - gamma) / (1 - gamma)
+        grid = (2 * math.sqrt(gamma) * np.cos(angles) - 1 - gamma) / rest
         left = [2 * grid[0]]
-        while not self.scalar(left[-1]) < mu:
+        while self.scalar(left[-1]) >= mu:  # nan where layers overflow: -inf, as seen from here
             left.append(2 * left[-1])
         right = [1.0]
-        while not self.scalar(right[-1]) > mu:
+        while self.scalar(right[-1]) <= mu:
             right.append(2 * right[-1])
         grid = np.concatenate([left[::-1], grid, right])
         above = self.scalar(grid) > mu

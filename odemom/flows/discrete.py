@@ -235,13 +235,13 @@ class MomentumResNet(Flow):
 
     def scalar(self, z: Any) -> np.ndarray:
         """Psi by the recurrence of the layers; see `Flow.scalar`."""
-        return momentum_of_points(z, float(self.gamma), self.depth)[0]
+        return momentum_of_points(z, exact(self.gamma), self.depth)[0]
 
     @np.errstate(all="ignore")
     def matrix(self, theta: np.ndarray, method: Method = "auto") -> np.ndarray:
         """Psi of a matrix by the recurrence of the layers; ``method`` makes no difference."""
         del method
-        return momentum_of_matrices(theta, float(self.gamma), self.depth)[0]
+        return momentum_of_matrices(theta, exact(self.gamma), self.depth)[0]
 
     def matrix_mp(self, theta: Any, dps: int) -> Any:
         """Psi of a matrix in mpmath; see `Flow.matrix_mp`."""
@@ -296,24 +296,25 @@ class MomentumResNet(Flow):
         )
 
 
-def momentum_of_points(z: Any, gamma: float, depth: int) -> tuple[np.ndarray, np.ndarray]:
+def momentum_of_points(z: Any, gamma: Fraction, depth: int) -> tuple[np.ndarray, np.ndarray]:
     """The position and the velocity after ``depth`` layers x -> z x, from 1 at rest."""
-    points = as_points(z)
+    points, g, rest = as_points(z), float(gamma), float(1 - gamma)  # rounded after the difference
     x, v = np.ones_like(points), np.zeros_like(points)
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(depth):
-            v = gamma * v + (1 - gamma) * points * x
+            v = g * v + rest * points * x
             x = x + v
     return x, v
 
 
 def momentum_of_matrices(
-    theta: np.ndarray, gamma: float, depth: int
+    theta: np.ndarray, gamma: Fraction, depth: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same of the layers x -> theta x, from I, for matrices of shape (..., d, d)."""
+    g, rest = float(gamma), float(1 - gamma)
     x, v = np.broadcast_to(np.eye(theta.shape[-1]), theta.shape), np.zeros_like(theta)
     for _ in range(depth):
-        v = gamma * v + (1 - gamma) * (theta @ x)
+        v = g * v + rest * (theta @ x)
         x = x + v
     return x, v
 
@@ -341,7 +342,7 @@ def series_of_layers(
     import flint
 
     # In the worst case a layer magnifies the radii by this, while psi itself stays moderate.
-    growth = 1 + float(gamma) + (1 - float(gamma)) * float(abs(z).upper())
+    growth = 1 + float(gamma) + float(1 - gamma) * float(abs(z).upper())
     extra = math.ceil(depth * math.log2(growth))
     with flint.ctx.workprec(flint.ctx.prec + extra):
         points, g = variable(z, length), ball(gamma)

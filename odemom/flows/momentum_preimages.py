@@ -37,10 +37,16 @@ def best_real_preimage(mu: float, gamma: Fraction, depth: int, size: int) -> flo
     -------
     float
         To double precision: Newton's method is to go on from there.
+
+    Raises
+    ------
+    OverflowError
+        If mu is beyond the doubles, in which it is searched for.
     """
-    g = float(gamma)
-    z = np.array(_crossings(mu, gamma, depth))
-    value, c1, c2, c3 = _taylor(z, g, depth)
+    if not math.isfinite(mu):
+        raise OverflowError(f"an eigenvalue of {mu}")
+    z = _crossings(mu, gamma, depth)
+    value, c1, c2, c3 = _taylor(z, gamma, depth)
     with np.errstate(all="ignore"):
         pair, own = (block_condition(k, z, value, c1, c2, c3) for k in (2, size))
     # At a critical point nothing magnifies a number, but what is next to it is out of reach.
@@ -89,13 +95,14 @@ def _psi_of(y: np.ndarray, gamma: float, depth: int) -> np.ndarray:
     return values
 
 
-def _taylor(z: np.ndarray, gamma: float, depth: int) -> tuple[np.ndarray, ...]:
+def _taylor(z: np.ndarray, gamma: Fraction, depth: int) -> tuple[np.ndarray, ...]:
     """Psi and its first three Taylor coefficients about several points, layer by layer."""
+    g, rest = float(gamma), float(1 - gamma)
     x = [np.ones_like(z), *(np.zeros_like(z) for _ in range(3))]
     v = [np.zeros_like(z) for _ in range(4)]
     with np.errstate(all="ignore"):
         for _ in range(depth):
             moved = [z * x[0], *(z * x[k] + x[k - 1] for k in range(1, 4))]
-            v = [gamma * v[k] + (1 - gamma) * moved[k] for k in range(4)]
+            v = [g * v[k] + rest * moved[k] for k in range(4)]
             x = [x[k] + v[k] for k in range(4)]
     return tuple(x)

@@ -124,7 +124,7 @@ def psi(
     >>> round(shift + float(np.log(scaled[0, 0])), 6)
     1000000.0
     """
-    mass = eps if gamma is None else eps_or_gamma(eps, gamma)
+    mass = eps_or_gamma(eps, gamma)
     flow = flow_of(mass, horizon=horizon, initial_velocity=initial_velocity)
     if not (isinstance(method, str) and method in METHODS):
         names = ", ".join(f'"{name}"' for name in METHODS)

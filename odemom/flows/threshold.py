@@ -137,7 +137,7 @@ def lambda_eps(eps: Any = None, *, gamma: Any = None, dps: int | None = None) ->
     >>> mpmath.nstr(odemom.lambda_eps("1/2", dps=30), 30)
     '-0.383321600264325616671401124829'
     """
-    eps = eps_or_gamma(eps, gamma, several=True)
+    eps = eps_or_gamma(eps, gamma, several=dps is None)
     if isinstance(gamma, list | tuple | np.ndarray) and isinstance(eps, list):
         eps = [nearest_double(mass) for mass in eps]
     if dps is not None:

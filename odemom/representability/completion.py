@@ -22,6 +22,7 @@ from odemom.representability.criterion import attainment_at, unmet_condition
 from odemom.representability.exact import ExactSpectrum, Factor, positions_of
 from odemom.representability.exact_matrix import ExactMatrix
 from odemom.representability.interlacing import least_sizes, sizes_for
+from odemom.representability.witness_parts import nearly_critical
 
 __all__ = ["completed"]
 
@@ -42,7 +43,6 @@ def completed(found: ExactSpectrum, flow: Flow, count: int) -> ExactMatrix:
         At least the number of `interlacing.least_coordinates`.
     """
     goals, numbers = _goals(found, flow, count), found.numbers
-    grows = any(t > s for before, goal in goals.values() for s, t in _side_by_side(before, goal))
     scale = _scale(found, goals)
     for i in range(1, count + 1):
         changes, new = [], []
@@ -51,7 +51,7 @@ def completed(found: ExactSpectrum, flow: Flow, count: int) -> ExactMatrix:
             if pair is None:
                 new.append(Change(factor, factor.block_sizes[1:]))  # of a border before
                 continue
-            wanted = _on_the_way(*pair, i, count, grows)
+            wanted = _on_the_way(*pair, i, count)
             if wanted != factor.block_sizes:
                 changes.append(Change(factor, wanted))
         numbers = bordered(numbers, _with_room(changes, new), scale)
@@ -80,27 +80,30 @@ def _goals(found: ExactSpectrum, flow: Flow, count: int) -> Goals:
 
 
 def _strictest(factor: Factor, flow: Flow) -> Attainment | None:
-    """How psi takes the roots of a factor; those that it does not take regularly decide."""
-    for position in positions_of(factor, flow.real_image):
+    """How psi takes the roots of a factor; those that it does not take regularly decide.
+
+    One just above a critical threshold counts as on it: theta on larger blocks would be out of the
+    reach of doubles.
+    """
+    image = flow.real_image
+    for index, position in enumerate(positions_of(factor, image)):
         if position is not None:
-            found = attainment_at(flow.real_image, position)
+            near = position > 0 and nearly_critical(factor, index, image)
+            found = attainment_at(image, 0 if near else position)
             if found.kind != "regular":
                 return found
     return None
-
-
-def _side_by_side(a: Sequence[int], b: Sequence[int]) -> list[tuple[int, int]]:
-    return [(_at(a, k), _at(b, k)) for k in range(max(len(a), len(b)))]
 
 
 def _at(row: Sequence[int], k: int) -> int:
     return row[k] if k < len(row) else 0
 
 
-def _on_the_way(sizes: Sizes, goal: Sizes, i: int, count: int, grows: bool) -> Sizes:
+def _on_the_way(sizes: Sizes, goal: Sizes, i: int, count: int) -> Sizes:
     """The sizes after i of the borders; see the module's text."""
-    shift = count - i if grows else 0
     places = range(max(len(goal), len(sizes)))
+    grows = any(_at(goal, k) > _at(sizes, k) for k in places)
+    shift = count - i if grows else 0
     found = [max(_at(sizes, k + i), _at(goal, k + shift)) for k in places]
     return tuple(x for x in found if x)
 

@@ -29,7 +29,6 @@ from odemom.representability.remedies import least_pieces
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness import (
-    LARGEST_RESIDUAL,
     allowed_residual,
     doubles_of,
     witness_of,
@@ -40,6 +39,7 @@ __all__ = ["Pieces", "pieces"]
 # Parts of the horizon after which the first piece ends.
 KICKS = tuple(Fraction(1, 2**k) for k in range(1, 8))
 BRAKES = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
+GOOD_RESIDUAL = 1e-12  # no other pair is tried
 
 
 @dataclass(frozen=True)
@@ -227,12 +227,12 @@ def _length(flow: Flow) -> float:
 
 def _polar(d: np.ndarray, flow: FirstOrder) -> Found:
     """D = P Q, P positive definite and Q a rotation: Q acts first, each over half of the time."""
-    q, p = scipy.linalg.polar(d, side="left")
+    u, sigma, vt = np.linalg.svd(d)
     half = float(flow.horizon) / 2
-    values, vectors = np.linalg.eigh((p + p.T) / 2)
-    second = (vectors * np.log(values)) @ vectors.T / half
-    first = _skew_logarithm(q) / half
-    made = scipy.linalg.expm(half * second) @ scipy.linalg.expm(half * first)
+    with np.errstate(all="ignore"):  # of a matrix that is singular in doubles: it is refused
+        second = (u * np.log(sigma)) @ u.T / half
+        first = _skew_logarithm(u @ vt) / half
+        made = scipy.linalg.expm(half * second) @ scipy.linalg.expm(half * first)
     return (first, second), (half, half), relative_distance(made, d)
 
 
@@ -281,7 +281,7 @@ def _best(found: Spectrum, flow: ODEFlow) -> Found:
         if isinstance(candidate, Braking):
             pair = (candidate.brake * fixed, witness.theta)
         reached.append((pair, times, witness.residual))
-        if witness.residual <= LARGEST_RESIDUAL**2:
+        if witness.residual <= GOOD_RESIDUAL:
             break
     if not reached:
         raise IllConditionedError(

@@ -15,6 +15,7 @@ from odemom.flows.ode import ODEFlow
 from odemom.flows.second_order import SecondOrder
 from odemom.flows.undamped import Undamped
 from odemom.representability.report import Representability
+from odemom.representability.report_json import value_json
 
 __all__ = ["call_text", "cheapest", "least_pieces", "odd_net"]
 
@@ -47,7 +48,10 @@ def call_text(flow: Flow) -> str:
 
 def exact_text(value: Number) -> str:
     """A number in text that is read back as it is."""
-    return str(value) if isinstance(value, Fraction) else number_text(value)
+    short = number_text(value)
+    if isinstance(value, Fraction) and Fraction(short) != value:
+        return value_json(value)
+    return short
 
 
 def cheapest(report: Representability) -> list[str]:

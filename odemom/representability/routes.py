@@ -191,13 +191,15 @@ def _larger_eps(found: Spectrum, flow: ODEFlow) -> Route:
 def _short(mass: Fraction) -> Fraction:
     """The number rounded to four digits, which changes it by less than `MORE` does."""
     text = f"{nearest_double(mass):.3e}"
-    return mass if text == "inf" else Fraction(text)
+    short = mass if text == "inf" else Fraction(text)
+    return short if abs(short - mass) < mass / 1000 else mass  # not below the normal doubles
 
 
 def _smaller_scale(found: Spectrum, report: Representability) -> Route:
     flow, most = report.flow, found.maximal_scale(report.flow)
     if most.value == math.inf:
-        return _row("smaller scale", found, flow, "every scale", reaches=report.representable)
+        every = "every scale" if most.interval[0] == math.inf else "every scale that doubles hold"
+        return _row("smaller scale", found, flow, every, reaches=report.representable)
     if most.interval[0] == 0:
         return Route("smaller scale", False, "no scale suffices", 0, "", "")
     scale = _inside(most)

@@ -32,7 +32,7 @@ from odemom.representability.schur import SchurForm
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["FloatingParts", "Part", "exact_parts", "floating_parts"]
+__all__ = ["FloatingParts", "Part", "exact_parts", "floating_parts", "nearly_critical"]
 
 Part = tuple[np.ndarray, np.ndarray]
 """The projector on some eigenvalues, and theta on its range."""
@@ -139,14 +139,18 @@ def _attainment(factor: Factor, index: int, position: int, image: RealImage) -> 
     Provided that its blocks are such as a critical point gives. The branches that meet there have
     derivatives that grow beyond all bounds.
     """
-    found = attainment_at(image, position)
-    if position == 0 or image.at.kind != "critical" or image.threshold is None:
-        return found
-    if unmet_condition(image.at, factor.block_sizes) is not None:
-        return found
+    met = unmet_condition(image.at, factor.block_sizes) is None
+    near = met and position != 0 and nearly_critical(factor, index, image)
+    return image.at if near else attainment_at(image, position)
+
+
+def nearly_critical(factor: Factor, index: int, image: RealImage) -> bool:
+    """Whether doubles cannot tell a real root from a threshold that psi takes critically."""
+    if image.at.kind != "critical" or image.threshold is None:
+        return False
     threshold = image.threshold.enclosure(FIRST_BITS)
     distance = factor.roots(FIRST_BITS)[index].real - threshold
-    return image.at if abs(distance) < abs(threshold) * UNIT else found
+    return bool(abs(distance) < abs(threshold) * UNIT)
 
 
 def _in_balls(flow: Flow, roots: list[_Root], d: int) -> Part:

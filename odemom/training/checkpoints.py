@@ -110,6 +110,8 @@ def read_checkpoint(path: Path, config: TrainingConfig) -> dict[str, Any]:
     expected = "the last.ckpt of a training with this configuration"
     payload = _payload(path, "resume", expected)
     about = payload["odemom"]
+    for part in SAID:
+        _described(path, "resume", about, part, expected)
     expect(
         "optimizer_states" in payload,
         "resume",
@@ -181,7 +183,11 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
     expected = "a checkpoint that odemom train has written"
     payload = _payload(Path(path), "checkpoint", expected)
     about = payload["odemom"]
-    images = _images(path, about.get("images"), expected)
+    images = _described(path, "checkpoint", about, "images", expected)
+    if images is None:
+        raise invalid(
+            "checkpoint", got=f"{path}, which does not name its images", expected=expected
+        )
     config = TrainingConfig.from_dict(about["config"])
     options = config.options
     if gamma is not None:
@@ -240,17 +246,36 @@ class _Images:
     digest: str
 
 
-def _images(path: str | os.PathLike[str], saved: Any, expected: str) -> _Images:
-    if saved is None:
-        raise invalid(
-            "checkpoint", got=f"{path}, which does not name its images", expected=expected
-        )
+@dataclass(frozen=True)
+class _Origin:
+    """What a checkpoint says about the network that the training started from."""
+
+    source: str
+    digest: str
+    freeze: bool
+
+
+SAID: dict[str, Any] = {
+    "images": _Images | None,
+    "origin": _Origin | None,
+    "history": tuple[dict[str, float], ...],
+}
+"""What a checkpoint says of itself besides its configuration."""
+
+
+def _described(
+    path: str | os.PathLike[str], name: str, about: dict[str, Any], part: str, expected: str
+) -> Any:
+    """A part of what a checkpoint says, of its type; ``name`` is the argument that gave it."""
     try:
-        return from_json(_Images, saved, "images")
+        found = from_json(SAID[part], about.get(part), part)
+        for row in found if part == "history" else ():
+            expect({"step", "seconds"} <= row.keys(), part, got=shown(row), expected="an epoch")
+        return found
     except InvalidInputError as error:
         raise invalid(
-            "checkpoint",
-            got=f"{path}, which describes its images in another way ({shown(str(error), 160)})",
+            name,
+            got=f"{path}, which describes its {part} in another way ({shown(str(error), 160)})",
             expected=expected,
         ) from None
 
@@ -261,22 +286,18 @@ def _payload(path: Path, name: str, expected: str) -> dict[str, Any]:
     start = "; start again without resume" if name == "resume" else ""
     fix = f"The file is damaged or of another program{start}."
     try:
-        whole = is_whole(path)
-        payload = torch.load(path, map_location="cpu", weights_only=True) if whole else {}
-        if whole and not isinstance(payload["odemom"]["config"], dict):
-            raise TypeError("no configuration")
-        if whole:
+        if is_whole(path):
+            payload = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(payload["odemom"]["config"], dict):
+                raise TypeError("no configuration")
             TrainingConfig.from_dict(payload["odemom"]["config"])
+            wrong = _missing(payload)
+        else:
+            payload, wrong = {}, "which cannot be read (its checksum is another, or it has none)"
     except OdemomError:
         raise
     except Exception as error:  # a damaged pickle or archive can raise nearly anything
-        raise invalid(
-            name,
-            got=f"{path}, which cannot be read ({type(error).__name__})",
-            expected=expected,
-            fix=fix,
-        ) from error
-    wrong = _missing(payload) if whole else "which cannot be read (its checksum is another)"
+        payload, wrong = {}, f"which cannot be read ({type(error).__name__})"
     if wrong:
         raise invalid(name, got=f"{path}, {wrong}", expected=expected, fix=fix)
     return payload

@@ -33,6 +33,7 @@ from odemom.training.run import (
     train_network,
     training_data,
 )
+from odemom.training.seal import sealed
 from odemom.training.sources import Source
 from odemom.training.transfer import freeze_all_but, network_from, network_of, rows_of
 from odemom.training.use import accuracy_and_loss
@@ -372,4 +373,4 @@ def _save(
     weights = {f"network.{name}": value.cpu() for name, value in network.state_dict().items()}
     buffer = io.BytesIO()
     torch.save({"state_dict": weights, "odemom": about}, buffer)
-    return write_bytes_atomic(folder / "checkpoints" / "last.ckpt", buffer.getvalue())
+    return write_bytes_atomic(folder / "checkpoints" / "last.ckpt", sealed(buffer.getvalue()))

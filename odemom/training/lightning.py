@@ -338,7 +338,8 @@ def fit(trainer: Any, model: Classifier, data: Any, resume: Path | None) -> None
     try:
         trainer.fit(model, datamodule=data, ckpt_path=resume)
     except NOT_RESTORED as error:
-        if resume is None or model.started or isinstance(error, OdemomError):
+        own = isinstance(error, OdemomError | torch.OutOfMemoryError)
+        if resume is None or model.started or own:
             raise
         raise invalid(
             "resume",

@@ -128,8 +128,7 @@ def train(
         check_origin(about, None)
         check_images(about, data)
     folder = as_folder(out_dir)
-    named = named_out_of_memory(config, data), named_compile_errors(config)
-    with settings_of(config), named_disk_errors(folder), named[0], named[1]:
+    with settings_of(config), named_out_of_memory(config, data), named_compile_errors(config):
         network = network_for(config, data)
         if weights is not None:
             _start_with(network, config, weights)
@@ -293,8 +292,9 @@ def train_network(
     )
     validated = len(data.validation) > 0
     trainer = make_trainer(config, folder, progress=progress, validation=validated)
-    fit(trainer, model, module, resume)
-    trainer.test(model, datamodule=module, verbose=False)
+    with named_disk_errors(folder):
+        fit(trainer, model, module, resume)
+        trainer.test(model, datamodule=module, verbose=False)
     result = _result(config, model, trainer, folder)
     if trainer.is_global_zero:
         write_json(folder / "result.json", result.to_dict())

@@ -236,6 +236,12 @@ def test_the_zeros_of_the_net_are_real_and_simple_and_its_degree_decides(gamma):
                 assert net.scalar(-3.7) == pytest.approx(int(exact.p) / int(exact.q), rel=1e-12)
 
 
+def test_a_net_of_many_layers_whose_psi_overflows_left_of_the_grid_is_searched_too():
+    """There its layers give nan, which is below every value."""
+    net = CoastingNet("9/10", 503, 501)
+    assert odemom.represent([[-5]], net, full_output=True).residual <= 1e-11
+
+
 @pytest.mark.parametrize("active", [0, 4, 20, 2.5])
 def test_an_even_number_of_active_layers_is_refused(active):
     with pytest.raises(odemom.InvalidInputError, match="active"):

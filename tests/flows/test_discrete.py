@@ -13,7 +13,7 @@ import pytest
 import sympy
 
 import odemom
-from odemom.flows import MomentumResNet, MomentumThreshold, ResNet
+from odemom.flows import CoastingNet, MomentumResNet, MomentumThreshold, ResNet
 
 NETS = [
     (gamma, depth)
@@ -50,6 +50,19 @@ def test_matrices_by_layers_agree_with_mpmath_and_with_the_scalar_function(flow)
     np.testing.assert_allclose(
         odemom.psi(diagonal, flow), np.diag(flow.scalar(np.diag(diagonal))), rtol=1e-14
     )
+
+
+@pytest.mark.parametrize("digits", [10, 20])
+@pytest.mark.parametrize("net", [MomentumResNet, lambda g, n: CoastingNet(g, n, 3)])
+def test_a_gamma_next_to_1_keeps_its_distance_from_it(net, digits):
+    """1 - gamma is not that of gamma rounded to doubles: which lost half of the digits, or all."""
+    flow, size = net("0." + digits * "9", 21), -3.0 * 10.0 ** (digits - 3)
+    expected = float(odemom.psi([[Fraction(size)]], flow, dps=20)[0, 0])
+    assert odemom.psi([[size]], flow)[0, 0] == pytest.approx(expected, rel=1e-14)
+    assert flow.scalar(size) == pytest.approx(expected, rel=1e-14)
+    for prefer in ("condition", "norm"):
+        found = odemom.represent([[Fraction(1, 2)]], flow, full_output=True, prefer=prefer)
+        assert found.residual <= 1e-14
 
 
 def test_a_deep_momentum_net_tends_to_its_ode():

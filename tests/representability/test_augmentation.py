@@ -233,6 +233,24 @@ def test_degrees_of_other_eigenvalues_are_in_the_witness(spectrum, pairs, flow, 
     assert exact or found.residual <= 1e-9
 
 
+@pytest.mark.parametrize("other", [[[0, 2], [1, 0]], [[0, -1], [1, 0]]], ids=["sqrt 2", "i"])
+def test_other_eigenvalues_keep_their_blocks_while_those_at_0_grow(other):
+    """To drop them at the first border and make them again at the second cost ten digits."""
+    rows = direct_sum(block_matrix({F(0): [2, 2, 2, 1], F(-3): [2, 2]}), other, other)
+    found = odemom.augmentation(rows, ResNet(6), full_output=True)
+    assert found.count == 2
+    assert found.condition < 50
+    assert found.residual <= 1e-14
+
+
+@pytest.mark.parametrize("eps", [0.3, 0.5, 0.7])  # as a double lambda_eps is above, above, below
+def test_floating_blocks_at_the_threshold_are_at_it_in_the_witness(eps):
+    mu = odemom.lambda_eps(eps)
+    found = odemom.augmentation([[mu, 1.0], [0.0, mu]], eps, full_output=True)
+    assert found.count == 1
+    assert found.residual <= 1e-14
+
+
 def test_structure_that_rounding_hides_at_the_tolerance_is_found_at_a_wider_one():
     """Turned nilpotent blocks have five eigenvalues of size 1e-8, or one 0: as rounding has it.
 

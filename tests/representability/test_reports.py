@@ -74,6 +74,10 @@ def test_gamma_stands_for_the_flow_of_its_mass():
             asked(MATRIX)
         with pytest.raises(odemom.InvalidInputError, match=r"gamma: got \[0\.5\]"):
             asked(MATRIX, gamma=[0.5])
+    with pytest.raises(odemom.InvalidInputError, match=r"gamma: got \[0\.5\]"):
+        odemom.lambda_eps(gamma=[0.5], dps=20)
+    with pytest.raises(odemom.InvalidInputError, match="neither eps nor gamma"):
+        odemom.psi(MATRIX)
     theta = odemom.represent(MATRIX, gamma=0.5)
     assert np.array_equal(theta, odemom.represent(MATRIX, 2))
     assert np.array_equal(odemom.psi(theta, gamma=0.5), odemom.psi(theta, 2))

@@ -21,8 +21,9 @@ from odemom.flows import (
     ResNet,
     SecondOrder,
     Undamped,
+    flow_of,
 )
-from odemom.representability.remedies import cheapest, odd_net
+from odemom.representability.remedies import call_text, cheapest, odd_net
 from tests.oracles import block_matrix, conjugated, floats
 
 F = Fraction
@@ -219,6 +220,27 @@ def test_a_table_is_shown_however_extreme_the_numbers_are(matrix, flow):
         assert row.distance is None or row.distance >= 0
 
 
+def test_numbers_of_a_flow_are_read_back_from_its_call():
+    for eps in (F(1, 10**5000), F(10**12 + 1), F(10**400, 7), F(1, 3), F(0.1)):
+        text = call_text(SecondOrder(eps)).strip('"')
+        assert flow_of(text) == SecondOrder(eps)
+    assert call_text(SecondOrder(F(1, 10**5000))) == '"1.0e-5000"'
+    assert '"1.0e-5000", "field"' in str(odemom.routes([[-1]], F(1, 10**5000), norms=False))
+
+
+def test_a_matrix_that_is_singular_in_doubles_has_two_pieces_of_a_positive_determinant():
+    """det D = 1, and a condition number of 4e20."""
+    big = 10**10
+    found = odemom.pieces([[-big, -big - 1], [1 - big, -big]], 0, full_output=True)
+    assert found.count == 2
+    assert found.residual <= 1e-11
+
+
+def test_a_scale_beyond_the_doubles_is_said():
+    rows = {row.name: row.what for row in odemom.routes([[F(-1, BIG)]], 1)}
+    assert rows["smaller scale"] == "every scale that doubles hold"
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -227,6 +249,9 @@ def test_a_table_is_shown_however_extreme_the_numbers_are(matrix, flow):
         lambda: odemom.represent([[2]], MomentumResNet(F(BIG - 1, BIG), 3)),
         lambda: odemom.pieces([[-1e-300]], 1, full_output=True),  # a relative error of a zero
         lambda: odemom.pieces([[-1e-20]], ResNet(4), full_output=True),
+        # eigenvalues beyond the doubles, though all entries are in them
+        lambda: odemom.represent([[10**308] * 2] * 2, MomentumResNet("1/2", 3)),
+        lambda: odemom.represent([[-(10**308)] * 2] * 2, CoastingNet("1/2", 5, 3)),
         lambda: odemom.pieces([[1]], gamma=[0.5, 0.6]),
         lambda: odemom.pieces([[1]], FirstOrder),
         lambda: odemom.augmentation([[1]], gamma="x"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ import torch
 from odemom.errors import InvalidInputError
 from odemom.training import TrainingConfig
 from odemom.training.checkpoints import load_trained
+from odemom.training.lightning import fit
 from odemom.training.metrics_table import MetricsTable
 from odemom.training.run import train
 from odemom.training.seal import is_whole, sealed
@@ -81,6 +84,14 @@ def images_in_other_words(payload):
     payload["odemom"]["images"] = {"classes": 5}
 
 
+def an_origin_in_other_words(payload):
+    payload["odemom"]["origin"] = {"weights": "those"}
+
+
+def epochs_in_other_words(payload):
+    payload["odemom"]["history"] = [{"epoch": 1}]
+
+
 def without_the_optimizer(payload):
     del payload["optimizer_states"]
 
@@ -121,6 +132,9 @@ def test_a_checkpoint_that_holds_no_such_network_is_named(folder, tmp_path, chan
         (without_weights, "which holds no weights"),
         (other_shapes, "whose state does not fit the network"),
         (without_the_optimizer, "of a network that was only transformed"),
+        (images_in_other_words, "describes its images in another way"),
+        (an_origin_in_other_words, "describes its origin in another way"),
+        (epochs_in_other_words, "describes its history in another way"),
         (without_the_sums, "whose state does not fit the network"),
         (without_loops, "whose state does not fit the network"),
     ],
@@ -129,6 +143,15 @@ def test_a_training_does_not_go_on_from_what_is_none_of_its_own(folder, tmp_path
     path = changed(folder, tmp_path, change)
     with pytest.raises(InvalidInputError, match=message):
         train(SMALL, out_dir=tmp_path, resume=path, progress=False)
+
+
+def test_too_little_memory_for_what_is_restored_is_not_laid_to_the_file():
+    def restore(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    network, trainer = SimpleNamespace(started=False), SimpleNamespace(fit=restore)
+    with pytest.raises(torch.OutOfMemoryError):
+        fit(trainer, network, None, Path("last.ckpt"))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ def test_the_twin_has_the_weights_and_gamma_0_is_the_network_itself(checkpoint, 
         made[gamma] = refit(source, config, out_dir=out, epochs=0, progress=False)
     assert (made[0.9].model, made[0.0].model) == ("momentum-resnet20", "resnet20")
     for found in made.values():
+        assert b"odemom sha256 " in found.checkpoint.read_bytes()[-100:]
         before, after = weights_of(checkpoint), weights_of(found.checkpoint)
         assert all(torch.equal(before[name], after[name]) for name in before)
         assert (found.new_head, found.after, found.original) == (False, None, made[0.0].before)
