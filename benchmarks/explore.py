@@ -29,7 +29,7 @@ from scripts.browser import browser, missing, serving
 
 CASES = {
     "d = 1, both answers": [["-1/2"]],
-    "d = 2, both answers": [["-3/4", "0"], ["0", "1/2"]],
+    "d = 2, diagonal": [["-3/4", "0"], ["0", "1/2"]],
     "d = 2, pairs": [["-1", "0"], ["0", "-1"]],
     "d = 3, yes": [["0", "1", "0"], ["0", "0", "1"], ["1", "0", "0"]],
     "d = 3, no": [["1", "2", "3"], ["4", "5/7", "6"], ["-7", "8", "9"]],
@@ -46,7 +46,7 @@ CASES = {
         ["1/3", "2/7", "0", "-1"],
     ],
 }
-PEER = "d = 2, both answers"
+PEER = "d = 2, diagonal"
 # From the key to the first frame that is drawn after the answer has come into the page.
 LISTEN = """selectors => {
   window.shown = selectors.map(() => []);
@@ -167,6 +167,8 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=25, help="of eps, for each matrix")
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
     options = parser.parse_args()
+    if options.changes < 2:
+        parser.error("argument --changes: at least 2, for quartiles")
     if missing():
         parser.exit(2, f"{missing()}\n")
     # What else the machine did, and whether this run went before it.
