@@ -54,7 +54,14 @@ def test_small_resnets_have_the_published_size(name):
     assert count(name) == pytest.approx(SMALL[name], rel=0.02)
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+# ResNet-34 and 101 are 18 and 50 with more of the same blocks.
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n[6:] in ("34", "101") else [])
+        for n in TORCHVISION
+    ],
+)
 def test_large_resnets_have_torchvisions_parameters(name):
     original = getattr(torchvision.models, name)
     assert count(name, classes=1000, stem="imagenet") == TORCHVISION[name]
@@ -78,8 +85,13 @@ def test_revnets_have_the_parameters_of_the_resnet_up_to_five_percent(depth):
     assert count(f"revnet{depth}") == pytest.approx(count(f"resnet{depth}"), rel=0.05)
 
 
-@pytest.mark.parametrize("name", ["resnet20", "resnet18", "resnet50", "vit-tiny"])
-@pytest.mark.parametrize("velocity", ["zero", "field"])
+@pytest.mark.parametrize(
+    ("name", "velocity"),
+    [
+        ("resnet20", "zero"), ("resnet20", "field"), ("resnet18", "zero"), ("resnet50", "field"),
+        ("vit-tiny", "zero"), ("vit-tiny", "field"),
+    ],
+)  # fmt: skip
 def test_a_twin_without_momentum_is_the_network_bit_for_bit(name, velocity):
     x = images(16)
     expected = fresh(name, image_size=16)(x)
