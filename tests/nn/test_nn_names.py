@@ -41,7 +41,8 @@ for first in {FIRST!r}:
                 nn = sys.modules["odemom.nn"]
                 for function in nn.psi, nn.transform, nn.transform.restore:
                     assert type(function) is type(lambda: None), (first, code)
-            exec({USED!r})
+            if first == {FIRST[0]!r}:
+                exec({USED!r})
         except BaseException:
             traceback.print_exc()
             os._exit(1)
