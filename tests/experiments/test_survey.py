@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ def test_an_interrupted_survey_goes_on_and_ends_as_an_uninterrupted_one(
 
 
 def test_another_seed_or_eps_takes_nothing_from_the_folder(tmp_path):
-    fewer = asdict(SMALL) | {"samples": 12, "chunk": 5}
+    fewer: dict[str, Any] = {**asdict(SMALL), "samples": 12, "chunk": 5}
     compute(SurveyConfig(**fewer), out=tmp_path)
     for change in ({"seed": 1}, {"eps": [0, 1, 2]}):
         other = SurveyConfig(**{**fewer, **change})
