@@ -14,6 +14,7 @@ from tests.nn.momentum_oracle import error, mlps
 
 HEAD = """
 import os, sys, torch
+import torch._dynamo  # which DistributedDataParallel loads
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
