@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,12 @@ from odemom.plots import style
 
 settings.register_profile("odemom", derandomize=True, deadline=None)
 settings.load_profile("odemom")
+
+
+def pytest_collection_finish() -> None:
+    """What the imports have left lives to the end: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,7 @@ from benchmarks.decision import ask, by_flint, structured
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "decision.json"
 
 
-@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("paired", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_structured_matrix_has_its_blocks_and_its_verdict(paired):
     rows = structured(paired=paired)
     spectrum = odemom.spectrum(rows)

@@ -254,7 +254,16 @@ def test_an_empty_option_is_not_the_default(run, matrix, option):
 
 def test_train_writes_its_files_and_prints_json(run, tmp_path):
     code, out, _ = run(
-        "train", "--epochs", "1", "--batch-size", "256", "--out", str(tmp_path / "t"), "--json"
+        "train",
+        "--epochs",
+        "1",
+        "--limit",
+        "400",
+        "--batch-size",
+        "128",
+        "--out",
+        str(tmp_path / "t"),
+        "--json",
     )
     assert code == 0
     assert 0 <= json.loads(out)["test_accuracy"] <= 1

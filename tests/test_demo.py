@@ -45,7 +45,9 @@ def small(monkeypatch):
         from odemom.training import TrainingConfig
 
         return [
-            TrainingConfig(order=order, epochs=epochs, width=8, batch_size=1024, method="euler")
+            TrainingConfig(
+                order=order, epochs=epochs, width=8, batch_size=256, limit=600, method="euler"
+            )
             for order in (1, 2)
         ]
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import doctest
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ import typer.main
 
 from odemom import cli
 from scripts.manual import FOLDERS, docstrings, generated, guides, markdown
+from tests.consoles import assert_prints_what_it_shows
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -83,17 +81,9 @@ def test_programs_run_one_after_the_other(page, capsys):
 
 
 @pytest.mark.parametrize("page", with_text("```console\n"), ids=name_of)
-def test_console_sessions_print_what_they_show(page, tmp_path):
-    binaries = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": binaries + os.pathsep + os.environ["PATH"]}
-    for command, shown in re.findall(
-        r"^\$ (.*)\n((?:[^$].*\n)*)", "".join(blocks(page, "console")), re.MULTILINE
-    ):
-        done = subprocess.run(
-            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-        assert done.stdout == shown, command
-        assert done.returncode in (0, 1)
+def test_console_sessions_print_what_they_show(page, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_prints_what_it_shows("".join(blocks(page, "console")), run)
 
 
 def commands(page: Path) -> list[list[str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 pytest.importorskip("nbclient")
 SCRIPT = Path(__file__).parents[1] / "scripts" / "execute_notebooks.py"
@@ -19,15 +21,8 @@ SPEC.loader.exec_module(script)
 
 PATHS = sorted(script.FOLDER.glob("*.ipynb"))
 QUICK = "03"  # the others train networks, and are run by make notebooks and make test-all
+(QUICK_PATH,) = (path for path in PATHS if path.name.startswith(QUICK))
 of_each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-each_is_run = pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, marks=[] if path.name.startswith(QUICK) else [pytest.mark.slow])
-        for path in PATHS
-    ],
-    ids=lambda path: path.stem,
-)
 
 
 def test_there_is_a_notebook_for_each_story():
@@ -76,7 +71,25 @@ def test_those_that_are_named_are_executed(monkeypatch, capsys):
     assert "no notebook" in capsys.readouterr().err
 
 
-@each_is_run
+def test_the_cells_of_a_quick_one_run_in_this_process(monkeypatch):
+    """A kernel of its own would load all libraries again."""
+    monkeypatch.chdir(QUICK_PATH.parent)
+    names: dict[str, object] = {}
+    for cell in script.read(QUICK_PATH).cells:
+        if cell.cell_type == "code":
+            source = re.sub(r"^%.*$", "", cell.source, flags=re.MULTILINE)  # how to show pictures
+            *body, last = ast.parse(source).body
+            exec(compile(ast.Module(body, []), QUICK_PATH.name, "exec"), names)
+            if isinstance(last, ast.Expr):
+                shown = eval(compile(ast.Expression(last.value), QUICK_PATH.name, "eval"), names)
+            else:
+                exec(compile(ast.Module([last], []), QUICK_PATH.name, "exec"), names)
+                shown = None
+            assert isinstance(shown, Figure) == (cell.metadata.get("tags") == ["picture"])
+
+
+@pytest.mark.slow
+@of_each
 def test_every_cell_runs(path):
     notebook = script.execute(path)
     assert all(cell.outputs for cell in notebook.cells if cell.metadata.get("tags") == ["picture"])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import doctest
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from odemom.experiments import frame
+from tests.consoles import assert_prints_what_it_shows, entries
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -25,18 +23,11 @@ def test_python_sessions_print_what_they_show():
     assert failed == 0
 
 
-def test_console_sessions_print_what_they_show(tmp_path):
-    binaries = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": binaries + os.pathsep + os.environ["PATH"]}
+def test_console_sessions_print_what_they_show(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     sessions = "".join(blocks("console"))
-    entries = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", sessions, re.MULTILINE)
-    assert len(entries) >= 5
-    for command, shown in entries:
-        done = subprocess.run(
-            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-        assert done.stdout == shown, command
-        assert done.returncode in (0, 1)
+    assert len(entries(sessions)) >= 5
+    assert_prints_what_it_shows(sessions, run)
 
 
 def test_every_program_runs_by_itself():

@@ -21,6 +21,16 @@ def finished(tmp_path_factory):
     return reproduce("fig4", tmp_path_factory.mktemp("finished"), config=TINY)
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures without a content, where files matter and not what they show."""
+
+    def rendered(figure, name, *, formats=("png", "pdf"), style="paper"):
+        return {f"{name}.{suffix}": b"a picture" for suffix in formats}
+
+    monkeypatch.setattr("odemom.plots.style.rendered", rendered)
+
+
 def test_reproduce_writes_numbers_with_where_they_come_from(finished):
     payload = json.loads(finished["json"].read_text())
     assert payload["experiment"] == "fig4"
@@ -46,6 +56,7 @@ def test_results_of_another_configuration_are_not_mixed_in(finished):
     assert json.loads(finished["json"].read_text())["config"]["points"] == 5
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_results_of_another_version_are_not_mixed_in_and_can_be_overwritten(tmp_path):
     files = reproduce("fig4", tmp_path, config=TINY)
     payload = json.loads(files["json"].read_text())
@@ -63,6 +74,7 @@ def test_a_file_that_is_no_result_is_not_replaced(tmp_path):
     assert (tmp_path / "fig4.json").read_text() == "mine"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     def interrupt(done, total):
         if done == 2:
@@ -85,6 +97,7 @@ def test_tasks_of_another_version_are_not_taken_up(tmp_path):
     assert "0.0.1" in parts.read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_when_the_disk_is_full_the_old_files_stand_as_they_were(finished, monkeypatch):
     import os
 
@@ -321,6 +334,7 @@ def test_a_key_that_is_set_twice_and_too_many_seeds_are_refused():
         configured(fig4.EXPERIMENT, settings=["points=100000000000000"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_all_goes_on_when_one_experiment_fails(run, tmp_path, monkeypatch):
     def failing(config, planes):
         raise ZeroDivisionError("a defect")
@@ -343,6 +357,7 @@ def test_a_file_in_the_way_of_the_folder_is_named(tmp_path):
         reproduce("fig4", tmp_path / "file")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_numbers_are_drawn_beside_themselves_and_only_under_their_own_name(finished, tmp_path):
     copy = tmp_path / "copy.json"
     copy.write_bytes(finished["json"].read_bytes())
@@ -377,6 +392,7 @@ def test_numbers_are_not_changed_by_drawing_them_again(run, finished, arguments,
     assert f"--redraw: got it beside {named}; expected" in err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_device_is_no_folder_to_draw_into(run, finished):
     code, out, err = run("reproduce", "--redraw", str(finished["json"]), "--out", "/dev/full")
     assert (code, out) == (2, "")

@@ -335,7 +335,7 @@ def _in_more_dimensions(data: Descent) -> Claim:
 
 EXPERIMENT = Experiment(
     config=Config,
-    quick=Config(dimensions=(1, 2), steps=400, seeds=2),
+    quick=Config(dimensions=(1, 2), steps=100, seeds=2),
     tasks=tasks,
     run=run,
     gather=gather,

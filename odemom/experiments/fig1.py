@@ -380,7 +380,7 @@ def _spread(losses: np.ndarray) -> str:
 
 EXPERIMENT = Experiment(
     config=Config,
-    quick=Config(seeds=2, rates=(0.03,), steps=60),
+    quick=Config(seeds=2, rates=(0.03,), steps=20),
     tasks=tasks,
     run=run,
     gather=gather,

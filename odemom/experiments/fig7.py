@@ -237,8 +237,8 @@ def _as_accurate(data: Memory) -> bool | None:
 EXPERIMENT = Experiment(
     config=Config,
     quick=Config(
-        data="digits", limit=200, epochs=1, batch_size=100, augment="none", deep=20,
-        batches=(2, 16), depths=(20,),
+        data="digits", limit=100, epochs=1, batch_size=50, augment="none", deep=20,
+        batches=(2, 8), depths=(20,),
     ),
     tasks=tasks,
     run=run,

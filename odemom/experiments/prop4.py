@@ -291,7 +291,7 @@ def _lost(eps: np.ndarray, worst: np.ndarray) -> str:
 
 EXPERIMENT = Experiment(
     config=Config,
-    quick=Config(seeds=1, masses=4),
+    quick=Config(seeds=1, masses=4, size=3),
     tasks=tasks,
     run=run,
     gather=gather,

@@ -301,7 +301,7 @@ def claims(survey: Survey) -> list[Claim]:
 
 EXPERIMENT = Experiment(
     config=SurveyConfig,
-    quick=SurveyConfig(dimensions=(1, 2, 3), eps=(0, Fraction(1, 2), 2, math.inf), samples=200),
+    quick=SurveyConfig(dimensions=(1, 2, 3), eps=(0, Fraction(1, 2), 2, math.inf), samples=60),
     tasks=tasks,
     run=run,
     gather=gather,

@@ -93,7 +93,7 @@ def problems(draw):
 
 @pytest.mark.parametrize("method", ["closed", "series", "companion"])
 @given(problems())
-@settings(max_examples=60)
+@settings(max_examples=35)
 def test_every_method_keeps_its_documented_bound(method, problem):
     theta, eps, velocity = problem
     reference = psi_matrix(theta, eps, field=velocity == "field")
@@ -106,7 +106,7 @@ def test_every_method_keeps_its_documented_bound(method, problem):
 
 
 @given(problems())
-@settings(max_examples=60)
+@settings(max_examples=35)
 def test_auto_is_as_accurate_as_the_closed_form_is_documented_to_be(problem):
     theta, eps, velocity = problem
     reference = psi_matrix(theta, eps, field=velocity == "field")
@@ -308,10 +308,24 @@ def test_norms_beyond_the_doubles_overflow_as_documented(theta, eps, horizon, me
         odemom.psi(theta, eps, horizon=horizon, method=method)
 
 
-@pytest.mark.parametrize("flow", [0, 1e-5, 0.5, 1e155, 1.7e308, math.inf, ResNet(9)])
-@pytest.mark.parametrize("size", [0, 1e-320, 1e-200, 1.0, 15.0, 1e3, 1e100, 1e306])
+RANGE: list[Any] = [0, 1e-5, 0.5, 1e155, 1.7e308, math.inf, ResNet(9)]
+SIZES = [0, 1e-320, 1e-200, 1.0, 15.0, 1e3, 1e100, 1e306]
+
+
+def in_range(d, i, j):
+    """Numbers of every size by every flow; of large matrices the black squares of the board."""
+    here = d == 1 or (d == 40 and (i + j) % 2)
+    return pytest.param(d, SIZES[i], RANGE[j], marks=[] if here else pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
-    "d", [1, pytest.param(3, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow), 40]
+    ("d", "size", "flow"),
+    [
+        in_range(d, i, j)
+        for d in (1, 3, 8, 40)
+        for i in range(len(SIZES))
+        for j in range(len(RANGE))
+    ],
 )
 def test_whatever_is_in_range_gives_psi_or_our_error_and_no_other(d, size, flow):
     with np.errstate(all="ignore"):

@@ -42,6 +42,14 @@ def live() -> int:
 FIRST = ("the twin in exact rows", "ODEBlock")
 
 
+@pytest.fixture
+def set_aside():
+    """Whatever lives before the test is not looked through again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("set_aside")
 @pytest.mark.parametrize(
     "name", [n if n in FIRST else pytest.param(n, marks=pytest.mark.slow) for n in NETS]
 )

@@ -22,6 +22,12 @@ FIRST = [
     "from odemom.nn.nets.momentum_net import MomentumNet",
     "import odemom.nn.reversible.gamma",
 ]
+USED = """
+from odemom.nn import MomentumNet
+net = MomentumNet([torch.nn.Tanh()])
+net(torch.ones(3, requires_grad=True)).sum().backward()
+assert "torch._dynamo" not in sys.modules, "torch.compile is imported for nothing"
+"""
 # A process for each order, forked from one that has loaded torch, but nothing of odemom.
 EACH_ORDER = f"""
 import os, sys, traceback
@@ -35,6 +41,8 @@ for first in {FIRST!r}:
                 nn = sys.modules["odemom.nn"]
                 for function in nn.psi, nn.transform, nn.transform.restore:
                     assert type(function) is type(lambda: None), (first, code)
+            if first == {FIRST[0]!r}:
+                exec({USED!r})
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -44,7 +52,7 @@ for first in {FIRST!r}:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
-def test_in_every_order_of_imports():
+def test_in_every_order_of_imports_and_without_the_compiler():
     done = subprocess.run(
         [sys.executable, "-c", EACH_ORDER], capture_output=True, text=True, check=False
     )

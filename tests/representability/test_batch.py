@@ -77,7 +77,7 @@ def test_adversarial_matrices_are_decided_as_one_by_one_or_left_alone(flow, nois
         np.zeros((3, 3)),
     ]
     rotated = [similar(rng, case) for case in cases[:7]]
-    noisy = [m + noise * rng.normal(size=(3, 3)) for m in (*cases[:7], *rotated) for _ in range(3)]
+    noisy = [m + noise * rng.normal(size=(3, 3)) for m in (*cases[:7], *rotated)]
     stack = np.array(cases + rotated + (noisy if noise else []))
     one_by_one = np.array([analyze(matrix, flow).representable for matrix in stack])
     np.testing.assert_array_equal(odemom.is_representable(stack, flow), one_by_one)
@@ -133,7 +133,7 @@ entry = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.integers(1, 4).flatmap(
         lambda d: st.lists(st.lists(entry, min_size=d * d, max_size=d * d), min_size=1, max_size=4)

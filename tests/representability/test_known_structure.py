@@ -99,7 +99,7 @@ def questions(spectrum):
     yield SecondOrder(1, "field"), True
 
 
-@pytest.mark.parametrize("matrices", [500, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("matrices", [250, pytest.param(2000, marks=pytest.mark.slow)])
 def test_exact_matrices_are_decided_right_by_every_flow(matrices):
     verdicts = set()
     for seed in range(matrices):
@@ -134,7 +134,7 @@ def certain_verdicts(seeds, share):
 
 @pytest.mark.parametrize(
     ("seeds", "share"),
-    [(700, 11), *(pytest.param(2300, share, marks=pytest.mark.slow) for share in (11, 1))],
+    [(350, 11), *(pytest.param(2300, share, marks=pytest.mark.slow) for share in (11, 1))],
 )
 def test_floating_matrices_are_never_wrong_when_certain(seeds, share):
     verdicts, matrices = certain_verdicts(range(seeds), share)

@@ -19,7 +19,9 @@ from odemom.training.metrics_table import MetricsTable
 from odemom.training.run import train
 from odemom.training.seal import is_whole, sealed
 
-SMALL = TrainingConfig(width=8, epochs=1, batch_size=1024, method="euler", accelerator="cpu")
+SMALL = TrainingConfig(
+    width=8, epochs=1, limit=400, batch_size=256, method="euler", accelerator="cpu"
+)
 
 
 @pytest.fixture(scope="module")

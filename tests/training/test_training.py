@@ -31,6 +31,7 @@ SMALL = TrainingConfig(
     method="euler",
     accelerator="cpu",
 )
+SHORT = dataclasses.replace(SMALL, epochs=1, batch_size=512)
 
 
 @pytest.fixture(scope="module")
@@ -93,20 +94,15 @@ def test_an_interrupted_training_resumes_to_the_same_weights(whole, interrupted)
     assert len(read_csv(resumed.csv)) == SMALL.epochs
 
 
-def test_the_same_seed_gives_the_same_weights(whole, tmp_path):
-    torch.rand(3)  # what the caller drew before has no say
-    assert_same_weights(
-        train(SMALL, out_dir=tmp_path, progress=False).checkpoint, whole[0].checkpoint
-    )
-
-
-def test_the_caller_gets_his_random_numbers_and_settings_back(tmp_path):
-    torch.manual_seed(5)
+def test_the_same_seed_gives_the_same_weights_and_the_caller_his_random_numbers_back(tmp_path):
+    one = train(SHORT, out_dir=tmp_path / "one", progress=False)
+    torch.manual_seed(5)  # what the caller drew before has no say
     expected = torch.rand(1)
     torch.manual_seed(5)
-    train(dataclasses.replace(SMALL, epochs=1), out_dir=tmp_path, progress=False)
+    other = train(SHORT, out_dir=tmp_path / "other", progress=False)
     assert torch.equal(torch.rand(1), expected)
     assert not torch.are_deterministic_algorithms_enabled()
+    assert_same_weights(one.checkpoint, other.checkpoint)
 
 
 def read_csv(path):
@@ -142,7 +138,7 @@ def test_nfe_and_parameters_are_counted(whole):
     ids=str,
 )
 def test_every_kind_of_block_trains_without_a_warning(changes, tmp_path):
-    config = dataclasses.replace(SMALL, epochs=1, batch_size=512, **changes)
+    config = dataclasses.replace(SHORT, **changes)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result = train(config, out_dir=tmp_path, progress=False)
@@ -156,7 +152,7 @@ def test_without_progress_nothing_is_printed(tmp_path, capfd):
     for logger in loggers:
         logger.addHandler(heard)
     try:
-        train(dataclasses.replace(SMALL, epochs=1), out_dir=tmp_path, progress=False)
+        train(SHORT, out_dir=tmp_path, progress=False)
     finally:
         for logger in loggers:
             logger.removeHandler(heard)
@@ -175,7 +171,7 @@ def test_without_progress_a_fresh_process_prints_nothing(tmp_path):
 
 
 def test_progress_shows_the_epoch(tmp_path, capfd):
-    train(dataclasses.replace(SMALL, epochs=1), out_dir=tmp_path)
+    train(SHORT, out_dir=tmp_path)
     assert "Epoch 0/0" in capfd.readouterr().out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,10 +111,15 @@ def test_a_checkpoint_of_another_model_is_refused(result, tmp_path):
 # --- before the training -----------------------------------------------------------------------
 
 
+SMALL: dict[str, Any] = {
+    "model": "vit-tiny",
+    "model_options": {"depth": 1, "width": 16, "heads": 2},
+}
+
+
 def test_the_memory_of_a_step_grows_with_the_batch_and_says_what_fits(config):
     data, cpu = training_data(config), torch.device("cpu")
-    small = {"depth": 1, "width": 16, "heads": 2}
-    plain = dataclasses.replace(config, model="vit-tiny", model_options=small)
+    plain = dataclasses.replace(config, **SMALL)
     found = step_estimate(network_for(plain, data), plain, data, cpu)
     assert found.parameters == sum(p.numel() for p in network_for(plain, data).parameters())
     # Weights, gradients and the two moments of AdamW, at the least.
@@ -131,7 +137,7 @@ def test_the_memory_of_a_step_grows_with_the_batch_and_says_what_fits(config):
 
 
 def test_a_dry_run_trains_nothing(config):
-    found = dry_run(config)
+    found = dry_run(dataclasses.replace(config, **SMALL))
     assert (found.source, found.images, found.steps) == ("tints", 44, 6)
     assert found.seconds == 6 * found.step_seconds > 0
 

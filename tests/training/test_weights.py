@@ -13,7 +13,7 @@ from odemom.training.run import train
 
 def config(model="momentum-resnet20", rate=1e-12, **options):
     return TrainingConfig(
-        model=model, model_options=options, epochs=1, batch_size=256, learning_rate=rate,
+        model=model, model_options=options, epochs=1, batch_size=100, limit=200, learning_rate=rate,
         weight_decay=0.0, accelerator="cpu",
     )  # fmt: skip
 

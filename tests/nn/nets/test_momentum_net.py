@@ -43,8 +43,19 @@ def call(net, x):
 # --- gradients ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("gamma", GAMMAS)
-@pytest.mark.parametrize("depth", [1, 10, 100, pytest.param(1000, marks=pytest.mark.slow)])
+def at_depths(gamma, n):
+    """Depth 100 for every other gamma here, for the rest among the slow ones."""
+    return [
+        pytest.param(
+            gamma, depth, marks=pytest.mark.slow if depth > 100 or (depth > 10 and n % 2) else []
+        )
+        for depth in (1, 10, 100, 1000)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gamma", "depth"), [case for n, gamma in enumerate(GAMMAS) for case in at_depths(gamma, n)]
+)
 def test_float32_gradients_are_within_three_times_its_own_rounding(gamma, depth):
     functions, x = mlps(depth), batch()
     truth = oracle(functions, gamma, x)
@@ -53,7 +64,10 @@ def test_float32_gradients_are_within_three_times_its_own_rounding(gamma, depth)
     assert error(ours, truth) <= 3 * own
 
 
-@pytest.mark.parametrize("gamma", GAMMAS)
+@pytest.mark.parametrize(
+    "gamma",
+    [pytest.param(g, marks=pytest.mark.slow if n % 2 else []) for n, g in enumerate(GAMMAS)],
+)
 def test_float64_gradients_at_depth_100(gamma):
     functions, x = mlps(100), batch()
     ours = gradients(call, MomentumNet(functions, gamma), x, torch.float64)

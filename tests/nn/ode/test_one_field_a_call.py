@@ -20,6 +20,11 @@ EXACT = {"gradient": "backprop", "method": "reversible_rk4", "options": RK4["opt
 # tolerance of both passes with the growth of errors over them, or the rounding of the fixed point.
 WAYS = [(ADJOINT, TIGHT, 1e-6), (REVERSIBLE, EXACT, 1e-12)]
 HIDDEN = [ADJOINT, REVERSIBLE]
+# What is refused is refused at any accuracy.
+COARSE: list[dict[str, Any]] = [
+    {"gradient": "adjoint", "rtol": 1e-3, "atol": 1e-3},
+    {"gradient": "reversible", "method": "rk4", "options": {"step_size": 0.25}},
+]
 
 
 # --- tensors that are neither parameters nor arguments ------------------------------------------
@@ -54,7 +59,7 @@ def a_buffer_with_a_gradient(field, x):
     field.register_buffer("c", torch.ones(WIDTH, dtype=torch.float64, requires_grad=True))
 
 
-@pytest.mark.parametrize("way", HIDDEN, ids=["adjoint", "reversible"])
+@pytest.mark.parametrize("way", COARSE, ids=["adjoint", "reversible"])
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize(
     "put",
@@ -74,7 +79,7 @@ def test_a_tensor_that_no_gradient_would_reach_is_refused(put, order, way):
         ODEBlock(field, order, **way)(x)
 
 
-@pytest.mark.parametrize("way", HIDDEN, ids=["adjoint", "reversible"])
+@pytest.mark.parametrize("way", COARSE, ids=["adjoint", "reversible"])
 def test_a_tensor_that_the_field_uses_later_is_refused(way):
     class Late(Timed):
         c = torch.ones(WIDTH, dtype=torch.float64, requires_grad=True)
@@ -194,7 +199,7 @@ class Shifted(Holding):
         return super().forward(x) + self.shift
 
 
-@pytest.mark.parametrize("way", HIDDEN, ids=["adjoint", "reversible"])
+@pytest.mark.parametrize("way", COARSE, ids=["adjoint", "reversible"])
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_between_the_passes_is_refused(change, order, way):
@@ -205,7 +210,7 @@ def test_a_change_between_the_passes_is_refused(change, order, way):
         y.sum().backward()
 
 
-@pytest.mark.parametrize("way", HIDDEN, ids=["adjoint", "reversible"])
+@pytest.mark.parametrize("way", COARSE, ids=["adjoint", "reversible"])
 def test_an_argument_changed_between_the_passes_is_refused(way):
     context = torch.ones(WIDTH, dtype=torch.float64)
     y = ODEBlock(Given(), **way)(states(), context)
@@ -214,7 +219,7 @@ def test_an_argument_changed_between_the_passes_is_refused(way):
         y.sum().backward()
 
 
-@pytest.mark.parametrize("way", HIDDEN, ids=["adjoint", "reversible"])
+@pytest.mark.parametrize("way", COARSE, ids=["adjoint", "reversible"])
 def test_a_switch_to_eval_between_the_passes_is_named(way):
     field = net(nn.Dropout(0.5))
     y = ODEBlock(field, **way)(states().requires_grad_())
@@ -223,7 +228,7 @@ def test_a_switch_to_eval_between_the_passes_is_named(way):
         y.sum().backward()
 
 
-@pytest.mark.parametrize("way", HIDDEN, ids=["adjoint", "reversible"])
+@pytest.mark.parametrize("way", COARSE, ids=["adjoint", "reversible"])
 def test_a_field_that_only_keeps_books_is_no_other_field(way):
     class Counting(Holding):
         calls = 0
@@ -241,7 +246,7 @@ def test_a_field_that_only_keeps_books_is_no_other_field(way):
 # --- second derivatives, transforms -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", HIDDEN, ids=["adjoint", "reversible"])
+@pytest.mark.parametrize("way", COARSE, ids=["adjoint", "reversible"])
 def test_a_gradient_penalty_is_refused(way):
     x = states().requires_grad_()
     y = ODEBlock(net(), **way)(x).sum()
@@ -260,14 +265,14 @@ def test_its_way_out_gives_the_second_derivative(settings):
     assert torch.allclose(second, (ends[0] - ends[1]) / (2 * step), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("way", HIDDEN, ids=["adjoint", "reversible"])
+@pytest.mark.parametrize("way", COARSE, ids=["adjoint", "reversible"])
 def test_a_transform_of_torch_func_is_refused(way):
     block = ODEBlock(net(), **way)
     with pytest.raises(InvalidInputError, match=r"transform of torch\.func"):
         torch.func.grad(lambda x: block(x).sum())(states())
 
 
-@pytest.mark.parametrize("way", HIDDEN, ids=["adjoint", "reversible"])
+@pytest.mark.parametrize("way", COARSE, ids=["adjoint", "reversible"])
 def test_a_graph_that_is_kept_is_gone_back_twice(way):
     field = net()
     y = ODEBlock(field, **way)(states()).sum()

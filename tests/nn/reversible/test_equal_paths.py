@@ -129,12 +129,12 @@ TRITON = """
 import torch
 from odemom.nn.reversible import eager, triton_kernels
 from tests.nn.reversible.test_equal_paths import LAYERS, states, there_and_back
-for gamma, radix in LAYERS:
-    for dtype in (torch.float32, torch.float64):
-        for samples, words in ((None, 1), (15, 2)):
-            state, f, c = states(gamma, radix, dtype, 1500, samples, words)
-            ends = [there_and_back(kernel, state, f, c) for kernel in (eager, triton_kernels)]
-            assert all(torch.equal(a, b) for a, b in zip(*ends)), (gamma, dtype, samples, words)
+for n, (gamma, radix) in enumerate(LAYERS):
+    for m, dtype in enumerate((torch.float32, torch.float64)):
+        samples, words = ((None, 1), (15, 2))[(n + m) % 2]
+        state, f, c = states(gamma, radix, dtype, 1500, samples, words)
+        ends = [there_and_back(kernel, state, f, c) for kernel in (eager, triton_kernels)]
+        assert all(torch.equal(a, b) for a, b in zip(*ends)), (gamma, dtype, samples, words)
 """
 
 

@@ -314,7 +314,7 @@ def test_the_reversible_network_is_no_further_from_exact_arithmetic_than_the_pla
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_with_functions_it_is_as_near_to_more_digits_as_the_plain_one(dtype):
     ours, plain, functions = 0.0, 0.0, [Mixes(16, n) for n in range(20)]
-    for seed in range(4):
+    for seed in range(4 if dtype == torch.float32 else 2):  # the truth of doubles is dear
         x = random(32, 16, dtype=dtype, seed=seed)
         truth = in_more_digits(functions, x)
         for f in functions:

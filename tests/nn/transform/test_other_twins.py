@@ -114,7 +114,7 @@ def compiled(twin):
 )
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*")
 def test_the_plain_twin_is_traced(way):
-    model: Any = Tower()
+    model: Any = Tower(depth=4)
     twin = transform(model, GAMMA, reversible=False, layers=["h"])
     assert torch.allclose(way(twin)(sample()), momentum(model.h, sample()))
 
