@@ -149,9 +149,19 @@ class MomentumNet(ReversibleNet[MomentumState]):
         self.initial_velocity = initial_velocity
 
     @property
+    def rational_gamma(self) -> Fraction:
+        """The gamma in use."""
+        return self._rational_gamma
+
+    @rational_gamma.setter
+    def rational_gamma(self, gamma: Fraction) -> None:
+        # As floats too, since older compilers cannot round a fraction.
+        self._rational_gamma, self._gamma, self._rest = gamma, float(gamma), float(1 - gamma)
+
+    @property
     def gamma(self) -> float:
         """The gamma in use, as a float."""
-        return float(self.rational_gamma)
+        return self._gamma
 
     def extra_repr(self) -> str:
         """The options, for repr."""
@@ -165,9 +175,9 @@ class MomentumNet(ReversibleNet[MomentumState]):
     def layer(self, n: int, carry: Carry, dtype: torch.dtype, extras: Extras) -> Carry:
         """One momentum step."""
         x, *velocity = carry
-        v = float(1 - self.rational_gamma) * self.value(n, x.to(dtype), extras).to(x.dtype)
+        v = self._rest * self.value(n, x.to(dtype), extras).to(x.dtype)
         if velocity:
-            v = self.gamma * velocity[0] + v
+            v = self._gamma * velocity[0] + v
         return x + v, v
 
     def exact(self, carry: Carry, *, keep: bool) -> MomentumState:

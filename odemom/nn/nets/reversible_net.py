@@ -32,6 +32,8 @@ UNCOMPILED = (
     "torch.compile; a network built with reversible=False is compiled whole."
 )
 
+BREAKS_SAY_WHY = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 7)
+
 State = TypeVar("State", bound=ReversibleState)
 
 
@@ -70,7 +72,10 @@ class ReversibleNet(LayeredNet, Generic[State]):
         if is_exporting():
             raise refused("torch.export")
         if torch.compiler.is_compiling():
-            torch._dynamo.graph_break(msg=UNCOMPILED)
+            if BREAKS_SAY_WHY:
+                torch._dynamo.graph_break(msg=UNCOMPILED)
+            else:
+                torch._dynamo.graph_break()
             return uncompiled(self, x, args, kwargs)
         return self.recomputing(x, args, kwargs)
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import CheckpointError, checkpoint
 
 from odemom.errors import OdemomError, ReversibilityError
 from odemom.nn.recompute import refusals
 from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.holders import Snapshot, as_it_was
+from odemom.nn.recompute.saving import hooks_before
 from odemom.nn.recompute.second_call import default_dtype
 from odemom.nn.recompute.slots import (
     Buffers,
@@ -194,44 +194,46 @@ class _Call:
     @contextmanager
     def _noting(self, note: Callable[[int, Tensor], None]) -> Iterator[None]:
         """Hand the tensors that autograd saves, with their numbers, to ``note`` as well."""
-        current: Any = torch._C._autograd  # type: ignore[attr-defined]
-        hooks = current._top_saved_tensors_default_hooks(False)
-        if hooks is None:
-            yield
-            return
-        pack, unpack = hooks
-        count = 0
+        made: list[Any] = []
 
-        def noted(t: Tensor) -> Any:
-            nonlocal count
-            note(count, t)
-            count += 1
-            return pack(t)
+        def before(pack: Any, unpack: Any) -> tuple[Any, Any]:
+            count = 0
 
-        def named(held: Any) -> Any:
-            try:
-                return unpack(held)
-            except OdemomError:
-                raise
-            except RuntimeError as error:
-                if "modified by an inplace operation" in str(error):  # the input
-                    raise self._failed(CHANGED, "") from error
-                if not isinstance(error, CheckpointError):
-                    raise
-                what = refusals.OTHER_BITS[0]
-                said = str(error).partition("\n")[0].removeprefix("torch.utils.checkpoint: ")
-                raise self._failed(what, f"{said} {refusals.OTHER_BITS[1]}") from error
+            def noted(t: Tensor) -> Any:
+                nonlocal count
+                note(count, t)
+                count += 1
+                return pack(t)
 
-        # As its own do: checkpoints and what is inside look for the user's hooks behind these.
-        inner = {
-            k: v for k, v in vars(pack).items() if k in ("_checkpoint_internal", "_user_hooks")
-        }
-        vars(noted).update(inner)
+            # As its own do: checkpoints and what is inside look for the user's hooks behind these.
+            marks = getattr(pack, "__dict__", {})
+            for name in ("_checkpoint_internal", "_user_hooks"):
+                if name in marks:
+                    vars(noted)[name] = marks[name]
+            made.append(noted)
+            return noted, functools.partial(self._unpacked, unpack)
+
         try:
-            with saved_tensors_hooks(noted, named):
+            with hooks_before(before):
                 yield
         finally:
-            vars(noted).pop("_user_hooks", None)
+            for noted in made:
+                vars(noted).pop("_user_hooks", None)
+
+    def _unpacked(self, unpack: Callable[[Any], Tensor], held: Any) -> Tensor:
+        """What a hook gives back, its errors in our words."""
+        try:
+            return unpack(held)
+        except OdemomError:
+            raise
+        except RuntimeError as error:
+            if "modified by an inplace operation" in str(error):  # the input
+                raise self._failed(CHANGED, "") from error
+            if not isinstance(error, CheckpointError):
+                raise
+            what = refusals.OTHER_BITS[0]
+            said = str(error).partition("\n")[0].removeprefix("torch.utils.checkpoint: ")
+            raise self._failed(what, f"{said} {refusals.OTHER_BITS[1]}") from error
 
 
 def waits_late(device: torch.device) -> bool:

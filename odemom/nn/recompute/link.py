@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import get_gradient_edge
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from odemom.errors import DoubleBackwardError
 from odemom.nn.recompute.refusals import hooked_input
@@ -34,6 +34,10 @@ REFUSED = {
     ),
 }
 """What PyTorch says of a function's own graph, and what it means here."""
+
+EDGES_OWN = "ownership_token" in GradientEdge._fields
+"""Whether an edge keeps a node of Python's own alive: before PyTorch 2.7 using one that has lost
+its tensor ends the program."""
 
 X_INPUT = 1
 """Position of the function's input among the inputs of a link."""
@@ -137,7 +141,7 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
         return None if twice is None else -twice, [None] * (len(inputs) - 1)
     _without_hooks(inputs, run.layers[n].parameters)
     given = cotangent.to(value.dtype)
-    root = value if value.grad_fn is None else get_gradient_edge(value)
+    root = get_gradient_edge(value) if EDGES_OWN and value.grad_fn is not None else value
     del value  # its graph alone is needed: at the peak of memory every tensor counts
     with _graphs_of_its_own(ctx):
         found = torch.autograd.grad(root, [*wanted.values()], given, allow_unused=True)

@@ -50,6 +50,29 @@ def test_dropout():
     compare(functions.double(), doubles(32, 16))
 
 
+class Twice(torch.autograd.Function):
+    """A function whose node in the graph is Python's own."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, *cotangents):
+        return 2 * cotangents[0]
+
+
+class EndsInTwice(nn.Sequential):
+    def forward(self, x):
+        return Twice.apply(super().forward(x))
+
+
+def test_a_function_that_ends_in_a_function_of_autograd():
+    torch.manual_seed(0)
+    functions = nn.ModuleList(EndsInTwice(nn.Linear(8, 8), nn.Tanh()) for _ in range(5))
+    compare(functions.double(), doubles(4, 8))
+
+
 def conv_block(channels=4):
     return nn.Sequential(
         nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels),
