@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,9 +13,7 @@ from odemom.nn.recompute.holders import Snapshot, replaced
 from odemom.nn.recompute.refusals import moved_input
 from odemom.nn.recompute.second_call import Autocast
 
-__all__ = ["NO_OTHERS", "Extras", "call_function", "where"]
-
-NO_OTHERS: Mapping[int, Tensor] = MappingProxyType({})
+__all__ = ["Extras", "call_function", "where"]
 
 
 def where(function: nn.Module, n: int) -> str:
@@ -31,7 +28,7 @@ def call_function(
     extras: Extras,
     name: str,
     autocast: Autocast | None = None,
-    others: Mapping[int, Tensor] = NO_OTHERS,
+    others: Mapping[int, Tensor] | None = None,
 ) -> Tensor:
     """``function(x, *extras)``, refused unless it can be added to ``x`` and left ``x`` alone.
 
@@ -80,7 +77,7 @@ class Extras:
         return Snapshot((*self._args, *self._kwargs.values()))
 
     def call(
-        self, function: Callable[..., Any], x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS
+        self, function: Callable[..., Any], x: Tensor, others: Mapping[int, Tensor] | None = None
     ) -> Any:
         """``function(x, *args, **kwargs)`` with ``others[id(t)]`` in place of a tensor t.
 

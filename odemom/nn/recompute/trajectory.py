@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from odemom.errors import OdemomError, ReversibilityError
 from odemom.nn.recompute import refusals
-from odemom.nn.recompute.calls import NO_OTHERS, Extras, call_function, where
+from odemom.nn.recompute.calls import Extras, call_function, where
 from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
@@ -227,7 +227,7 @@ class Trajectory:
         self._random = call.after
         return layer.increment(value, x)
 
-    def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] = NO_OTHERS) -> Tensor:
+    def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] | None = None) -> Tensor:
         layer, name = self.layers[n], self.name(n)
         with repeatable(self.device):
             return call_function(layer.function, x, layer.extras, name, layer.autocast, others)

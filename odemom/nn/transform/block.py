@@ -79,7 +79,7 @@ class MomentumBlock(nn.Module):
         place: Place = self.__dict__[PLACE]
         own = self.__dict__.get(OWN_FORWARD) or functools.partial(self.kind.forward, self)
         call = Arguments(self.names, args, kwargs)
-        if place.container.gamma == 0:
+        if place.container.weights[0] == 0:
             return own(*args, **kwargs)
         if not _is_state(call.x):
             place.note(None, f"its input is {_said(call.x)}, no tensor of real floats")
@@ -265,9 +265,8 @@ def _row(
     rows.note_start(x, container)
     shape = tuple(x.shape) if isinstance(x, Tensor) else ()
     mode = "exact" if exact else "plain" if container.reversible is False else "checkpoint"
-    row = rows.Row(
-        rows.RowRecord(container.name, mode, shape), container, container.gamma, container.field
-    )
+    named = rows.RowRecord(container.name, mode, shape)
+    row = rows.Row(named, container, container.gamma, container.weights, container.field)
     if exact and not row.field:
         row.run = rows.exact_run(row, x, None, record=record)
     place.note(row, start)

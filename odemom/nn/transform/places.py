@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from threading import get_ident
 from typing import Any
@@ -31,7 +32,7 @@ class Whole:
         Whether there is more than one; a single one may be called again.
     """
 
-    waiting: set[str] | None = field(default_factory=set)
+    waiting: set[str] | None = dataclasses.field(default_factory=set)
     several: bool = False
 
     def add(self, name: str) -> None:
@@ -77,6 +78,8 @@ class Container:
         Whether neighbours have been joined as far as is known.
     warned_of_caches : bool
         Whether it was said that caches stay empty.
+    weights : (float, float)
+        Gamma and 1 - gamma, which older compilers cannot round themselves.
     """
 
     name: str
@@ -88,6 +91,10 @@ class Container:
     latest: tuple[int, int] | None = None
     joined: bool = True
     warned_of_caches: bool = False
+    weights: tuple[float, float] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.weights = float(self.gamma), float(1 - self.gamma)
 
     def mode(self, ahead: int, x: Any) -> str:
         """How a row that starts with a block, the first of ``ahead``, is to be held."""
@@ -143,7 +150,7 @@ class Place:
     row: rows.RowRecord | None = None
     entries: int = 0
     start: str = ""
-    label: str = field(init=False)
+    label: str = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         self.label = f"{self.name} ({type(self.original).__name__})"

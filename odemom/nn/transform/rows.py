@@ -66,6 +66,8 @@ class Row:
     owner : object
         The list that holds their blocks.
     gamma : Fraction
+    weights : (float, float)
+        Gamma and 1 - gamma.
     field : bool
         Whether v0 = f(x0) rather than 0, f the first block's residual function.
     run : Trajectory or None
@@ -77,6 +79,7 @@ class Row:
     record: RowRecord
     owner: object
     gamma: Fraction
+    weights: tuple[float, float]
     field: bool = False
     run: Trajectory | None = None
     before: int = 0
@@ -238,8 +241,10 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
         position = x.to(wide)
     v = None if carry is None else carry.v
     # From v0 = f(x0) the first step comes to v1 = gamma v0 + (1 - gamma) f(x0) = f(x0).
-    rest = 1.0 if row.field and carry is None else float(1 - row.gamma)
-    end, v = momentum_step(float(row.gamma), rest, first, x, position, v)
+    gamma, rest = row.weights
+    if row.field and carry is None:
+        rest = 1.0
+    end, v = momentum_step(gamma, rest, first, x, position, v)
     if carry is not None:
         carry.let_go()
     y = _tracked(end.to(x.dtype) if narrow else end)

@@ -11,6 +11,7 @@ from torch import nn
 from odemom.errors import InvalidInputError
 from odemom.nn import transform, twin_report
 from odemom.nn.transform import restore
+from tests.nn.compilers import newer_compiler
 from tests.nn.momentum_oracle import error
 from tests.nn.transform.towers import (
     GAMMA,
@@ -103,9 +104,14 @@ def compiled(twin):
 @pytest.mark.parametrize(
     "way",
     [
-        compiled,
-        lambda twin: torch.export.export(twin, (sample(),)).module(),
-        lambda twin: torch.export.export(twin, (sample(),), strict=True).module(),
+        pytest.param(compiled, marks=newer_compiler),
+        pytest.param(
+            lambda twin: torch.export.export(twin, (sample(),)).module(), marks=newer_compiler
+        ),
+        pytest.param(
+            lambda twin: torch.export.export(twin, (sample(),), strict=True).module(),
+            marks=newer_compiler,
+        ),
         lambda twin: (twin(sample()), torch.fx.symbolic_trace(twin))[1],
         torch.func.vmap,
         lambda twin: torch.jit.trace(twin, sample()),
@@ -122,7 +128,7 @@ def test_the_plain_twin_is_traced(way):
 @pytest.mark.parametrize(
     "way",
     [
-        lambda twin: torch.export.export(twin, (sample(),)),
+        pytest.param(lambda twin: torch.export.export(twin, (sample(),)), marks=newer_compiler),
         lambda twin: torch.jit.trace(twin, sample()),
         lambda twin: torch.func.vmap(twin)(sample()),
         lambda twin: torch.func.jvp(twin, (sample(),), (sample(),)),
