@@ -85,6 +85,7 @@ def prepare(request: Any) -> None:
     """Load what is slow to load, once for all requests."""
     import odemom.nn  # noqa: F401
 
+    importlib.import_module("torch._dynamo")  # as the first checkpoint of a process does
     del request
 
 
