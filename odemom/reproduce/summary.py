@@ -149,7 +149,8 @@ def _made(entry: Entry) -> str:
     versions = entry.provenance["versions"]
     named = ", ".join(f"{k} {v}" for k, v in versions.items() if k in ("odemom", "numpy", "torch"))
     machine = " and ".join([entry.provenance["cpu"], *(entry.provenance["gpu"] or ())])
-    return f"{entry.seconds:.3g} s on {machine}; {named}"
+    seconds = f"{entry.seconds:.3g}" if entry.seconds < 1000 else f"{entry.seconds:,.0f}"
+    return f"{seconds} s on {machine}; {named}"
 
 
 def _html(entries: list[Entry], missing: list[str]) -> str:
