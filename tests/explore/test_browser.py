@@ -121,6 +121,15 @@ def test_an_entry_is_typed_exactly(visit):
     assert "1.71383" in page.inner_text("#facts")
 
 
+def pressed(page, row, column):
+    """Where the mouse has its button down: in the middle of an entry."""
+    box = entry(page, row, column).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    return x, y
+
+
 def table(page):
     return [row.inner_text() for row in page.locator("#witness tr").all()]
 
@@ -128,10 +137,7 @@ def table(page):
 @pytest.mark.slow
 def test_an_entry_is_dragged(visit):
     page = visit("#eps=2&D=1,0;0,1")
-    box = entry(page, 2, 2).bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
+    x, y = pressed(page, 2, 2)
     page.mouse.move(x - 100, y, steps=4)
     page.wait_for_function("() => document.querySelector('#entries').lastChild.value === '0'")
     page.mouse.move(x - 200, y, steps=4)
@@ -257,10 +263,7 @@ def test_an_address_that_is_pasted_is_the_whole_question(visit):
 @pytest.mark.slow
 def test_a_button_that_was_let_go_elsewhere_drags_no_more(visit):
     page = visit("#eps=2&D=1,0;0,1")
-    box = entry(page, 2, 2).bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
+    x, y = pressed(page, 2, 2)
     page.mouse.move(x, y + 200)
     page.mouse.up()
     page.mouse.move(x, y, steps=3)
