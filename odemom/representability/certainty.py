@@ -40,10 +40,7 @@ def _all_clear(form: SchurForm, t: float, delta: float) -> bool:
     """Whether no eigenvalue can reach (-inf, t], by the theorem of Bauer and Fike."""
     z = form.eigenvalues
     distance = np.where(np.real(z) <= t, np.abs(np.imag(z)), np.abs(z - t)).min()
-    # The residual of computed eigenpairs is of the order of roundoff times the norm.
-    residual = form.dimension * np.finfo(float).eps * form.norm
-    with np.errstate(over="ignore"):  # then nothing is clear
-        return bool(form.basis_condition * (delta + residual) < distance)
+    return form.moves_less_than(float(distance), delta)
 
 
 def _odd_separator(form: SchurForm, real: np.ndarray, t: float, delta: float) -> bool:

@@ -58,7 +58,9 @@ class Tree:
 
     points: np.ndarray
     alone: np.ndarray
-    _parts: dict[bytes, list[np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
+    _parts: dict[tuple[int, ...], list[list[int]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, form: SchurForm, tol: float) -> Tree:
@@ -66,11 +68,11 @@ class Tree:
         upper = np.imag(form.eigenvalues) >= 0
         return cls(form.eigenvalues[upper], isolated(form, tol * form.norm)[upper])
 
-    def parts(self, nodes: np.ndarray) -> list[np.ndarray]:
+    def parts(self, nodes: list[int]) -> list[list[int]]:
         """What the points of these numbers part into when their longest links are cut."""
-        key = nodes.tobytes()
+        key = tuple(nodes)
         if key not in self._parts:
-            self._parts[key] = _split(self.points, nodes)
+            self._parts[key] = _split(self.points, np.array(nodes))
         return self._parts[key]
 
 
@@ -83,22 +85,21 @@ def structured_clusters(
     What is not merged before `MOST_WORK` is done is left as computed: with hundreds of eigenvalues
     close to each other.
     """
-    points, alone, effort = tree.points, tree.alone, Effort(MOST_WORK)
+    points, alone, effort = tree.points.tolist(), tree.alone, Effort(MOST_WORK)
     clusters: list[Cluster] = []
-    pending = [np.array([i]) for i in np.flatnonzero(alone)]
+    pending = np.flatnonzero(alone)[:, None].tolist()
     if not alone.all():
-        pending.append(np.flatnonzero(~alone))
+        pending.append(np.flatnonzero(~alone).tolist())
     while pending:
         nodes = pending.pop()
-        cluster = _real_cluster(form, points[nodes], image, tol, effort)
+        chosen = [points[i] for i in nodes]
+        cluster = _real_cluster(form, chosen, image, tol, effort)
         if cluster is None and everywhere:
-            cluster = _complex_cluster(form, points[nodes], tol, effort)
+            cluster = _complex_cluster(form, chosen, tol, effort)
         if cluster is not None:
             clusters.append(cluster)
-        elif nodes.size == 1 or effort.exhausted:
-            for z in points[nodes]:
-                members = _with_conjugates(np.array([z]))
-                clusters.append(Cluster(members[0], members, (1,)))
+        elif len(nodes) == 1 or effort.exhausted:
+            clusters += [Cluster(z, _with_conjugates([z]), (1,)) for z in chosen]
         else:
             pending.extend(tree.parts(nodes))
     return clusters
@@ -119,15 +120,15 @@ def isolated(form: SchurForm, delta: float) -> np.ndarray:
         return np.all(ISOLATED * moves < distance, axis=1)
 
 
-def _with_conjugates(points: np.ndarray) -> tuple[complex, ...]:
-    return tuple(complex(z) for p in points for z in ((p,) if p.imag == 0 else (p, p.conjugate())))
+def _with_conjugates(points: list[complex]) -> tuple[complex, ...]:
+    return tuple(z for p in points for z in ((p,) if p.imag == 0 else (p, p.conjugate())))
 
 
 def _real_cluster(
-    form: SchurForm, points: np.ndarray, image: RealImage, tol: float, effort: Effort
+    form: SchurForm, chosen: list[complex], image: RealImage, tol: float, effort: Effort
 ) -> Cluster | None:
     """These eigenvalues as one real eigenvalue, if a matrix within delta has them so."""
-    chosen = points.tolist()  # mostly one or two: NumPy's overhead would be most of the time
+    # They are mostly one or two: NumPy's overhead would be most of the time.
     reals = [z.real for z in chosen]
     m, delta = sum(1 if z.imag == 0 else 2 for z in chosen), tol * form.norm
     # An m-fold eigenvalue moves by about (delta/||D||)^{1/m} ||D||; the factor allows for
@@ -135,7 +136,7 @@ def _real_cluster(
     radius = 10 * form.norm * tol ** (1 / m)
     if max(z.imag for z in chosen) > radius or max(reals) - min(reals) > 2 * radius:
         return None
-    members = _with_conjugates(points)
+    members = _with_conjugates(chosen)
     mean = float(np.mean([z.real for z in members])) if m > 1 else reals[0]
     threshold = None if image.threshold is None else image.threshold.value
     if threshold is not None and mean - radius > threshold:
@@ -152,18 +153,18 @@ def _real_cluster(
 
 
 def _complex_cluster(
-    form: SchurForm, points: np.ndarray, tol: float, effort: Effort
+    form: SchurForm, chosen: list[complex], tol: float, effort: Effort
 ) -> Cluster | None:
     """These eigenvalues of the upper half plane as one, if a matrix within delta has them so."""
-    m, mean = points.size, complex(points.mean())
-    radius = 10 * form.norm * tol ** (1 / m)
+    points, m = np.array(chosen), len(chosen)
+    mean, radius = complex(points.mean()), 10 * form.norm * tol ** (1 / m)
     if m == 1 or np.abs(points - mean).max() > radius or np.imag(points).min() == 0:
         return None
     sizes = form.block_sizes(mean, m, tol * form.norm / np.sqrt(form.dimension), effort)
-    return None if sizes is None else Cluster(mean, tuple(map(complex, points)), sizes)
+    return None if sizes is None else Cluster(mean, tuple(chosen), sizes)
 
 
-def _split(points: np.ndarray, nodes: np.ndarray) -> list[np.ndarray]:
+def _split(points: np.ndarray, nodes: np.ndarray) -> list[list[int]]:
     """The parts of a single-linkage cluster when its longest links are cut.
 
     They are those into which its shortest spanning tree (Prim) falls, by their first members.
@@ -189,4 +190,4 @@ def _split(points: np.ndarray, nodes: np.ndarray) -> list[np.ndarray]:
         else:
             part_of[child] = len(parts)
             parts.append([child])
-    return [nodes[sorted(part)] for part in sorted(parts, key=min)]
+    return [nodes[sorted(part)].tolist() for part in sorted(parts, key=min)]

@@ -186,8 +186,15 @@ class FloatingSpectrum(Spectrum):
         """The supremum of the scales that will do: see `odemom.maximal_scale`."""
         image = flow_of(eps).real_image
         nearest = largest_scale(self._kept_candidates, image)
-        singular = self.form.smallest_singular_value(0.0) <= self._delta
-        return largest_scale_within(nearest, self._reach, image, singular)
+        return largest_scale_within(nearest, self._reach, image, self._may_be_singular)
+
+    @cached_property
+    def _may_be_singular(self) -> bool:
+        """Whether a matrix within the tolerance is singular."""
+        least = float(np.abs(self.form.eigenvalues).min())
+        if self.form.moves_less_than(least, self._delta):
+            return False
+        return self.form.smallest_singular_value(0.0) <= self._delta
 
     @cached_property
     def _reach(self) -> Reach:

@@ -130,6 +130,16 @@ class SchurForm:
             self._distances[x] = bound
         return self._distances[x]
 
+    def moves_less_than(self, distance: float, delta: float) -> bool:
+        """Whether no eigenvalue moves as far as ``distance`` when D changes by ``delta``.
+
+        By the theorem of Bauer and Fike (1960); False where it does not show that.
+        """
+        # The residual of computed eigenpairs is of the order of roundoff times the norm.
+        residual = self.dimension * np.finfo(float).eps * self.norm
+        with np.errstate(over="ignore"):  # then nothing is shown
+            return bool(self.basis_condition * (delta + residual) < distance)
+
     def _bound_by_iteration(self, x: float, shifted: np.ndarray) -> float:
         """||(D - x I) v|| of a unit vector v that two steps of inverse iteration give."""
         upper = self._triangle - x * np.eye(self.dimension)
