@@ -19,8 +19,14 @@ settings.register_profile("odemom", derandomize=True, deadline=None)
 settings.load_profile("odemom")
 
 
+def pytest_collection() -> None:
+    """Imports leave no garbage that is worth looking for."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What the imports have left lives to the end: no collection of garbage looks at it again."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

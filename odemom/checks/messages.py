@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
 
 import numpy as np
@@ -59,10 +61,16 @@ def optional_import(module: str, extra: str) -> ModuleType:
 
 def _distribution(module: str) -> str:
     """What pip calls the package that brings a module: scikit-learn, not sklearn."""
-    from importlib.metadata import packages_distributions
-
     package = module.partition(".")[0]
     try:
-        return packages_distributions()[package][0]
+        return _distributions()[package][0]
     except Exception:  # it is not installed by pip, or metadata are damaged in any way
         return package
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """The packages that bring each module; to look through them all takes a second."""
+    from importlib.metadata import packages_distributions
+
+    return packages_distributions()

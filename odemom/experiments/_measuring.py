@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -161,6 +162,8 @@ def _found(asked: dict[str, Any]) -> dict[str, Any]:
         try:
             module = importlib.import_module(asked["program"])
             module.prepare(asked["request"])
+            gc.collect()
+            gc.freeze()  # else each child looks at all that libraries have made, and copies it
             return {"answer": in_a_child(answer)}
         except SystemExit:
             errors.seek(0)

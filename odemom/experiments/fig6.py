@@ -368,7 +368,7 @@ def _architectures(data: Gammas) -> Claim:
 EXPERIMENT = Experiment(
     config=Config,
     quick=Config(
-        data="digits", seeds=1, limit=200, epochs=1, batch_size=100, augment="none",
+        data="digits", seeds=1, limit=100, epochs=1, batch_size=50, augment="none",
         trained=(0.0,), tested=(0.0, 0.9), refit_epochs=1,
     ),
     tasks=tasks,

@@ -337,7 +337,7 @@ def _order(
 
 EXPERIMENT = Experiment(
     config=Config,
-    quick=Config(seeds=1, decades=3, per_decade=2, points=11),
+    quick=Config(seeds=1, decades=2, per_decade=2, points=11),
     tasks=tasks,
     run=run,
     gather=gather,

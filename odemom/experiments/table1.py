@@ -272,7 +272,7 @@ def _conserved(rows: dict[str, Row], table: Table1) -> Claim:
 
 EXPERIMENT = Experiment(
     config=Config,
-    quick=Config(depths=(5, 50), width=8, batch=8, draws=3, seeds=1),
+    quick=Config(depths=(5, 25), width=8, batch=8, draws=2, seeds=1),
     tasks=tasks,
     run=run,
     gather=gather,

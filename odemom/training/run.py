@@ -17,7 +17,6 @@ import torch
 from torch import nn
 
 from odemom.checks import expect, invalid, optional_import, shown
-from odemom.data.batches import ImageModule
 from odemom.data.images import ImageData, load_images
 from odemom.models.table import build_model
 from odemom.records import as_folder, provenance, write_json
@@ -29,6 +28,7 @@ from odemom.training.checkpoints import (
     signature,
 )
 from odemom.training.config import TrainingConfig, TrainingResult
+from odemom.training.image_module import ImageModule
 from odemom.training.lightning import (
     Classifier,
     cpu_threads,

@@ -14,6 +14,19 @@ from odemom.experiments import _measuring
 from odemom.experiments._measuring import answer_of, in_a_child
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_pytorch(tmp_path_factory):
+    """A process of these tests alone, which starts at once: nothing here needs PyTorch in it."""
+    folder = tmp_path_factory.mktemp("light")
+    (folder / "torch.py").write_text("def set_num_threads(n): pass")
+    process = _measuring._Process()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setattr(_measuring, "_PROCESS", process)
+        yield
+    process.close()
+
+
 @dataclass(frozen=True)
 class Asked:
     """A request of this module, which is a program itself."""

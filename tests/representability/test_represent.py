@@ -292,7 +292,7 @@ def test_conjugates_that_rounding_puts_on_both_sides_of_the_imaginary_axis(depth
     rng = np.random.default_rng(2)
     rotation, still = np.array([[0, 1], [-1, 0]]), np.zeros((2, 2))
     block = np.block([[rotation, np.eye(2)], [still, rotation]])
-    for _ in range(8):
+    for _ in range(3):
         basis = np.triu(rng.integers(-2, 3, (8, 8)), 1) + np.eye(8)
         d = basis @ np.kron(np.eye(2), block) @ np.linalg.inv(basis)
         witness = odemom.represent(d, ResNet(depth), full_output=True)

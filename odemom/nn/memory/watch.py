@@ -14,6 +14,7 @@ from torch.nn.modules import module as hooks_of_all
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from odemom.nn.memory.constants import device_asked
 from odemom.nn.memory.workspace import workspace
 from odemom.nn.transform.calls import BlockFunction
 
@@ -66,6 +67,8 @@ class Watch(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Run an operation and count what it made."""
+        if (device := device_asked(func, args)) is not None:
+            return device
         value = func(*args, **(kwargs or {}))
         for leaf in pytree.tree_leaves(value):
             if isinstance(leaf, Tensor):
