@@ -24,6 +24,10 @@ SLOW = (
     "The answer took longer than {:g} s and was stopped. Numbers with fewer digits are decided "
     "faster; odemom check takes all the time that it needs."
 )
+LATE = (
+    "The process that computes did not start within {:g} s, and is started again with the next "
+    "change: this machine does much else."
+)
 BUSY = "Other pages are waiting for answers too, and this one did not get its turn: try again."
 LOST = "The process that computes has ended; it is started again with the next change."
 
@@ -113,7 +117,7 @@ class _Worker:
             answer = self._lines.get(timeout=limit)
         except queue.Empty:
             self.stop()
-            return _sorry(SLOW.format(limit))
+            return _sorry(SLOW.format(limit) if self._ready else LATE.format(START))
         except (OSError, ValueError):  # no process can be had, its end, or a stream was closed
             answer = None
         if answer is None:

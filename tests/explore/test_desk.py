@@ -53,6 +53,13 @@ def test_where_no_process_can_be_had_there_is_a_sentence(desk, monkeypatch):
     assert json.loads(desk.ask("echo", 1)) == {"echo": 1}
 
 
+def test_a_start_that_takes_too_long_is_told_from_an_answer_that_does(monkeypatch):
+    monkeypatch.setattr("odemom.explore.desk.START", 0.2)
+    slow = Desk(workers=1, command=[sys.executable, "-c", "import time; time.sleep(60)"])
+    assert "did not start within 0.2 s" in slow.ask("decision", {})
+    slow.close()
+
+
 def test_who_waits_too_long_for_a_turn_is_told_so(desk):
     desk.ask("echo", 0)
     desk.limit = 5.0
