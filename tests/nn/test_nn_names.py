@@ -30,7 +30,8 @@ assert "torch._dynamo" not in sys.modules, "torch.compile is imported for nothin
 """
 # A process for each order, forked from one that has loaded torch, but nothing of odemom.
 EACH_ORDER = f"""
-import os, sys, traceback
+import gc, os, sys, traceback
+gc.disable()
 import torch, torchdiffeq, scipy.linalg
 for first in {FIRST!r}:
     child = os.fork()
