@@ -29,6 +29,7 @@ __all__ = ["THRESHOLD_BITS", "Extreme", "bracket", "ends", "largest_scale", "lea
 # Of the first ball around a threshold: those that its printed value takes, so that one will do.
 THRESHOLD_BITS = 80
 EIGENVALUE_BITS = 128
+MOST_BITS = 1 << 14  # of an eigenvalue: nearer to a threshold than these tell, eps is no double
 SMALLEST_BITS = 1 << 16  # of a threshold nearer to 0 than 2 to minus this no more is said
 WIDTH_BITS = 68  # the relative width of an interval for eps is about 2 to minus this
 LARGEST_INVERSION = 1 << 17
@@ -108,7 +109,7 @@ def largest_scale(eigenvalues: Sequence[RealEigenvalue], image: RealImage) -> Ex
     assert threshold is not None  # otherwise no eigenvalue limits
     if threshold.rational == 0:
         return Extreme(0.0, False, (0.0, 0.0), least.value)
-    least_mu, most_mu = ends(least.ball(EIGENVALUE_BITS))
+    least_mu, most_mu = _ends_away_from(least, 0)
     attained = unmet_condition(image.at, least.sizes) is None
     ball = threshold.enclosure(THRESHOLD_BITS)
     if abs(ball) < flint.arb(2) ** -SMALLEST_BITS:
@@ -121,7 +122,21 @@ def largest_scale(eigenvalues: Sequence[RealEigenvalue], image: RealImage) -> Ex
 
 
 def _least(eigenvalues: Sequence[RealEigenvalue]) -> RealEigenvalue:
-    return min(eigenvalues, key=lambda e: float(e.ball(EIGENVALUE_BITS).mid()))
+    least, *others = eigenvalues
+    for other in others:
+        if _is_less(other, least):
+            least = other
+    return least
+
+
+def _is_less(one: RealEigenvalue, other: RealEigenvalue) -> bool:
+    """Whether an eigenvalue is less than another; different ones may agree in all their doubles."""
+    bits = EIGENVALUE_BITS
+    while True:
+        a, b = one.ball(bits), other.ball(bits)
+        if a < b or a > b or (a.is_exact() and b.is_exact()):
+            return bool(a < b)
+        bits *= 2
 
 
 def _limits(e: RealEigenvalue, image: RealImage) -> bool:
@@ -139,18 +154,23 @@ def _limits(e: RealEigenvalue, image: RealImage) -> bool:
 
 def _eps_of(e: RealEigenvalue, attained: bool) -> Extreme:
     """The eps with lambda_eps = mu, between brackets for the ends of the ball around mu."""
-    low_mu, high_mu = ends(e.ball(EIGENVALUE_BITS))
-    narrow = high_mu - low_mu < abs(high_mu) * Fraction(1, 1 << (WIDTH_BITS + 4))
+    low_mu, high_mu = _ends_away_from(e, 0, -1)
     below = bracket(high_mu)[0] if high_mu < 0 else Fraction(0)
-    above: Fraction | float = math.inf
-    if low_mu > -1:
-        above = bracket(low_mu)[1]
-    if narrow:
-        value = float(below)
-    else:
-        middle = bracket((low_mu + high_mu) / 2)
-        value = float((middle[0] + middle[1]) / 2)
-    return Extreme(value, attained, (below, above), e.value)
+    above: Fraction | float = bracket(low_mu)[1] if low_mu > -1 else math.inf
+    if above == math.inf:
+        return Extreme(math.inf, attained, (below, above), e.value)
+    return Extreme(nearest_double(below), attained, (below, above), e.value)
+
+
+def _ends_away_from(e: RealEigenvalue, *points: int) -> tuple[Fraction, Fraction]:
+    """Fractions that enclose an eigenvalue, nearly one beside its distance from each point."""
+    bits, enough = EIGENVALUE_BITS, Fraction(1, 1 << (WIDTH_BITS + 4))
+    while True:
+        low, high = ends(e.ball(bits), 2 * bits)
+        near = min(abs(end - point) for end in (low, high) for point in points)
+        if high - low <= near * enough or bits >= MOST_BITS:
+            return low, high
+        bits *= 2
 
 
 def bracket(mu: Fraction) -> tuple[Fraction, Fraction]:
@@ -247,11 +267,11 @@ def _ball(x: Fraction) -> flint.arb:
     return flint.arb(flint.fmpq(x.numerator, x.denominator))
 
 
-def ends(ball: flint.arb) -> tuple[Fraction, Fraction]:
+def ends(ball: flint.arb, bits: int = 2 * EIGENVALUE_BITS) -> tuple[Fraction, Fraction]:
     """Fractions that enclose a ball."""
     import flint
 
-    with flint.ctx.workprec(2 * EIGENVALUE_BITS):  # lower() and upper() round outwards
+    with flint.ctx.workprec(bits):  # lower() and upper() round outwards
         return _fraction(ball.lower()), _fraction(ball.upper())
 
 

@@ -75,6 +75,54 @@ def test_the_least_eigenvalue_decides_irrational_ones_too():
     assert float(least.eigenvalue) == pytest.approx(-math.sqrt(0.5))
 
 
+TINY = F(1, 10**29)
+ROOT = F(14142135623730950488016887242096980785696718, 10**43)  # just below the root of 2
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_eigenvalues_that_agree_in_all_their_doubles_are_told_apart(turned):
+    def matrix(spectrum):
+        d = block_matrix(dict(reversed(spectrum.items())) if turned else spectrum)
+        return conjugated(d, np.random.default_rng(0))
+
+    below = matrix({F(-1): [2], -1 - TINY: [1]})
+    assert odemom.minimal_eps(below).eigenvalue == -1 - TINY
+    assert not odemom.minimal_eps(matrix({F(-1): [1], -1 - TINY: [1]})).attained
+    scale = odemom.maximal_scale(below, "inf")
+    assert (scale.value, scale.attained) == (1.0, True)
+    assert scale.interval[0] <= 1 / (1 + TINY) <= scale.interval[1] < 1
+    pair = matrix({-1 + TINY: [1], -1 + TINY / 10: [1]})
+    low, high = odemom.minimal_eps(pair).interval
+    assert odemom.is_representable(pair, high)
+    assert not odemom.is_representable(pair, low)
+
+
+@pytest.mark.parametrize(("near", "decides"), [(ROOT, AlgebraicNumber), (ROOT + F(1, 10**42), F)])
+def test_an_irrational_eigenvalue_is_told_from_a_rational_one_beside_it(near, decides):
+    d = [[F(0), F(2), F(0)], [F(1), F(0), F(0)], [F(0), F(0), -near]]
+    assert isinstance(odemom.maximal_scale(d, "inf").eigenvalue, decides)
+
+
+@pytest.mark.parametrize("digits", [20, 57, 300])
+@pytest.mark.parametrize("rational", [True, False])
+def test_eigenvalues_next_to_minus_one_ask_for_an_eps_that_is_right(digits, rational):
+    rest = F(1, 10**digits)
+    d = [[-1 + rest]] if rational else [[-1 + 3 * rest, rest], [2 * rest, -1 + 3 * rest]]
+    least = 1 if rational else 3 - math.sqrt(2)  # lambda_eps is -1 + 1/(2 eps) + O(1/eps²)
+    found = odemom.minimal_eps(d)
+    assert found.value == pytest.approx(10.0**digits / (2 * least), rel=1e-12)
+    low, high = found.interval
+    assert high - low <= 1e-15 * high
+    assert odemom.is_representable(d, high)
+    assert not odemom.is_representable(d, low)
+
+
+def test_an_eps_beyond_the_doubles_is_infinite_in_doubles_alone():
+    found = odemom.minimal_eps([[-1 + F(1, 10**400)]])
+    assert found.value == math.inf
+    assert 10**399 < found.interval[0] < found.interval[1] < 10**400
+
+
 @pytest.mark.parametrize("exponent", [20, 400])
 def test_tiny_eigenvalues_ask_for_a_tiny_eps(exponent):
     least = odemom.minimal_eps([[F(-1, 10**exponent)]])
