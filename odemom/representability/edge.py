@@ -48,7 +48,7 @@ class Extreme:
     value : float
         Rounded to double precision; may be 0 or inf.
     attained : bool
-        Whether D is representable at the value itself.
+        Whether D is representable at the value itself; at eps = inf where no double holds it.
     interval : tuple of (Fraction or float)
         Ends that enclose the value: proven on exact input. On floating input they enclose the
         values of all matrices within the tolerance, that of the given doubles among them.
@@ -157,9 +157,9 @@ def _eps_of(e: RealEigenvalue, attained: bool) -> Extreme:
     low_mu, high_mu = _ends_away_from(e, 0, -1)
     below = bracket(high_mu)[0] if high_mu < 0 else Fraction(0)
     above: Fraction | float = bracket(low_mu)[1] if low_mu > -1 else math.inf
-    if above == math.inf:
-        return Extreme(math.inf, attained, (below, above), e.value)
-    return Extreme(nearest_double(below), attained, (below, above), e.value)
+    value = math.inf if above == math.inf else nearest_double(below)
+    # Beyond the doubles the infimum is inf in them, and at eps = inf mu > -1 is regular.
+    return Extreme(value, attained or value == math.inf, (below, above), e.value)
 
 
 def _ends_away_from(e: RealEigenvalue, *points: int) -> tuple[Fraction, Fraction]:

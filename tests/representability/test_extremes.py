@@ -117,10 +117,15 @@ def test_eigenvalues_next_to_minus_one_ask_for_an_eps_that_is_right(digits, rati
     assert not odemom.is_representable(d, low)
 
 
-def test_an_eps_beyond_the_doubles_is_infinite_in_doubles_alone():
-    found = odemom.minimal_eps([[-1 + F(1, 10**400)]])
-    assert found.value == math.inf
+@pytest.mark.parametrize("size", [1, 2])
+def test_an_eps_beyond_the_doubles_is_infinite_in_doubles_alone(size):
+    d = block_matrix({-1 + F(1, 10**400): [size]})
+    found = odemom.minimal_eps(d)
+    assert (found.value, found.attained) == (math.inf, True)
     assert 10**399 < found.interval[0] < found.interval[1] < 10**400
+    assert odemom.is_representable(d, "inf")
+    (larger,) = [route for route in odemom.routes(d, 1) if route.name == "larger eps"]
+    assert (larger.reaches, larger.what) == (True, "eps = inf")
 
 
 @pytest.mark.parametrize("exponent", [20, 400])
