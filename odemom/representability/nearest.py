@@ -8,6 +8,8 @@ That leaves the matrix at the edge where eigenvalues are ill conditioned, as def
 is inside by s where at every x up to the threshold sigma_min(X - x I) >= s and det(X - x I) > 0.
 Where that fails worst, X is moved by the least that makes it true there: along the last singular
 vectors u, v of X - x I, which makes the last singular value +-s (Eckart and Young).
+
+Where the bound is far below what that gives, small random changes are tried too: see `shaken`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from odemom.flows.by_eps import flow_of
 from odemom.representability.certainty import certain_verdict
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.schur import SchurForm, as_tolerance
+from odemom.representability.shaken import LARGEST, shaken
 from odemom.representability.spectrum import Spectrum, spectrum_of
 
 __all__ = ["Nearest", "nearest_representable"]
@@ -37,6 +40,7 @@ MOVED = 4  # how many of the candidates are
 MANY = 4  # small singular values that are moved together
 PLACES = 48  # at most, where the worst is looked for
 SMALLEST_NORM = 1e-290
+GAP = 1.5  # between distance and bound, from which on something nearer is looked for
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Nearest:
         No real matrix nearer to D than this is representable (to roundoff).
     optimal : bool
         Whether the two agree to 1e-6 ||D||; they do for normal D whose complex eigenvalues keep
-        away from the obstructed real ones. Otherwise ``distance`` is an upper bound of the least.
+        away from the obstructed real ones. Otherwise ``distance`` is an upper bound of the least:
+        that of the best of some structured and, up to 32 rows, random changes.
     """
 
     matrix: np.ndarray
@@ -125,7 +130,25 @@ def nearest_representable(
         )
     distance = float(np.linalg.norm(best - matrix, 2))
     bound = _lower_bound(form, image, distance, tolerance * form.norm)
+    if len(matrix) <= LARGEST and distance > GAP * bound and form.norm:
+        nearer = _shaken(matrix, flow, margin / form.norm, margin, distance / GAP)
+        if nearer is not None:
+            best, distance = nearer, float(np.linalg.norm(nearer - matrix, 2))
     return Nearest(best, distance, bound, distance - bound <= 1e-6 * max(form.norm, distance))
+
+
+def _shaken(
+    matrix: np.ndarray, flow: Flow, inside: float, smallest: float, largest: float
+) -> np.ndarray | None:
+    """A matrix nearer than ``largest`` that random changes make representable, if there is one."""
+    image = flow.real_image
+    if image.threshold is None or image.below.kind == "regular":
+        return None  # the threshold alone obstructs: there is nothing to take apart
+
+    def represented(x: np.ndarray) -> bool:
+        return _is_certain(spectrum_of(x, inside, None), flow)
+
+    return shaken(matrix, image.threshold.value, represented, smallest, largest)
 
 
 def _is_certain(found: Spectrum, flow: Flow) -> bool:
@@ -315,7 +338,7 @@ def _paired(
     half = abs(x - y) / 2
     paired = schur.copy()
     if abs(c) > max(half, margin):
-        paired[j, i] = -(half**2 / c) - np.sign(c) * margin
+        paired[j, i] = -half * (half / c) - np.sign(c) * margin
     else:
         paired[i, i] = paired[j, j] = (x + y) / 2
         paired[i, j] = c if abs(c) > margin else margin

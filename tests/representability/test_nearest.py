@@ -117,6 +117,15 @@ def test_defective_matrices_have_a_certain_neighbour(sizes, flow, seed):
         assert near.optimal
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-100, 1e250])
+@pytest.mark.parametrize("seed", range(3))
+def test_two_odd_blocks_become_complex_by_a_small_change(seed, scale):
+    """Not by taking -2 and -2 of the Schur form up to 0, which is 2 away."""
+    near = odemom.nearest_representable(scale * rotated_block(-2.0, [3, 1], seed), 0)
+    assert near.distance < 0.02 * scale
+    assert odemom.analyze(near.matrix, 0).status == "certain"
+
+
 @pytest.mark.parametrize(
     ("matrix", "flow"),
     [
