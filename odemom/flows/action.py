@@ -9,10 +9,9 @@ import numpy as np
 
 from odemom.checks import as_float_array, as_integer, expect, shown
 from odemom.errors import ResultOverflowError
-from odemom.flows.action_plans import by_interval, multiply_cheaply, too_many_products
+from odemom.flows.action_plans import multiply_cheaply, on_interval
 from odemom.flows.by_eps import ode_flow_of
-from odemom.flows.ode import ODEFlow
-from odemom.flows.operators import Operator, as_operator
+from odemom.flows.operators import as_operator
 
 __all__ = ["psi_multiply"]
 
@@ -66,7 +65,8 @@ def psi_multiply(
     -----
     Symmetric theta: a Chebyshev expansion of psi on the interval, cut where its coefficients have
     fallen to the roundoff of max |psi|. In the 2-norm its error is of the order of (number of
-    terms) u max |psi| ||X||, the maximum over the interval; of a psi that oscillates (-theta much
+    terms) u max |psi| ||X||, the maximum over the interval (where that leaves nothing of the
+    result, the entries are used, or the interval is refused); of a psi that oscillates (-theta much
     larger than 1/eps) it takes of the order of T (||theta||/eps)^(1/2) products, of one that
     decays (T ||theta||)^(1/2). The vectors T_k X of the recurrence are no longer than X if the
     interval is right, and grow exponentially if it is not: so it is checked at no further cost.
@@ -113,23 +113,13 @@ def psi_multiply(
         if interval is None:
             result = multiply_cheaply(flow, operator, block, most)
         else:
-            result = _on_interval(flow, operator, block, _ends(interval), most)
+            operator.require_symmetric()
+            result = on_interval(flow, operator, block, _ends(interval), most)
         if exponents is not None:
             result = np.ldexp(result, exponents)
     if not np.isfinite(result).all():
         raise ResultOverflowError("psi_multiply: psi(theta) X exceeds the range of doubles.")
     return result[:, 0] if flat else result
-
-
-def _on_interval(
-    flow: ODEFlow, operator: Operator, block: np.ndarray, ends: tuple[float, float], most: int
-) -> np.ndarray:
-    operator.require_symmetric()
-    way = by_interval(flow, operator, block, ends, most)
-    result = None if way is None else way.compute()
-    if result is None:
-        raise too_many_products(flow, ends, most)
-    return result
 
 
 def _near_1(block: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

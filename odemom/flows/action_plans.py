@@ -16,18 +16,21 @@ from odemom.errors import InvalidInputError
 from odemom.flows.ode import ODEFlow
 from odemom.flows.operators import Operator
 from odemom.propagator.chebyshev import expansion, expansion_coefficients, usual_terms, widened
+from odemom.propagator.plans import DOUBLE_ROUNDOFF
 from odemom.propagator.rational_krylov import POLE, SOUND, decays, solve_by_krylov
 from odemom.propagator.scalar import psi_of_points
 from odemom.propagator.scaled import propagate_scaled
 from odemom.propagator.taylor_steps import plan_steps, take_steps
 
-__all__ = ["Way", "by_interval", "multiply_cheaply", "too_many_products"]
+__all__ = ["Way", "multiply_cheaply", "on_interval"]
 
 # Over Gershgorin's interval the expansion loses as many digits as psi has there beyond 1.
 LARGEST_PSI = 100.0
 # Where X psi is so many times smaller, psi may be so everywhere on the spectrum; microseconds that
 # looking takes at most.
 FAR_BELOW, LONGEST_AGAIN = 10.0, 5e5
+# Of the result, what the roundoff of a psi that is large elsewhere on the interval may be.
+LOST = 1e-6
 # Points of the interval at which psi is looked at.
 SAMPLES = 64
 # Up to this size psi(theta) itself may be taken: some ten matrices of 32 MB.
@@ -68,15 +71,64 @@ def by_interval(
     """The Chebyshev expansion on an interval, if it has at most ``most`` terms."""
     ends = widened(*ends)
     low, high = flow.on_unit_interval(np.array(ends)).tolist()
-    coefficients = expansion_coefficients(low, high, flow.unit, flow.field, most + 1)
+    # exp(theta) = e^high exp(theta - high I), which is in range wherever the result is.
+    moved = high if flow.unit == 0 else 0.0
+    coefficients = expansion_coefficients(
+        low - moved, high - moved, flow.unit, flow.field, most + 1
+    )
     if coefficients is None:
         return None
+    doublings = round(moved / math.log(2))
+    factor = math.exp(moved - doublings * math.log(2))
+
+    def compute() -> np.ndarray:
+        result = expansion(operator.apply, block, coefficients, *ends)
+        return np.ldexp(result * factor, doublings) if moved else result
+
     products = len(coefficients) - 1
-    return Way(
-        products * time_of_product(operator, block),
-        lambda: expansion(operator.apply, block, coefficients, *ends),
-        products,
+    return Way(products * time_of_product(operator, block), compute, products)
+
+
+def on_interval(
+    flow: ODEFlow, operator: Operator, block: np.ndarray, ends: tuple[float, float], most: int
+) -> np.ndarray:
+    """Psi(theta) X for symmetric theta: by the expansion on the interval, where that reaches.
+
+    Raises
+    ------
+    InvalidInputError
+        If it takes more than ``most`` products, or psi is so large on the interval that the result
+        is lost in its roundoff, and the entries do not help either.
+    """
+    way = by_interval(flow, operator, block, ends, most)
+    largest = largest_exponent(flow, ends)
+    result = None if way is None else way.compute()
+    if way is not None and result is not None:
+        noise = (way.products + 1) * DOUBLE_ROUNDOFF * np.abs(block).max(initial=0.0)
+        kept = largest + np.log(noise) <= np.log(LOST * np.abs(result).max(initial=0.0))
+        if largest <= math.log(LARGEST_PSI) or (kept and np.isfinite(result).all()):
+            return result
+    size = float(flow.on_unit_interval(np.abs(ends).max()))
+    others = [other for other in by_entries(flow, operator, block, size, math.inf) if other]
+    for other in sorted(others, key=lambda other: other.microseconds):
+        found = other.compute()
+        if found is not None:
+            return found
+    if way is None:
+        raise too_many_products(flow, ends, most)
+    raise invalid(
+        "interval",
+        got=f"[{ends[0]:.6g}, {ends[1]:.6g}], on which psi reaches exp({largest:.3g}), in "
+        "whose roundoff psi(theta) X is lost",
+        expected="ends nearer to the spectrum of theta",
     )
+
+
+def largest_exponent(flow: ODEFlow, ends: tuple[float, float]) -> float:
+    """The logarithm of the largest |psi| on an interval; that of exp may exceed the doubles."""
+    moved = ends[1] if flow.unit == 0 else 0.0
+    largest = np.abs(flow.scalar(np.linspace(*ends, SAMPLES) - moved)).max()
+    return float(np.log(largest) + flow.on_unit_interval(np.array(moved)))
 
 
 def by_gershgorin(flow: ODEFlow, operator: Operator, block: np.ndarray, most: int) -> Way | None:

@@ -155,7 +155,10 @@ def _power_method(derivatives: Derivatives, theta: np.ndarray) -> tuple[np.ndarr
     direction = np.random.default_rng(0).standard_normal(theta.shape)
     value, previous, growth = theta, 0.0, 0.0
     for _ in range(POWER_STEPS):
-        direction *= size / frobenius(direction)
+        length = frobenius(direction)
+        if length == 0:  # where psi' vanishes, to roundoff
+            break
+        direction *= size / length
         value, (image,) = derivatives(theta, direction[None])
         previous, growth = growth, frobenius(image)
         if not growth > 1.001 * previous:

@@ -1,13 +1,13 @@
-"""psi of a net of linear layers in mpmath, to any number of digits."""
+"""psi of a net of linear layers, to any number of digits."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from typing import Any
 
-import mpmath
+import flint
 
-from odemom.flows.psi_precise import as_exact, as_mpf, mp_matrix, with_digits
+from odemom.flows.psi_precise import as_ball, exact_rows, identity, to_digits
 
 __all__ = ["momentum_mp"]
 
@@ -17,40 +17,29 @@ def momentum_mp(
 ) -> Any:
     """Psi of a Momentum ResNet (a ResNet for gamma = 0), by its layers, to ``dps`` digits.
 
-    After them x moves by ``gain`` times v.
+    After them x moves by ``gain`` times v. As `odemom.flows.psi_precise.propagate_mp`, in balls.
     """
+    rows = exact_rows(theta)
+    d = len(rows)
 
-    def compute() -> tuple[Any, Any, Any]:
-        m, g = mp_matrix(theta), as_mpf(gamma)
-        x, v = mpmath.eye(m.rows), mpmath.zeros(m.rows)
-        step = mpmath.mnorm(m, 1)
-        size, speed = mpmath.mpf(1), mpmath.mpf(0)
-        for _ in range(depth):
-            v = v * g + (m * x) * (1 - g)  # in this order: g * v would first print v
-            x = x + v
-            speed = g * speed + (1 - g) * step * size
-            size = size + speed
-        g = as_mpf(gain)
-        return x + v * g, size + g * speed, depth * m.rows
+    def in_balls() -> flint.arb_mat:
+        m = flint.arb_mat([[as_ball(entry) for entry in row] for row in rows])
+        numbers = (as_ball(number) for number in (gamma, 1 - gamma, gain))
+        return _through_layers(m, identity(d), flint.arb_mat(d, d), depth, *numbers)
 
-    return with_digits(compute, dps, lambda: _momentum_vanishes(theta, gamma, depth, gain))
+    def vanishes() -> bool:
+        entries = [flint.fmpq(x.numerator, x.denominator) for row in rows for x in row]
+        numbers = (flint.fmpq(x.numerator, x.denominator) for x in (gamma, 1 - gamma, gain))
+        zero = flint.fmpq_mat(d, d)
+        one = flint.fmpq_mat(d, d, [int(i == j) for i in range(d) for j in range(d)])
+        return _through_layers(flint.fmpq_mat(d, d, entries), one, zero, depth, *numbers) == zero
+
+    return to_digits(in_balls, dps, vanishes)
 
 
-def _momentum_vanishes(theta: Any, gamma: Fraction, depth: int, gain: Fraction) -> bool:
-    """Whether psi of the layers is 0, in exact arithmetic."""
-    import flint
-
-    rows = theta.tolist() if isinstance(theta, mpmath.matrix) else theta
-    entries = [[as_exact(entry) for entry in row] for row in rows]
-    d = len(entries)
-    m = flint.fmpq_mat(
-        d, d, [flint.fmpq(x.numerator, x.denominator) for row in entries for x in row]
-    )
-    g = flint.fmpq(gamma.numerator, gamma.denominator)
-    v = flint.fmpq_mat(d, d)
-    x = flint.fmpq_mat(d, d, [int(i == j) for i in range(d) for j in range(d)])
+def _through_layers(m: Any, x: Any, v: Any, depth: int, gamma: Any, rest: Any, gain: Any) -> Any:
+    """What the layers make of x and v, with ``rest`` = 1 - gamma, in any arithmetic."""
     for _ in range(depth):
-        v = v * g + (m * x) * (1 - g)
+        v = v * gamma + (m * x) * rest
         x = x + v
-    last = x + v * flint.fmpq(gain.numerator, gain.denominator)
-    return last == flint.fmpq_mat(d, d)
+    return x + v * gain

@@ -31,12 +31,14 @@ __all__ = [
     "follow",
     "newton",
     "reach_of",
+    "stepped",
 ]
 
 PRECISION = 128
 FRACTION = 0.25
 SHARED = 0.3  # how far, in reaches, a branch is taken over from a neighbour
 SMALLEST_STEP = 1e-9
+LAST_PART = 1e-12
 LARGEST_COUNT = 50_000
 
 Series = Callable[[Any, int], Any]
@@ -76,7 +78,10 @@ def follow(
                     break
                 allowed = FRACTION * reach_of(c1, c2)
                 size = abs(left).mid()
-                if until_blocked and allowed < SMALLEST_STEP * min(size, 1 + abs(mu).mid()):
+                unit = 1 + abs(mu).mid()
+                blocked = allowed < SMALLEST_STEP * min(size, unit)
+                # The last steps before a critical value shrink with what is left, for ever.
+                if until_blocked and (blocked or allowed < size < LAST_PART * unit):
                     return None
                 step = left if allowed > size else middle(left * (allowed / size))
                 mu = target if allowed > size else middle(mu + step)
@@ -107,6 +112,19 @@ def newton(series: Series, z: flint.acb, mu: flint.acb) -> flint.acb:
             if abs(step).mid() <= tiny * (1 + abs(z).mid()):
                 break
         return z
+
+
+def stepped(series: Series, z: flint.acb, mu: flint.acb) -> flint.acb:
+    """A point near a preimage of mu, from one near z: where the parabola of psi at z has mu.
+
+    Unlike a step of Newton's method, it may begin at a critical point.
+    """
+    with series_length(3):
+        c0, c1, c2 = _three(series, z)
+        missed = middle(mu - c0)
+        root = (c1**2 + 4 * c2 * missed).sqrt()
+        slope = max(c1 + root, c1 - root, key=lambda s: float(abs(s).mid()))
+        return middle(z + 2 * missed / slope) if slope != 0 else z
 
 
 def reach_of(c1: flint.acb, c2: flint.acb) -> flint.arb:

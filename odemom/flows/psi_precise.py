@@ -20,7 +20,15 @@ from odemom.checks import as_fraction
 from odemom.errors import ResultOverflowError
 from odemom.propagator.doubling import Doubling
 
-__all__ = ["as_exact", "as_mpf", "mp_matrix", "propagate_mp", "with_digits"]
+__all__ = [
+    "as_ball",
+    "as_mpf",
+    "exact_rows",
+    "identity",
+    "mp_matrix",
+    "propagate_mp",
+    "to_digits",
+]
 
 MOST_BITS = 1 << 22
 
@@ -37,40 +45,38 @@ def mp_matrix(theta: Any) -> Any:
     return mpmath.matrix([[as_mpf(as_fraction(entry)) for entry in row] for row in theta])
 
 
-def with_digits(
-    compute: Callable[[], tuple[Any, Any, Any]],
-    dps: int,
-    vanishes: Callable[[], bool] = lambda: False,
+def to_digits(
+    psi: Callable[[], flint.arb_mat], dps: int, vanishes: Callable[[], bool] = lambda: False
 ) -> Any:
-    """The result of ``compute`` to ``dps`` digits of its norm, at a precision raised until it is.
+    """The matrix ``psi()`` to ``dps`` digits of its norm, at a precision raised until it is.
 
-    ``compute`` returns the result, a bound of the norm of psi, and the factor by which roundoff,
-    relative to that bound, is magnified; ``vanishes`` tells whether a computed 0 is one, which no
-    precision would.
+    ``vanishes`` tells whether psi is 0, which no precision would.
+
+    Raises
+    ------
+    ResultOverflowError
+        If that takes more than 2^22 bits.
     """
     with mpmath.workdps(dps):
-        target = mpmath.mp.prec + 10
-    working = target + 20
-    while True:
-        with mpmath.workprec(working):
-            result, bound, magnified = compute()
-            size = mpmath.mnorm(result, 1)
-            if size == 0 and (bound == 0 or vanishes()):
-                return result
-            lost = int(mpmath.log(magnified, 2)) + 20
-            if working - lost >= target:  # with fewer digits the result may be anything
-                smaller = max(bound / size, 1) if size > 0 else mpmath.mpf(2) ** working
-                lost += int(mpmath.log(smaller, 2))
-        if working - lost >= target:
-            break
-        working = target + max(lost, working - target) + 20
-        if working > MOST_BITS:
-            raise ResultOverflowError(
-                f"psi(theta): roundoff magnified up to {mpmath.nstr(bound * magnified, 3)} needs "
-                f"{working} bits; the limit is {MOST_BITS}. Scale theta down."
-            )
-    with mpmath.workdps(dps):
-        return +result
+        target = mpmath.mp.prec + 4
+    working = target + 60
+    while working <= MOST_BITS:
+        with flint.ctx.workprec(working):
+            found = psi()
+            if norm_above(radii(found)) * 2**target <= norm_below(found):
+                return as_mp_matrix(found, dps)
+        if norm_below(found) == 0 and vanishes():
+            return mpmath.zeros(found.nrows())
+        working *= 2
+    raise ResultOverflowError(
+        f"psi(theta): {dps} digits of it need more than {MOST_BITS} bits. Scale theta down."
+    )
+
+
+def exact_rows(theta: Any) -> list[list[Fraction]]:
+    """The entries of an mpmath matrix, or of a nested list, as the fractions that they are."""
+    rows = theta.tolist() if isinstance(theta, mpmath.matrix) else theta
+    return [[as_exact(entry) for entry in row] for row in rows]
 
 
 def as_exact(entry: Any) -> Fraction:
@@ -230,23 +236,14 @@ def propagate_mp(
     """
     from odemom.flows.ode import velocity_weight
 
-    rows = theta.tolist() if isinstance(theta, mpmath.matrix) else theta
-    rows = [[as_exact(entry) * factor for entry in row] for row in rows]
-    with mpmath.workdps(dps):
-        target = mpmath.mp.prec + 4
-    working = target + 60
-    while working <= MOST_BITS:
-        with flint.ctx.workprec(working):
-            matrix = flint.arb_mat([[as_ball(x) for x in row] for row in rows])
-            if eps == 0:
-                psi = _first_order(matrix)
-            elif eps == math.inf:
-                psi = _undamped(matrix, as_ball(Fraction(coast)))
-            else:
-                psi = _damped(matrix, as_ball(Fraction(eps)), velocity_weight(eps, coast))
-            if norm_above(radii(psi)) * 2**target <= norm_below(psi):
-                return as_mp_matrix(psi, dps)
-        working *= 2
-    raise ResultOverflowError(
-        f"psi(theta): {dps} digits of it need more than {MOST_BITS} bits. Scale theta down."
-    )
+    rows = [[entry * factor for entry in row] for row in exact_rows(theta)]
+
+    def psi() -> flint.arb_mat:
+        matrix = flint.arb_mat([[as_ball(x) for x in row] for row in rows])
+        if eps == 0:
+            return _first_order(matrix)
+        if eps == math.inf:
+            return _undamped(matrix, as_ball(Fraction(coast)))
+        return _damped(matrix, as_ball(Fraction(eps)), velocity_weight(eps, coast))
+
+    return to_digits(psi, dps)

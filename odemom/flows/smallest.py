@@ -9,7 +9,7 @@ import numpy as np
 
 from odemom.flows.base import Flow, RealImage
 from odemom.flows.power_series import middle
-from odemom.flows.preimages import PRECISION, newton
+from odemom.flows.preimages import PRECISION, condition_at, newton
 from odemom.propagator.named_methods import Method
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Smallest"]
 
+TRIED = 8
+CRITICAL = 1e12  # a condition number from which on a point counts as critical
 POINTS = 1 << 15  # of the grid on which preimages are bracketed, equidistant in |z|^(1/2)
 
 
@@ -71,22 +73,32 @@ class Smallest(Flow):
         known = self.flow.real_preimage(mu, size)
         value, reach = float(mu.mid()), abs(float(known.real.mid()))
         z = reach * np.linspace(-1, 1, 2 * POINTS + 1) * np.abs(np.linspace(-1, 1, 2 * POINTS + 1))
-        above = self.flow.scalar(z) > value
-        crossed = np.flatnonzero(above[1:] != above[:-1])
-        if not crossed.size:
-            return known
+        with np.errstate(all="ignore"):
+            psi = self.flow.scalar(z)
+        above, finite = psi > value, np.isfinite(psi)
+        crossed = np.flatnonzero((above[1:] != above[:-1]) & finite[1:] & finite[:-1])
         sizes = np.minimum(np.abs(z[crossed]), np.abs(z[crossed + 1]))
-        k = int(crossed[np.argmin(sizes)])
-        low, high = float(z[k]), float(z[k + 1])
+        for k in crossed[np.argsort(sizes)][:TRIED].tolist():
+            point = self._bisected(float(z[k]), float(z[k + 1]), value)
+            with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
+                found = newton(self.flow.series, flint.acb(point), middle(flint.acb(mu)))
+                if abs(found.real) > abs(known.real):
+                    break
+                # A critical point produces an eigenvalue, but none of its larger blocks.
+                if size == 1 or condition_at(self.flow.series, found, size) < CRITICAL:
+                    return found
+        return known
+
+    def _bisected(self, low: float, high: float, value: float) -> float:
+        """Where psi crosses the value between two points."""
+        above = bool(self.flow.scalar(low) > value)
         for _ in range(60):
             point = (low + high) / 2
-            if bool(self.flow.scalar(point) > value) == bool(above[k]):
+            if bool(self.flow.scalar(point) > value) == above:
                 low = point
             else:
                 high = point
-        with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
-            found = newton(self.flow.series, flint.acb(high), middle(flint.acb(mu)))
-            return found if abs(found.real) <= abs(known.real) else known
+        return high
 
     def describe(self) -> str:
         """That of the flow."""

@@ -19,7 +19,7 @@ __all__ = ["expansion", "expansion_coefficients", "usual_terms", "widened"]
 
 LARGEST_EXPANSION = 2**20
 # Of a psi below, what falls out of the doubles is no noise to be followed.
-SMALLEST_PSI = 1e-280
+SMALLEST_PSI = 1e-300
 # Of a symmetric theta whose spectrum lies in the interval, ||T_k X|| <= ||X||; outside T_k grows
 # like exp(k (2 distance)^(1/2)), in the direction of X or of its roundoff. Beyond this factor the
 # interval is wrong; below it, the error is as small as it would be inside, up to this factor.
@@ -69,13 +69,14 @@ def expansion_coefficients(
             # What falls out of the doubles shows no end of the expansion; as many terms as it has
             # elsewhere show whether the interval is right.
             return np.zeros(min(most, 2 + round(usual_terms(low, high, eps))))
-        c = np.asarray(scipy.fft.dct(values, type=2)) / count
+        unit = 2.0 ** math.frexp(largest)[1] if math.isfinite(largest) else 1.0
+        c = np.asarray(scipy.fft.dct(values / unit, type=2)) / count
         c[0] /= 2
         noise = noise_of(low, high, eps, largest, field)
-        kept = np.flatnonzero(np.abs(c) > noise * largest)
+        kept = np.flatnonzero(np.abs(c) > noise * (largest / unit))
         last = int(kept[-1]) + 1 if kept.size else 1
         if last <= 3 * count // 4 or not math.isfinite(largest):
-            return c[:last] if last <= most and noise < 1 else None
+            return unit * c[:last] if last <= most and noise < 1 else None
         count *= 2
     return None
 

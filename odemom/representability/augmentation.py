@@ -15,14 +15,13 @@ from odemom.checks import eps_or_gamma, expect, shown
 from odemom.errors import IllConditionedError
 from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
-from odemom.flows.condition import condition_number
 from odemom.representability.clusters import Cluster
 from odemom.representability.completion import completed
 from odemom.representability.exact import ExactSpectrum
 from odemom.representability.exact_matrix import ExactMatrix
 from odemom.representability.floating import FloatingSpectrum, cluster_attainment
 from odemom.representability.interlacing import least_coordinates, least_degree
-from odemom.representability.matrix_branch import relative_distance
+from odemom.representability.measured import residual_and_condition
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness import (
@@ -197,8 +196,7 @@ def _measured(
 ) -> Augmentation:
     (matrix, theta), d = pair, doubles_of(found)
     n = len(d)
-    residual = relative_distance(flow.matrix(theta)[:n, :n], d)
-    condition = condition_number(flow, theta)
+    residual, condition = residual_and_condition(flow, theta, d)
     return Augmentation(len(theta) - n, theta, matrix, residual, condition, report.status, report)
 
 

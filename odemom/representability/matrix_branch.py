@@ -20,7 +20,7 @@ import scipy.linalg
 from odemom.flows.base import Flow
 from odemom.flows.branches import Branches
 from odemom.flows.power_series import inverse_branch, middle, series_length
-from odemom.flows.preimages import PRECISION, newton, reach_of
+from odemom.flows.preimages import PRECISION, newton, reach_of, stepped
 from odemom.representability.criterion import attainment_at
 
 if TYPE_CHECKING:
@@ -343,14 +343,14 @@ def _group(
 
     members, part = merged
     if len(part) == 1:
-        centre, z = points.mu[part[0]], points.z[part[0]]
+        nearest, centre = part[0], points.mu[part[0]]
     else:
         centre = _centre(mu[members])
         nearest = min(part, key=lambda k: abs(points.mu[k] - centre))
-        z = points.z[nearest] + (centre - points.mu[nearest]) / points.slope[nearest]
+    z = points.z[nearest]
     with flint.ctx.workprec(PRECISION):
-        target = flint.acb(centre.real, centre.imag)
-        exact = newton(flow.series, flint.acb(z.real, z.imag), target)
+        start, target = flint.acb(z.real, z.imag), flint.acb(centre.real, centre.imag)
+        exact = newton(flow.series, stepped(flow.series, start, target), target)
     return _Group(tuple(map(int, members)), complex(centre), exact)
 
 

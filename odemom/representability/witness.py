@@ -25,11 +25,11 @@ from odemom.errors import (
 )
 from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
-from odemom.flows.condition import condition_number
 from odemom.flows.smallest import Smallest
 from odemom.representability.exact import ExactSpectrum
 from odemom.representability.floating import FloatingSpectrum
-from odemom.representability.matrix_branch import inverse_matrix_function, relative_residual
+from odemom.representability.matrix_branch import inverse_matrix_function
+from odemom.representability.measured import residual_and_condition
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness_parts import Part, exact_parts, floating_parts
@@ -46,6 +46,10 @@ __all__ = [
 
 LARGEST_RESIDUAL = 1e-6
 GOOD_RESIDUAL = 1e-10  # of a borderline matrix: no wider tolerance is tried
+OF_FLOATS = (
+    ", or a larger tol, with which close eigenvalues count as one, or exact=True, for the very "
+    "doubles of D"
+)
 WIDENINGS = (1, 4, 16, 64, 256, 1024)
 
 
@@ -57,8 +61,9 @@ class Witness:
     ----------
     theta : ndarray of float64, shape (d, d)
     residual : float
-        ||psi(theta) - D|| / ||D|| in the Frobenius norm (``||psi(theta)||`` for D = 0), with psi in
-        double precision; D rounded to doubles where it is exact.
+        ||psi(theta) - D|| / ||D|| in the Frobenius norm (``||psi(theta)||`` for D = 0); D rounded
+        to doubles where it is exact. psi in double precision, and in more where the condition
+        number would hide a residual of 1e-9, up to 64 rows.
     condition : float
         The relative condition number of psi at theta, in the Frobenius norm, as of
         `odemom.psi_cond`; inf where that is refused. Rounding theta to doubles moves psi(theta) by
@@ -194,11 +199,12 @@ def represent(
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
     witness = witness_of(found, flow, prefer)
     if not witness.residual <= allowed_residual(found, witness.report.status):
+        more = "" if isinstance(found, ExactSpectrum) else OF_FLOATS
         raise IllConditionedError(
             f"D is representable by {flow.describe()}, but theta, rounded to doubles, misses D by "
             f"{witness.residual:.2g} ||D||: the condition number of psi there is "
             f"{witness.condition:.2g} and ||theta|| = {np.linalg.norm(witness.theta):.2g}. Use "
-            "another eps or scale; the error's attribute `witness` holds this theta.",
+            f"another eps or scale{more}; the error's attribute `witness` holds this theta.",
             witness,
         )
     return witness if full_output else witness.theta
@@ -288,8 +294,7 @@ def _measured(flow: Flow, report: Representability, d: np.ndarray, theta: np.nda
         raise ResultOverflowError(
             f"D is representable by {flow.describe()}, but theta exceeds the range of doubles."
         )
-    residual = relative_residual(flow, theta, d)
-    return Witness(theta, residual, condition_number(flow, theta), report)
+    return Witness(theta, *residual_and_condition(flow, theta, d), report)
 
 
 def _require(report: Representability) -> None:

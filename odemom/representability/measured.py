@@ -1,0 +1,59 @@
+"""How far psi(theta) is from D, and how well conditioned that is.
+
+psi(theta) in doubles is off by about the condition number times roundoff. Where that is more than
+a residual should hide, psi(theta) is computed again to so many digits as it takes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from odemom.errors import ResultOverflowError
+from odemom.flows.base import Flow
+from odemom.flows.condition import condition_number
+from odemom.representability.matrix_branch import relative_distance
+
+__all__ = ["residual_and_condition"]
+
+HIDDEN = 1e-9  # of a residual, at most, by the roundoff of doubles
+DIGITS = 17
+LARGEST = 64  # rows of a matrix of which psi is computed to more digits
+
+
+def residual_and_condition(flow: Flow, theta: np.ndarray, d: np.ndarray) -> tuple[float, float]:
+    """||psi(theta) - D|| / ||D|| in the Frobenius norm, and the condition number of psi at theta.
+
+    Parameters
+    ----------
+    flow : Flow
+    theta : ndarray of float64, shape (m, m)
+    d : ndarray of float64, shape (n, n)
+        Compared with the upper left corner of psi(theta).
+
+    Returns
+    -------
+    residual, condition : float
+        inf where psi(theta) is beyond the doubles.
+    """
+    n, condition = len(d), condition_number(flow, theta)
+    with np.errstate(all="ignore"):
+        residual = relative_distance(flow.matrix(theta)[:n, :n], d)
+    if condition * np.finfo(float).eps <= HIDDEN or len(theta) > LARGEST:
+        return residual, condition
+    return _precise_residual(flow, theta, d), condition
+
+
+def _precise_residual(flow: Flow, theta: np.ndarray, d: np.ndarray) -> float:
+    import mpmath
+
+    n, frobenius = len(d), cast(Any, "f")
+    try:
+        made: Any = flow.matrix_mp(theta.tolist(), DIGITS)[:n, :n]
+    except ResultOverflowError:
+        return np.inf
+    with mpmath.workdps(DIGITS):
+        aim = mpmath.matrix(d.tolist())
+        missed, size = mpmath.mnorm(made - aim, frobenius), mpmath.mnorm(aim, frobenius)
+        return float(missed / size if size else missed)
