@@ -40,7 +40,8 @@ def residual_and_condition(flow: Flow, theta: np.ndarray, d: np.ndarray) -> tupl
     n, condition = len(d), condition_number(flow, theta)
     with np.errstate(all="ignore"):
         residual = relative_distance(flow.matrix(theta)[:n, :n], d)
-    if condition * np.finfo(float).eps <= HIDDEN or len(theta) > LARGEST:
+    hidden = HIDDEN < condition * np.finfo(float).eps < np.inf
+    if not hidden or len(theta) > LARGEST:
         return residual, condition
     return _precise_residual(flow, theta, d), condition
 

@@ -13,7 +13,7 @@ import pytest
 import sympy
 
 import odemom
-from odemom.flows import CoastingNet, MomentumResNet, MomentumThreshold, ResNet
+from odemom.flows import CoastingNet, MomentumResNet, MomentumThreshold, ResNet, layers_precise
 
 NETS = [
     (gamma, depth)
@@ -232,3 +232,23 @@ def test_a_psi_that_vanishes_in_mpmath_is_0_at_once(net):
     # next to it, it is not
     off = mpmath.matrix([[root + mpmath.mpf(2) ** -40]])
     assert mpmath.mnorm(net.matrix_mp(off, 30), 1) > 0
+
+
+@pytest.mark.parametrize(
+    "net", [ResNet(60), MomentumResNet("9/10", 61), CoastingNet("9/10", 60, 41)], ids=str
+)
+def test_many_layers_are_squared_to_the_digits_of_one_by_one(net, monkeypatch):
+    theta = (np.random.default_rng(0).standard_normal((3, 3)) / 10).tolist()
+    squared = net.matrix_mp(theta, 30)
+    monkeypatch.setattr(layers_precise, "SHALLOW", 100)
+    with mpmath.workdps(40):
+        one_by_one = net.matrix_mp(theta, 30)
+        assert mpmath.mnorm(squared - one_by_one, 1) < 1e-29 * mpmath.mnorm(one_by_one, 1)
+
+
+def test_a_thousand_million_layers():
+    found = ResNet(10**9).matrix_mp([[Fraction(-1, 10**9), 0], [0, -1]], 30)
+    with mpmath.workdps(40):
+        exact = mpmath.exp(10**9 * mpmath.log1p(-mpmath.mpf(1) / 10**9))
+        assert abs(found[0, 0] - exact) < 1e-29
+    assert found[1, 1] == 0

@@ -91,7 +91,8 @@ def test_the_advice_about_an_ill_conditioned_theta_of_floats_helps():
     d, net = q @ block @ q.T, MomentumResNet("1/3", 2)
     with pytest.raises(odemom.IllConditionedError, match=r"a larger tol.*or exact=True"):
         odemom.represent(d, net)
-    for options in ({"tol": 1e-9}, {"exact": True}):
+    ways: list[Any] = [{"tol": 1e-9}, {"exact": True}]
+    for options in ways:
         assert odemom.represent(d, net, full_output=True, **options).residual < 1e-7
 
 
