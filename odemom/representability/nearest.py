@@ -225,12 +225,14 @@ def _worst(form: SchurForm, image: RealImage, size: float) -> float:
         z = np.concatenate([z, form.level_set(size)])
     ends = np.unique(np.append(np.real(z)[np.real(z) < t], t))
     places = np.concatenate([ends, (ends[1:] + ends[:-1]) / 2])
-    identity = np.eye(form.dimension)
-    signed = [
-        np.linalg.slogdet(form.t - x * identity)[0] * form.smallest_singular_value(x)
-        for x in places.tolist()
-    ]
-    return float(places[int(np.argmin(signed))])
+    if form.dimension <= PLACES:
+        shifted = form.t - places[:, None, None] * np.eye(form.dimension)
+        sigma = np.linalg.svd(shifted, compute_uv=False)[:, -1]
+    else:
+        sigma = np.array([form.smallest_singular_value(x) for x in places.tolist()])
+    real = np.real(form.eigenvalues)[np.imag(form.eigenvalues) == 0]
+    odd = (real < places[:, None]).sum(axis=1) % 2 == 1  # then det(X - x I) < 0
+    return float(places[int(np.argmin(np.where(odd, -sigma, sigma)))])
 
 
 def _rounded(D: Any, tol: Any) -> tuple[Spectrum, np.ndarray]:
