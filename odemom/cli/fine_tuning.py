@@ -65,7 +65,10 @@ def register(app: typer.Typer) -> None:
 
 def transform(
     source: Annotated[
-        str, typer.Argument(help="A .ckpt file of odemom, or torchvision:NAME, such as resnet50.")
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A .ckpt file of odemom, or torchvision:NAME, such as resnet50."
+        ),
     ],
     gamma: Annotated[
         str | None,

@@ -244,7 +244,7 @@ def waiting(words: str, after: float = 2.0) -> Iterator[None]:
 @contextmanager
 def progress_bar(unit: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A bar on the terminal's error stream, as a function of (done, in all)."""
-    if not shown or is_quiet():
+    if not shown or is_quiet() or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.progress import (
