@@ -89,10 +89,14 @@ def test_the_twin_has_the_weights_and_gamma_0_is_the_network_itself(checkpoint, 
     assert refit_config(again, options={"initial_velocity": "field"}, **given).options == options
 
 
-def test_other_classes_get_a_new_head_and_the_rest_starts_as_it_was(folder, source, tmp_path):
+def test_other_classes_get_a_new_head_and_the_rest_starts_as_it_was(
+    folder, source, tmp_path, capsys
+):
     config = to_three(folder, source, gamma=0.9)
     start = refit(source, config, out_dir=tmp_path / "0", epochs=0, progress=False)
-    found = refit(source, config, out_dir=tmp_path / "1", progress=False)
+    found = refit(source, config, out_dir=tmp_path / "1", progress=True)
+    out, err = capsys.readouterr()
+    assert (out, "Epoch" in err) == ("", True)  # the bar
     old, new = source.weights, weights_of(start.checkpoint)
     assert new["head.weight"].shape == (3, 64)
     assert all(torch.equal(old[name], new[name]) for name in old if is_body(name))
@@ -198,10 +202,18 @@ def test_levels_of_ink_and_of_files_are_brought_together(tmp_path):
 MOBILE = "torchvision:mobilenet_v3_small"
 
 
-def test_weights_of_torchvision_come_with_their_normalisation(folder, tmp_path, monkeypatch):
+def test_weights_of_torchvision_come_with_their_normalisation(
+    folder, tmp_path, monkeypatch, capsys
+):
     state = mobilenet_v3_small().state_dict()
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: state)
+
+    def fetched(*_, **__):
+        print("Downloading, as torch.hub says")
+        return state
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetched)
     source = load_source(MOBILE)
+    assert capsys.readouterr() == ("", "Downloading, as torch.hub says\n")
     assert source.name == f"{MOBILE} with the weights IMAGENET1K_V1"
     assert (source.image_size, source.mean[0]) == (224, 255 * 0.485)
     config = to_three(folder, source, image_size=32)
