@@ -348,7 +348,7 @@ def test_one_command_for_the_twin_and_one_for_the_network(
     assert code == 0, err
     assert "momentum-resnet20, gamma 0.9, from resnet20 trained on two; momentum rows: 3" in out
     assert "head: new, for 3 classes; 195 of" in out
-    assert "after it, 1 epochs" in out
+    assert "after it, 1 epoch in" in out
     code, out, err = run(*asked, "--gamma", "0", "--refit", "0", "--json", "--out", str(tmp_path))
     assert code == 0, err
     assert json.loads(out)["model"] == "resnet20"
