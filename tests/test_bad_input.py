@@ -294,6 +294,16 @@ def test_a_missing_optional_package_names_the_extra_that_brings_it():
         optional_import("no_such_package_here", "torch")
 
 
+def test_networks_and_trainings_without_torch_name_the_extra(monkeypatch):
+    import odemom.models
+    import odemom.training
+
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    for asked in (lambda: odemom.models.build_model("odenet"), lambda: odemom.training.train):
+        with pytest.raises(odemom.MissingDependencyError, match=r"odemom\[train\]"):
+            asked()
+
+
 def test_a_package_that_is_broken_is_named_with_what_its_import_said(tmp_path, monkeypatch):
     from odemom.checks import optional_import
 

@@ -189,7 +189,9 @@ def test_a_gamma_alone_is_the_flow_of_its_mass_and_this_is_said(run, matrix):
     code, out, err = run("check", matrix, "--gamma", "1/2")
     assert (code, out) == (0, run("check", matrix, "--eps", "2")[1])
     assert "the flow with eps = 1/(1 - gamma) = 2; for the net add --depth" in err
-    assert run("lambda", "--gamma", "9/10")[1] == run("lambda", "10")[1]
+    code, out, err = run("lambda", "--gamma", "9/10")
+    assert out == run("lambda", "10")[1]
+    assert err == "--gamma 9/10: the flow with eps = 1/(1 - gamma) = 10, not the net\n"
     for options in (("--gamma", "-1/2"), ("--gamma", "2"), ("--gamma", "1/2", "--eps", "2")):
         assert run("check", matrix, *options)[:2] == (2, "")
     assert run("lambda", "--gamma", "1/2", "2")[:2] == (2, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import re
@@ -158,6 +159,16 @@ def test_what_takes_long_says_so_on_a_terminal(monkeypatch):
         while words not in terminal.text and time.monotonic() < end:
             time.sleep(0.02)
     assert terminal.text == words
+
+
+def test_a_bar_is_for_terminals_alone(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with shared.progress_bar("tasks", shown=True) as progress:
+        assert progress is not None
+    monkeypatch.setattr(sys, "stderr", file := io.StringIO())
+    with shared.progress_bar("tasks", shown=True) as progress:
+        assert progress is None
+    assert file.getvalue() == ""  # not even the end of a line
 
 
 # --- exit status -------------------------------------------------------------------------------

@@ -259,7 +259,9 @@ def _flow(
         )
     if depth is not None:
         return ResNet(depth) if gamma is None else MomentumResNet(gamma, depth)
-    mass: Any = eps if gamma is None else _mass_of(gamma)
+    mass: Any = (
+        eps if gamma is None else _mass_of(gamma, " without --depth", "; for the net add --depth")
+    )
     if switch is not None and initial_velocity in (None, "zero"):
         return Coasting(mass, switch, "1" if horizon is None else horizon)
     expect(
@@ -273,15 +275,12 @@ def _flow(
     return flow_of(mass, horizon="1" if horizon is None else horizon, initial_velocity=velocity)
 
 
-def _mass_of(gamma: str) -> Any:
-    """The mass of the flow that a gamma without a depth stands for, which is said."""
+def _mass_of(gamma: str, alone: str, instead: str) -> Any:
+    """The mass of the flow that a gamma by itself stands for, which is said."""
     from odemom.checks import eps_or_gamma
 
     mass = eps_or_gamma(None, gamma)
-    note(
-        f"--gamma {gamma} without --depth: the flow with eps = 1/(1 - gamma) = {mass}; for the net "
-        "add --depth"
-    )
+    note(f"--gamma {gamma}{alone}: the flow with eps = 1/(1 - gamma) = {mass}{instead}")
     return mass
 
 
@@ -322,7 +321,10 @@ def lambda_(
             got="no mass" if eps is None else "EPS beside --gamma",
             expected="either of the two: odemom lambda 1/2, or odemom lambda --gamma 0.9",
         )
-    masses = [_mass_of(gamma)] if gamma is not None else [m.strip() for m in str(eps).split(",")]
+    if gamma is None:
+        masses = [mass.strip() for mass in str(eps).split(",")]
+    else:
+        masses = [_mass_of(gamma, "", ", not the net")]
     with waiting("computing"):
         rows = [(str(mass), *_threshold(mass, dps)) for mass in masses]
     if as_json:

@@ -26,16 +26,18 @@ from odemom.cli.shared import (
 
 __all__ = ["register"]
 
-OutOrDefault = Annotated[
-    Path | None,
-    typer.Option(
+
+def _out(default: str) -> Any:
+    """The option --out, which says where the files go without it."""
+    return typer.Option(
         "--out",
         "-o",
         metavar="FOLDER",
-        help="The folder to write into; it may be new. By default results, or results/survey; with "
-        "--redraw the folder of the numbers.",
-    ),
-]
+        help=f"The folder to write into; it may be new. By default {default}; with --redraw the "
+        "folder of the numbers.",
+    )
+
+
 Formats = Annotated[
     list[str] | None,
     typer.Option(
@@ -114,7 +116,7 @@ def reproduce(
     backend: Backend = "serial",
     workers: Workers = None,
     scheduler: Scheduler = None,
-    out: OutOrDefault = None,
+    out: Annotated[Path | None, _out("results")] = None,
     redraw: Redraw = None,
     format_: Formats = None,
     style: Style = "paper",
@@ -288,7 +290,7 @@ def survey(
         int,
         typer.Option(metavar="N", help="The seed of the matrices: equal seeds give equal numbers."),
     ] = 0,
-    out: OutOrDefault = None,
+    out: Annotated[Path | None, _out("results/survey")] = None,
     backend: Backend = "serial",
     workers: Workers = None,
     scheduler: Scheduler = None,

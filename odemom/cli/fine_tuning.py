@@ -12,8 +12,8 @@ from odemom.cli.shared import (
     Out,
     Quiet,
     interruptible,
-    is_quiet,
     note,
+    on_terminal,
     print_json,
     say,
     waiting,
@@ -65,7 +65,10 @@ def register(app: typer.Typer) -> None:
 
 def transform(
     source: Annotated[
-        str, typer.Argument(help="A .ckpt file of odemom, or torchvision:NAME, such as resnet50.")
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A .ckpt file of odemom, or torchvision:NAME, such as resnet50."
+        ),
     ],
     gamma: Annotated[
         str | None,
@@ -192,7 +195,7 @@ def _refit(
     with interruptible():
         found = refit(
             source, config, out_dir=out, epochs=epochs, freeze=freeze, resume=resume,
-            progress=not (as_json or is_quiet()),
+            progress=not as_json and on_terminal(),
         )  # fmt: skip
     if not speaks():
         return
@@ -213,7 +216,10 @@ def _print_table(found: Refit) -> None:
     trained = f"{found.trained_parameters} of {found.parameters} parameters trained"
     say(f"head: {head}; {trained}")
     result = found.training
-    took = "" if result is None else f", {result.config.epochs} epochs in {result.seconds:.1f} s"
+    took = ""
+    if result is not None:
+        passes = f"{result.config.epochs} epoch{'s' * (result.config.epochs > 1)}"
+        took = f", {passes} in {result.seconds:.1f} s"
     say(f"test accuracy on {found.images} ({found.tested} images)")
     for name, accuracy in (
         ("of the source", found.original),

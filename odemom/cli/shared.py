@@ -221,16 +221,21 @@ def resumable(out: Path) -> AbstractContextManager[None]:
     return interruptible(f"the same command goes on from what {out} holds")
 
 
+def on_terminal() -> bool:
+    """Whether progress is shown: the error stream is a terminal, and ``--quiet`` was not given."""
+    return not is_quiet() and sys.stderr is not None and sys.stderr.isatty()
+
+
 @contextmanager
 def waiting(words: str, after: float = 2.0) -> Iterator[None]:
     """Say on a terminal that something takes longer than two seconds.
 
     One line, and nothing that moves: what works inside may have a progress line of its own.
     """
-    stream: Any = sys.stderr
-    if is_quiet() or stream is None or not stream.isatty():
+    if not on_terminal():
         yield
         return
+    stream: Any = sys.stderr
     line = f"{words}, which takes longer than {after:g} s; Ctrl-C ends it"
     timer = threading.Timer(after, lambda: print(line, file=stream, flush=True))
     timer.daemon = True
@@ -244,7 +249,7 @@ def waiting(words: str, after: float = 2.0) -> Iterator[None]:
 @contextmanager
 def progress_bar(unit: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A bar on the terminal's error stream, as a function of (done, in all)."""
-    if not shown or is_quiet():
+    if not shown or not on_terminal():
         yield None
         return
     from rich.progress import (

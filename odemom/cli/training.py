@@ -16,7 +16,7 @@ from odemom.cli.shared import (
     Workers,
     answer,
     interruptible,
-    is_quiet,
+    on_terminal,
     print_json,
     progress_bar,
     resumable,
@@ -180,7 +180,7 @@ def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
     from odemom.training.run import train as run_training
 
     note_compiling(config)
-    shown = not (as_json or is_quiet())
+    shown = not as_json and on_terminal()
     with interruptible():
         result = run_training(config, out_dir=out, resume=resume, progress=shown)
     if not speaks():

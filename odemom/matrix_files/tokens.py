@@ -117,6 +117,8 @@ def _bad_entry(token: str, place: str, expected: str, error: SpellingError) -> s
         hint = " Does the line begin or end with a separator?"
     elif re.search(r"\d_\d", token):
         hint = " Write digits without underscores."
+    elif re.match("[\"']", token):
+        hint = " Write it without quotes, or name the file .json if it is one."
     elif re.search(r"[\[\];]", token):
         hint = (
             " A matrix in brackets begins and ends with them: [-1 1; 0 -1], or [[-1, 1], [0, -1]]."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from odemom.checks import as_integer, expect, invalid, shown
+from odemom.checks import as_integer, expect, invalid, optional_import, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,6 +99,8 @@ def build_model(
     ------
     InvalidInputError
         If there is no network or option of a name, or a value is outside its domain.
+    MissingDependencyError
+        If PyTorch or torchvision is not installed.
 
     Examples
     --------
@@ -125,6 +127,7 @@ def build_model(
             expected=f"one of {', '.join(model.options) or 'none: it has no options'}",
             fix=_nearest(option, model.options),
         )
+    optional_import("torch", "train")
     return model.build(in_channels, classes, image_size, **{**model.options, **options})
 
 

@@ -124,13 +124,13 @@ class TaskStore:
             _, whole = self._read(self.path.read_bytes())
             with self._refusing():
                 os.ftruncate(descriptor, whole)
-                if whole == 0:
-                    self._write(descriptor, self._header())
 
             def append(key: str, outcome: Any, seconds: float) -> None:
-                line = {"task": key, "outcome": outcome, "seconds": seconds}
+                line = _line({"task": key, "outcome": outcome, "seconds": seconds})
                 with self._refusing():
-                    self._write(descriptor, _line(line))
+                    # With the first task: a run that kept none leaves nothing of its version.
+                    fresh = os.fstat(descriptor).st_size == 0
+                    self._write(descriptor, self._header() + line if fresh else line)
 
             yield append
         finally:

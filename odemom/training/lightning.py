@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from odemom.checks import invalid, optional_import, shown
 from odemom.errors import DivergedError, FixedPointRangeError, InvalidInputError, OdemomError
+from odemom.training.bar import Bar
 from odemom.training.checkpoints import CheckpointFiles
 from odemom.training.config import TrainingConfig
 from odemom.training.metrics_table import MetricsTable
@@ -288,7 +289,7 @@ def _trainer(config: TrainingConfig, out_dir: Path, *, progress: bool, validatio
         precision={"32": "32-true"}.get(config.precision, config.precision),
         max_epochs=config.epochs,
         limit_val_batches=1.0 if validation else 0,
-        callbacks=[*saved, *([callbacks.RichProgressBar()] if progress else [])],
+        callbacks=[*saved, *([Bar()] if progress else [])],
         plugins=[CheckpointFiles()],
         logger=_loggers(out_dir),
         enable_progress_bar=progress,

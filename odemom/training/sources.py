@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,10 +196,16 @@ def _weights(name: str, weights: str) -> _Weights:
 
 
 def _downloaded(name: str, entry: Any) -> Mapping[str, Tensor]:
+    errors = sys.stderr or io.StringIO()
     try:
-        return torch.hub.load_state_dict_from_url(
-            entry.url, map_location="cpu", check_hash=True, weights_only=True
-        )
+        with contextlib.redirect_stdout(errors):  # answers go there, and JSON
+            return torch.hub.load_state_dict_from_url(
+                entry.url,
+                map_location="cpu",
+                progress=errors.isatty(),
+                check_hash=True,
+                weights_only=True,
+            )
     except Exception as error:  # no network, a full disk, a damaged file: nearly anything
         where = Path(torch.hub.get_dir()) / "checkpoints" / Path(entry.url).name
         there = f"The file {where} is damaged: remove it. " if where.is_file() else ""

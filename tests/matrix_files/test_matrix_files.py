@@ -101,6 +101,7 @@ NPY = (
         ),
         ("a.csv", "1,2,\n3,4,\n", "begin or end with a separator"),
         ("a.txt", "1 [2]", "A matrix in brackets begins and ends with them"),
+        ("a.txt", '[["-3/4"]]', "Write it without quotes, or name the file .json"),
         ("a.csv", "1,,3\n1,2,3\n", "'' in row 1, column 2"),
         ("a.json", "[[1, 2], [3", "not valid JSON"),
         ("a.json", "[[NaN]]", "NaN"),

@@ -56,6 +56,14 @@ def test_a_line_that_was_cut_off_is_dropped_and_the_file_goes_on(store, cut):
     assert set(store.load()) == {"a", "c"}
 
 
+def test_a_run_that_kept_no_task_is_no_run_of_another_version(store):
+    with pytest.raises(ZeroDivisionError), store.writing():
+        raise ZeroDivisionError
+    later = TaskStore(store.path, {**IDENTITY, "version": "2"})
+    append(later, "a", 1)
+    assert set(later.load()) == {"a"}
+
+
 def test_a_header_that_was_cut_off_is_written_again(store):
     append(store, "a", 1, 0.0)
     store.path.write_text(store.path.read_text()[:5])

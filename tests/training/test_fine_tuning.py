@@ -198,10 +198,18 @@ def test_levels_of_ink_and_of_files_are_brought_together(tmp_path):
 MOBILE = "torchvision:mobilenet_v3_small"
 
 
-def test_weights_of_torchvision_come_with_their_normalisation(folder, tmp_path, monkeypatch):
+def test_weights_of_torchvision_come_with_their_normalisation(
+    folder, tmp_path, monkeypatch, capsys
+):
     state = mobilenet_v3_small().state_dict()
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: state)
+
+    def fetched(*_, **__):
+        print("Downloading, as torch.hub says")
+        return state
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetched)
     source = load_source(MOBILE)
+    assert capsys.readouterr() == ("", "Downloading, as torch.hub says\n")
     assert source.name == f"{MOBILE} with the weights IMAGENET1K_V1"
     assert (source.image_size, source.mean[0]) == (224, 255 * 0.485)
     config = to_three(folder, source, image_size=32)
@@ -340,7 +348,7 @@ def test_one_command_for_the_twin_and_one_for_the_network(
     assert code == 0, err
     assert "momentum-resnet20, gamma 0.9, from resnet20 trained on two; momentum rows: 3" in out
     assert "head: new, for 3 classes; 195 of" in out
-    assert "after it, 1 epochs" in out
+    assert "after it, 1 epoch in" in out
     code, out, err = run(*asked, "--gamma", "0", "--refit", "0", "--json", "--out", str(tmp_path))
     assert code == 0, err
     assert json.loads(out)["model"] == "resnet20"

@@ -172,7 +172,8 @@ def test_without_progress_a_fresh_process_prints_nothing(tmp_path):
 
 def test_progress_shows_the_epoch(tmp_path, capfd):
     train(SHORT, out_dir=tmp_path)
-    assert "Epoch 0/0" in capfd.readouterr().out
+    out, err = capfd.readouterr()
+    assert (out, "Epoch 0/0" in err) == ("", True)  # standard output is for answers
 
 
 # --- the data ----------------------------------------------------------------------------------
