@@ -177,8 +177,12 @@ def block_condition(size: int, z: Any, value: Any, c1: Any, c2: Any, c3: Any) ->
 def condition_at(series: Series, z: flint.acb, size: int) -> float:
     """`block_condition` at one point."""
     with series_length(4):
-        value, c1, c2, c3 = (complex(c) for c in _coefficients(series(z, 4), 4))
-    return float(block_condition(size, complex(z), value, c1, c2, c3)) if c1 else math.inf
+        value, c1, c2, c3 = (np.complex128(complex(c)) for c in _coefficients(series(z, 4), 4))
+    if not c1:
+        return math.inf
+    with np.errstate(all="ignore"):
+        condition = float(block_condition(size, complex(z), value, c1, c2, c3))
+    return math.inf if math.isnan(condition) else condition
 
 
 def _three(series: Series, z: flint.acb) -> list[flint.acb]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
+import flint
 import numpy as np
 import pytest
 
 import odemom
 from odemom.flows import CoastingNet, MomentumResNet, ResNet, SecondOrder
+from odemom.flows.preimages import condition_at
 from odemom.representability import measured
 from odemom.representability.measured import residual_and_condition
 from tests.oracles import jordan_block
@@ -77,6 +80,14 @@ def test_the_smallest_preimage_is_none_at_which_a_block_is_lost(number):
     witness = odemom.represent(d, net, full_output=True, prefer="norm")
     assert np.allclose(np.diag(witness.theta), -4)
     assert odemom.represent([[F(-1, 4)]], net, prefer="norm") == [[-1.0]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_next_to_a_critical_point_the_condition_of_a_block_is_infinite():
+    net = ResNet(3)
+    assert condition_at(net.series, flint.acb(0), 4) < 1e3
+    with flint.ctx.workprec(2000):
+        assert condition_at(net.series, flint.acb(-1) + flint.arb(2) ** -400, 4) == math.inf
 
 
 @pytest.mark.filterwarnings("error")
