@@ -27,6 +27,7 @@ def by_mutations(suffix: str, seconds: float, folder: Path, seed: int) -> None:
     rng, seeds = random.Random(seed), corpus_of(suffix)
     pool = list(seeds)
     last, runs, read = folder / f"last.{suffix}", 0, 0
+    check(suffix, seeds[0])  # loads what the reader loads, uncounted
     signal.signal(signal.SIGALRM, _too_slow)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -65,6 +66,7 @@ def by_coverage(suffix: str, seconds: float, folder: Path, seed: int) -> None:
     options = [*limits.split(), f"-seed={seed}", "-print_final_stats=1"]
     options.append(f"-artifact_prefix={folder}/find-")
     folders = [str(found), str(properties.CORPUS / suffix)]
+    properties.check(suffix, properties.corpus_of(suffix)[0])  # loads what readers load, uncounted
 
     def one_input(data: bytes) -> None:
         properties.check(suffix, data)
