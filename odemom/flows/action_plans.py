@@ -29,7 +29,7 @@ LARGEST_PSI = 100.0
 # Where X psi is so many times smaller, psi may be so everywhere on the spectrum; microseconds that
 # looking takes at most.
 FAR_BELOW, LONGEST_AGAIN = 10.0, 5e5
-# Of the result, what the roundoff of a psi that is large elsewhere on the interval may be.
+# Of each column, what the roundoff of a psi that is large elsewhere on the interval may be.
 LOST = 1e-6
 # Points of the interval at which psi is looked at.
 SAMPLES = 64
@@ -104,8 +104,9 @@ def on_interval(
     largest = largest_exponent(flow, ends)
     result = None if way is None else way.compute()
     if way is not None and result is not None:
-        noise = (way.products + 1) * DOUBLE_ROUNDOFF * np.abs(block).max(initial=0.0)
-        kept = largest + np.log(noise) <= np.log(LOST * np.abs(result).max(initial=0.0))
+        given, made = (np.abs(columns).max(axis=0, initial=0.0) for columns in (block, result))
+        noise = (way.products + 1) * DOUBLE_ROUNDOFF * given
+        kept = (largest + np.log(noise) <= np.log(LOST * made)).all()
         if largest <= math.log(LARGEST_PSI) or (kept and np.isfinite(result).all()):
             return result
     size = float(flow.on_unit_interval(np.abs(ends).max()))

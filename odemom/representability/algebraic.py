@@ -63,6 +63,9 @@ def polynomial_text(coefficients: tuple[int, ...], limit: int = 60) -> str:
     >>> polynomial_text((1, -3, 0, 2))
     '2x^3 - 3x + 1'
     """
+    short = f"an integer polynomial of degree {len(coefficients) - 1}"
+    if max(map(abs, coefficients)) >= 10**limit:  # Python does not even write out the largest
+        return short
     terms = []
     for power in range(len(coefficients) - 1, -1, -1):
         c = coefficients[power]
@@ -73,6 +76,4 @@ def polynomial_text(coefficients: tuple[int, ...], limit: int = 60) -> str:
         terms.append(("-" if c < 0 else "+", size + variable))
     (sign, first), *rest = terms
     text = ("-" if sign == "-" else "") + first + "".join(f" {s} {t}" for s, t in rest)
-    return (
-        text if len(text) <= limit else f"an integer polynomial of degree {len(coefficients) - 1}"
-    )
+    return text if len(text) <= limit else short

@@ -35,9 +35,10 @@ def residual_and_condition(flow: Flow, theta: np.ndarray, d: np.ndarray) -> tupl
     Returns
     -------
     residual, condition : float
-        inf where psi(theta) is beyond the doubles.
+        inf where psi(theta) is beyond the doubles; the condition number also where it vanishes.
     """
     n, condition = len(d), condition_number(flow, theta)
+    condition = np.inf if np.isnan(condition) else condition
     with np.errstate(all="ignore"):
         residual = relative_distance(flow.matrix(theta)[:n, :n], d)
     hidden = HIDDEN < condition * np.finfo(float).eps < np.inf

@@ -57,3 +57,9 @@ def test_a_psi_that_exceeds_the_doubles_is_an_overflow():
         odemom.psi_multiply([[800.0]], [1.0], 0, interval=(799, 801))
     found = odemom.psi_multiply([[800.0]], [1e-100], 0, interval=(799, 801))
     assert found[0] == pytest.approx(math.exp(800 - 100 * math.log(10)), rel=1e-12)
+
+
+def test_a_column_that_a_huge_psi_leaves_in_roundoff_is_seen_beside_others():
+    theta = np.diag([-50.0, 0.0])
+    found = odemom.psi_multiply(theta, np.eye(2), 0, interval=(-50, 10))
+    np.testing.assert_allclose(np.diag(found), [math.exp(-50), 1.0], rtol=1e-12)

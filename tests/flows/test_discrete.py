@@ -252,3 +252,20 @@ def test_a_thousand_million_layers():
         exact = mpmath.exp(10**9 * mpmath.log1p(-mpmath.mpf(1) / 10**9))
         assert abs(found[0, 0] - exact) < 1e-29
     assert found[1, 1] == 0
+
+
+def test_a_psi_of_many_layers_that_vanishes_is_0_at_once():
+    third = Fraction(1, 3)  # no ball holds it: only exact arithmetic tells
+    nilpotent = [[third - 1, -third], [third, -third - 1]]
+    assert mpmath.mnorm(ResNet(10**9).matrix_mp(nilpotent, 30), 1) == 0
+
+
+def test_a_psi_that_nearly_vanishes_is_not_computed_exactly(monkeypatch):
+    exact = layers_precise._through_layers
+    monkeypatch.setattr(layers_precise, "SHALLOW", 0)
+    monkeypatch.setattr(layers_precise, "_through_layers", lambda *_: pytest.fail("exact"))
+    # x_2 = (1 + z/2)^2 + z/4 vanishes at z = (-5 + 3)/2 and (-5 - 3)/2
+    near = [[Fraction(-1) + Fraction(1, 1 << 400)]]
+    assert mpmath.almosteq(MomentumResNet("1/2", 2).matrix_mp(near, 30)[0, 0] * 2**400, 0.75)
+    monkeypatch.setattr(layers_precise, "_through_layers", exact)
+    assert MomentumResNet("1/2", 2).matrix_mp([[-1]], 30)[0, 0] == 0

@@ -314,3 +314,8 @@ def test_the_status_of_the_least_eps(matrix, value, status):
     assert least.status == status
     if status == "certain" and 0 < value < math.inf:
         assert least.interval[1] - least.interval[0] < 1e-13
+
+
+def test_extremes_of_an_irrational_eigenvalue_very_near_to_minus_1_are_printed():
+    least = odemom.minimal_eps([[0, 1 - F(1, 10**5000)], [1, 0]])
+    assert "eigenvalue=root of an integer polynomial of degree 2 near -1," in repr(least)

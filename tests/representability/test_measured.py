@@ -117,3 +117,9 @@ def test_merged_eigenvalues_next_to_a_critical_value_are_no_division_by_zero():
     with pytest.raises(odemom.IllConditionedError):
         odemom.represent(d, net)
     assert odemom.represent(d, net, full_output=True, exact=True).residual < 1e-10
+
+
+@pytest.mark.parametrize("net", [ResNet(2), MomentumResNet("1/2", 1)], ids=str)
+def test_where_psi_vanishes_its_condition_is_infinite(net):
+    witness = odemom.represent(np.zeros((2, 2)), net, full_output=True)
+    assert (witness.residual, witness.condition) == (0.0, np.inf)
