@@ -1,6 +1,6 @@
 """Block triangular structure of exact matrices, from the pattern of their nonzero entries.
 
-The strongly connected components of the pattern, in topological order, make the matrix block
+The strongly connected components of the pattern, in a suitable order, make the matrix block
 triangular: its characteristic polynomial is the product of those of the diagonal blocks. The Jordan
 blocks of an eigenvalue are those of the rows between the components that have it: what no such
 component leads to, and what leads to none, only adds invertible diagonal blocks to (M - mu I)^k.
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Blocks"]
 
 
+SMALL = 24  # rows up to which sets of bits are faster than a sparse array is made
+
+
 @dataclass(frozen=True)
 class Blocks:
     """The strongly connected components of an integer matrix.
@@ -32,22 +35,26 @@ class Blocks:
     Attributes
     ----------
     entries : list of lists of fmpz
-    pattern : scipy.sparse.csr_array of bool, shape (d, d)
-    labels : ndarray of int, shape (d,)
-        The component of each row.
     """
 
     entries: list[list[Any]]
-    pattern: scipy.sparse.csr_array
-    labels: np.ndarray
 
     @classmethod
     def of(cls, matrix: flint.fmpz_mat) -> Blocks:
         """The components of a square matrix."""
-        entries = matrix.tolist()
-        pattern = scipy.sparse.csr_array(np.array([[x != 0 for x in row] for row in entries]))
-        labels = connected_components(pattern, connection="strong")[1]
-        return cls(entries, pattern, labels)
+        return cls(matrix.tolist())
+
+    @cached_property
+    def pattern(self) -> scipy.sparse.csr_array:
+        """Which entries are not 0, shape (d, d)."""
+        return scipy.sparse.csr_array(np.array([[x != 0 for x in row] for row in self.entries]))
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """The component of each row, shape (d,)."""
+        if len(self.entries) <= SMALL:
+            return _labels(self._leads_to)
+        return connected_components(self.pattern, connection="strong")[1]
 
     def principal(self, rows: np.ndarray) -> flint.fmpz_mat:
         """The submatrix of some rows and the same columns."""
@@ -88,9 +95,25 @@ class Blocks:
         A row is between them if one leads to it and it leads to one.
         """
         start = np.isin(self.labels, components)
+        if len(self.entries) <= SMALL:
+            return _parts_between(self._bits, self._leads_to, _set_of(np.flatnonzero(start)))
         rows = np.flatnonzero(self._reached(start, self._backwards) & self._reached(start))
         count, part = connected_components(self.pattern[rows][:, rows], directed=False)
         return [rows[part == k] for k in range(count)]
+
+    @cached_property
+    def _bits(self) -> list[int]:
+        """The pattern of a small matrix: the columns of each row that are not 0, as a set."""
+        return [sum(1 << j for j, x in enumerate(row) if x) for row in self.entries]
+
+    @cached_property
+    def _leads_to(self) -> list[int]:
+        """All rows that each row of a small matrix leads to, itself included (Warshall, 1962)."""
+        reached = [bits | 1 << i for i, bits in enumerate(self._bits)]
+        for k in range(len(reached)):
+            through = reached[k]
+            reached = [bits | through if bits >> k & 1 else bits for bits in reached]
+        return reached
 
     @cached_property
     def _backwards(self) -> scipy.sparse.csr_array:
@@ -106,3 +129,49 @@ class Blocks:
             frontier = ((arrows @ frontier.astype(np.int64)) > 0) & ~reached
             reached |= frontier
         return reached
+
+
+# --- small matrices: sets of rows as the bits of integers --------------------------------------
+
+
+def _set_of(rows: np.ndarray) -> int:
+    return sum(1 << i for i in rows.tolist())
+
+
+def _rows_of(bits: int) -> list[int]:
+    return [i for i in range(bits.bit_length()) if bits >> i & 1]
+
+
+def _labels(leads_to: list[int]) -> np.ndarray:
+    """The components: rows that lead to each other."""
+    labels: list[int] = []
+    firsts: list[int] = []
+    for i, bits in enumerate(leads_to):
+        mutual = (n for n, j in enumerate(firsts) if bits >> j & leads_to[j] >> i & 1)
+        label = next(mutual, len(firsts))
+        if label == len(firsts):
+            firsts.append(i)
+        labels.append(label)
+    return np.array(labels)
+
+
+def _parts_between(pattern: list[int], leads_to: list[int], start: int) -> list[np.ndarray]:
+    """As `Blocks.between`, of the rows in ``start``."""
+    forward = 0
+    for i in _rows_of(start):
+        forward |= leads_to[i]
+    left = _set_of(np.array([i for i in _rows_of(forward) if leads_to[i] & start], dtype=int))
+    parts = []
+    while left:
+        part = frontier = left & -left
+        while frontier:
+            rows = _rows_of(frontier)
+            beside = [pattern[i] for i in rows]
+            beside += [1 << j for j in _rows_of(left & ~part) if pattern[j] & frontier]
+            frontier = 0
+            for bits in beside:
+                frontier |= bits & left & ~part
+            part |= frontier
+        parts.append(np.array(_rows_of(part)))
+        left &= ~part
+    return parts
