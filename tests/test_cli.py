@@ -242,7 +242,7 @@ def test_an_unknown_condition_number_is_no_nan(run, tmp_path, monkeypatch):
     code, _, err = run(*arguments)
     # psi is cosh sqrt(z/eps) there: 1.52 by hand, in the Frobenius norm
     assert (code, "at theta is 1.5" in err) == (0, True)
-    monkeypatch.setattr("odemom.representability.witness.condition_number", lambda *_: math.inf)
+    monkeypatch.setattr("odemom.representability.measured.condition_number", lambda *_: math.inf)
     code, _, err = run(*arguments)
     assert (code, "is beyond the doubles" in err) == (0, True)
 
