@@ -30,8 +30,8 @@ __all__ = [
     "continued",
     "follow",
     "newton",
+    "quadratic_step",
     "reach_of",
-    "stepped",
 ]
 
 PRECISION = 128
@@ -114,7 +114,7 @@ def newton(series: Series, z: flint.acb, mu: flint.acb) -> flint.acb:
         return z
 
 
-def stepped(series: Series, z: flint.acb, mu: flint.acb) -> flint.acb:
+def quadratic_step(series: Series, z: flint.acb, mu: flint.acb) -> flint.acb:
     """A point near a preimage of mu, from one near z: where the parabola of psi at z has mu.
 
     Unlike a step of Newton's method, it may begin at a critical point.

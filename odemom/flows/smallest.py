@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Smallest"]
 
-TRIED = 8
+TRIED = 8  # crossings, from the one nearest to 0 on
 CRITICAL = 1e12  # a condition number from which on a point counts as critical
 POINTS = 1 << 15  # of the grid on which preimages are bracketed, equidistant in |z|^(1/2)
 

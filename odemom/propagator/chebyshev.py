@@ -69,7 +69,7 @@ def expansion_coefficients(
             # What falls out of the doubles shows no end of the expansion; as many terms as it has
             # elsewhere show whether the interval is right.
             return np.zeros(min(most, 2 + round(usual_terms(low, high, eps))))
-        unit = 2.0 ** math.frexp(largest)[1] if math.isfinite(largest) else 1.0
+        unit = math.ldexp(0.5, math.frexp(largest)[1]) if math.isfinite(largest) else 1.0
         c = np.asarray(scipy.fft.dct(values / unit, type=2)) / count
         c[0] /= 2
         noise = noise_of(low, high, eps, largest, field)

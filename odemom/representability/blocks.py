@@ -1,6 +1,6 @@
 """Block triangular structure of exact matrices, from the pattern of their nonzero entries.
 
-The strongly connected components of the pattern, in a suitable order, make the matrix block
+The strongly connected components of the pattern, in topological order, make the matrix block
 triangular: its characteristic polynomial is the product of those of the diagonal blocks. The Jordan
 blocks of an eigenvalue are those of the rows between the components that have it: what no such
 component leads to, and what leads to none, only adds invertible diagonal blocks to (M - mu I)^k.
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import flint
 
 __all__ = ["Blocks"]
-
 
 SMALL = 24  # rows up to which sets of bits are faster than a sparse array is made
 
@@ -96,7 +95,8 @@ class Blocks:
         """
         start = np.isin(self.labels, components)
         if len(self.entries) <= SMALL:
-            return _parts_between(self._bits, self._leads_to, _set_of(np.flatnonzero(start)))
+            bits = sum(1 << i for i in np.flatnonzero(start).tolist())
+            return _parts_between(self._bits, self._leads_to, bits)
         rows = np.flatnonzero(self._reached(start, self._backwards) & self._reached(start))
         count, part = connected_components(self.pattern[rows][:, rows], directed=False)
         return [rows[part == k] for k in range(count)]
@@ -134,10 +134,6 @@ class Blocks:
 # --- small matrices: sets of rows as the bits of integers --------------------------------------
 
 
-def _set_of(rows: np.ndarray) -> int:
-    return sum(1 << i for i in rows.tolist())
-
-
 def _rows_of(bits: int) -> list[int]:
     return [i for i in range(bits.bit_length()) if bits >> i & 1]
 
@@ -160,7 +156,7 @@ def _parts_between(pattern: list[int], leads_to: list[int], start: int) -> list[
     forward = 0
     for i in _rows_of(start):
         forward |= leads_to[i]
-    left = _set_of(np.array([i for i in _rows_of(forward) if leads_to[i] & start], dtype=int))
+    left = sum(1 << i for i in _rows_of(forward) if leads_to[i] & start)
     parts = []
     while left:
         part = frontier = left & -left

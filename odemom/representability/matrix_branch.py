@@ -20,7 +20,7 @@ import scipy.linalg
 from odemom.flows.base import Flow
 from odemom.flows.branches import Branches
 from odemom.flows.power_series import inverse_branch, middle, series_length
-from odemom.flows.preimages import PRECISION, newton, reach_of, stepped
+from odemom.flows.preimages import PRECISION, newton, quadratic_step, reach_of
 from odemom.representability.criterion import attainment_at
 
 if TYPE_CHECKING:
@@ -350,7 +350,7 @@ def _group(
     z = points.z[nearest]
     with flint.ctx.workprec(PRECISION):
         start, target = flint.acb(z.real, z.imag), flint.acb(centre.real, centre.imag)
-        exact = newton(flow.series, stepped(flow.series, start, target), target)
+        exact = newton(flow.series, quadratic_step(flow.series, start, target), target)
     return _Group(tuple(map(int, members)), complex(centre), exact)
 
 

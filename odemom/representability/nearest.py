@@ -9,7 +9,7 @@ is inside by s where at every x up to the threshold sigma_min(X - x I) >= s and 
 Where that fails worst, X is moved by the least that makes it true there: along the last singular
 vectors u, v of X - x I, which makes the last singular value +-s (Eckart and Young).
 
-Where the bound is far below what that gives, small random changes are tried too: see `shaken`.
+Where the bound is far below what that gives, small random perturbations are tried: `perturbed`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from odemom.flows.base import Flow, RealImage
 from odemom.flows.by_eps import flow_of
 from odemom.representability.certainty import certain_verdict
 from odemom.representability.floating import FloatingSpectrum
+from odemom.representability.perturbed import LARGEST, perturbed
 from odemom.representability.schur import SchurForm, as_tolerance
-from odemom.representability.shaken import LARGEST, shaken
 from odemom.representability.spectrum import Spectrum, spectrum_of
 
 __all__ = ["Nearest", "nearest_representable"]
@@ -57,7 +57,7 @@ class Nearest:
     optimal : bool
         Whether the two agree to 1e-6 ||D||; they do for normal D whose complex eigenvalues keep
         away from the obstructed real ones. Otherwise ``distance`` is an upper bound of the least:
-        that of the best of some structured and, up to 32 rows, random changes.
+        that of the best of some structured and, up to 32 rows, random perturbations.
     """
 
     matrix: np.ndarray
@@ -131,16 +131,16 @@ def nearest_representable(
     distance = float(np.linalg.norm(best - matrix, 2))
     bound = _lower_bound(form, image, distance, tolerance * form.norm)
     if len(matrix) <= LARGEST and distance > GAP * bound and form.norm:
-        nearer = _shaken(matrix, flow, margin / form.norm, margin, distance / GAP)
+        nearer = _perturbed(matrix, flow, margin / form.norm, margin, distance / GAP)
         if nearer is not None:
             best, distance = nearer, float(np.linalg.norm(nearer - matrix, 2))
     return Nearest(best, distance, bound, distance - bound <= 1e-6 * max(form.norm, distance))
 
 
-def _shaken(
+def _perturbed(
     matrix: np.ndarray, flow: Flow, inside: float, smallest: float, largest: float
 ) -> np.ndarray | None:
-    """A matrix nearer than ``largest`` that random changes make representable, if there is one."""
+    """A representable matrix nearer than ``largest``, by random perturbations, if there is one."""
     image = flow.real_image
     if image.threshold is None or image.below.kind == "regular":
         return None  # the threshold alone obstructs: there is nothing to take apart
@@ -148,7 +148,7 @@ def _shaken(
     def represented(x: np.ndarray) -> bool:
         return _is_certain(spectrum_of(x, inside, None), flow)
 
-    return shaken(matrix, image.threshold.value, represented, smallest, largest)
+    return perturbed(matrix, image.threshold.value, represented, smallest, largest)
 
 
 def _is_certain(found: Spectrum, flow: Flow) -> bool:

@@ -100,8 +100,19 @@ def _first_met(form: SchurForm, places: np.ndarray, delta: float) -> float:
     most = len(places) if form.dimension <= FEW else TRIED
     for place in places[:most].tolist():
         if form.smallest_singular_value(place) <= 3 * delta:
-            return place
+            return _left_of(form, place, delta)
     return float(places[most]) if most < len(places) else np.inf
+
+
+def _left_of(form: SchurForm, place: float, delta: float) -> float:
+    """A point outside of S, or the place if that is, to the left of the interval of S around it.
+
+    The end of that interval is no place where rounding has made a complex pair of both its ends.
+    """
+    left, step = place, delta
+    while form.smallest_singular_value(left) <= 1.2 * delta:
+        left, step = place - step, 2 * step
+    return float(left)
 
 
 def _first_odd_gap(form: SchurForm, places: np.ndarray, real: np.ndarray, delta: float) -> float:

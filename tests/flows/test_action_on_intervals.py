@@ -63,3 +63,11 @@ def test_a_column_that_a_huge_psi_leaves_in_roundoff_is_seen_beside_others():
     theta = np.diag([-50.0, 0.0])
     found = odemom.psi_multiply(theta, np.eye(2), 0, interval=(-50, 10))
     np.testing.assert_allclose(np.diag(found), [math.exp(-50), 1.0], rtol=1e-12)
+
+
+def test_a_psi_in_the_last_octave_of_the_doubles():
+    """cosh of 709.9 is between 2^1023 and 2^1024."""
+    theta = 709.9**2
+    found = odemom.psi_multiply([[theta]], [1e-3], "inf", interval=(theta - 1, theta))
+    exact = odemom.psi([[theta]], "inf", dps=20)[0, 0]
+    assert found[0] == pytest.approx(float(exact / 1000), rel=1e-9)

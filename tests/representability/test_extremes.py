@@ -287,6 +287,28 @@ def test_the_interval_of_floats_encloses_the_value_of_every_matrix_so_close(seed
             assert found.status == "borderline" or found.attained == exact.attained
 
 
+# Rounding makes a complex pair of the two ends between which matrices so close have the eigenvalue.
+GRADED = [
+    [27000, -69.4, 0.117, -0.705, -110, -0.873, -341],
+    [51.5, -0.153, -0.000623, 0.0644, 19.3, -0.00236, 0.339],
+    [-1.1e+03, 2.97, -0.00972, 0.269, 110, 0.0716, 9.64],
+    [8.41e+03, 0.322, 0.0316, 3.47, -1.79e+03, 0.859, 130],
+    [3.44e-05, -9.75e-07, 2.3e-09, 5.15e-08, -2.96e-06, 3.99e-09, 1.03e-06],
+    [-248, 0.184, 2.02e-05, 0.0277, -6.87, 2.73e-05, 1.24],
+    [-0.0203, 2.03e-05, 4.47e-09, -1.45e-06, 0.00176, -1.22e-07, -4.84e-05],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("side", [-0.9, 0.9])
+def test_an_end_that_rounding_puts_off_the_real_line_is_enclosed_too(side):
+    matrix = np.array(GRADED)
+    found, own = odemom.maximal_scale(matrix, "inf"), odemom.spectrum(matrix)
+    least = min(z.real for z in np.linalg.eigvals(matrix) if z.imag == 0)
+    u, _, vt = np.linalg.svd(matrix - least * np.eye(7))
+    change = side * own.tol * np.linalg.norm(matrix, 2) * np.outer(u[:, -1], vt[-1])
+    assert encloses(found, odemom.maximal_scale(matrix + change, "inf", exact=True))
+
+
 def test_two_floats_that_cannot_be_told_from_a_pair_are_borderline():
     matrix = np.diag([-0.5, -0.5 - 2**-53])
     least = odemom.minimal_eps(matrix)

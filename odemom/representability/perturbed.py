@@ -1,4 +1,4 @@
-"""Small random changes of a matrix that make it representable.
+"""Small random perturbations of a matrix that make it representable.
 
 Eigenvalues of defective matrices move by much more than the matrix: a change of size s takes apart
 a Jordan block of size k by about s^(1/k), some of it into conjugate pairs, which never obstruct.
@@ -12,16 +12,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["LARGEST", "shaken"]
+__all__ = ["LARGEST", "perturbed"]
 
-LARGEST = 32  # rows of a matrix that is shaken
+LARGEST = 32  # rows of a matrix that is perturbed
 DIRECTIONS = 64  # for small matrices; so many that one in thirty is found
 WORK = 4096  # directions times entries of a matrix: a millisecond or two for each size
 GROWTH = 2.0
 HALVINGS = 5
 
 
-def shaken(
+def perturbed(
     matrix: np.ndarray,
     threshold: float,
     represented: Callable[[np.ndarray], bool],
