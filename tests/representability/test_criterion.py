@@ -50,6 +50,7 @@ def test_regular_values_never_obstruct_and_values_never_taken_always_do(sizes):
         ("critical", 2, [3, 1], "two at a time, may differ by at most 1, but 3, 1 do not"),
         ("critical", 2, [2], "but 2, 0 do not"),
         ("critical", 3, [2, 2], "3 at a time, may differ by at most 1, but 2, 2, 0 do not"),
+        ("critical", 3, [2], "but 2, 0, 0 do not"),
         ("never", 1, [1], "does not take this value anywhere"),
     ],
 )
