@@ -57,7 +57,7 @@ def middle(z: flint.acb) -> flint.acb:
 
 
 def variable(z: flint.acb, length: int) -> flint.acb_series:
-    """Z + t, to O(t^length)."""
+    """The series z + t, to O(t^length)."""
     import flint
 
     return flint.acb_series([z, 1], length)

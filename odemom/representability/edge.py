@@ -200,11 +200,12 @@ def bracket(mu: Fraction) -> tuple[Fraction, Fraction]:
 
 
 def _at_angle(delta: flint.arb) -> tuple[flint.arb, flint.arb]:
-    """A = 1/(2 eps) and log(-lambda_eps) for the eps whose G is least at alpha = pi + delta.
+    """The rate a = 1/(2 eps), and log(-lambda), of the eps whose G is least at alpha = pi + delta.
 
-    DESIGN 1.2: there sin alpha = (cos alpha/alpha - sin alpha/alpha²)/(2 eps), so that
-    a = alpha² sin delta/(alpha cos delta - sin delta), which is positive between delta = 0 and the
-    end of the range; and -lambda = exp(-a) (cos delta + a sin(delta)/alpha).
+    There sin alpha = (cos alpha/alpha - sin alpha/alpha²)/(2 eps), by
+    docs/mathematics/threshold.md, so that a = alpha² sin delta/(alpha cos delta - sin delta), which
+    is positive between delta = 0 and the end of the range; and
+    -lambda = exp(-a) (cos delta + a sin(delta)/alpha).
     """
     import flint
 

@@ -376,7 +376,7 @@ def _reordered(
 
 
 def _taylor(flow: Flow, group: _Group, t: np.ndarray) -> np.ndarray:
-    """F of a triangular block whose eigenvalues are close to the centre of the group."""
+    """The matrix f(T), T a triangular block with eigenvalues close to the centre of the group."""
     n = len(t)
     length = 1 if n == 1 and t[0, 0] == group.mu else n + TAYLOR_TERMS
     with series_length(length, PRECISION + 8 * length):
