@@ -79,7 +79,7 @@ class NotEnoughMemoryError(OdemomError, MemoryError):
 
 
 class UndecidedError(OdemomError):
-    """An exact comparison did not separate two numbers at the largest precision allowed."""
+    """A comparison did not settle at the largest precision, or within the tolerance, allowed."""
 
 
 class NotRepresentableError(OdemomError, ValueError):
