@@ -55,6 +55,11 @@ class MissingDependencyError(OdemomError, ImportError):
 class ResultOverflowError(OdemomError, OverflowError):
     """A result exceeds the range of doubles.
 
+    Parameters
+    ----------
+    message : str
+    log10_norm : float, optional
+
     Attributes
     ----------
     log10_norm : float or None

@@ -25,6 +25,12 @@ class EpochSampler:
     A training that is resumed then sees the batches of one that was never interrupted, whatever
     else has drawn random numbers. Lightning calls `set_epoch`.
 
+    Parameters
+    ----------
+    size : int
+        How many images there are.
+    seed : int
+
     Examples
     --------
     >>> sampler = EpochSampler(5, seed=0)

@@ -127,6 +127,12 @@ def inverse_of_root(
     ----------
     psi : acb_series
         psi(z + t), to at least ``length + order - 1`` coefficients.
+    z : acb
+        A critical point of psi.
+    order : int
+        The order to which psi - psi(z) vanishes there.
+    length : int
+        How many coefficients are returned.
     """
     import flint
 
