@@ -55,6 +55,11 @@ class MissingDependencyError(OdemomError, ImportError):
 class ResultOverflowError(OdemomError, OverflowError):
     """A result exceeds the range of doubles.
 
+    Parameters
+    ----------
+    message : str
+    log10_norm : float, optional
+
     Attributes
     ----------
     log10_norm : float or None
@@ -79,7 +84,7 @@ class NotEnoughMemoryError(OdemomError, MemoryError):
 
 
 class UndecidedError(OdemomError):
-    """An exact comparison did not separate two numbers at the largest precision allowed."""
+    """A comparison did not settle at the largest precision, or within the tolerance, allowed."""
 
 
 class NotRepresentableError(OdemomError, ValueError):

@@ -131,9 +131,9 @@ def momentum_spectrum(K: Any, gamma: Any) -> np.ndarray:
     (lam - 1)(lam - gamma) = lam (1 - gamma) kappa for the kappa in Sp(K). For gamma < 1 the fixed
     point is attracting exactly where every kappa lies inside the ellipse
 
-        (Re kappa / a + 1)² + (Im kappa)² < 1,    a = (1 + gamma)/(1 - gamma),
+        (Re kappa / c + 1)² + (Im kappa)² < 1,    c = (1 + gamma)/(1 - gamma),
 
-    which meets the real line in -2 a < kappa < 0: with lam + gamma/lam = 1 + gamma + (1 - gamma)
+    which meets the real line in -2 c < kappa < 0: with lam + gamma/lam = 1 + gamma + (1 - gamma)
     kappa, the circle |lam| = 1 is mapped onto the ellipse, and |lam| < 1 for both roots (their
     product is gamma) onto its inside. At gamma = 0 it is the disk |kappa + 1| < 1 of the ResNet.
 
@@ -163,7 +163,7 @@ def momentum_spectrum(K: Any, gamma: Any) -> np.ndarray:
     >>> momentum_spectrum([[-1.0]], 0.5).real.round(12).tolist()
     [0.5, 0.5]
 
-    On the edge of the ellipse of gamma = 1/2, for which a = 3, one of the roots has modulus 1:
+    On the edge of the ellipse of gamma = 1/2, for which c = 3, one of the roots has modulus 1:
 
     >>> K = [[-3.0, 1.0], [-1.0, -3.0]]  # kappa = -3 ± i
     >>> abs(momentum_spectrum(K, 0.5)).round(12).tolist()

@@ -3,7 +3,7 @@
 - psi of a scalar from the characteristic roots of the ODE, in mpmath;
 - psi of a matrix from the exponential of the companion matrix, in Arb's rigorous balls;
 - lambda_eps by bisection on G';
-- the theorem of DESIGN 1.3 decided by assembling the block sizes one by one;
+- the theorem of docs/mathematics/theorem.md decided by assembling the block sizes one by one;
 - how a net of linear layers takes a value, by Sturm's theorem on its polynomial;
 - exact matrices of known Jordan structure.
 """
@@ -211,7 +211,7 @@ def kind_by_layers(mu: Fraction, gamma: Fraction, depth: int) -> tuple[str, int]
 def representable_by_net(
     spectrum: dict[Fraction, list[int]], depth: int, gamma: Any = Fraction(0)
 ) -> bool:
-    """DESIGN 1.3 for a net of tied linear layers."""
+    """The theorem for a net of tied linear layers."""
     kinds = {mu: kind_by_layers(mu, Fraction(gamma), depth) for mu in spectrum}
     return all(producible(kinds[mu][0], spectrum[mu], kinds[mu][1]) for mu in spectrum)
 
@@ -228,7 +228,7 @@ def kind_of(mu: Fraction, eps: Any, field: bool = False) -> str:
 
 
 def representable(spectrum: dict[Fraction, list[int]], eps: Any, field: bool = False) -> bool:
-    """DESIGN 1.3 for a matrix with these rational eigenvalues and block sizes."""
+    """The theorem for a matrix with these rational eigenvalues and block sizes."""
     return all(producible(kind_of(mu, eps, field), sizes) for mu, sizes in spectrum.items())
 
 

@@ -15,7 +15,13 @@ __all__ = ["expect", "invalid", "optional_import", "shown"]
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """One-line form of ``value`` for a message, cut to ``limit`` characters."""
+    """One-line form of ``value`` for a message, cut to ``limit`` characters.
+
+    Examples
+    --------
+    >>> shown("a word"), shown(list(range(100)), 20)
+    ("'a word'", '[0, 1, 2, 3, 4, 5...')
+    """
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # Python refuses to spell ints of more than 4300 digits
@@ -24,7 +30,13 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def invalid(name: str, *, got: str, expected: str, fix: str = "") -> InvalidInputError:
-    """The error for the argument ``name``, in the one form that every message has."""
+    """The error for the argument ``name``, in the one form that every message has.
+
+    Examples
+    --------
+    >>> print(invalid("eps", got="-1", expected="a number in [0, inf]"))
+    eps: got -1; expected a number in [0, inf].
+    """
     message = f"{name}: got {got}; expected {expected}."
     return InvalidInputError(f"{message} {fix}" if fix else message)
 

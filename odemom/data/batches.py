@@ -15,8 +15,8 @@ from odemom.data.images import Images
 __all__ = ["EVALUATED", "Batches", "EpochSampler", "augmented"]
 
 PADDING = 4
-EVALUATED = 1000  # images at a time, at most, where no gradient is kept
-RESIDENT_SHARE = 0.5  # of the free memory of a GPU that images may take
+EVALUATED = 1000  # at most so many images at a time where no gradient is kept
+RESIDENT_SHARE = 0.5  # images may take this share of a GPU's free memory
 
 
 class EpochSampler:
@@ -24,6 +24,12 @@ class EpochSampler:
 
     A training that is resumed then sees the batches of one that was never interrupted, whatever
     else has drawn random numbers. Lightning calls `set_epoch`.
+
+    Parameters
+    ----------
+    size : int
+        How many images there are.
+    seed : int
 
     Examples
     --------

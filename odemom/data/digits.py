@@ -11,7 +11,7 @@ from odemom.data.images import ImageData, Images
 __all__ = ["load_digits"]
 
 TEST_SHARE = 0.2
-LEVELS = 16.0  # of ink: a network sees values in [0, 1]
+LEVELS = 16.0  # pixels count ink from 0 to this; networks see values in [0, 1]
 
 
 def load_digits(seed: int, validation: float) -> ImageData:

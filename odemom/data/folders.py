@@ -26,7 +26,7 @@ TRAIN = "train"
 TESTS = ("test", "val", "valid", "validation")  # the first that is there is the test set
 TEST_SHARE = 0.2
 CHUNK = 1024
-FORMAT = 1  # of the cache: another way of decoding, another number
+FORMAT = 1  # of the cache; to be raised when images are decoded in another way
 
 
 @dataclass(frozen=True)

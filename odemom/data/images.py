@@ -18,7 +18,7 @@ from odemom.records import as_path
 __all__ = ["ImageData", "Images", "load_images"]
 
 VALIDATION_SHARE = 0.1
-COUNTED = 10_000  # training images, at most, of which mean and spread are taken
+COUNTED = 10_000  # mean and spread are taken of at most so many training images
 
 
 @dataclass(frozen=True, eq=False)

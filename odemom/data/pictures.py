@@ -12,7 +12,7 @@ from odemom.checks import expect, invalid, optional_import, shown
 
 __all__ = ["COMMON_SIZE", "Picture", "header", "pixels_of"]
 
-COMMON_SIZE = 32  # of images that have different sizes
+COMMON_SIZE = 32  # images of different sizes are brought to this one, in pixels
 GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"}
 SIXTEEN_BITS = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CoastingNet"]
 
-POINTS_A_LAYER = 16  # of the grid on which values are bracketed: psi turns less than once a layer
+POINTS_A_LAYER = 16  # of the grid that brackets values; psi turns less than once a layer
 
 
 @dataclass(frozen=True)

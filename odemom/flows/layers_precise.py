@@ -11,9 +11,9 @@ from odemom.flows.psi_precise import as_ball, exact_rows, identity, to_digits
 
 __all__ = ["momentum_mp"]
 
-SHALLOW = 50  # layers that are run one by one; of more, the map of a layer is squared
-EXACT = 10_000  # layers at which psi is asked in exact arithmetic whether it vanishes
-PRIME = (1 << 61) - 1  # modulo which hardly anything vanishes that is not 0
+SHALLOW = 50  # up to so many layers are run one by one; beyond, a layer's map is squared
+EXACT = 10_000  # up to so many layers exact arithmetic decides whether psi vanishes
+PRIME = (1 << 61) - 1  # a number that is 0 modulo this prime is hardly ever not 0
 
 
 def momentum_mp(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ODEFlow", "UnitProblem", "velocity_weight"]
 
-WELL_CONDITIONED = 1e3  # beyond, another real preimage is looked at
+WELL_CONDITIONED = 1e3  # above this condition number another real preimage is tried
 
 
 class UnitProblem(NamedTuple):

@@ -57,7 +57,7 @@ def middle(z: flint.acb) -> flint.acb:
 
 
 def variable(z: flint.acb, length: int) -> flint.acb_series:
-    """Z + t, to O(t^length)."""
+    """The series z + t, to O(t^length)."""
     import flint
 
     return flint.acb_series([z, 1], length)
@@ -127,6 +127,12 @@ def inverse_of_root(
     ----------
     psi : acb_series
         psi(z + t), to at least ``length + order - 1`` coefficients.
+    z : acb
+        A critical point of psi.
+    order : int
+        The order to which psi - psi(z) vanishes there.
+    length : int
+        How many coefficients are returned.
     """
     import flint
 

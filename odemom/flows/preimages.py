@@ -36,7 +36,7 @@ __all__ = [
 
 PRECISION = 128
 FRACTION = 0.25
-SHARED = 0.3  # how far, in reaches, a branch is taken over from a neighbour
+SHARED = 0.3  # a neighbour's branch is used within this part of its reach: see `reach_of`
 SMALLEST_STEP = 1e-9
 LAST_PART = 1e-12
 LARGEST_COUNT = 50_000

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Smallest"]
 
-TRIED = 8  # crossings, from the one nearest to 0 on
-CRITICAL = 1e12  # a condition number from which on a point counts as critical
-POINTS = 1 << 15  # of the grid on which preimages are bracketed, equidistant in |z|^(1/2)
+TRIED = 8  # so many crossings are looked at, the one nearest to 0 first
+CRITICAL = 1e12  # from this condition number on a point counts as critical
+POINTS = 1 << 15  # the grid that brackets preimages has so many, equidistant in |z|^(1/2)
 
 
 @dataclass(frozen=True)

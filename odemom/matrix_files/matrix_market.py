@@ -42,7 +42,7 @@ FIELDS = {
 }
 SYMMETRIES = ("general", "symmetric", "skew-symmetric")
 COUNT = re.compile(r"\d{1,18}", re.ASCII)
-MOST_DENOMINATOR_BITS = 2**15  # of a sum of entries at one place
+MOST_DENOMINATOR_BITS = 2**15  # of the sum of all entries that stand at one place
 
 
 @dataclass(frozen=True)

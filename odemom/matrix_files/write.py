@@ -33,6 +33,17 @@ def write_matrix(path: str | Path, matrix: np.ndarray) -> Path:
     ------
     InvalidInputError
         If ``path`` is a folder, cannot be written, or has the suffix of another binary format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from odemom.matrix_files import read_matrix
+    >>> third = np.array([[1 / 3, -2.0]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = [write_matrix(f"{folder}/x{kind}", third) for kind in (".npy", ".txt", ".mtx")]
+    ...     [np.array_equal(read_matrix(path), third) for path in files]
+    [True, True, True]
     """
     suffix = Path(path).suffix.lower()
     expect(

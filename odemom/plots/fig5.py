@@ -21,8 +21,8 @@ __all__ = ["animate", "draw"]
 RINGS = np.array([COLORS[name] for name in ("blue", "orange", "green", "purple")])
 EVERY = 3  # layers from one cloud to the next, as in the paper
 BETWEEN = 3  # frames of the animation per layer
-REST = 12  # frames at the end
-LEAST_DRAWN = -3  # determinants below are drawn there
+REST = 12  # frames for which the animation stands still at the end
+LEAST_DRAWN = -3  # determinants below this are drawn at this height
 
 
 def draw(data: Figure5) -> Figure:

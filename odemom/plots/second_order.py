@@ -29,8 +29,8 @@ PROBLEMS = {
     "released": "oscillators at rest",
     "thrown": "oscillators thrown",
 }
-DODGE = 0.17  # of forward and backward on a row
-SCATTER = 0.1  # of the seeds on a row
+DODGE = 0.17  # how far forward and backward stand apart on a row
+SCATTER = 0.1  # how far the seeds scatter on a row
 
 
 def draw(data: Comparison) -> Figure:

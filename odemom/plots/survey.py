@@ -20,8 +20,8 @@ __all__ = ["draw"]
 # In the order of the dimensions, and then again with the next line style.
 CYCLE = ("blue", "vermilion", "green", "purple", "orange", "sky", "grey")
 STYLES = ("-", "--", ":", "-.")
-LABELS = 10  # that an axis has room for
-MOST_IN_A_ROW = 8  # of the legend
+LABELS = 10  # as many as an axis has room for
+MOST_IN_A_ROW = 8  # entries of the legend
 ENDS = {0: "0", math.inf: r"$\infty$"}
 
 

@@ -338,7 +338,7 @@ class Schedule:
         return ([psi] if one else [[2 * c for c in cosh], psi]), scale
 
     def _rate(self, h: Any) -> Any:
-        """A = h/(2 eps), the rate over one step."""
+        """The rate a = h/(2 eps) over one step."""
         tiny = self.eps == 0 or float(h) / self.eps == math.inf
         return self.real(math.inf) if tiny else max(self.real(0.5 * h / self.eps), SMALLEST_RATE)
 

@@ -57,13 +57,23 @@ class Spectrum(ABC):
 
     `odemom.spectrum` makes it: an `ExactSpectrum` of exact numbers, a `FloatingSpectrum` of floats.
     All that is computed is computed when it is first asked for, and kept. It may stand for D in
-    `odemom.analyze`, `is_representable`, `represent`, `minimal_eps`, `maximal_scale`,
-    `jordan_structure` and `nearest_representable`.
+    every function that asks what represents D: `odemom.analyze`, `is_representable`, `represent`,
+    `minimal_eps`, `maximal_scale`, `jordan_structure`, `nearest_representable`, `pieces`,
+    `augmentation` and `routes`.
 
     Attributes
     ----------
     exact : bool
         Whether exact arithmetic decides.
+
+    Examples
+    --------
+    >>> import odemom
+    >>> spectrum = odemom.spectrum([[-1, 1, 0], [0, -1, 0], [0, 0, 2]])
+    >>> spectrum.exact, spectrum.real_eigenvalues(), spectrum.block_sizes(-1)
+    (True, (Fraction(-1, 1), Fraction(2, 1)), (2,))
+    >>> bool(odemom.analyze(spectrum, 1)) == spectrum.represents(1)
+    True
     """
 
     exact: bool
@@ -103,9 +113,9 @@ class Spectrum(ABC):
         Examples
         --------
         >>> import odemom
-        >>> spectrum = odemom.spectrum([[-1, 0], [0, -2]])
+        >>> spectrum = odemom.spectrum([[-1, 0], [0, 4]])
         >>> [bool(spectrum.decide(eps)) for eps in (0, "1/2", "inf")]
-        [False, False, False]
+        [False, False, True]
         """
         return self._decide(flow_of(eps))
 
@@ -122,9 +132,9 @@ class Spectrum(ABC):
         Examples
         --------
         >>> import odemom
-        >>> spectrum = odemom.spectrum([[-1, 2], [0, -3]])
+        >>> spectrum = odemom.spectrum([["-1/2", 2], [0, 3]])  # lambda_eps: -0.38, -0.78, -1
         >>> [spectrum.represents(eps) for eps in ("1/2", 2, "inf")]
-        [False, False, False]
+        [False, True, True]
         """
         return self.decide(eps).representable
 

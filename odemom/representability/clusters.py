@@ -19,7 +19,7 @@ from odemom.representability.staircase import Effort
 __all__ = ["ISOLATED", "Cluster", "Tree", "isolated", "structured_clusters"]
 
 MOST_WORK = 2e9  # about 2 seconds: see `Effort`. No matrix of dimension 64 takes as much.
-ISOLATED = 100.0  # how many times it may move away an eigenvalue counts as alone: to spare
+ISOLATED = 100.0  # an eigenvalue is alone if others are so many times farther than either moves
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,12 @@ __all__ = ["THRESHOLD_BITS", "Extreme", "bracket", "ends", "largest_scale", "lea
 # Of the first ball around a threshold: those that its printed value takes, so that one will do.
 THRESHOLD_BITS = 80
 EIGENVALUE_BITS = 128
-MOST_BITS = 1 << 14  # of an eigenvalue: nearer to a threshold than these tell, eps is no double
-SMALLEST_BITS = 1 << 16  # of a threshold nearer to 0 than 2 to minus this no more is said
+MOST_BITS = 1 << 14  # an eigenvalue is refined to so many bits, beyond which eps is no double
+SMALLEST_BITS = 1 << 16  # thresholds between 0 and -2**-SMALLEST_BITS are not told from 0
 WIDTH_BITS = 68  # the relative width of an interval for eps is about 2 to minus this
 LARGEST_INVERSION = 1 << 17
 LAST_ANGLE = 1.3518168043192709  # tan(pi + delta) = pi + delta
-BEYOND_ANGLE = 1.36  # from the last angle to here 1/(2 eps) is negative
+BEYOND_ANGLE = 1.36  # between LAST_ANGLE and this 1/(2 eps) would be negative
 
 
 @dataclass(frozen=True)
@@ -200,11 +200,12 @@ def bracket(mu: Fraction) -> tuple[Fraction, Fraction]:
 
 
 def _at_angle(delta: flint.arb) -> tuple[flint.arb, flint.arb]:
-    """A = 1/(2 eps) and log(-lambda_eps) for the eps whose G is least at alpha = pi + delta.
+    """The rate a = 1/(2 eps), and log(-lambda), of the eps whose G is least at alpha = pi + delta.
 
-    DESIGN 1.2: there sin alpha = (cos alpha/alpha - sin alpha/alpha²)/(2 eps), so that
-    a = alpha² sin delta/(alpha cos delta - sin delta), which is positive between delta = 0 and the
-    end of the range; and -lambda = exp(-a) (cos delta + a sin(delta)/alpha).
+    There sin alpha = (cos alpha/alpha - sin alpha/alpha²)/(2 eps), by
+    docs/mathematics/threshold.md, so that a = alpha² sin delta/(alpha cos delta - sin delta), which
+    is positive between delta = 0 and the end of the range; and
+    -lambda = exp(-a) (cos delta + a sin(delta)/alpha).
     """
     import flint
 

@@ -30,8 +30,8 @@ __all__ = ["inverse_matrix_function", "relative_distance", "relative_residual"]
 
 WELL_CONDITIONED = 1e5
 STEPS = 3
-TAYLOR_TERMS = 40  # beyond the size of a block; 0.3^40 is far below roundoff
-SPREAD = 0.3  # the largest distance from the centre of a block, in reaches
+TAYLOR_TERMS = 40  # so many more than a block has rows; SPREAD^40 is far below roundoff
+SPREAD = 0.3  # the largest distance from the centre of a block, over the reach of its branch
 
 Correction = Callable[[np.ndarray], np.ndarray]
 
@@ -376,7 +376,7 @@ def _reordered(
 
 
 def _taylor(flow: Flow, group: _Group, t: np.ndarray) -> np.ndarray:
-    """F of a triangular block whose eigenvalues are close to the centre of the group."""
+    """The matrix f(T), T a triangular block with eigenvalues close to the centre of the group."""
     n = len(t)
     length = 1 if n == 1 and t[0, 0] == group.mu else n + TAYLOR_TERMS
     with series_length(length, PRECISION + 8 * length):

@@ -17,9 +17,9 @@ from odemom.representability.matrix_branch import relative_distance
 
 __all__ = ["residual_and_condition"]
 
-HIDDEN = 1e-9  # of a residual, at most, by the roundoff of doubles
+HIDDEN = 1e-9  # the largest error that the roundoff of doubles may leave in a residual
 DIGITS = 17
-LARGEST = 64  # rows of a matrix of which psi is computed to more digits
+LARGEST = 64  # psi is computed to more digits for matrices of up to so many rows
 
 
 def residual_and_condition(flow: Flow, theta: np.ndarray, d: np.ndarray) -> tuple[float, float]:

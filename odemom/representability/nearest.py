@@ -35,12 +35,13 @@ __all__ = ["Nearest", "nearest_representable"]
 # How far, relative to ||D||, eigenvalues are moved beyond the edge of the representable set, so
 # that the result is representable for certain and not only on the edge; or so many tolerances.
 INSIDE, TOLERANCES = 1e-9, 4
-MOVES = 16  # along singular vectors, each twice the one before
-MOVED = 4  # how many of the candidates are
-MANY = 4  # small singular values that are moved together
-PLACES = 48  # at most, where the worst is looked for
+# At most so many moves along singular vectors, each twice as far as the one before; only the
+# nearest candidates are moved, so many of them.
+MOVES, MOVED = 16, 4
+MANY = 4  # from so many small singular values on, they are moved together
+PLACES = 48  # eigenvalues near the threshold at which the worst x is looked for, at most
 SMALLEST_NORM = 1e-290
-GAP = 1.5  # between distance and bound, from which on something nearer is looked for
+GAP = 1.5  # random perturbations are tried where the distance exceeds this many times the bound
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ import numpy as np
 
 __all__ = ["LARGEST", "perturbed"]
 
-LARGEST = 32  # rows of a matrix that is perturbed
-DIRECTIONS = 64  # for small matrices; so many that one in thirty is found
-WORK = 4096  # directions times entries of a matrix: a millisecond or two for each size
-GROWTH = 2.0
-HALVINGS = 5
+LARGEST = 32  # matrices of up to so many rows are perturbed
+# So many directions are tried for small matrices, to find one even if only one in thirty will do;
+# for larger ones so many that directions times entries is `WORK`, a millisecond or two each size.
+DIRECTIONS, WORK = 64, 4096
+GROWTH = 2.0  # from one size of the change to the next
+HALVINGS = 5  # bisections, on a logarithmic scale, of the size that was found
 
 
 def perturbed(

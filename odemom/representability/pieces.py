@@ -39,7 +39,7 @@ __all__ = ["Pieces", "pieces"]
 # Parts of the horizon after which the first piece ends.
 KICKS = tuple(Fraction(1, 2**k) for k in range(1, 8))
 BRAKES = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
-GOOD_RESIDUAL = 1e-12  # no other pair is tried
+GOOD_RESIDUAL = 1e-12  # with a residual below this no other pair of pieces is tried
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from odemom.representability.schur import SchurForm
 
 __all__ = ["Reach", "largest_scale_within", "least_eps_within", "obstruction_reach"]
 
-FEW = 64  # the dimension beyond which not every gap of S is tried, nor every place sought
+FEW = 64  # beyond this dimension only some gaps of S, and some places, are tried
 TRIED = 16
 
 

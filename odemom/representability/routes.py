@@ -30,7 +30,7 @@ from odemom.representability.witness import doubles_of, witness_of
 __all__ = ["routes"]
 
 SMALL = 8  # up to this dimension norms and distances are computed for the table
-MORE = Fraction(101, 100)  # by so much a witness keeps away from the edge
+MORE = Fraction(101, 100)  # the factor by which a witness keeps away from the edge
 
 
 def routes(

@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 LARGEST_RESIDUAL = 1e-6
-GOOD_RESIDUAL = 1e-10  # of a borderline matrix: no wider tolerance is tried
+GOOD_RESIDUAL = 1e-10  # below this no wider tolerance is tried for a borderline matrix
 OF_FLOATS = (
     ", or a larger tol, with which close eigenvalues count as one, or exact=True, for the very "
     "doubles of D"

@@ -43,6 +43,12 @@ class Backend:
         If joblib or dask.distributed is needed and not installed.
     BackendError
         While tasks run, if a cluster does not start or a worker is lost.
+
+    Examples
+    --------
+    >>> with Backend("serial").running() as each:
+    ...     sorted(each(abs, [3, -1, 2]))
+    [1, 2, 3]
     """
 
     def __init__(self, name: str, workers: int | None = None, scheduler: str | None = None) -> None:

@@ -31,8 +31,8 @@ __all__ = [
     "training_step",
 ]
 
-LOOKED_AT = 4  # images of the batch that `memory_report` follows
-KEPT = {"sgd": 1, "adamw": 2}  # numbers that an optimizer keeps a parameter
+LOOKED_AT = 4  # `memory_report` follows a batch of so many images
+KEPT = {"sgd": 1, "adamw": 2}  # how many numbers an optimizer keeps per parameter
 ALLOCATION = ("can't allocate memory", "not enough memory", "CUDA out of memory")
 
 

@@ -185,7 +185,7 @@ def network_for(config: TrainingConfig, data: ImageData) -> nn.Module:
 
 @contextlib.contextmanager
 def settings_of(config: TrainingConfig) -> Iterator[None]:
-    """Threads, a quiet Lightning and random numbers of a training; the caller gets his back."""
+    """Threads, a quiet Lightning and random numbers of a training; those of before are put back."""
     with quiet_lightning(), seeds.isolate_rng(), cpu_threads(config.threads):
         yield
 

@@ -159,8 +159,11 @@ def _ode(results: Mapping[str, Any]) -> str:
 
 
 def _gpu(results: Mapping[str, Any]) -> str:
+    """Every step that was tried; of one that failed, the name of its error."""
     rows = [
-        [
+        [literal(row["name"]), literal(row["error"].partition(":")[0]), "-", "-", "-"]
+        if "error" in row
+        else [
             literal(row["name"]),
             _times(row["ms"]),
             f"{row['peak_mb']:,.0f}",
@@ -168,7 +171,7 @@ def _gpu(results: Mapping[str, Any]) -> str:
             _times(row["peak_mb / plain"]),
         ]
         for row in results["rows"]
-        if row["part"] == "step" and "ms / plain" in row
+        if row["part"] == "step"
     ]
     head = ["network, images a step", "ms", "peak, MB", "time / plain", "peak / plain"]
     return table(head, rows, numbers=4)

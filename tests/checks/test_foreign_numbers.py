@@ -15,7 +15,6 @@ import torch
 import odemom
 
 THREE_QUARTERS = Fraction(-3, 4)
-JORDAN = [[THREE_QUARTERS, 1], [0, THREE_QUARTERS]]
 
 
 @pytest.mark.parametrize(

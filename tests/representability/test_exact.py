@@ -1,4 +1,4 @@
-"""Exact input: the decision is the theorem of DESIGN 1.3."""
+"""Exact input: the decision is the theorem of docs/mathematics/theorem.md."""
 
 import json
 import math
@@ -60,7 +60,7 @@ def test_stored_decisions(case):
 
 
 BLOCKS = [
-    # eigenvalue, block sizes, flow, representable: DESIGN 1.3
+    # eigenvalue, block sizes, flow, representable: docs/mathematics/theorem.md
     (-1, [1], Undamped(), True),
     (-1, [2], Undamped(), False),
     (-1, [2, 1], Undamped(), True),

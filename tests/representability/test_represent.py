@@ -347,7 +347,7 @@ def test_a_witness_as_plain_data():
     data = json.loads(json.dumps(witness.to_dict()))
     assert np.allclose(data["theta"], [[0, -math.pi / 2], [math.pi / 2, 0]])
     assert data["report"]["representable"] is True
-    assert data["condition"] == pytest.approx(math.pi / 2 * math.sqrt(2) / math.sqrt(2), rel=0.5)
+    assert data["condition"] == pytest.approx(math.pi / 2, rel=1e-12)  # ||theta||, theta normal
 
 
 @pytest.fixture

@@ -184,7 +184,7 @@ class Coupled(Scheme):
         return [CoupledState(p, self.damping, resolution=resolution, keep=keep) for p in parts]
 
     def in_floats(self, slope: Derivative, parts: Parts) -> Parts:
-        """Y after the last step."""
+        """The copy y after the last step."""
         damping, y, z = float(self.damping), parts, parts
         for n in range(self.steps):
             forth = self.value(2 * n, slope, z)
@@ -195,7 +195,7 @@ class Coupled(Scheme):
         return y
 
     def read(self, states: list[ReversibleState]) -> Parts:
-        """Y = z + v."""
+        """The copy y, which is z + v."""
         return tuple(s.shown() + s.companion() for s in states)
 
     def gradients_at_end(self, grads: Parts) -> list[tuple[Tensor | None, Tensor | None]]:
@@ -229,7 +229,7 @@ class Leapfrog(Scheme):
         return length if self.eps == math.inf else -math.expm1(-length / self.eps)
 
     def half_kick(self, force: Tensor, velocity: Tensor | None) -> Tensor:
-        """V after half a step."""
+        """The velocity v after half a step."""
         kicked = force * self.kick_of(self.h / 2)
         if velocity is None:
             return kicked

@@ -1,6 +1,6 @@
 """Arithmetic that can be undone bit for bit, for networks that recompute instead of remember.
 
-The scheme (DESIGN 1.7). A Momentum ResNet maps (x, v) to
+The scheme (proved in docs/mathematics/reversible.md). A Momentum ResNet maps (x, v) to
 
     v' = gamma v + (1 - gamma) f(x),    x' = x + v',
 

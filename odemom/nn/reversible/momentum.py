@@ -15,7 +15,7 @@ __all__ = ["MomentumState"]
 
 
 class MomentumState(ReversibleState):
-    """x and v in fixed point with the information buffer of gamma (DESIGN 1.7).
+    """x and v in fixed point with the information buffer of gamma.
 
     Parameters
     ----------

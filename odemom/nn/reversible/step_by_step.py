@@ -1,7 +1,7 @@
 """The exactly reversible momentum step on one page, to be read beside the papers.
 
 A layer is v' = gamma v + (1 - gamma) f(x), x' = x + v' (Sander et al. 2021, eq. 4). Three ideas
-make it exact (Maclaurin, Duvenaud and Adams 2015, section 2; DESIGN 1.7).
+make it exact (Maclaurin, Duvenaud and Adams 2015, section 2; docs/mathematics/reversible.md).
 
 1. *Fixed point.* x and v are integers, in units of 2^-bits. Sums are exact, so x = x' - v' undoes
    x' = x + v', and what f(x) rounds to is added to v and subtracted again as the same integer.

@@ -53,13 +53,13 @@ def _carried(high: Tensor, middle: Tensor, low: Tensor) -> Tensor:
 
 
 def add(a: Tensor, b: Tensor) -> Tensor:
-    """A + b."""
+    """The sums a + b."""
     high, middle, low = (s + t for s, t in zip(digits(a), digits(b), strict=True))
     return _carried(high, middle, low)
 
 
 def subtract(a: Tensor, b: Tensor) -> Tensor:
-    """A - b."""
+    """The differences a - b."""
     high, middle, low = (s - t for s, t in zip(digits(a), digits(b), strict=True))
     return _carried(high, middle, low)
 
@@ -84,6 +84,6 @@ def divide(number: Tensor, m: int) -> tuple[Digits, Tensor]:
 
 
 def multiply(quotient: Digits, m: int, rest: Tensor) -> Tensor:
-    """M times the quotient, and ``rest`` added to its last place: what `divide` undoes."""
+    """The quotient times m, and ``rest`` added to its last place: what `divide` undoes."""
     high, middle, low = quotient
     return _carried(high * m, middle * m, low * m + rest)
