@@ -1,7 +1,8 @@
 """odemom: which maps can a second-order ODE, and the Momentum ResNet, represent?
 
-The public names below are loaded on first use, so that ``import odemom`` stays fast and loads
-neither torch nor matplotlib nor sympy.
+The public names below, and the rooms, are loaded on first use, so that ``import odemom`` stays
+fast and loads neither torch nor matplotlib nor sympy. ``from odemom import *`` takes what needs no
+extra.
 """
 
 from __future__ import annotations
@@ -31,8 +32,14 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from odemom import flows as flows
+    from odemom import matrix_files as matrix_files
+    from odemom import models as models
     from odemom import nn as nn
+    from odemom import plots as plots
     from odemom import representability as representability
+    from odemom import reproduce as reproduce
+    from odemom import sweep as sweep
+    from odemom import training as training
     from odemom.flows.action import psi_multiply as psi_multiply
     from odemom.flows.condition import psi_cond as psi_cond
     from odemom.flows.derivative import psi_frechet as psi_frechet
@@ -80,13 +87,14 @@ _HOME_OF = {
     "revnet_jacobian": "odemom.stability",
     "revnet_spectrum": "odemom.stability",
 }
-_SUBPACKAGES = ("flows", "nn", "representability")
+_ROOMS = ("flows", "matrix_files", "representability")
+_ROOMS_WITH_EXTRAS = ("models", "nn", "plots", "reproduce", "sweep", "training")
 
-__all__ = ["__version__", *errors.__all__, *_HOME_OF, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["__version__", *errors.__all__, *_HOME_OF, *_ROOMS]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:
-    if name in _SUBPACKAGES:
+    if name in (*_ROOMS, *_ROOMS_WITH_EXTRAS):
         return importlib.import_module(f"odemom.{name}")
     if name in _HOME_OF:
         found = getattr(importlib.import_module(_HOME_OF[name]), name)
@@ -96,4 +104,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_ROOMS_WITH_EXTRAS])

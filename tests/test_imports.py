@@ -46,10 +46,38 @@ def test_deciding_a_floating_matrix_loads_no_package_that_it_does_not_need(heavy
 
 @pytest.mark.parametrize("name", odemom.__all__)
 def test_every_public_name_resolves(name):
-    if name == "nn":
-        pytest.importorskip("torch")
     assert getattr(odemom, name) is not None
     assert name in dir(odemom)
+
+
+@pytest.mark.parametrize(
+    ("name", "has"),
+    [
+        ("models", "build_model"),
+        ("nn", "transform"),
+        ("plots", "trajectories"),
+        ("reproduce", "redraw"),
+        ("sweep", "Backend"),
+        ("training", "train"),
+    ],
+)
+def test_rooms_that_need_an_extra_are_there_by_name(name, has):
+    for package in ("matplotlib", "torch", "lightning"):
+        pytest.importorskip(package)
+    assert name in dir(odemom)
+    assert hasattr(getattr(odemom, name), has)
+
+
+def test_all_names_can_be_taken_without_any_extra():
+    code = """
+import sys
+for package in ("torch", "matplotlib", "lightning", "joblib", "dask"):
+    sys.modules[package] = None
+from odemom import *
+print(lambda_eps(1) < 0, flows.SecondOrder(1).eps, callable(matrix_files.read_matrix))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True 1 True\n"
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -9,14 +9,12 @@ from typing import IO, Any
 from odemom.checks import expect, shown
 
 # Each of these registers its readers.
-from odemom.matrix_files import (
-    json_rows,
-    matlab_files,
-    matrix_market,
-    numpy_files,
-    text,
-    torch_files,
-)
+from odemom.matrix_files import json_rows as json_rows
+from odemom.matrix_files import matlab_files as matlab_files
+from odemom.matrix_files import matrix_market as matrix_market
+from odemom.matrix_files import numpy_files as numpy_files
+from odemom.matrix_files import text as text
+from odemom.matrix_files import torch_files as torch_files
 from odemom.matrix_files.registry import READERS, Reader
 from odemom.matrix_files.source import (
     FORMATS,
@@ -28,7 +26,6 @@ from odemom.matrix_files.source import (
 
 __all__ = ["MatrixFileNote", "parse_matrix", "read_matrix", "read_stream"]
 
-ROOMS = (json_rows, matlab_files, matrix_market, numpy_files, text, torch_files)
 UNREAD = {".h5", ".hdf5", ".pkl", ".pickle", ".xls", ".xlsx", ".parquet", ".feather", ".gz", ".zip"}
 BEGINNINGS = (
     (rb"\x93NUMPY", ".npy"),

@@ -313,8 +313,7 @@ def test_powers_that_vanish_ask_for_no_doublings(corner, eps, d, monkeypatch):
     entries = np.random.default_rng(d).uniform(0.5, 1, (d, d))
     theta = corner * np.triu(entries, 1)  # no signs that cancel
     exact = reference(theta, eps)
-    if largest_entry(exact) <= 1e306:
-        assert relative_error(odemom.psi(theta, eps), exact) <= 2 * d * UNIT
+    assert relative_error(odemom.psi(theta, eps), exact) <= 2 * d * UNIT
 
 
 @pytest.mark.parametrize("eps", [0, 0.01, 0.5])

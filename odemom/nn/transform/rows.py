@@ -247,10 +247,7 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
     end, v = momentum_step(gamma, rest, first, x, position, v)
     if carry is not None:
         carry.let_go()
-    y = _tracked(end.to(x.dtype) if narrow else end)
-    row.record.length += 1
-    _attach(y, Carry(row, row.record.length, version_of(y), end if narrow else None, v))
-    return function.rebuilt(y)
+    return _handed_on(row, function, end, x.dtype if narrow else None, v)
 
 
 def exact_step(
@@ -277,10 +274,17 @@ def exact_step(
         run.settle()
     if carry is not None:
         carry.let_go()
-    narrow = x.dtype != wide
-    y = _tracked(end.to(x.dtype) if narrow else end)
+    return _handed_on(row, function, end, x.dtype if x.dtype != wide else None, v)
+
+
+def _handed_on(
+    row: Row, function: BlockFunction, end: Any, narrow: torch.dtype | None, v: Any
+) -> Any:
+    """What the caller gets of a layer, with the state in it for the block that follows."""
+    y = _tracked(end if narrow is None else end.to(narrow))
     row.record.length += 1
-    _attach(y, Carry(row, row.record.length, version_of(y), end if narrow else None, v))
+    kept = None if narrow is None else end
+    _attach(y, Carry(row, row.record.length, version_of(y), kept, v))
     return function.rebuilt(y)
 
 
