@@ -115,7 +115,7 @@ def initial_parameters(nets: Nets, seeds: Sequence[int], device: str = "cpu") ->
 
 
 def trajectory(nets: Nets, parameters: Tensor, x: Tensor) -> list[Tensor]:
-    """X after 0, 1, ..., depth layers.
+    """The states x after 0, 1, ..., depth layers.
 
     Parameters
     ----------

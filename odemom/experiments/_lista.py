@@ -123,7 +123,7 @@ def _lasso(D: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def classical(problems: Problems, y: Tensor, depths: Sequence[int], *, fast: bool) -> list[Tensor]:
-    """L after so many steps of ISTA, or of FISTA, with the step 1/|D|², for every depth."""
+    """The loss L after so many steps of ISTA, or FISTA, with the step 1/|D|², for every depth."""
     step = Shrinkage(problems.dictionaries, 1 / problems.lipschitz)
     x = z = torch.zeros(*y.shape[:-1], ATOMS, dtype=y.dtype, device=y.device)
     t, losses = 1.0, {}
@@ -218,7 +218,7 @@ class Nets:
 
     @torch.no_grad()
     def losses(self, depth: int, y: Tensor) -> Tensor:
-        """L of each net, in double precision, shape (problems, steps, samples)."""
+        """The loss L of each net, in double precision, shape (problems, steps, samples)."""
         y = y.repeat_interleave(self.copies, 0)
         x = self.output(self.in_double(depth), y)
         found = _lasso(self.problems.dictionaries.repeat_interleave(self.copies, 0), x, y)

@@ -206,14 +206,14 @@ class Nets:
         return torch.cat([x, velocity], dim=1)
 
     def output(self, parameters: Tensor, z: Tensor) -> Tensor:
-        """X, or what the head makes of it: (nets, dim or 1, points)."""
+        """The state x, or what the head makes of it: (nets, dim or 1, points)."""
         if not self.head:
             return z[:, : self.dim]
         weight, bias = _split(parameters[:, -_count(self.head_shapes) :], self.head_shapes)
         return torch.baddbmm(bias, weight, z[:, : self.read_out])
 
     def solve(self, parameters: Tensor, x: Tensor, step: float, steps: int) -> list[Tensor]:
-        """Z after 0, 1, ..., ``steps`` steps of the classical Runge-Kutta method of order 4."""
+        """The states z after 0, 1, ..., ``steps`` steps of the classical Runge-Kutta method."""
         system = self.system(parameters[:, : self.flow_parameters])
         path = [self.start(parameters, x)]
         for _ in range(steps):

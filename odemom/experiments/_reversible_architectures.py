@@ -31,7 +31,7 @@ UNIT = 2.0**-40
 
 
 def residual_function(width: int, lipschitz: float, *, bias: float = 0.5) -> nn.Sequential:
-    """X -> B tanh(A x + c), A and B orthogonal times a number, of a given Lipschitz constant.
+    """A net x -> B tanh(A x + c), A and B orthogonal times a number, of a given Lipschitz constant.
 
     Parameters
     ----------
