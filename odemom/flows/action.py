@@ -65,11 +65,12 @@ def psi_multiply(
     -----
     Symmetric theta: a Chebyshev expansion of psi on the interval, cut where its coefficients have
     fallen to the roundoff of max |psi|. In the 2-norm its error is of the order of (number of
-    terms) u max |psi| ||X||, the maximum over the interval (where that leaves nothing of the
-    result, the entries are used, or the interval is refused); of a psi that oscillates (-theta much
-    larger than 1/eps) it takes of the order of T (||theta||/eps)^(1/2) products, of one that
-    decays (T ||theta||)^(1/2). The vectors T_k X of the recurrence are no longer than X if the
-    interval is right, and grow exponentially if it is not: so it is checked at no further cost.
+    terms) u max |psi| ||X||, the maximum over the interval (where psi exceeds 100 there and that is
+    more than 1e-6 of the result, the entries are used, or the interval is refused); of a psi that
+    oscillates (-theta much larger than 1/eps) it takes of the order of T (||theta||/eps)^(1/2)
+    products, of one that decays (T ||theta||)^(1/2). The vectors T_k X of the recurrence are no
+    longer than X if the interval is right, and grow exponentially if it is not: so it is checked at
+    no further cost.
 
     Other theta: steps of the state (x, x') by Taylor polynomials of degree <= 58, whose terms are
     bounded beforehand by ||theta||_1 and estimates of ||theta²||, ||theta³||; for eps = 0 of theta

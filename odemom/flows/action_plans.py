@@ -15,7 +15,13 @@ from odemom.checks import invalid
 from odemom.errors import InvalidInputError
 from odemom.flows.ode import ODEFlow
 from odemom.flows.operators import Operator
-from odemom.propagator.chebyshev import expansion, expansion_coefficients, usual_terms, widened
+from odemom.propagator.chebyshev import (
+    expansion,
+    expansion_coefficients,
+    noise_of,
+    usual_terms,
+    widened,
+)
 from odemom.propagator.plans import DOUBLE_ROUNDOFF
 from odemom.propagator.rational_krylov import POLE, SOUND, decays, solve_by_krylov
 from odemom.propagator.scalar import psi_of_points
@@ -105,7 +111,7 @@ def on_interval(
     result = None if way is None else way.compute()
     if way is not None and result is not None:
         given, made = (np.abs(columns).max(axis=0, initial=0.0) for columns in (block, result))
-        noise = (way.products + 1) * DOUBLE_ROUNDOFF * given
+        noise = (way.products * DOUBLE_ROUNDOFF + noise_on(flow, ends)) * given
         kept = (largest + np.log(noise) <= np.log(LOST * made)).all()
         if largest <= math.log(LARGEST_PSI) or (kept and np.isfinite(result).all()):
             return result
@@ -130,6 +136,14 @@ def largest_exponent(flow: ODEFlow, ends: tuple[float, float]) -> float:
     moved = ends[1] if flow.unit == 0 else 0.0
     largest = np.abs(flow.scalar(np.linspace(*ends, SAMPLES) - moved)).max()
     return float(np.log(largest) + flow.on_unit_interval(np.array(moved)))
+
+
+def noise_on(flow: ODEFlow, ends: tuple[float, float]) -> float:
+    """The roundoff of psi on an interval, relative to the largest |psi| there."""
+    low, high = flow.on_unit_interval(np.array(ends)).tolist()
+    moved = high if flow.unit == 0 else 0.0
+    largest = math.exp(min(max(largest_exponent(flow, ends), -700.0), 700.0))
+    return noise_of(low - moved, high - moved, flow.unit, largest, flow.field)
 
 
 def by_gershgorin(flow: ODEFlow, operator: Operator, block: np.ndarray, most: int) -> Way | None:

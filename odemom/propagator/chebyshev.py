@@ -15,7 +15,7 @@ from odemom.checks import invalid
 from odemom.propagator.plans import DOUBLE_ROUNDOFF, LARGEST
 from odemom.propagator.scalar import psi_of_points
 
-__all__ = ["expansion", "expansion_coefficients", "usual_terms", "widened"]
+__all__ = ["expansion", "expansion_coefficients", "noise_of", "usual_terms", "widened"]
 
 LARGEST_EXPANSION = 2**20
 # Of a psi below, what falls out of the doubles is no noise to be followed.
@@ -53,9 +53,9 @@ def expansion_coefficients(
     """
     if low == high:
         return psi_of_points(np.array([low]), eps, field)
-    # psi grows no faster than exp(theta): so many nodes see it at the upper end, where it may be
-    # all that is left of it.
-    nodes = 2 * math.sqrt(min(high - low, LARGEST)) + 1
+    # So many nodes see psi at the upper end, where it may be all that is left of it, and its turns.
+    steep = (high - low) * steepness(high, eps)
+    nodes = 2 * math.sqrt(min(steep, LARGEST)) + min(phase_of(low, high, eps), LARGEST) + 1
     count = 2 ** max(5, math.ceil(math.log2(nodes)))
     while count <= min(2 * most, LARGEST_EXPANSION):
         half_angles = np.pi * (np.arange(count) + 0.5) / (2 * count)
@@ -84,10 +84,21 @@ def expansion_coefficients(
 def noise_of(low: float, high: float, eps: float, largest: float, field: float = 0.0) -> float:
     """The roundoff of values of psi, relative to the ``largest``: from the points and the phases.
 
-    The upper end is rounded by u |high|, which changes psi by as much, and the phases of what
-    oscillates by u times themselves.
+    The upper end is rounded by u |high|, which changes psi by as much times its steepness, and the
+    phases of what oscillates by u times themselves.
     """
-    return DOUBLE_ROUNDOFF * (1 + abs(high) + 16 * phase_of(low, high, eps, largest, field))
+    turned = 16 * phase_of(low, high, eps, largest, field)
+    return DOUBLE_ROUNDOFF * (1 + abs(high) * steepness(high, eps) + turned)
+
+
+def steepness(high: float, eps: float) -> float:
+    """About the slope of log psi at the upper end: that of the larger rate, (r - 1)/(2 eps).
+
+    r = (1 + 4 eps high)^(1/2), so that it is 1/r for high >= 0; below, where psi is near 1 or
+    turns, at most 1 and about 1/eps.
+    """
+    mass = 1.0 if eps == math.inf else eps
+    return 1 / math.sqrt(1 + 4 * mass * high) if high > 0 else 1 / max(1.0, mass)
 
 
 def phase_of(
@@ -104,8 +115,8 @@ def phase_of(
 
 
 def usual_terms(low: float, high: float, eps: float) -> float:
-    """About how many terms the expansion has: those of exp, and one for every radian."""
-    return 6 * math.sqrt(high - low) + phase_of(low, high, eps)
+    """About how many terms the expansion has: those of the growth, and one for every radian."""
+    return 6 * math.sqrt((high - low) * steepness(high, eps)) + phase_of(low, high, eps)
 
 
 def widened(low: float, high: float) -> tuple[float, float]:

@@ -43,6 +43,8 @@ APART = 2 * ISOLATED
 BOUND_UP_TO = 8
 # Entries of the matrices worked on at a time: 2 MiB, so that a block stays in the cache.
 BLOCK_ENTRIES = 1 << 18
+# Of smaller matrices the tolerance is not relative to the norm: see `schur.resolved_tol`.
+SMALLEST_EXPONENT = -1020
 LARGEST_EXPONENT = 700.0  # exp of it is finite; no eigenvalue so ill conditioned is ever isolated
 
 
@@ -180,7 +182,8 @@ def _block(stack: np.ndarray, tol: float) -> SimpleSpectra:
         eigenvalues = eigenvalues.astype(np.result_type(eigenvalues, z), copy=False)
         eigenvalues[rest], reach[rest] = z, delta[rest, None] * conditions
         isolated[rest] = (reach[rest] < _gaps(z)).all(axis=1)
-    return SimpleSpectra(eigenvalues, reach, isolated & (norms > 0), exponents)
+    isolated &= (norms > 0) & (exponents > SMALLEST_EXPONENT)
+    return SimpleSpectra(eigenvalues, reach, isolated, exponents)
 
 
 def _eigenvalues(matrices: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ from odemom.representability.report import (
     Obstruction,
     Representability,
 )
-from odemom.representability.schur import SchurForm, in_range
+from odemom.representability.schur import SchurForm, in_range, resolved_tol
 from odemom.representability.schur import default_tol as default_tol
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class FloatingSpectrum(Spectrum):
     exact = False
 
     def __init__(self, matrix: np.ndarray, tol: float) -> None:
-        self._matrix, self._tol = np.array(in_range(matrix)), tol
+        self._matrix, self._tol = np.array(in_range(matrix)), resolved_tol(tol, matrix)
         self._matrix.flags.writeable = False
 
     def __getstate__(self) -> dict[str, object]:

@@ -13,7 +13,7 @@ from odemom.checks import as_number, expect, shown, spacing_of
 from odemom.representability.staircase import Effort, staircase
 from odemom.representability.weyr import sizes_from_weyr
 
-__all__ = ["SchurForm", "as_tolerance", "default_tol", "in_range"]
+__all__ = ["SchurForm", "as_tolerance", "default_tol", "in_range", "resolved_tol"]
 
 LARGEST_ENTRY = 1e305
 LARGE = 64  # from this dimension on inverse iteration is faster than singular values
@@ -46,6 +46,15 @@ def as_tolerance(tol: Any, given: Any, matrices: np.ndarray) -> float:
         return max(float(value), least)
     spacing = spacing_of(given)
     return least if spacing is None else max(least, default_tol(matrices.shape[-1], spacing))
+
+
+def resolved_tol(tol: float, matrix: np.ndarray) -> float:
+    """The tolerance, or what the doubles resolve where they are equidistant: below 2**-1022.
+
+    It may exceed 1, for matrices whose entries are a few times the smallest double.
+    """
+    spacing = float(np.finfo(float).smallest_subnormal / np.abs(matrix).max())
+    return max(tol, default_tol(len(matrix), spacing))
 
 
 def in_range(matrix: np.ndarray) -> np.ndarray:

@@ -1,11 +1,12 @@
 """`psi_multiply` with an interval: one that is wrong is refused or does no harm."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.sparse.linalg import aslinearoperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import odemom
 
@@ -77,3 +78,47 @@ def test_columns_of_any_size_are_checked(size):
     np.testing.assert_allclose(computed[0], [1.0, size], rtol=1e-13)
     with pytest.raises(odemom.InvalidInputError, match="interval"):
         odemom.psi_multiply(theta, block[:, 1], 0, interval=(-20, 0))
+
+
+@pytest.mark.parametrize(
+    ("z", "eps", "interval"),
+    [
+        (-4e4, 1e3, (-1.3e5, 4.2e5)),
+        (-10.0, 10.0, (-20.0, 4e3)),
+        (-4e5, 1e5, (-1.3e6, 2e6)),
+        (-4e6, 1e6, (-1.3e7, 2e7)),
+    ],
+)
+@pytest.mark.parametrize("make", [np.asarray, aslinearoperator], ids=["entries", "operator"])
+def test_a_heavy_mass_on_a_wide_interval_costs_no_digit_but_those_that_are_named(
+    z, eps, interval, make
+):
+    """Terms that counted were cut as the roundoff of exp, which psi is not: 0.9 % of the first."""
+    theta = np.array([[z]])
+    exact = float(odemom.psi([[z]], eps, dps=30)[0, 0])
+    largest = float(odemom.flows.SecondOrder(eps).scalar(interval[1]))
+    try:
+        (computed,) = odemom.psi_multiply(make(theta), np.ones(1), eps, interval=interval)
+    except odemom.InvalidInputError:
+        assert make is aslinearoperator
+        assert largest >= 1e8
+    else:
+        assert abs(computed - exact) <= min(1e-15 * 20 * largest, 1e-6)
+
+
+@pytest.mark.parametrize("eps", [1e3, 2e7])
+def test_products_are_those_that_psi_of_a_heavy_mass_takes(eps):
+    """Not those of exp, which are a thousand times as many."""
+    calls = []
+
+    def product(v):
+        calls.append(1)
+        return 6 * eps * (np.roll(v, 1, axis=0) + np.roll(v, -1, axis=0)) - 2 * eps * v
+
+    make: Any = LinearOperator
+    theta = make((50, 50), matvec=product, matmat=product, dtype=np.float64)
+    interval = (-14.1 * eps, 10.1 * eps)
+    computed = odemom.psi_multiply(theta, np.ones(50), eps, interval=interval)
+    expected = float(odemom.psi([[10 * eps]], eps, dps=20)[0, 0])
+    np.testing.assert_allclose(computed, expected, rtol=1e-13)
+    assert len(calls) <= 40

@@ -147,15 +147,19 @@ def test_a_stack_is_decided_as_its_matrices(rows, flow):
     np.testing.assert_array_equal(odemom.is_representable(stack, flow), one_by_one)
 
 
-@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-160, 1e160, 1e307])
+@pytest.mark.parametrize("scale", [1e-320, 1e-306, 1e-160, 1e160, 1e307])
 def test_no_overflow_at_either_end_of_the_doubles(scale):
     # |mu| is beyond any threshold, or so close to 0 that it is above all but that of exp
-    stack = np.array(
+    stack = scale * np.array(
         [[[0.0, 1.0], [2.0, 0.0]], [[0.0, 1.0], [-2.0, 0.0]], [[1.0, 1.0], [0.0, 3.0]]]
     )
     with np.errstate(all="raise", under="ignore"):
-        verdicts, decided = simple_verdicts(stack * scale, FirstOrder().real_image, 1e-14)
-    assert decided.all()
+        verdicts, decided = simple_verdicts(stack, FirstOrder().real_image, 1e-14)
+    if scale < 1e-307:  # the tolerance is wider there, and these are decided one by one
+        assert not decided.any()
+        verdicts = odemom.is_representable(stack, FirstOrder())
+    else:
+        assert decided.all()
     assert verdicts.tolist() == [False, True, True]
 
 

@@ -330,3 +330,43 @@ def test_pairs_near_the_real_line_are_never_falsely_certain(seed):
     c[1, 0] = -c[0, 1]
     q, _ = np.linalg.qr(rng.standard_normal((4, 4)))
     assert analyze(q @ np.kron(np.eye(2), c) @ q.T, 0.5).status == "borderline"
+
+
+# --- matrices among the smallest doubles ----------------------------------------------------------
+
+
+SMALLEST = 5e-324
+GROWN = [[-1, 2.0**-20, 2.0**8, 0], [-(2.0**-20), -1, 0, 2.0**8]]
+NEARLY_JORDAN = np.array([*GROWN, [0, 0, -1, 2.0**-20], [0, 0, -(2.0**-20), -1]]) * 2.0**-1040
+
+
+def test_what_doubles_do_not_resolve_is_borderline():
+    """As the same matrix 2**1040 times as large is; within its tolerance lie both answers."""
+    assert analyze(NEARLY_JORDAN, ResNet(2)).status == "borderline"
+
+
+@pytest.mark.parametrize("scale", [1e-322, 1e-316, 1e-311, 1e-308])
+@pytest.mark.parametrize("seed", range(4))
+def test_among_the_smallest_doubles_what_is_certain_is_right(seed, scale):
+    rng = np.random.default_rng(seed)
+    drawn = scale * 10 * rng.standard_normal((3, 3))
+    for matrix in (drawn, drawn + drawn.T, np.triu(drawn), np.diag([-scale, -scale, scale])):
+        for flow in (0, ResNet(2), 6e-4, 0.5):
+            report = analyze(matrix, flow)
+            exact = odemom.is_representable(matrix, flow, exact=True)
+            assert report.status == "borderline" or report.representable == exact
+            assert odemom.is_representable(matrix[None], flow)[0] == report.representable
+        spectra = [odemom.spectrum(matrix, exact=exact) for exact in (False, True)]
+        for (low, high), (exact_low, exact_high) in (
+            [found.minimal_eps().interval for found in spectra],
+            [found.maximal_scale(1).interval for found in spectra],
+        ):
+            assert low <= exact_high
+            assert exact_low <= high
+
+
+@pytest.mark.parametrize("entry", [-SMALLEST, -1e-310])
+def test_extremes_of_the_smallest_doubles_end(entry):
+    """The tolerance times the norm was 0, and a search that doubles it had no end."""
+    assert odemom.minimal_eps([[0.0, entry], [0.0, 0.0]]).interval[0] == 0
+    assert odemom.maximal_scale(np.diag([entry, entry]), 1).interval[1] == math.inf
