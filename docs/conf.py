@@ -46,6 +46,9 @@ autosummary_imported_members = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
+# Commands and options in texts keep their two dashes.
+smartquotes = False
+
 html_theme = "pydata_sphinx_theme"
 html_title = "odemom"
 html_static_path = ["_static"]

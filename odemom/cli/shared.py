@@ -63,7 +63,8 @@ Gamma = Annotated[
     typer.Option(
         metavar="GAMMA",
         help="With --depth: the net is a Momentum ResNet of this momentum in (0, 1), not a ResNet. "
-        "Alone: the flow of the mass eps = 1/(1 - gamma).",
+        "Alone: the flow of the mass eps = 1/(1 - gamma) on [0, 1]; a net of N layers is an Euler "
+        "scheme on [0, N], whose flow is that of --eps 1/(N (1 - gamma)).",
     ),
 ]
 Tol = Annotated[

@@ -34,15 +34,28 @@ def gallery_pages(folder: Path) -> dict[str, str]:
     return {"gallery/index.md": _index(entries), "made/failed-claims.md": _failed(entries), **pages}
 
 
+PAPERS = ("Section ", "Figure ", "Table ", "Proposition ", "Theorem ")
+
+
 def _failed(entries: list[Entry]) -> str:
-    """The claims that do not hold, with what was measured."""
-    return "\n".join(
-        f"- [{entry.name}](gallery/{entry.name}.md): {literal(claim.words)} "
-        f"(*{literal(claim.where)}*). Measured: {literal(claim.measured)}."
-        for entry in entries
-        for claim in entry.claims
-        if claim.verdict == "does not hold"
-    )
+    """The claims that do not hold, with what was measured: of the paper, of others, beyond."""
+    groups: dict[str, list[str]] = {
+        "Of the paper": [], "Of other papers": [], "Expected beyond it": [],
+    }  # fmt: skip
+    for entry in entries:
+        for claim in entry.claims:
+            if claim.verdict != "does not hold":
+                continue
+            beyond = claim.where.startswith("beyond")
+            of_it = claim.where.startswith(PAPERS)
+            group = (
+                "Expected beyond it" if beyond else "Of the paper" if of_it else "Of other papers"
+            )
+            groups[group].append(
+                f"- [{entry.name}](gallery/{entry.name}.md): {literal(claim.words)} "
+                f"(*{literal(claim.where)}*). Measured: {literal(claim.measured)}."
+            )
+    return "\n\n".join(f"**{name}**\n\n" + "\n".join(rows) for name, rows in groups.items() if rows)
 
 
 def _index(entries: list[Entry]) -> str:

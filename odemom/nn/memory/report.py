@@ -232,6 +232,13 @@ class TrainingMemory:
             return math.nan
         return self.twin.peak / self.plain.peak if self.plain.peak else math.inf
 
+    @property
+    def ratio_in_all(self) -> float:
+        """The same with parameters, gradients and buffers, which both hold in full."""
+        if self.twin is None:
+            return math.nan
+        return (self.twin.peak + self.twin.held) / (self.plain.peak + self.plain.held)
+
     def largest_batch(self, memory: float, *, optimizer: int = 0) -> int:
         """The largest batch of the model given whose training step fits into ``memory`` bytes.
 
@@ -268,7 +275,10 @@ class TrainingMemory:
         if self.twin is None:
             said.append(f"no momentum twin: {self.refused}")
         else:
-            said.append(f"the twin's step holds {self.ratio:.2f} of the plain one's")
+            said.append(
+                f"the twin's step holds {self.ratio:.2f} of the plain one's; with parameters and "
+                f"gradients, which both hold in full, {self.ratio_in_all:.2f}"
+            )
         for name, step in steps.items():
             if step.measured:
                 said.append(f"{name}: a step was run and measured, for {step.measured}")

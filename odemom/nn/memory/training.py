@@ -62,10 +62,11 @@ def memory_report(
     Notes
     -----
     The backward pass starts from the value's ``loss``, if it has one, else from all tensors that
-    the model returns, as if each had a gradient; a loss of your own comes on top. Gradients of the
-    parameters are counted in full, as in every step but the first. What a convolution takes for the
-    moment is counted on processors, where PyTorch's ways are known; workspaces of products, and all
-    those on GPUs, are not: some MB, and more on GPUs.
+    the model returns, as if each had a gradient; a loss of your own comes on top. Parameters and
+    their gradients, of which a twin holds as much, stand in the first line, in full as in every
+    step but the first; the table is of what comes on top. What a convolution takes for the moment
+    is counted on processors, where PyTorch's ways are known; workspaces of products, and all those
+    on GPUs, are not: some MB, and more on GPUs.
 
     Where what the model does depends on values (``.item()``, boolean masks), one step with copies
     of its buffers is run on the device instead, and the report says so. The model, its gradients,
