@@ -123,3 +123,36 @@ def test_merged_eigenvalues_next_to_a_critical_value_are_no_division_by_zero():
 def test_where_psi_vanishes_its_condition_is_infinite(net):
     witness = odemom.represent(np.zeros((2, 2)), net, full_output=True)
     assert (witness.residual, witness.condition) == (0.0, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("d", "flow"),
+    [
+        ([[1e-200]], MomentumResNet("1/2", 3)),
+        ([[F(1, 10**30)]], MomentumResNet("1/2", 3)),
+        ([[-1e20, 0.0], [0.0, 2e20]], SecondOrder(1, "field")),
+    ],
+)
+def test_where_psi_leaves_the_doubles_the_residual_is_that_of_theta(d, flow):
+    """It vanishes in them, or overflows, and was taken for 1 and inf."""
+    with pytest.raises(odemom.IllConditionedError) as caught:
+        odemom.represent(d, flow)
+    witness = caught.value.witness
+    assert witness is not None
+    assert witness.condition == np.inf
+    exact = true_residual(witness.theta, d, flow)
+    assert witness.residual == pytest.approx(exact, rel=1e-6)
+    assert 1.01 < exact < np.inf
+
+
+def test_of_a_corner_the_residual_has_digits_beside_a_psi_that_is_far_larger():
+    theta = np.diag([-1.0, 7000.0])
+    d = np.array([[math.exp(-1) * (1 + 1e-12)]])
+    residual, condition = residual_and_condition(odemom.flows.FirstOrder(), theta, d)
+    assert residual == pytest.approx(1e-12, rel=1e-3)
+    assert condition == np.inf
+
+
+def test_what_takes_too_long_in_more_digits_keeps_what_doubles_say():
+    theta = 1e200 * np.random.default_rng(0).standard_normal((24, 24))  # it took 36 s
+    assert residual_and_condition(SecondOrder("1/2"), theta, np.eye(24)) == (np.inf, np.inf)
