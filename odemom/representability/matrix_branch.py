@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.linalg
 
+from odemom.errors import ResultOverflowError
 from odemom.flows.base import Flow
 from odemom.flows.branches import Branches
 from odemom.flows.power_series import inverse_branch, middle, series_length
@@ -348,6 +349,10 @@ def _group(
         centre = _centre(mu[members])
         nearest = min(part, key=lambda k: abs(points.mu[k] - centre))
     z = points.z[nearest]
+    if not np.isfinite(z):
+        raise ResultOverflowError(
+            f"theta exceeds the range of doubles: a preimage of the eigenvalue {centre:.6g} does."
+        )
     with flint.ctx.workprec(PRECISION):
         start, target = flint.acb(z.real, z.imag), flint.acb(centre.real, centre.imag)
         exact = newton(flow.series, quadratic_step(flow.series, start, target), target)
