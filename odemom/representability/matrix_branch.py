@@ -84,8 +84,9 @@ def relative_distance(made: np.ndarray, d: np.ndarray) -> float:
 
 
 def _norm(a: np.ndarray) -> float:
-    largest = float(np.abs(a).max(initial=0))
-    return largest * float(np.linalg.norm(a / largest)) if 0 < largest < np.inf else largest
+    sizes = np.abs(a)  # a complex number below the normal ones has no reciprocal
+    largest = float(sizes.max(initial=0))
+    return largest * float(np.linalg.norm(sizes / largest)) if 0 < largest < np.inf else largest
 
 
 def _refined(
@@ -207,8 +208,10 @@ def _blocked_derivative(flow: Flow, d: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 def _blocked_function(flow: Flow, d: np.ndarray) -> np.ndarray:
     """f(D), real, by the block form of Parlett's recurrence."""
-    real_schur: Any = scipy.linalg.schur(d, output="real")
-    t, q = scipy.linalg.rsf2csf(*real_schur)
+    exponent = int(np.frexp(np.abs(d).max())[1]) - 1
+    real_schur: Any = scipy.linalg.schur(np.ldexp(d, -exponent), output="real")
+    t, q = scipy.linalg.rsf2csf(*real_schur)  # which squares entries
+    t = t * 2.0**exponent
     # The conjugates of a 2 x 2 block come out as such only up to rounding.
     spectrum = np.diag(t).copy()
     groups = _groups(flow, spectrum, _uncertainty(t))

@@ -24,7 +24,7 @@ DIGITS = 17
 # What is below has lost digits, of psi(theta) as of its derivatives.
 SMALLEST = float(np.finfo(float).tiny / np.finfo(float).eps)
 LARGEST = 64  # psi is computed to more digits for matrices of up to so many rows
-MOST_WORK = 1e6  # in rows³ log2 ||theta||: at most some 2 seconds where psi leaves the doubles
+MOST_WORK = 4e6  # in rows³ (log2 ||theta||)²: at most some 2 seconds where psi leaves the doubles
 
 
 def residual_and_condition(flow: Flow, theta: np.ndarray, d: np.ndarray) -> tuple[float, float]:
@@ -59,8 +59,8 @@ def residual_and_condition(flow: Flow, theta: np.ndarray, d: np.ndarray) -> tupl
 
 
 def _work(theta: np.ndarray) -> float:
-    """Rows³ times the doublings of an interval, as psi of a matrix of balls takes them."""
-    return len(theta) ** 3 * max(1.0, math.log2(float(np.abs(theta).max()) or 1.0))
+    """Rows³ times the doublings of an interval, times the bits that each of them may lose."""
+    return len(theta) ** 3 * max(1.0, math.log2(float(np.abs(theta).max()) or 1.0)) ** 2
 
 
 def _precise_residual(flow: Flow, theta: np.ndarray, d: np.ndarray) -> float:

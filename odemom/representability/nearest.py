@@ -221,7 +221,8 @@ def _worst(form: SchurForm, image: RealImage, size: float) -> float:
     if image.below.kind == "regular":
         return t
     z = form.eigenvalues
-    z = z[np.argsort(np.abs(np.imag(z)) / (1e-300 + np.abs(np.real(z) - t)))][:PLACES]
+    with np.errstate(over="ignore"):  # what is infinitely farther off the real line comes last
+        z = z[np.argsort(np.abs(np.imag(z)) / (1e-300 + np.abs(np.real(z) - t)))][:PLACES]
     if form.dimension <= PLACES:
         z = np.concatenate([z, form.level_set(size)])
     ends = np.unique(np.append(np.real(z)[np.real(z) < t], t))
