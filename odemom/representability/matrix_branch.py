@@ -59,12 +59,8 @@ def inverse_matrix_function(flow: Flow, d: np.ndarray) -> np.ndarray:
         spectral = _Spectral.of(flow, eigenvalues, vectors)
         theta, residual = _refined(flow, d, spectral.function(), spectral.derivative)
     if theta is None or residual > 1e-12 * condition:
-        other, missed = _refined(
-            flow,
-            d,
-            _blocked_function(flow, d),
-            lambda r: _blocked_derivative(flow, d, r),
-        )
+        start = _blocked_function(flow, d)
+        other, missed = _refined(flow, d, start, lambda r: _blocked_derivative(flow, d, r))
         if theta is None or missed < residual:
             theta = other
     return theta
