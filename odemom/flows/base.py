@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Attainment", "Flow", "RationalThreshold", "RealImage", "Threshold"]
 
+TEXT_BITS, TEXT_DIGITS = 128, 30  # far more than the 6 digits of a number in a text
 NEAR = 1e-4  # relative distance from the threshold within which the square-root series is used
 
 
@@ -313,8 +314,17 @@ def number_text(value: Number) -> str:
     if isinstance(value, Fraction) and max(abs(value.numerator), value.denominator) >= 10**12:
         import mpmath
 
-        return str(mpmath.nstr(mpmath.mpf(value.numerator) / value.denominator, 6))
+        top, above = _leading(value.numerator)
+        bottom, below = _leading(value.denominator)
+        with mpmath.workdps(TEXT_DIGITS):
+            return str(mpmath.nstr(mpmath.ldexp(mpmath.mpf(top) / bottom, above - below), 6))
     return str(value)
+
+
+def _leading(n: int) -> tuple[int, int]:
+    """The first bits of an integer, and by which power of 2 they are to be multiplied."""
+    shift = max(0, n.bit_length() - TEXT_BITS)
+    return n >> shift, shift  # quotients of millions of bits take minutes
 
 
 def interval_text(horizon: Number) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,6 +74,7 @@ def follow(
             for _ in range(LARGEST_COUNT):
                 c0, c1, c2 = _three(series, z)
                 z = middle(z - (c0 - mu) / c1)
+                _require_finite(z, target)
                 left = target - mu
                 if left == 0:
                     break
@@ -96,13 +98,20 @@ def follow(
 
 
 def newton(series: Series, z: flint.acb, mu: flint.acb) -> flint.acb:
-    """Newton's method for psi(z) = mu from a point near, to the working precision."""
+    """Newton's method for psi(z) = mu from a point near, to the working precision.
+
+    Raises
+    ------
+    UndecidedError
+        If it leaves the finite numbers.
+    """
     import flint
 
     tiny = flint.arb(2) ** (24 - flint.ctx.prec)
     mu = middle(mu)
     with series_length(2):
         for _ in range(60):
+            _require_finite(z, mu)
             psi = series(z, 2)
             if (psi[0] - mu).contains(0):
                 break
@@ -112,6 +121,16 @@ def newton(series: Series, z: flint.acb, mu: flint.acb) -> flint.acb:
             if abs(step).mid() <= tiny * (1 + abs(z).mid()):
                 break
         return z
+
+
+def _require_finite(z: flint.acb, mu: flint.acb) -> None:
+    import flint
+
+    if not z.is_finite():
+        raise UndecidedError(
+            f"no preimage of {complex(mu):.6g} was found: next to it psi turns too fast for "
+            f"numbers of {flint.ctx.prec} bits. Scale D, or take other parameters of the flow."
+        )
 
 
 def quadratic_step(series: Series, z: flint.acb, mu: flint.acb) -> flint.acb:
@@ -141,7 +160,8 @@ def continued(
     """The preimage of mu on the branch of a known pair (value, preimage) well within its reach.
 
     Values that are close share a branch, so that the divided differences of the inverse, which
-    come with them where a matrix couples them, stay near its derivative. None where none is close.
+    come with them where a matrix couples them, stay near its derivative. None where none is close,
+    or Newton's method does not lead there.
     """
     if not known:
         return None
@@ -153,7 +173,9 @@ def continued(
         _, c1, c2 = _three(series, z)
         if not abs(step).mid() <= SHARED * reach_of(c1, c2):
             return None
-        return newton(series, middle(z + step / c1 - c2 * step**2 / c1**3), mu)
+        with suppress(UndecidedError):
+            return newton(series, middle(z + step / c1 - c2 * step**2 / c1**3), mu)
+    return None
 
 
 def block_condition(size: int, z: Any, value: Any, c1: Any, c2: Any, c3: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from odemom.flows.base import Flow, RealImage
-from odemom.flows.power_series import middle
+from odemom.flows.power_series import middle, series_length
 from odemom.flows.preimages import PRECISION, condition_at, newton
 from odemom.propagator.named_methods import Method
 
@@ -19,6 +19,7 @@ __all__ = ["Smallest"]
 
 TRIED = 8  # so many crossings are looked at, the one nearest to 0 first
 CRITICAL = 1e12  # from this condition number on a point counts as critical
+SETTLED = 1e-16  # the last step of Newton's method, relative
 POINTS = 1 << 15  # the grid that brackets preimages has so many, equidistant in |z|^(1/2)
 
 
@@ -72,6 +73,8 @@ class Smallest(Flow):
 
         known = self.flow.real_preimage(mu, size)
         value, reach = float(mu.mid()), abs(float(known.real.mid()))
+        if not np.isfinite(reach):
+            return known
         z = reach * np.linspace(-1, 1, 2 * POINTS + 1) * np.abs(np.linspace(-1, 1, 2 * POINTS + 1))
         with np.errstate(all="ignore"):
             psi = self.flow.scalar(z)
@@ -82,12 +85,21 @@ class Smallest(Flow):
             point = self._bisected(float(z[k]), float(z[k + 1]), value)
             with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
                 found = newton(self.flow.series, flint.acb(point), middle(flint.acb(mu)))
+                if not self._solves(found, mu):  # a crossing where psi only falls below the doubles
+                    continue
                 if abs(found.real) > abs(known.real):
                     break
                 # A critical point produces an eigenvalue, but none of its larger blocks.
                 if size == 1 or condition_at(self.flow.series, found, size) < CRITICAL:
                     return found
         return known
+
+    def _solves(self, z: flint.acb, mu: flint.arb) -> bool:
+        """Whether Newton's method has come to an end at z, to double precision."""
+        with series_length(2):
+            psi = self.flow.series(z, 2)
+            missed, slope = abs(middle(psi[0] - mu)), abs(middle(psi[1]))
+            return bool(missed <= SETTLED * slope * (1 + abs(z)))
 
     def _bisected(self, low: float, high: float, value: float) -> float:
         """Where psi crosses the value between two points."""

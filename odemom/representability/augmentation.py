@@ -22,6 +22,7 @@ from odemom.representability.exact_matrix import ExactMatrix
 from odemom.representability.floating import FloatingSpectrum, cluster_attainment
 from odemom.representability.interlacing import least_coordinates, least_degree
 from odemom.representability.measured import residual_and_condition
+from odemom.representability.remedies import another_flow
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness import (
@@ -162,7 +163,7 @@ def augmentation(
         raise IllConditionedError(
             f"D is reached with {count} more coordinates by {flow.describe()}, but theta, rounded "
             f"to doubles, misses it by {witness.residual:.2g} ||D||: the condition number of psi "
-            f"there is {witness.condition:.2g}. Use another eps, or scale D.",
+            f"there is {witness.condition:.2g}. Use {another_flow(flow)}, or scale D.",
             witness,  # pyright: ignore[reportArgumentType]  # of the same kind as a Witness
         )
     return witness

@@ -115,7 +115,8 @@ def isolated(form: SchurForm, delta: float) -> np.ndarray:
     z = form.eigenvalues
     distance = np.abs(z[:, None] - z[None, :])
     np.fill_diagonal(distance, np.inf)
-    with np.errstate(over="ignore"):  # an eigenvalue of such a condition is never isolated
+    # Of such a condition none is isolated, nor is one of which nothing is known (a nan).
+    with np.errstate(over="ignore", invalid="ignore"):
         moves = delta * np.maximum(form.conditions[:, None], form.conditions[None, :])
         return np.all(ISOLATED * moves < distance, axis=1)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.linalg
 
+from odemom.errors import ResultOverflowError
 from odemom.flows.base import Flow
 from odemom.flows.branches import Branches
 from odemom.flows.power_series import inverse_branch, middle, series_length
@@ -58,12 +59,8 @@ def inverse_matrix_function(flow: Flow, d: np.ndarray) -> np.ndarray:
         spectral = _Spectral.of(flow, eigenvalues, vectors)
         theta, residual = _refined(flow, d, spectral.function(), spectral.derivative)
     if theta is None or residual > 1e-12 * condition:
-        other, missed = _refined(
-            flow,
-            d,
-            _blocked_function(flow, d),
-            lambda r: _blocked_derivative(flow, d, r),
-        )
+        start = _blocked_function(flow, d)
+        other, missed = _refined(flow, d, start, lambda r: _blocked_derivative(flow, d, r))
         if theta is None or missed < residual:
             theta = other
     return theta
@@ -83,8 +80,9 @@ def relative_distance(made: np.ndarray, d: np.ndarray) -> float:
 
 
 def _norm(a: np.ndarray) -> float:
-    largest = float(np.abs(a).max(initial=0))
-    return largest * float(np.linalg.norm(a / largest)) if 0 < largest < np.inf else largest
+    sizes = np.abs(a)  # a complex number below the normal ones has no reciprocal
+    largest = float(sizes.max(initial=0))
+    return largest * float(np.linalg.norm(sizes / largest)) if 0 < largest < np.inf else largest
 
 
 def _refined(
@@ -206,8 +204,10 @@ def _blocked_derivative(flow: Flow, d: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 def _blocked_function(flow: Flow, d: np.ndarray) -> np.ndarray:
     """f(D), real, by the block form of Parlett's recurrence."""
-    real_schur: Any = scipy.linalg.schur(d, output="real")
-    t, q = scipy.linalg.rsf2csf(*real_schur)
+    exponent = int(np.frexp(np.abs(d).max())[1]) - 1
+    real_schur: Any = scipy.linalg.schur(np.ldexp(d, -exponent), output="real")
+    t, q = scipy.linalg.rsf2csf(*real_schur)  # which squares entries
+    t = t * 2.0**exponent
     # The conjugates of a 2 x 2 block come out as such only up to rounding.
     spectrum = np.diag(t).copy()
     groups = _groups(flow, spectrum, _uncertainty(t))
@@ -348,6 +348,10 @@ def _group(
         centre = _centre(mu[members])
         nearest = min(part, key=lambda k: abs(points.mu[k] - centre))
     z = points.z[nearest]
+    if not np.isfinite(z):
+        raise ResultOverflowError(
+            f"theta exceeds the range of doubles: a preimage of the eigenvalue {centre:.6g} does."
+        )
     with flint.ctx.workprec(PRECISION):
         start, target = flint.acb(z.real, z.imag), flint.acb(centre.real, centre.imag)
         exact = newton(flow.series, quadratic_step(flow.series, start, target), target)

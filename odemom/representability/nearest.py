@@ -27,7 +27,7 @@ from odemom.flows.by_eps import flow_of
 from odemom.representability.certainty import certain_verdict
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.perturbed import LARGEST, perturbed
-from odemom.representability.schur import SchurForm, as_tolerance
+from odemom.representability.schur import LARGEST_ENTRY, SchurForm, as_tolerance
 from odemom.representability.spectrum import Spectrum, spectrum_of
 
 __all__ = ["Nearest", "nearest_representable"]
@@ -221,7 +221,8 @@ def _worst(form: SchurForm, image: RealImage, size: float) -> float:
     if image.below.kind == "regular":
         return t
     z = form.eigenvalues
-    z = z[np.argsort(np.abs(np.imag(z)) / (1e-300 + np.abs(np.real(z) - t)))][:PLACES]
+    with np.errstate(over="ignore"):  # what is infinitely farther off the real line comes last
+        z = z[np.argsort(np.abs(np.imag(z)) / (1e-300 + np.abs(np.real(z) - t)))][:PLACES]
     if form.dimension <= PLACES:
         z = np.concatenate([z, form.level_set(size)])
     ends = np.unique(np.append(np.real(z)[np.real(z) < t], t))
@@ -246,6 +247,14 @@ def _rounded(D: Any, tol: Any) -> tuple[Spectrum, np.ndarray]:
             return D, D.matrix
         given = D.matrix
     matrix = as_float_matrices(given, "D", stacks=False)
+    largest = float(np.abs(matrix).max())
+    expect(
+        largest <= LARGEST_ENTRY,
+        "D",
+        got=f"an entry of size {largest:.3g}",
+        expected=f"entries up to {LARGEST_ENTRY:g}",
+        fix="Scale D.",
+    )
     return spectrum_of(matrix, as_tolerance(tol, given, matrix), None), matrix
 
 

@@ -25,7 +25,7 @@ from odemom.flows.first_order import FirstOrder
 from odemom.flows.ode import ODEFlow
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.matrix_branch import relative_distance
-from odemom.representability.remedies import least_pieces
+from odemom.representability.remedies import another_flow, least_pieces
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness import (
@@ -185,7 +185,7 @@ def pieces(
         raise IllConditionedError(
             f"D is reached with {'one piece' if count == 1 else 'two pieces'} by "
             f"{flow.describe()}, but theta, rounded to doubles, misses it by {residual:.2g} ||D||. "
-            "Use another eps, or scale D.",
+            f"Use {another_flow(flow)}, or scale D.",
             made,  # pyright: ignore[reportArgumentType]  # of the same kind as a Witness
         )
     return made

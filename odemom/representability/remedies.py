@@ -17,10 +17,17 @@ from odemom.flows.undamped import Undamped
 from odemom.representability.report import Representability
 from odemom.representability.report_json import value_json
 
-__all__ = ["call_text", "cheapest", "least_pieces", "odd_net"]
+__all__ = ["another_flow", "call_text", "cheapest", "least_pieces", "odd_net"]
 
 LEAST_DEPTH, LARGEST_DEPTH = 21, 1001  # of a net that is proposed for a flow
 LARGEST_MASS = Fraction(10**6)
+
+
+def another_flow(flow: Flow) -> str:
+    """What to give in place of the parameters that a flow has, for a sentence."""
+    if isinstance(flow, MomentumResNet | CoastingNet):
+        return "another gamma or depth"
+    return "another depth" if isinstance(flow, ResNet) else "another eps"
 
 
 def call_text(flow: Flow) -> str:

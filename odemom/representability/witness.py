@@ -25,11 +25,13 @@ from odemom.errors import (
 )
 from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
+from odemom.flows.condition import frobenius
 from odemom.flows.smallest import Smallest
 from odemom.representability.exact import ExactSpectrum
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.matrix_branch import inverse_matrix_function
 from odemom.representability.measured import residual_and_condition
+from odemom.representability.remedies import another_flow
 from odemom.representability.report import Representability
 from odemom.representability.spectrum import Spectrum, spectrum
 from odemom.representability.witness_parts import Part, exact_parts, floating_parts
@@ -46,10 +48,9 @@ __all__ = [
 
 LARGEST_RESIDUAL = 1e-6
 GOOD_RESIDUAL = 1e-10  # below this no wider tolerance is tried for a borderline matrix
-OF_FLOATS = (
-    ", or a larger tol, with which close eigenvalues count as one, or exact=True, for the very "
-    "doubles of D"
-)
+LARGER_TOL = ", or a larger tol, with which close eigenvalues count as one"
+EXACTLY = ", or exact=True, for the very doubles of D"
+SENSITIVE = 1e2  # from this condition number on the eigenvalues are far from those of doubles
 WIDENINGS = (1, 4, 16, 64, 256, 1024)
 
 
@@ -199,15 +200,28 @@ def represent(
     found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
     witness = witness_of(found, flow, prefer)
     if not witness.residual <= allowed_residual(found, witness.report.status):
-        more = "" if isinstance(found, ExactSpectrum) else OF_FLOATS
         raise IllConditionedError(
             f"D is representable by {flow.describe()}, but theta, rounded to doubles, misses D by "
             f"{witness.residual:.2g} ||D||: the condition number of psi there is "
-            f"{witness.condition:.2g} and ||theta|| = {np.linalg.norm(witness.theta):.2g}. Use "
-            f"another eps or scale{more}; the error's attribute `witness` holds this theta.",
+            f"{witness.condition:.2g} and ||theta|| = {frobenius(witness.theta):.2g}. Use "
+            f"{another_flow(flow)}, or scale D{_of_floats(found)}; the error's attribute `witness` "
+            "holds this theta.",
             witness,
         )
     return witness if full_output else witness.theta
+
+
+def _of_floats(found: Spectrum) -> str:
+    """What else may help where eigenvalues are close, or sensitive, and rounding moves them."""
+    if not isinstance(found, FloatingSpectrum) or found.dimension == 1:
+        return ""
+    form, tol = found.form, found.tol or np.finfo(float).eps
+    distance = np.abs(form.eigenvalues[:, None] - form.eigenvalues)
+    np.fill_diagonal(distance, np.inf)
+    # One eigenvalue of all multiplicity that the tolerance parts into d is spread over so much.
+    if distance.min() <= 10 * form.norm * tol ** (1 / found.dimension):
+        return LARGER_TOL + EXACTLY
+    return EXACTLY if float(form.conditions.max()) > SENSITIVE else ""
 
 
 def allowed_residual(found: Spectrum, status: str) -> float:

@@ -27,6 +27,7 @@ from odemom.representability.jordan_basis import (
     root_part,
 )
 from odemom.representability.jordan_image import image_of_chains
+from odemom.representability.remedies import another_flow
 from odemom.representability.schur import SchurForm
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _in_balls(flow: Flow, roots: list[_Root], d: int) -> Part:
         if precision > MOST_BITS:
             raise IllConditionedError(
                 f"D is representable by {flow.describe()}, but {MOST_BITS} bits did not "
-                "suffice to compute theta. Use another eps or scale.",
+                f"suffice to compute theta. Use {another_flow(flow)}, or scale D.",
                 None,
             )
 

@@ -12,9 +12,10 @@ import pytest
 
 import odemom
 from odemom.flows import CoastingNet, MomentumResNet, ResNet, SecondOrder
-from odemom.flows.preimages import condition_at
+from odemom.flows.preimages import condition_at, newton
 from odemom.representability import measured
 from odemom.representability.measured import residual_and_condition
+from odemom.representability.remedies import another_flow
 from tests.oracles import jordan_block
 from tests.representability.witnesses import true_residual, verified_witness
 
@@ -123,3 +124,69 @@ def test_merged_eigenvalues_next_to_a_critical_value_are_no_division_by_zero():
 def test_where_psi_vanishes_its_condition_is_infinite(net):
     witness = odemom.represent(np.zeros((2, 2)), net, full_output=True)
     assert (witness.residual, witness.condition) == (0.0, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("d", "flow"),
+    [
+        ([[1e-200]], MomentumResNet("1/2", 3)),
+        ([[F(1, 10**30)]], MomentumResNet("1/2", 3)),
+        ([[-1e20, 0.0], [0.0, 2e20]], SecondOrder(1, "field")),
+    ],
+)
+def test_where_psi_leaves_the_doubles_the_residual_is_that_of_theta(d, flow):
+    """It vanishes in them, or overflows, and was taken for 1 and inf."""
+    with pytest.raises(odemom.IllConditionedError) as caught:
+        odemom.represent(d, flow)
+    witness = caught.value.witness
+    assert witness is not None
+    assert witness.condition == np.inf
+    exact = true_residual(witness.theta, d, flow)
+    assert witness.residual == pytest.approx(exact, rel=1e-6)
+    assert 1.01 < exact < np.inf
+
+
+def test_of_a_corner_the_residual_has_digits_beside_a_psi_that_is_far_larger():
+    theta = np.diag([-1.0, 7000.0])
+    d = np.array([[math.exp(-1) * (1 + 1e-12)]])
+    residual, condition = residual_and_condition(odemom.flows.FirstOrder(), theta, d)
+    assert residual == pytest.approx(1e-12, rel=1e-3)
+    assert condition == np.inf
+
+
+def test_what_takes_too_long_in_more_digits_keeps_what_doubles_say():
+    theta = 1e200 * np.random.default_rng(0).standard_normal((24, 24))  # it took 36 s
+    assert residual_and_condition(SecondOrder("1/2"), theta, np.eye(24)) == (np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("d", "flow", "advice"),
+    [
+        ([[1e-200]], MomentumResNet("1/2", 3), "Use another gamma or depth, or scale D;"),
+        (np.diag([-1e20, 2e20]), SecondOrder(1, "field"), "Use another eps, or scale D;"),
+        ([[-1e90]], SecondOrder(1, "field"), r"\|\|theta\|\| = 6.1e\+180. Use another eps, or"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_the_advice_names_what_the_flow_has_and_no_tolerance_that_merges_nothing(d, flow, advice):
+    with pytest.raises(odemom.IllConditionedError, match=advice):
+        odemom.represent(d, flow)
+    assert another_flow(ResNet(2)) == "another depth"
+
+
+@pytest.mark.parametrize("exact", [None, True])
+def test_where_psi_turns_faster_than_the_digits_tell_a_theta_is_measured(exact):
+    """Newton's method ended in a nan, and the error spoke of an integer."""
+    d = np.diag([-1e50, 2e50])
+    with pytest.raises(odemom.IllConditionedError, match="misses D by"):
+        odemom.represent(d, SecondOrder(1, "field"), exact=exact)
+
+
+def test_a_preimage_beyond_the_doubles_is_said_to_be_one():
+    with pytest.raises(odemom.ResultOverflowError, match="theta exceeds the range of doubles"):
+        odemom.represent(np.diag([-1e155, 2.0]), SecondOrder(1, "field"))
+
+
+def test_newton_that_leaves_the_finite_numbers_is_undecided():
+    with pytest.raises(odemom.UndecidedError, match="no preimage of"):
+        newton(ResNet(2).series, flint.acb(-1), flint.acb(1))  # psi'(-1) = 0
