@@ -34,9 +34,6 @@ def gallery_pages(folder: Path) -> dict[str, str]:
     return {"gallery/index.md": _index(entries), "made/failed-claims.md": _failed(entries), **pages}
 
 
-PAPERS = ("Section ", "Figure ", "Table ", "Proposition ", "Theorem ")
-
-
 def _failed(entries: list[Entry]) -> str:
     """The claims that do not hold, with what was measured: of the paper, of others, beyond."""
     groups: dict[str, list[str]] = {
@@ -46,16 +43,17 @@ def _failed(entries: list[Entry]) -> str:
         for claim in entry.claims:
             if claim.verdict != "does not hold":
                 continue
-            beyond = claim.where.startswith("beyond")
-            of_it = claim.where.startswith(PAPERS)
-            group = (
-                "Expected beyond it" if beyond else "Of the paper" if of_it else "Of other papers"
-            )
-            groups[group].append(
+            groups[_origin(claim.where)].append(
                 f"- [{entry.name}](gallery/{entry.name}.md): {literal(claim.words)} "
                 f"(*{literal(claim.where)}*). Measured: {literal(claim.measured)}."
             )
     return "\n\n".join(f"**{name}**\n\n" + "\n".join(rows) for name, rows in groups.items() if rows)
+
+
+def _origin(where: str) -> str:
+    if where.startswith(("Section ", "Figure ", "Table ", "Proposition ", "Theorem ")):
+        return "Of the paper"
+    return "Expected beyond it" if where.startswith("beyond") else "Of other papers"
 
 
 def _index(entries: list[Entry]) -> str:
