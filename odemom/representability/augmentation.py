@@ -30,6 +30,7 @@ from odemom.representability.witness import (
     assembled,
     best_within,
     doubles_of,
+    in_reach,
     witness_of,
 )
 from odemom.representability.witness_parts import FloatingParts, floating_parts
@@ -158,7 +159,8 @@ def augmentation(
     count = least_coordinates(found, report)
     if not full_output:
         return count
-    witness = _witness(found, flow, report, count)
+    with in_reach(flow):
+        witness = _witness(found, flow, report, count)
     if not witness.residual <= allowed_residual(found, report.status):
         raise IllConditionedError(
             f"D is reached with {count} more coordinates by {flow.describe()}, but theta, rounded "

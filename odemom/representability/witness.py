@@ -9,7 +9,8 @@ arithmetic throughout, and rounded once at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, overload
 
@@ -42,6 +43,7 @@ __all__ = [
     "assembled",
     "best_within",
     "doubles_of",
+    "in_reach",
     "represent",
     "witness_of",
 ]
@@ -235,13 +237,20 @@ def witness_of(
     found: Spectrum, flow: Flow, prefer: Literal["condition", "norm"] = "condition"
 ) -> Witness:
     """The witness, however well it holds; an error of ours where there is none."""
-    try:
+    with in_reach(flow):
         return _witness(found, flow, Smallest(flow) if prefer == "norm" else flow)
+
+
+@contextmanager
+def in_reach(flow: Flow) -> Iterator[None]:
+    """Errors of flint, of exponents, precisions and sizes, as one of ours."""
+    try:
+        yield
     except OdemomError:
         raise
-    except (ValueError, ArithmeticError) as error:  # exponents, precisions and sizes of flint
+    except (ValueError, ArithmeticError) as error:
         raise UndecidedError(
-            f"D is representable by {flow.describe()}, but theta is beyond the reach of the "
+            f"D can be reached by {flow.describe()}, but theta is beyond the reach of the "
             f"arithmetic ({error}). Use parameters nearer to 1, or scale D."
         ) from error
 

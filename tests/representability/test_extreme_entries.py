@@ -39,3 +39,10 @@ def test_a_psi_that_only_falls_below_the_doubles_does_not_take_the_value_there()
     assert odemom.represent([[0.0]], "1/100000", prefer="norm")[0, 0] < -25000
     with pytest.raises(odemom.ResultOverflowError, match="theta exceeds the range"):
         odemom.represent([[0.0]], SecondOrder(5e-324), prefer="norm")
+
+
+def test_more_coordinates_beyond_the_arithmetic_are_refused_by_name():
+    """It was an error of flint."""
+    matrix = np.diag([6.5e93, 1.7e-290, -1.2e91, -4.3e51])
+    with pytest.raises(odemom.UndecidedError, match="beyond the reach of the arithmetic"):
+        odemom.augmentation(matrix, 5e-324, full_output=True)
