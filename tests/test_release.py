@@ -60,7 +60,8 @@ def test_a_release_is_published_without_a_password_after_it_was_tried():
     workflow = yaml.safe_load(text_of(".github/workflows/release.yml"))
     publish = workflow["jobs"]["publish"]
     assert publish["permissions"] == {"id-token": "write"}
-    assert publish["needs"] == "build"
+    assert publish["needs"] == ["tests", "build"]
+    assert workflow["jobs"]["tests"]["uses"] == "./.github/workflows/tests.yml"
     assert "make dist" in str(workflow["jobs"]["build"]["steps"])
     assert "secrets" not in text_of(".github/workflows/release.yml")
 
