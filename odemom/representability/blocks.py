@@ -65,6 +65,8 @@ class Blocks:
     @cached_property
     def members(self) -> list[np.ndarray]:
         """The rows of each component."""
+        if len(self.entries) <= SMALL:
+            return [np.flatnonzero(self.labels == k) for k in range(int(self.labels.max()) + 1)]
         order = np.argsort(self.labels, kind="stable")
         return np.split(order, np.cumsum(np.bincount(self.labels))[:-1])
 
