@@ -111,7 +111,7 @@ def on_interval(
     result = None if way is None else way.compute()
     if way is not None and result is not None:
         given, made = (np.abs(columns).max(axis=0, initial=0.0) for columns in (block, result))
-        noise = (way.products * DOUBLE_ROUNDOFF + noise_on(flow, ends)) * given
+        noise = (way.products * DOUBLE_ROUNDOFF + noise_on(flow, ends, largest)) * given
         kept = (largest + np.log(noise) <= np.log(LOST * made)).all()
         if largest <= math.log(LARGEST_PSI) or (kept and np.isfinite(result).all()):
             return result
@@ -138,11 +138,11 @@ def largest_exponent(flow: ODEFlow, ends: tuple[float, float]) -> float:
     return float(np.log(largest) + flow.on_unit_interval(np.array(moved)))
 
 
-def noise_on(flow: ODEFlow, ends: tuple[float, float]) -> float:
-    """The roundoff of psi on an interval, relative to the largest |psi| there."""
+def noise_on(flow: ODEFlow, ends: tuple[float, float], exponent: float) -> float:
+    """The roundoff of psi on an interval, relative to the largest |psi| there, exp(exponent)."""
     low, high = flow.on_unit_interval(np.array(ends)).tolist()
     moved = high if flow.unit == 0 else 0.0
-    largest = math.exp(min(max(largest_exponent(flow, ends), -700.0), 700.0))
+    largest = math.exp(min(max(exponent, -700.0), 700.0))
     return noise_of(low - moved, high - moved, flow.unit, largest, flow.field)
 
 

@@ -96,6 +96,13 @@ def steepness(high: float, eps: float) -> float:
 
     r = (1 + 4 eps high)^(1/2), so that it is 1/r for high >= 0; below, where psi is near 1 or
     turns, at most 1 and about 1/eps.
+
+    Parameters
+    ----------
+    high : float
+        The upper end of the interval, of theta on [0, 1].
+    eps : float in [0, inf]
+        inf: x'' = theta x.
     """
     mass = 1.0 if eps == math.inf else eps
     return 1 / math.sqrt(1 + 4 * mass * high) if high > 0 else 1 / max(1.0, mass)

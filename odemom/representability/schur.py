@@ -52,6 +52,13 @@ def resolved_tol(tol: float, matrix: np.ndarray) -> float:
     """The tolerance, or what the doubles resolve where they are equidistant: below 2**-1022.
 
     It may exceed 1, for matrices whose entries are a few times the smallest double.
+
+    Parameters
+    ----------
+    tol : float
+        Relative to the norm, from `as_tolerance`.
+    matrix : ndarray of float64, shape (d, d)
+        Not zero.
     """
     spacing = float(np.finfo(float).smallest_subnormal / np.abs(matrix).max())
     return max(tol, default_tol(len(matrix), spacing))
