@@ -27,7 +27,7 @@ from odemom.flows.by_eps import flow_of
 from odemom.representability.certainty import certain_verdict
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.perturbed import LARGEST, perturbed
-from odemom.representability.schur import LARGEST_ENTRY, SchurForm, as_tolerance
+from odemom.representability.schur import SchurForm, as_tolerance, in_range
 from odemom.representability.spectrum import Spectrum, spectrum_of
 
 __all__ = ["Nearest", "nearest_representable"]
@@ -246,15 +246,7 @@ def _rounded(D: Any, tol: Any) -> tuple[Spectrum, np.ndarray]:
         if isinstance(D, FloatingSpectrum):
             return D, D.matrix
         given = D.matrix
-    matrix = as_float_matrices(given, "D", stacks=False)
-    largest = float(np.abs(matrix).max())
-    expect(
-        largest <= LARGEST_ENTRY,
-        "D",
-        got=f"an entry of size {largest:.3g}",
-        expected=f"entries up to {LARGEST_ENTRY:g}",
-        fix="Scale D.",
-    )
+    matrix = in_range(as_float_matrices(given, "D", stacks=False), fix="Scale D.")
     return spectrum_of(matrix, as_tolerance(tol, given, matrix), None), matrix
 
 

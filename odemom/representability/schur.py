@@ -64,15 +64,15 @@ def resolved_tol(tol: float, matrix: np.ndarray) -> float:
     return max(tol, default_tol(len(matrix), spacing))
 
 
-def in_range(matrix: np.ndarray) -> np.ndarray:
-    """The matrix, if its norm is one that doubles can square and sum."""
+def in_range(matrix: np.ndarray, fix: str = "exact=True has no such limit.") -> np.ndarray:
+    """The matrix, if its norm is one that doubles can square and sum; an error with a ``fix``."""
     largest = np.abs(matrix).max()
     expect(
         largest <= LARGEST_ENTRY,
         "D",
         got=f"an entry of size {largest:.3g}",
         expected=f"entries up to {LARGEST_ENTRY:g} in floating point",
-        fix="exact=True has no such limit.",
+        fix=fix,
     )
     return matrix
 

@@ -170,5 +170,6 @@ def test_many_defective_eigenvalues_are_moved_together(size, count, farthest):
 
 
 def test_an_entry_near_the_end_of_the_doubles_is_refused_without_an_option_that_is_not_there():
-    with pytest.raises(odemom.InvalidInputError, match=r"entries up to 1e\+305\. Scale D\."):
+    message = r"entries up to 1e\+305 in floating point\. Scale D\."
+    with pytest.raises(odemom.InvalidInputError, match=message):
         odemom.nearest_representable([[-1e306]], 1)
