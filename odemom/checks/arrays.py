@@ -137,6 +137,9 @@ def refuse_all_but_numbers(array: np.ndarray, name: str, *, floats: bool) -> Non
 
 def require_square(shape: Sequence[int], name: str, *, stacks: bool) -> None:
     """Raise unless ``shape`` is that of a non-empty square matrix (or of a stack of them)."""
+    one_or_more = len(shape) == 2 or (stacks and len(shape) > 2)
+    if one_or_more and shape[-1] == shape[-2] and 0 not in shape:
+        return  # the usual case, without the messages of the others
     expected = "a square matrix (d, d)" + (" or a stack of them (..., d, d)" if stacks else "")
     expect(len(shape) >= 2, name, got=f"an array of shape {shape}", expected=expected)
     if not stacks and len(shape) > 2:

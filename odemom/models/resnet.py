@@ -49,7 +49,7 @@ class PaddedShortcut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (batch, channels, h/2, w/2)."""
-        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.channels - x.shape[1]))
+        return F.pad(F.avg_pool2d(x, 1, 2), (0, 0, 0, 0, 0, self.channels - x.shape[1]))
 
 
 class SmallResNet(nn.Module):

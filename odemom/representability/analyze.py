@@ -218,9 +218,9 @@ def _verdicts(
 
 
 def _asked(found: Spectrum, flows: list[Flow]) -> list[bool]:
-    """The verdicts: of one flow by the decision, of many by what is cheapest."""
+    """The verdicts, by what is cheapest for one flow or for many."""
     if len(flows) == 1:
-        return [found.decide(flows[0]).representable]
+        return [found.verdict(flows[0])]
     return [found.represents(flow) for flow in flows]
 
 

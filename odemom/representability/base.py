@@ -122,8 +122,8 @@ class Spectrum(ABC):
     def represents(self, eps: Any) -> bool:
         """Whether a flow represents the matrix: the verdict of `decide`, alone.
 
-        Where the least eps is known between proven ends it need not be decided again, for the
-        representable sets grow with eps.
+        For many flows: where the least eps is known between proven ends nothing need be decided,
+        for the representable sets grow with eps.
 
         Parameters
         ----------
@@ -136,7 +136,18 @@ class Spectrum(ABC):
         >>> [spectrum.represents(eps) for eps in ("1/2", 2, "inf")]
         [False, True, True]
         """
-        return self.decide(eps).representable
+        return self.verdict(flow_of(eps))
+
+    def verdict(self, flow: Flow) -> bool:
+        """The verdict of `decide` on one flow, without the report where that takes less time.
+
+        Examples
+        --------
+        >>> import odemom
+        >>> odemom.spectrum([[-1, 0], [0, 4]]).verdict(odemom.flows.Undamped())
+        True
+        """
+        return self._decide(flow).representable
 
     def real_eigenvalues(self) -> tuple[Eigenvalue, ...]:
         """The real eigenvalues in increasing order, each once.

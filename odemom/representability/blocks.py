@@ -52,23 +52,26 @@ class Blocks:
     def labels(self) -> np.ndarray:
         """The component of each row, shape (d,)."""
         if len(self.entries) <= SMALL:
-            return _labels(self._leads_to)
+            labels = np.empty(len(self.entries), dtype=np.int64)
+            for component, rows in enumerate(self.members):
+                labels[rows] = component
+            return labels
         return connected_components(self.pattern, connection="strong")[1]
 
-    def principal(self, rows: np.ndarray) -> flint.fmpz_mat:
+    def principal(self, rows: list[int]) -> flint.fmpz_mat:
         """The submatrix of some rows and the same columns."""
         import flint
 
-        chosen = rows.tolist()
-        return flint.fmpz_mat([[self.entries[i][j] for j in chosen] for i in chosen])
+        return flint.fmpz_mat([[self.entries[i][j] for j in rows] for i in rows])
 
     @cached_property
-    def members(self) -> list[np.ndarray]:
+    def members(self) -> list[list[int]]:
         """The rows of each component."""
         if len(self.entries) <= SMALL:
-            return [np.flatnonzero(self.labels == k) for k in range(int(self.labels.max()) + 1)]
+            return _members(self._leads_to)
         order = np.argsort(self.labels, kind="stable")
-        return np.split(order, np.cumsum(np.bincount(self.labels))[:-1])
+        parts = np.split(order, np.cumsum(np.bincount(self.labels))[:-1])
+        return [part.tolist() for part in parts]
 
     @cached_property
     def factors(self) -> dict[tuple[int, ...], dict[int, int]]:
@@ -82,7 +85,7 @@ class Blocks:
                 found.setdefault(coefficients, {})[component] = multiplicity
         return found
 
-    def _factored(self, rows: np.ndarray) -> Iterator[tuple[tuple[int, ...], int]]:
+    def _factored(self, rows: list[int]) -> Iterator[tuple[tuple[int, ...], int]]:
         if len(rows) == 1:
             yield (-int(self.entries[rows[0]][rows[0]]), 1), 1
             return
@@ -90,18 +93,18 @@ class Blocks:
         for polynomial, multiplicity in factors:
             yield tuple(int(c) for c in polynomial.coeffs()), multiplicity
 
-    def between(self, components: list[int]) -> list[np.ndarray]:
+    def between(self, components: list[int]) -> list[list[int]]:
         """The rows between these components, themselves included, in parts that are not connected.
 
         A row is between them if one leads to it and it leads to one.
         """
-        start = np.isin(self.labels, components)
         if len(self.entries) <= SMALL:
-            bits = sum(1 << i for i in np.flatnonzero(start).tolist())
+            bits = sum(1 << row for k in components for row in self.members[k])
             return _parts_between(self._bits, self._leads_to, bits)
+        start = np.isin(self.labels, components)
         rows = np.flatnonzero(self._reached(start, self._backwards) & self._reached(start))
         count, part = connected_components(self.pattern[rows][:, rows], directed=False)
-        return [rows[part == k] for k in range(count)]
+        return [rows[part == k].tolist() for k in range(count)]
 
     @cached_property
     def _bits(self) -> list[int]:
@@ -140,20 +143,20 @@ def _rows_of(bits: int) -> list[int]:
     return [i for i in range(bits.bit_length()) if bits >> i & 1]
 
 
-def _labels(leads_to: list[int]) -> np.ndarray:
+def _members(leads_to: list[int]) -> list[list[int]]:
     """The components: rows that lead to each other."""
-    labels: list[int] = []
-    firsts: list[int] = []
+    members: list[list[int]] = []
     for i, bits in enumerate(leads_to):
-        mutual = (n for n, j in enumerate(firsts) if bits >> j & leads_to[j] >> i & 1)
-        label = next(mutual, len(firsts))
-        if label == len(firsts):
-            firsts.append(i)
-        labels.append(label)
-    return np.array(labels)
+        for rows in members:
+            if bits >> rows[0] & 1 and leads_to[rows[0]] >> i & 1:
+                rows.append(i)
+                break
+        else:
+            members.append([i])
+    return members
 
 
-def _parts_between(pattern: list[int], leads_to: list[int], start: int) -> list[np.ndarray]:
+def _parts_between(pattern: list[int], leads_to: list[int], start: int) -> list[list[int]]:
     """As `Blocks.between`, of the rows in ``start``."""
     forward = 0
     for i in _rows_of(start):
@@ -170,6 +173,6 @@ def _parts_between(pattern: list[int], leads_to: list[int], start: int) -> list[
             for bits in beside:
                 frontier |= bits & left & ~part
             part |= frontier
-        parts.append(np.array(_rows_of(part)))
+        parts.append(_rows_of(part))
         left &= ~part
     return parts

@@ -318,7 +318,17 @@ class ExactSpectrum(Spectrum):
             low, high = self.minimal_eps().interval
             if threshold.eps <= low or threshold.eps >= high:
                 return threshold.eps >= high
-        return self._decide(flow).representable
+        return self.verdict(flow)
+
+    def verdict(self, flow: Flow) -> bool:
+        image = flow.real_image
+        return not any(
+            unmet_condition(attainment, factor.block_sizes)
+            for factor in self.factors
+            for position in positions_of(factor, image)
+            if position is not None
+            and (attainment := attainment_at(image, position)).kind != "regular"
+        )
 
     def _jordan_structure(self) -> dict[Eigenvalue, tuple[int, ...]]:
         return {factor.eigenvalues[i]: factor.block_sizes for factor, i in self._roots}

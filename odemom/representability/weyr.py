@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     import flint
 
@@ -45,7 +43,7 @@ def block_sizes(factor: Factor) -> tuple[int, ...]:
     return tuple(sorted(sizes, reverse=True))
 
 
-def _sizes_within(factor: Factor, rows: np.ndarray) -> tuple[int, ...]:
+def _sizes_within(factor: Factor, rows: list[int]) -> tuple[int, ...]:
     """The block sizes of the principal submatrix of these rows."""
     blocks = factor.matrix.blocks
     counts = blocks.factors[tuple(int(c) for c in factor.polynomial.coeffs())]

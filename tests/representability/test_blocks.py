@@ -10,7 +10,7 @@ from odemom.representability.blocks import Blocks
 
 
 def sorted_rows(parts):
-    return sorted(tuple(sorted(part.tolist())) for part in parts)
+    return sorted(tuple(sorted(part)) for part in parts)
 
 
 def test_components_and_what_lies_between_them_are_those_of_sparse_patterns(monkeypatch):
