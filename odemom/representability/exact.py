@@ -321,6 +321,7 @@ class ExactSpectrum(Spectrum):
         return self.verdict(flow)
 
     def verdict(self, flow: Flow) -> bool:
+        """The verdict of `decide` on one flow, from what the obstructed eigenvalues ask."""
         image = flow.real_image
         return not any(
             unmet_condition(attainment, factor.block_sizes)
