@@ -68,12 +68,12 @@ def psi(
 
         The truncation error of ``"auto"`` is at most u/2 relative to C over the step, and its
         doublings magnify relative errors as psi does those of theta: the error is near
-        u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 2.2 times that on the suite of
-        tests/propagator/test_accuracy.py, of sizes up to 12, and 0.7 d times that on the public
-        matrices of tests/gallery.py, of sizes up to 48. It is more where psi oscillates and has an
-        extremum at an eigenvalue, so that cond is small: as a rule up to the angle there,
-        |z/eps|^(1/2), and up to its square where the angle is nearly a multiple of a high power of
-        two times pi. On x86
+        u max(1, cond) ||psi(theta)||, cond = `psi_cond`, at most 3.6 times that on the suite of
+        tests/propagator/test_accuracy.py, of sizes up to 12 (2.2 with OpenBLAS's kernels for AVX2,
+        3.6 with those for AVX-512), and 0.8 d times that on the public matrices of
+        tests/gallery.py, of sizes up to 48. It is more where psi oscillates and has an extremum at
+        an eigenvalue, so that cond is small: as a rule up to the angle there, |z/eps|^(1/2), and up
+        to its square where the angle is nearly a multiple of a high power of two times pi. On x86
         processors u is 2^-64 instead of 2^-53 until the last rounding, for one matrix of size up to
         3, or of size up to 12, large, and far from normal.
         With B = exp(-a) (cosh ||W||^{1/2} + b sinhc ||W||^{1/2}), ||.|| the 1-norm, b = a or, with

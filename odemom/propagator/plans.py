@@ -246,8 +246,9 @@ class Schedule:
                 place += 1
             best = min(best, place)
         if self.nested:
-            sharp = (limits[i] >= sharp_alpha(roots, plans[i].degree) for i in range(best))
-            best = next((i for i, holds in enumerate(sharp) if holds), best)
+            first = bisect_left(limits, min(roots))  # no alpha is below the least root
+            sharp = (limits[i] >= sharp_alpha(roots, plans[i].degree) for i in range(first, best))
+            best = next((i for i, holds in enumerate(sharp, first) if holds), best)
         return plans[best]
 
     def refined_all(self, roots: Sequence[np.ndarray]) -> list[tuple[Plan, np.ndarray]]:

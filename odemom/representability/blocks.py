@@ -33,15 +33,15 @@ class Blocks:
 
     Attributes
     ----------
-    entries : list of lists of fmpz
+    matrix : flint.fmpz_mat, shape (d, d)
     """
 
-    entries: list[list[Any]]
+    matrix: flint.fmpz_mat
 
-    @classmethod
-    def of(cls, matrix: flint.fmpz_mat) -> Blocks:
-        """The components of a square matrix."""
-        return cls(matrix.tolist())
+    @cached_property
+    def entries(self) -> list[list[Any]]:
+        """The entries."""
+        return self.matrix.tolist()
 
     @cached_property
     def pattern(self) -> scipy.sparse.csr_array:
@@ -59,15 +59,20 @@ class Blocks:
         return connected_components(self.pattern, connection="strong")[1]
 
     def principal(self, rows: list[int]) -> flint.fmpz_mat:
-        """The submatrix of some rows and the same columns."""
+        """The submatrix of some rows, in increasing order, and the same columns."""
         import flint
 
+        if len(rows) == self.matrix.nrows():
+            return self.matrix
         return flint.fmpz_mat([[self.entries[i][j] for j in rows] for i in rows])
 
     @cached_property
     def members(self) -> list[list[int]]:
         """The rows of each component."""
         if len(self.entries) <= SMALL:
+            full = (1 << len(self.entries)) - 1
+            if all(bits == full for bits in self._bits):
+                return [list(range(len(self.entries)))]
             return _members(self._leads_to)
         order = np.argsort(self.labels, kind="stable")
         parts = np.split(order, np.cumsum(np.bincount(self.labels))[:-1])
@@ -98,6 +103,8 @@ class Blocks:
 
         A row is between them if one leads to it and it leads to one.
         """
+        if len(components) == len(self.members) == 1:
+            return self.members
         if len(self.entries) <= SMALL:
             bits = sum(1 << row for k in components for row in self.members[k])
             return _parts_between(self._bits, self._leads_to, bits)

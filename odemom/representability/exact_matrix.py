@@ -59,7 +59,7 @@ class ExactMatrix:
     @cached_property
     def blocks(self) -> Blocks:
         """The strongly connected components of the numerator."""
-        return Blocks.of(self.numerator)
+        return Blocks(self.numerator)
 
     @classmethod
     def from_entries(cls, rows: list[list[Any]], max_bits: int | None = None) -> ExactMatrix:

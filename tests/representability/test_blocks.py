@@ -18,7 +18,7 @@ def test_components_and_what_lies_between_them_are_those_of_sparse_patterns(monk
     for _ in range(150):
         d, density = int(rng.integers(1, 13)), rng.choice([0.05, 0.1, 0.2, 0.4, 1.0])
         matrix = flint.fmpz_mat((rng.random((d, d)) < density).astype(int).tolist())
-        small, sparse = Blocks.of(matrix), Blocks.of(matrix)
+        small, sparse = Blocks(matrix), Blocks(matrix)
         members = small.members
         chosen = rng.choice(len(members), rng.integers(1, len(members) + 1), replace=False)
         between = small.between(chosen.tolist())

@@ -115,7 +115,8 @@ def test_merged_eigenvalues_next_to_a_critical_value_are_no_division_by_zero():
     assert threshold is not None
     q, _ = np.linalg.qr(np.random.default_rng(4).standard_normal((3, 3)))
     d = q @ (threshold.value * np.eye(3) + 1e-6 * np.eye(3, k=1)) @ q.T
-    with pytest.raises(odemom.IllConditionedError):
+    # Borderline: it is up to rounding, which differs among processors, at or above the threshold.
+    with pytest.raises((odemom.IllConditionedError, odemom.NotRepresentableError)):
         odemom.represent(d, net)
     assert odemom.represent(d, net, full_output=True, exact=True).residual < 1e-10
 
