@@ -14,7 +14,7 @@ from odemom.cli.shared import (
     Scheduler,
     Workers,
     answer,
-    integer,
+    integer_or_text,
     listed,
     note,
     print_json,
@@ -328,7 +328,7 @@ def survey(
     out = Path("results/survey") if out is None else out
     asked = {
         "ensembles": listed(ensemble),
-        "dimensions": None if dim is None else [integer(d) for d in listed(dim) or ()],
+        "dimensions": None if dim is None else [integer_or_text(d) for d in listed(dim) or ()],
         "eps": listed(eps),
         "samples": samples,
     }

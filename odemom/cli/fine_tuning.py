@@ -44,8 +44,8 @@ from odemom.cli.training_options import (
     Threads,
     WeightDecay,
     given,
+    nearest_number,
     note_compiling,
-    number,
     print_dry_run,
     speaks,
 )
@@ -147,7 +147,7 @@ def transform(
     options = parsed_options(set_ or ()) | given(initial_velocity=initial_velocity)
     config = refit_config(
         found,
-        gamma=number("gamma", gamma),
+        gamma=nearest_number("gamma", gamma),
         preset=preset,
         options=options,
         **given(

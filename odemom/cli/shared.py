@@ -191,7 +191,7 @@ def listed(values: list[str] | None) -> list[str] | None:
     return [entry.strip() for value in values for entry in value.split(",")]
 
 
-def integer(text: str) -> int | str:
+def integer_or_text(text: str) -> int | str:
     """The integer that the text spells, or the text, which the configuration refuses by name."""
     from odemom.checks import SpellingError, is_integer_text, spelt_exactly
 

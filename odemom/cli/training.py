@@ -50,8 +50,8 @@ from odemom.cli.training_options import (
     Threads,
     WeightDecay,
     given,
+    nearest_number,
     note_compiling,
-    number,
     print_dry_run,
     speaks,
 )
@@ -134,7 +134,7 @@ def train(
     from odemom.training.presets import configured, parsed_options
 
     options = parsed_options(set_ or ()) | given(
-        gamma=number("gamma", gamma),
+        gamma=nearest_number("gamma", gamma),
         order=order,
         eps=None if eps is None else nearest_double(as_eps(eps)),
         initial_velocity=initial_velocity,
@@ -224,7 +224,7 @@ def evaluate(
     with waiting("testing"):
         found = run_evaluation(
             checkpoint,
-            gamma=number("gamma", gamma),
+            gamma=nearest_number("gamma", gamma),
             data=data,
             root=root,
             device=device,

@@ -72,8 +72,8 @@ def given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def number(name: str, text: str | None) -> float | None:
-    """The number that the text of an option spells."""
+def nearest_number(name: str, text: str | None) -> float | None:
+    """The double nearest to the number that the text of an option spells."""
     from odemom.checks import as_number, nearest_double
 
     return None if text is None else nearest_double(as_number(text, name, "a number"))
