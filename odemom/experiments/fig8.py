@@ -174,6 +174,7 @@ def claims(data: UnderACap) -> list[Claim]:
     goal = min(plain.accuracies.max(), twin.accuracies.max())
     times = [network.reaches(goal) for network in (plain, twin)]
     enough = data.source != "digits"
+    seeds = f"{len(plain.runs)} seed{'s' if len(plain.runs) > 1 else ''}"
     where = f"{data.family}, {data.megabytes} MB for a step, {data.device}"
     return [
         Claim.judged(
@@ -185,7 +186,7 @@ def claims(data: UnderACap) -> list[Claim]:
         Claim.judged(
             "in the same memory the twin, with its larger batch, reaches an accuracy earlier",
             WHERE,
-            f"{where}, {data.source}, {len(plain.runs)} seeds: {100 * goal:.1f} % after "
+            f"{where}, {data.source}, {seeds}: {100 * goal:.1f} % after "
             f"{times[0]:,.0f} s by the ResNet, after {times[1]:,.0f} s by the twin; in the end "
             f"{100 * plain.accuracies[-1]:.1f} % and {100 * twin.accuracies[-1]:.1f} %",
             bool(times[1] < times[0]) if enough else None,

@@ -36,7 +36,7 @@ def draw(data: UnderACap) -> Figure:
             x, y = network.seconds, 100 * network.accuracies
             axes.plot(x, y, "o-", color=color, ms=4)
             axes.annotate(
-                f"{NAMES[kind]}\n{network.batch} images a step", (x[-1], y[-1]), (7, 0),
+                f"{NAMES[kind]}\n{network.batch} images per step", (x[-1], y[-1]), (7, 0),
                 textcoords="offset points", va="center", color=color, annotation_clip=False,
             )  # fmt: skip
         axes.set(
