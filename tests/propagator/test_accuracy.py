@@ -284,7 +284,7 @@ def test_the_worst_of_the_80_matrices_are_as_documented(suite):
     print("error/(u max(1, cond))   error/u   companion/u   cond")
     for error, theirs, cond, name, eps in rows[:10]:
         print(f"{error / cond:8.3g} {error:8.3g} {theirs:10.3g} {cond:9.3g}  {name}, eps = {eps}")
-    assert 0.5 < rows[0][0] / rows[0][2] <= 3.61  # less than half a unit would be a miscount
+    assert 0.5 < rows[0][0] / rows[0][2] <= 3.6  # less than half a unit would be a miscount
 
 
 def test_the_companion_exponential_loses_digits_as_eps_falls_where_psi_does_not():
@@ -329,8 +329,8 @@ def test_powers_that_vanish_by_cancellation_keep_their_doublings(d, size, eps):
     blocks = size * np.diag((np.arange(d - 1) % 6 != 5).astype(float), 1)  # nilpotent, index 6
     theta = mirror @ blocks @ mirror
     exact, cond = reference(theta, eps), odemom.psi_cond(theta, eps)
-    # 65 units at d = 22 with OpenBLAS's kernels for AVX; terms left out would cost all digits.
-    assert relative_error(odemom.psi(theta, eps), exact) <= 5 * d * UNIT * cond
+    # 65 to 69 units at d = 22 with OpenBLAS kernels from before AVX2, below 50 with later ones.
+    assert relative_error(odemom.psi(theta, eps), exact) <= max(50, 4 * d) * UNIT * cond
 
 
 @pytest.mark.parametrize("eps", [5e-324, 1e-310, 1e-300])

@@ -71,10 +71,10 @@ def test_expm_of_a_stack_is_taken_one_by_one(monkeypatch):
 @needs_extended
 @pytest.mark.parametrize("eps", [0, 1])
 def test_the_smaller_matrices_of_the_gallery(eps):
-    """At most 0.8 d, as docs/psi.md says."""
+    """At most 0.7 d, with every kernel of OpenBLAS that was tried."""
     cases = gallery((7,)).items()
     worst = max((in_units(theta, eps) / len(theta), name) for name, theta in cases)
-    assert worst[0] <= 0.8, worst
+    assert worst[0] <= 0.7, worst
 
 
 @pytest.mark.slow
@@ -88,4 +88,4 @@ def test_the_gallery(eps):
     )
     for units, _, name in rows[:10]:
         print(f"{units:8.3g}  {name}, eps = {eps}")
-    assert max(units / d for units, d, _ in rows) <= 0.8
+    assert max(units / d for units, d, _ in rows) <= 0.76
