@@ -2,7 +2,8 @@
 
 At depth 1,202 (1,201 convolutions and a linear layer) the peak of a step of the ResNet grows with
 the batch and with every layer, that of its momentum twin, which recomputes exactly, with the batch
-alone. The second part trains a few depths and sets their accuracy beside the memory of their steps.
+alone. The second part trains a few depths and sets their accuracy beside the memory of their steps,
+in which every row of the twin recomputes in the way that takes less (`reversible="auto"`).
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ class Config(ImageConfig):
         """The name and the options of a network."""
         if kind == "ResNet":
             return f"resnet{depth}", {}
-        return f"momentum-resnet{depth}", {"gamma": self.gamma, "reversible": recompute}
+        reversible = "auto" if recompute else False
+        return f"momentum-resnet{depth}", {"gamma": self.gamma, "reversible": reversible}
 
     def step(self, kind: str, depth: int, batch: int, repeats: int) -> StepRequest:
         """A step that is measured."""
