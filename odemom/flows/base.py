@@ -221,6 +221,10 @@ class Flow(ABC):
         """
         import flint
 
+        if self._keeps_to_real_branches and mu.imag > 0:
+            close = self._by_the_real_branch(mu)
+            if close is not None:
+                return close
         with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
             mu = middle(mu)
             critical = self._near_threshold(mu)
@@ -278,6 +282,11 @@ class Flow(ABC):
         root = middle(above).sqrt()
         z = middle(w[0] + w[1] * root + w[2] * root**2 + w[3] * root**3)
         return newton(self.series, z, mu)
+
+    @property
+    def _keeps_to_real_branches(self) -> bool:
+        """Whether `preimage` tries the branch of a real value nearby first."""
+        return False
 
     def _by_the_real_branch(self, mu: flint.acb) -> flint.acb | None:
         """The preimage of a non-real mu on the real branch of its real part, if that is near.

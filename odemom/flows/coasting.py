@@ -149,10 +149,10 @@ class Coasting(ODEFlow):
         with flint.ctx.workprec(max(PRECISION, flint.ctx.prec)):
             return self._wide_real_preimage(mu, size)
 
-    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
-        """On the branch of a real value nearby; see `Flow.preimage`."""
-        close = self._by_the_real_branch(mu) if mu.imag > 0 else None
-        return super().preimage(mu, near) if close is None else close
+    @property
+    def _keeps_to_real_branches(self) -> bool:
+        """Psi has critical values inside its real image."""
+        return True
 
     @property
     def real_image(self) -> RealImage:

@@ -131,10 +131,10 @@ class CoastingNet(Flow):
                 return z
             return self._best(value, size)
 
-    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
-        """On the branch of a real value nearby; see `Flow.preimage`."""
-        close = self._by_the_real_branch(mu) if mu.imag > 0 else None
-        return super().preimage(mu, near) if close is None else close
+    @property
+    def _keeps_to_real_branches(self) -> bool:
+        """Psi has critical values inside its real image."""
+        return True
 
     def _best(self, value: flint.acb, size: int) -> flint.acb:
         """The best conditioned of all, by sign changes of psi - mu on a grid.

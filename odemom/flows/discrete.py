@@ -257,10 +257,10 @@ class MomentumResNet(Flow):
         """The z at which psi is least, for even N."""
         return minimiser_ball(exact(self.gamma), self.depth)
 
-    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
-        """On the branch of a real value nearby, or through the half plane; see `Flow.preimage`."""
-        close = self._by_the_real_branch(mu) if mu.imag > 0 else None
-        return super().preimage(mu, near) if close is None else close
+    @property
+    def _keeps_to_real_branches(self) -> bool:
+        """Psi has critical values inside its real image."""
+        return True
 
     def real_preimage(self, mu: flint.arb, size: int = 2) -> flint.acb:
         """The best conditioned of all regular real preimages; see `Flow.real_preimage`.

@@ -152,10 +152,10 @@ class SecondOrder(ODEFlow):
                 return super().real_preimage(mu, size)
             return self._wide_real_preimage(mu, size)
 
-    def preimage(self, mu: flint.acb, near: tuple[flint.acb, flint.acb] | None = None) -> flint.acb:
-        """With ``"field"`` on the branch of a real value nearby; see `Flow.preimage`."""
-        close = self._by_the_real_branch(mu) if self.coast and mu.imag > 0 else None
-        return super().preimage(mu, near) if close is None else close
+    @property
+    def _keeps_to_real_branches(self) -> bool:
+        """With ``"field"``, where psi has critical values inside its real image."""
+        return bool(self.coast)
 
     def _first_zero(self) -> flint.acb:
         """The rightmost zero of psi, where alpha cos(alpha) + a sin(alpha) = 0, pi/2 < alpha < pi.
