@@ -10,6 +10,7 @@ import doctest
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ import pytest
 import typer.main
 
 from odemom import cli
+from odemom.errors import MissingDependencyError
+from odemom.experiments.frame import load
+from odemom.records import jsonable
+from odemom.reproduce import settings
+from odemom.reproduce.settings import command_for, configured
 from scripts.manual import FOLDERS, docstrings, generated, guides, markdown
 from tests.consoles import assert_prints_what_it_shows
 
@@ -160,6 +166,7 @@ def test_every_public_name_is_in_the_reference():
 
 
 RESULTS = sorted((DOCS / "results").glob("*.json"))
+OTHER_RESULTS = sorted((DOCS / "results").glob("*/*.json"))
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
@@ -173,6 +180,52 @@ def test_the_gallery_shows_every_claim_with_its_verdict(path, made):
         if claim["verdict"] == "does not hold":
             assert claim["words"] in made["made/failed-claims.md"].replace("\\", "")
     assert f":link: {path.stem}\n" in made["gallery/index.md"]
+
+
+@pytest.mark.parametrize("path", OTHER_RESULTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_the_gallery_has_a_section_for_other_data(path, made):
+    section = made[f"gallery/{path.stem}.md"].partition(f"## On {path.parent.name}\n")[2]
+    claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
+    assert section.count(":::{card}") == len(claims) > 0
+    assert f"../results/{path.parent.name}/{path.stem}.json" in section
+
+
+@pytest.mark.parametrize("path", [*RESULTS, *OTHER_RESULTS], ids=lambda path: path.stem)
+def test_the_command_beside_a_result_asks_for_its_configuration(path, tmp_path, monkeypatch):
+    payload = json.loads(path.read_text(encoding="utf-8"))
+    if "data" in payload["config"]:
+        (tmp_path / payload["config"]["data"]).mkdir()
+        monkeypatch.chdir(tmp_path)
+    words = shlex.split(command_for(payload["experiment"], payload["config"]))
+    assert words[:3] == ["odemom", "reproduce", payload["experiment"]]
+    changes = words[4::2]
+    assert words[3::2] == ["--set"] * len(changes)
+    config = configured(load(payload["experiment"]), settings=changes)
+    asked = jsonable(config, "config")
+    assert {key: asked[key] for key in payload["config"]} == payload["config"]
+
+
+def test_results_on_other_data_stand_beside_those_of_the_experiment(tmp_path):
+    from scripts.manual.gallery import gallery_pages
+
+    (tmp_path / "digits").mkdir()
+    for name in ("fig6.json", "fig6.png"):
+        shutil.copy(DOCS / "results" / "digits" / name, tmp_path / "digits")
+    with pytest.raises(ValueError, match=r"no fig6\.json"):
+        gallery_pages(tmp_path)
+
+
+def test_where_the_full_run_is_not_known_the_command_names_every_field(monkeypatch):
+    def missing(name):
+        raise MissingDependencyError("torch is not installed")
+
+    monkeypatch.setattr(settings, "load", missing)
+    command = settings.command_for(
+        "fig6", {"data": "a folder", "trained": [0.0, 0.9], "compile": False}
+    )
+    assert shlex.split(command)[3:] == [
+        "--set", "data=a folder", "--set", "trained=0.0,0.9", "--set", "compile=false"
+    ]  # fmt: skip
 
 
 def test_the_gallery_is_not_made_without_a_result_that_cannot_be_read(tmp_path):

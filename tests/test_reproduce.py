@@ -214,6 +214,8 @@ HUGE = 10**400
 DAMAGES = [
     (("experiment",), "x"),
     (("experiment",), 3),
+    (("config",), ...),
+    (("config",), [5]),
     (("claims",), ...),
     (("claims",), [{}]),
     (("claims", 0, "verdict"), "perhaps"),

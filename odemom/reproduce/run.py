@@ -137,8 +137,8 @@ def _finished(experiment: AnyExperiment, config: Any, path: Path) -> dict[str, A
     if not path.exists():
         return None
     payload = read_payload(path)
-    asked = {**experiment.identity, **_flat(jsonable(config, "config"))}
-    found = {**{k: payload.get(k) for k in experiment.identity}, **_flat(payload.get("config"))}
+    asked = {**experiment.identity, **jsonable(config, "config")}
+    found = {**{k: payload.get(k) for k in experiment.identity}, **payload["config"]}
     differ = [
         f"{key} {shown(found.get(key))}, not {shown(asked.get(key))}"
         for key in dict.fromkeys([*asked, *found])
@@ -154,10 +154,6 @@ def _finished(experiment: AnyExperiment, config: Any, path: Path) -> dict[str, A
     return payload
 
 
-def _flat(config: Any) -> dict[str, Any]:
-    return dict(config) if isinstance(config, dict) else {"config": config}
-
-
 @dataclass(frozen=True)
 class Payload:
     """What stands in ``NAME.json``, type by type."""
@@ -166,7 +162,7 @@ class Payload:
     version: str
     code: str
     summary: str
-    config: Any
+    config: dict[str, Any]
     claims: tuple[Claim, ...]
     seconds: float
     provenance: dict[str, Any]

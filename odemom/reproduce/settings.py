@@ -5,17 +5,19 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import difflib
+import shlex
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
 from odemom.checks import as_integer, as_number, invalid, is_integer_text, shown
-from odemom.errors import InvalidInputError
-from odemom.experiments.frame import Experiment
+from odemom.errors import InvalidInputError, MissingDependencyError
+from odemom.experiments.frame import Experiment, load
+from odemom.records import jsonable
 
-__all__ = ["configured", "value_from_text"]
+__all__ = ["command_for", "configured", "value_from_text"]
 
 
 def configured(
@@ -77,6 +79,44 @@ def configured(
     if "seeds" in changes:
         as_integer(changes["seeds"], "seeds", 1, MOST_SEEDS)
     return dataclasses.replace(base, **changes)
+
+
+def command_for(name: str, config: Mapping[str, Any]) -> str:
+    """The command that computes a result again: what differs from the full run stands in it.
+
+    Where the experiment misses a package its full run is not known: every field stands in it.
+
+    Parameters
+    ----------
+    name : str
+        The experiment.
+    config : mapping
+        Its configuration, as it stands in the numbers on disk.
+
+    Examples
+    --------
+    >>> command_for("fig4", {"points": 5})
+    'odemom reproduce fig4 --set points=5'
+    """
+    try:
+        full = jsonable(load(name).config(), "config")
+    except MissingDependencyError:
+        full = {}
+    differ = [
+        f"--set {key}={shlex.quote(_text(value))}"
+        for key, value in config.items()
+        if key not in full or full[key] != value
+    ]
+    return " ".join([f"odemom reproduce {name}", *differ])
+
+
+def _text(value: Any) -> str:
+    """A value of a field as `value_from_text` reads it."""
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
 
 
 def _unknown(

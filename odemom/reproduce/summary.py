@@ -13,6 +13,7 @@ from odemom.errors import InvalidInputError
 from odemom.experiments.frame import Claim, names
 from odemom.records import as_path, from_json, write_all_atomic
 from odemom.reproduce.run import read_payload
+from odemom.reproduce.settings import command_for
 
 __all__ = ["Entry", "entries_in", "write_summary"]
 
@@ -46,6 +47,8 @@ class Entry:
     pictures : tuple of str
         File names in the folder: the main picture first.
     provenance : dict
+    command : str
+        What computes it again.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Entry:
     seconds: float
     pictures: tuple[str, ...]
     provenance: dict[str, Any]
+    command: str
 
 
 def entries_in(folder: str | os.PathLike[str]) -> tuple[list[Entry], dict[str, str]]:
@@ -94,6 +98,7 @@ def _entry(name: str, path: Path) -> Entry:
         float(payload["seconds"]),
         tuple(file for file in files if (path.parent / file).exists()),
         payload["provenance"],
+        command_for(name, payload["config"]),
     )
 
 
@@ -188,7 +193,7 @@ def _section(entry: Entry) -> str:
     return (
         f'<h2 id="{name}">{name}</h2>\n<p>{summary}.</p>\n{pictures}'
         f'<p><small>{html.escape(_made(entry))}. <a href="{name}.json">Numbers</a>; again by '
-        f"<code>odemom reproduce {name}</code>.</small></p>\n"
+        f"<code>{html.escape(entry.command)}</code>.</small></p>\n"
     )
 
 
@@ -211,6 +216,6 @@ def _markdown(entries: list[Entry], missing: list[str]) -> str:
         lines += [f"![{entry.summary}]({picture})" for picture in entry.pictures]
         lines += [
             "",
-            f"{_made(entry)}. `odemom reproduce {entry.name}`; [numbers]({entry.name}.json).",
+            f"{_made(entry)}. `{entry.command}`; [numbers]({entry.name}.json).",
         ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,8 @@
-"""The gallery: a page for each experiment whose numbers lie in docs/results, and one of cards."""
+"""The gallery: a page for each experiment whose numbers lie in docs/results, and one of cards.
+
+Numbers of the same experiment on other data lie in a folder there of the data's name, and are a
+section of its page.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +29,24 @@ def gallery_pages(folder: Path) -> dict[str, str]:
     Raises
     ------
     ValueError
-        If numbers there cannot be read: the gallery would lack a result in silence.
+        If numbers there cannot be read, or some on other data have none to stand beside: the
+        gallery would lack a result in silence.
     """
+    entries = _readable(folder)
+    pages = {f"gallery/{entry.name}.md": _page(entry, folder) for entry in entries}
+    for other in sorted(path for path in folder.iterdir() if path.is_dir()):
+        for entry in _readable(other):
+            if f"gallery/{entry.name}.md" not in pages:
+                raise ValueError(f"{other.name}/{entry.name}.json: no {entry.name}.json above it")
+            pages[f"gallery/{entry.name}.md"] += _section(entry, other)
+    return {"gallery/index.md": _index(entries), "made/failed-claims.md": _failed(entries), **pages}
+
+
+def _readable(folder: Path) -> list[Entry]:
     entries, unreadable = entries_in(folder)
     if unreadable:
         raise ValueError("; ".join(unreadable.values()))
-    pages = {f"gallery/{entry.name}.md": _page(entry, folder) for entry in entries}
-    return {"gallery/index.md": _index(entries), "made/failed-claims.md": _failed(entries), **pages}
+    return entries
 
 
 def _failed(entries: list[Entry]) -> str:
@@ -110,8 +125,26 @@ def _badges(entry: Entry) -> str:
 
 
 def _page(entry: Entry, folder: Path) -> str:
+    return f"""# {entry.name}
+
+{literal(entry.summary)}.
+
+{_shown(entry, folder, "", "##")}"""
+
+
+def _section(entry: Entry, folder: Path) -> str:
+    """The same experiment on the data that the folder is named after."""
+    return f"""
+## On {folder.name}
+
+{_shown(entry, folder, f"{folder.name}/", "###")}"""
+
+
+def _shown(entry: Entry, folder: Path, where: str, level: str) -> str:
     payload = json.loads((folder / f"{entry.name}.json").read_text(encoding="utf-8"))
-    pictures = "\n\n".join(f"![{literal(entry.summary)}](../results/{p})" for p in entry.pictures)
+    pictures = "\n\n".join(
+        f"![{literal(entry.summary)}](../results/{where}{p})" for p in entry.pictures
+    )
     claims = "\n".join(
         f""":::{{card}}
 **{literal(claim.words)}**
@@ -128,20 +161,16 @@ def _page(entry: Entry, folder: Path) -> str:
         ([f"`{key}`", literal(_value(value))] for key, value in payload["config"].items()),
     )
     module = entry.name.replace("-", "_")
-    return f"""# {entry.name}
+    return f"""{pictures}
 
-{literal(entry.summary)}.
-
-{pictures}
-
-## Claims
+{level} Claims
 
 {claims}
 
-## How it was made
+{level} How it was made
 
-`odemom reproduce {entry.name}` computes it again; what the pictures show are these
-{{download}}`numbers <../results/{entry.name}.json>`. The code is
+`{entry.command}` computes it again; what the pictures show are these
+{{download}}`numbers <../results/{where}{entry.name}.json>`. The code is
 `odemom/experiments/{module}.py`, the drawing `odemom/plots/{module}.py`.
 
 {settings}
