@@ -3,7 +3,7 @@
     python -m benchmarks.peaks [--models resnet50 ...] [--batch 4] [--size 224] [--out DIR]
 
 Each measurement is a fresh process: peak resident memory over one step beyond what was resident
-before it, with gradients allocated; then the seconds of a second step. "checkpoint" is
+before it, with gradients allocated; then the median seconds of three more steps. "checkpoint" is
 `torch.utils.checkpoint` around every residual block of the model itself.
 """
 
@@ -14,6 +14,7 @@ import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from benchmarks.harness import seconds
 from benchmarks.resident import ask, peak_of
 
+STEPS = 3
 METHODS = ("plain", "checkpoint", "twin")
 MODELS = ("resnet50", "resnet101", "resnet152", "vit_b_16", "vit_48")
 
@@ -69,13 +71,14 @@ def step(model: nn.Module, x: Tensor) -> None:
 
 
 def measured(method: str, name: str, batch: int, size: int) -> dict[str, float]:
-    """Bytes of a step and seconds of a second one, in this process."""
+    """Bytes of a step and seconds of further ones, in this process."""
     small = built(method, "resnet18" if name.startswith("resnet") else "vit_b_16", 32)
     step(small, torch.randn(2, 3, 32, 32))  # libraries allocate once
     del small
     model, x = built(method, name, size), torch.randn(batch, 3, size, size)
     peak = peak_of(model, lambda: step(model, x))["peak"]
-    return {"peak": peak, "seconds": seconds(lambda: step(model, x))}
+    times = [seconds(lambda: step(model, x)) for _ in range(STEPS)]
+    return {"peak": peak, "seconds": median(times)}
 
 
 def processor() -> str:
