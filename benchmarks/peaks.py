@@ -40,14 +40,19 @@ def model_named(name: str, size: int) -> nn.Module:
     return getattr(torchvision.models, name)()
 
 
-def checkpointed(model: nn.Module) -> nn.Module:
-    """The model with every block that `odemom.nn.transform` knows under a checkpoint."""
+def checkpointed(model: nn.Module, *, random: bool = True) -> nn.Module:
+    """The model with every block that `odemom.nn.transform` knows under a checkpoint.
+
+    ``random``: whether random numbers are put back, which a CUDA graph forbids.
+    """
     from torch.utils.checkpoint import checkpoint
 
     from odemom.nn.transform.find import blocks_found
 
     def around(forward: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *args: checkpoint(forward, *args, use_reentrant=False)
+        return lambda *args: checkpoint(
+            forward, *args, use_reentrant=False, preserve_rng_state=random
+        )
 
     for spot in blocks_found(model):
         block = model.get_submodule(spot.name)

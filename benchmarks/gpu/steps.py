@@ -1,7 +1,12 @@
-"""Time and peak memory of training steps: plain, every block checkpointed, and momentum twins."""
+"""Time and peak memory of training steps: plain, every block checkpointed, and momentum twins.
+
+Each is measured as PyTorch runs it, where the processor starts every kernel, and as the replay of a
+CUDA graph of the step, where it starts one.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +16,6 @@ from torch.nn import functional as F
 
 from benchmarks.gpu.log import Log, Timer, peak_of
 from benchmarks.peaks import checkpointed, model_named
-from odemom.errors import ReversibilityError
 from odemom.models import build_model
 from odemom.nn import transform
 
@@ -28,6 +32,7 @@ BF16 = [
 ]
 FLOAT32 = [("resnet101", True, 256), ("resnet18", True, 512), ("resnet101", False, 64)]
 METHODS = ("plain", "checkpoint", "twin auto", "twin exact")
+GRAPH = " graph"
 
 
 def measure_steps(
@@ -37,11 +42,15 @@ def measure_steps(
     kind = "bf16" if half else "fp32"
     for name, small, batch in cases:
         form = "cifar" if small else "224"
-        plain: dict[str, Any] = {}
-        for method in METHODS:
+        ways = ("", GRAPH) if log.device.type == "cuda" else ("",)
+        plain: dict[str, dict[str, Any]] = {way: {} for way in ways}
+        for method, way in itertools.product(METHODS, ways):
 
-            def call(name=name, small=small, batch=batch, method=method, plain=plain) -> Any:
-                found = step(name, small, 2 if tiny else batch, method, half, log.device, tiny)
+            def call(
+                name=name, small=small, batch=batch, method=method, way=way, plain=plain[way]
+            ) -> Any:
+                size = 2 if tiny else batch
+                found = step(name, small, size, method, half, log.device, tiny, graph=way == GRAPH)
                 if method == "plain":
                     plain.update(found)
                 for key in ("ms", "peak_mb"):
@@ -49,19 +58,21 @@ def measure_steps(
                         found[f"{key} / plain"] = found[key] / plain[key]
                 return found
 
-            log.measure("step", f"{name} {form} x{batch} {kind} {method}", call, needs=needs)
+            title = f"{name} {form} x{batch} {kind} {method}{way}"
+            log.measure("step", title, call, needs=needs)
 
 
 def step(
-    name: str, small: bool, batch: int, method: str, half: bool, device: torch.device, tiny: bool
-) -> dict[str, Any]:
+    name: str, small: bool, batch: int, method: str, half: bool, device: torch.device, tiny: bool,
+    *, graph: bool,
+) -> dict[str, Any]:  # fmt: skip
     """Milliseconds and peak of a step."""
     torch.manual_seed(0)
     size = 32 if small else 64 if tiny else 224
     with device:  # where weights are drawn faster
         model = build_model(name) if small else model_named(name, size)
     if method == "checkpoint":
-        model = checkpointed(model)
+        model = checkpointed(model, random=not graph)
     elif method.startswith("twin"):
         model = transform(model, 0.9, reversible="auto" if method == "twin auto" else True)
     model = model.to(device)
@@ -71,25 +82,31 @@ def step(
         images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(batch, device=device) % 10
     one = _step(model, images, labels, half)
-    fast = torch.backends.cudnn.benchmark
-    try:
-        try:
-            one()  # gradients and workspaces are allocated
-        except ReversibilityError:  # the fastest algorithm of cuDNN did not repeat its bits
-            torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
-            one()
-        found = _measured(one, batch, device, tiny)
-        return {**found, "fastest": torch.backends.cudnn.benchmark}
-    finally:
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = fast, False
-
-
-def _measured(
-    one: Callable[[], None], batch: int, device: torch.device, tiny: bool
-) -> dict[str, Any]:
-    peak = peak_of(one, device)
+    if graph:
+        replay = torch.cuda.CUDAGraph()
+        _warm_up(one)
+        peak = peak_of(lambda: _capture(replay, one), device)
+        one = replay.replay
+    else:
+        one()  # gradients and workspaces are allocated
+        peak = peak_of(one, device)
     ms = Timer(device)(one, repeats=1 if tiny else 8, seconds=1.0)
     return {"ms": ms, "peak_mb": peak, "images_per_second": 1e3 * batch / ms}
+
+
+def _warm_up(one: Callable[[], None]) -> None:
+    """Steps on a stream beside the current one, as PyTorch asks for before a capture."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(2):
+            one()
+    torch.cuda.current_stream().wait_stream(side)
+
+
+def _capture(graph: torch.cuda.CUDAGraph, one: Callable[[], None]) -> None:
+    with torch.cuda.graph(graph):
+        one()
 
 
 def _step(

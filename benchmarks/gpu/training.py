@@ -69,26 +69,30 @@ def resnet18(channels: int, classes: int) -> nn.Module:
 
 
 def measure_rates(log: Log, data: str, root: str, *, tiny: bool) -> None:
-    """Images a second of odemom's training of ResNet-18, and of a plain loop."""
+    """Images a second of odemom's training of ResNet-18 and its twin, and of a plain loop.
+
+    On a GPU once more with the passes captured in CUDA graphs.
+    """
     batch, epochs = (64, 2) if tiny else (512, 3)
     limit = 128 if tiny else None
     rates: dict[str, float] = {}
 
-    def ours() -> dict[str, Any]:
+    def ours(model: str, graph: bool) -> dict[str, Any]:
         from odemom.training.run import train
 
         config = TrainingConfig(
-            model="resnet18", data=data, root=root, limit=limit, epochs=epochs, batch_size=batch,
+            model=model, data=data, root=root, limit=limit, epochs=epochs, batch_size=batch,
             optimizer="sgd", learning_rate=0.2, weight_decay=5e-4, augment=AUGMENT, validation=0.0,
-            precision="bf16-mixed", channels_last=True, deterministic=False,
+            precision="bf16-mixed", channels_last=True, deterministic=False, cuda_graph=graph,
             accelerator="gpu" if log.device.type == "cuda" else "cpu",
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
             result = train(config, out_dir=folder, progress=False)
         seconds = [row["seconds"] for row in result.history]
         images = len(load_images(data, root=root, limit=limit, validation=0.0).train)
-        rates["odemom"] = images // batch * batch / (seconds[-1] - seconds[-2])
-        return {"images_per_second": rates["odemom"], "test_accuracy": result.test_accuracy}
+        rate = images // batch * batch / (seconds[-1] - seconds[-2])
+        rates.setdefault("odemom", rate)
+        return {"images_per_second": rate, "test_accuracy": result.test_accuracy}
 
     def plain() -> dict[str, Any]:
         images = load_images(data, root=root, limit=limit, validation=0.0)
@@ -98,7 +102,10 @@ def measure_rates(log: Log, data: str, root: str, *, tiny: bool) -> None:
             found["odemom / plain"] = rates["odemom"] / rates["plain"]
         return found
 
-    log.measure("rate", f"resnet18 bf16 x{batch}, odemom train", ours)
+    for model in ("resnet18", "momentum-resnet18"):
+        for graph in (False, True)[: 2 if log.device.type == "cuda" else 1]:
+            title = f"{model} bf16 x{batch}, odemom train{' --cuda-graph' if graph else ''}"
+            log.measure("rate", title, lambda m=model, g=graph: ours(m, g))
     log.measure("rate", f"resnet18 bf16 x{batch}, plain loop", plain)
 
 

@@ -45,6 +45,9 @@ Compile = Annotated[
     bool | None,
     typer.Option("--compile/--no-compile", help="Let torch.compile compile the network."),
 ]
+CudaGraph = Annotated[
+    bool | None, typer.Option(help="Replay the network's passes as CUDA graphs, on one GPU.")
+]
 ChannelsLast = Annotated[
     bool | None, typer.Option(help="Use the memory format that suits convolutions on GPUs.")
 ]

@@ -21,6 +21,7 @@ from odemom.errors import DivergedError, FixedPointRangeError, InvalidInputError
 from odemom.training.bar import Bar
 from odemom.training.checkpoints import CheckpointFiles
 from odemom.training.config import TrainingConfig
+from odemom.training.graphs import capture_passes, require_cuda
 from odemom.training.metrics_table import MetricsTable
 
 lightning = optional_import("lightning.pytorch", "train")
@@ -72,6 +73,7 @@ class Classifier(lightning.LightningModule):
         self.history: list[dict[str, float]] = []
         self.sums = {stage: _Sums() for stage in ("train", "validation", "test")}
         self.started = False
+        self._captured = False
         self._started = 0.0
         self._epoch_started = 0.0
 
@@ -82,6 +84,9 @@ class Classifier(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The loss of a batch."""
         images, labels = batch
+        if self.config.cuda_graph and not self._captured:
+            capture_passes(self.network, images)
+            self._captured = True
         logits = self._logits(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         self.sums["train"].add(loss.detach(), logits.detach(), labels, self.network)
@@ -146,6 +151,8 @@ class Classifier(lightning.LightningModule):
     def on_train_start(self) -> None:
         """Write the rows of the epochs before an interruption again: one table holds them all."""
         self.started = True
+        if self.config.cuda_graph:
+            require_cuda(self.device)
         for row in self.history:
             self.loggers[0].log_metrics(row, step=int(row["step"]))
         self._started = time.perf_counter() - (self.history[-1]["seconds"] if self.history else 0)

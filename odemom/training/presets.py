@@ -91,6 +91,8 @@ def configured(
     if model == DIGITS_MODEL:
         return TrainingConfig(**{**(PRESETS[preset] if preset else {}), **options, **fields})
     given = {**PRESETS[preset or "laptop"], **fields}
+    if given.get("cuda_graph") and "compile" not in fields:
+        given["compile"] = False
     return TrainingConfig(model=model, model_options=options, **given)
 
 

@@ -28,6 +28,7 @@ from odemom.training.checkpoints import (
     signature,
 )
 from odemom.training.config import TrainingConfig, TrainingResult
+from odemom.training.graphs import stopped_replays_named
 from odemom.training.image_module import ImageModule
 from odemom.training.lightning import (
     Classifier,
@@ -292,7 +293,7 @@ def train_network(
     )
     validated = len(data.validation) > 0
     trainer = make_trainer(config, folder, progress=progress, validation=validated)
-    with named_disk_errors(folder):
+    with named_disk_errors(folder), stopped_replays_named(config):
         fit(trainer, model, module, resume)
         trainer.test(model, datamodule=module, verbose=False)
     result = _result(config, model, trainer, folder)

@@ -159,22 +159,18 @@ def _ode(results: Mapping[str, Any]) -> str:
 
 
 def _gpu(results: Mapping[str, Any]) -> str:
-    """Every step that was tried; of one that failed, the name of its error."""
-    rows = [
-        [literal(row["name"]), literal(row["error"].partition(":")[0]), "-", "-", "-"]
-        if "error" in row
-        else [
-            literal(row["name"]),
-            _times(row["ms"]),
-            f"{row['peak_mb']:,.0f}",
-            _times(row["ms / plain"]),
-            _times(row["peak_mb / plain"]),
-        ]
-        for row in results["rows"]
-        if row["part"] == "step"
-    ]
-    head = ["network, images a step", "ms", "peak, MB", "time / plain", "peak / plain"]
-    return table(head, rows, numbers=4)
+    """Every step that was tried, and beside it the replay of its graph."""
+    steps = {row["name"]: row for row in results["rows"] if row["part"] == "step"}
+    rows = []
+    for name, row in steps.items():
+        if name.endswith(" graph"):
+            continue
+        graph = steps[f"{name} graph"]
+        times = [_times(found[key]) for key in ("ms", "ms / plain") for found in (row, graph)]
+        peak = f"{row['peak_mb']:,.0f}"
+        rows.append([literal(name), *times, peak, _times(row["peak_mb / plain"])])
+    head = ["network, images a step", "ms", "in a graph", "time / plain", "in a graph"]
+    return table([*head, "peak, MB", "peak / plain"], rows, numbers=6)
 
 
 def _zoo(results: Mapping[str, Any]) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from odemom.errors import InvalidInputError
 from odemom.nn import MomentumNet, ODEBlock, memory_report, psi, transform
 from odemom.nn.reversible import eager, kernel_for, native
 from tests.nn.momentum_oracle import error
@@ -161,3 +164,117 @@ def test_memory_does_not_grow_with_depth_and_is_what_the_report_says():
     assert peak(deep, x) < 0.1 * peak(plain, x)
     report = memory_report(plain, x)
     assert 0.8 < report.plain.peak / peak(plain, x) < 1.25
+
+
+# --- graphs ------------------------------------------------------------------------------------
+
+
+def captured(net, x, steps=3):
+    """What a graph of a training step leaves in its tensors, and a function that replays it."""
+    like = torch.zeros_like(x)
+    found: list[Any] = []
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(steps):
+            gradients(net, like.copy_(x))
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found += gradients(net, like)
+
+    def replay(x):
+        like.copy_(x)
+        graph.replay()
+        torch.cuda.synchronize()
+        return [t.clone() for t in found]
+
+    return replay
+
+
+def small_resnet():
+    torchvision = pytest.importorskip("torchvision")
+    return torchvision.models.ResNet(
+        torchvision.models.resnet.BasicBlock, [9, 2, 2, 2], num_classes=5
+    ).eval()
+
+
+GRAPHED = {
+    "momentum": lambda: MomentumNet(mlps(20), 0.9),
+    "exact twin": lambda: transform(small_resnet(), 0.9, reversible=True),
+    "twin": lambda: transform(small_resnet(), 0.9),
+    "rk4": lambda: ODEBlock(
+        mlps(1)[0], 2, gradient="reversible", method="rk4", options={"step_size": 0.1}
+    ),
+    "leapfrog": lambda: ODEBlock(
+        mlps(1)[0], 2, gradient="reversible", method="leapfrog", options={"step_size": 0.1}
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", GRAPHED)
+def test_replays_of_a_graph_have_the_gradients_of_steps_without_one(name, dtype):
+    torch.manual_seed(0)
+    net = GRAPHED[name]().to(DEVICE, dtype)
+    shape = (4, 3, 32, 32) if "twin" in name else (32, 16)
+    first = torch.randn(shape, dtype=dtype, device=DEVICE)
+    replay = captured(net, first)
+    for scale in (1.0, 50.0, 0.3):  # another unit of the fixed point
+        x = scale * torch.randn(shape, dtype=dtype, device=DEVICE)
+        there, here = replay(x), gradients(net, x)
+        assert error(there, here) < (1e-4 if dtype == torch.float32 else 1e-11)
+
+
+def test_batch_norms_move_once_a_replay_under_autocast():
+    torch.manual_seed(0)
+    net = transform(small_resnet().train(), 0.9, reversible=True).to(DEVICE)
+    x = torch.randn(8, 3, 32, 32, device=DEVICE)
+
+    class Narrow(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, x):
+            with torch.autocast("cuda", torch.bfloat16):
+                return self.net(x)
+
+    replay = captured(Narrow(), x)
+    counts = [b.clone() for n, b in net.named_buffers() if n.endswith("num_batches_tracked")]
+    assert all(t.isfinite().all() for t in replay(x))
+    now = [b for n, b in net.named_buffers() if n.endswith("num_batches_tracked")]
+    assert all(torch.equal(b, a + 1) for a, b in zip(counts, now, strict=True))
+
+
+WRONG = """
+import torch
+from torch import nn
+from odemom.nn import MomentumNet
+from tests.nn.test_cuda import captured, mlps
+
+net = MomentumNet(mlps(4), 0.9).to("cuda")
+x = torch.randn(8, 16, device="cuda")
+replay = captured(net, x)
+replay(x)
+print("fine", flush=True)
+replay(torch.full_like(x, float("nan")))
+print("not noticed", flush=True)
+"""
+
+
+def test_a_replay_that_would_be_wrong_stops():
+    done = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True)
+    assert "fine" in done.stdout
+    assert "not noticed" not in done.stdout
+    assert done.returncode != 0
+    assert "Run the step without the graph" in done.stderr
+
+
+def test_random_numbers_in_a_graph_are_refused():
+    net = MomentumNet(mlps(4, dropout=0.3), 0.9).to(DEVICE)
+    x = torch.randn(8, 16, device=DEVICE)
+    with pytest.raises(InvalidInputError, match="random numbers"):
+        captured(net, x)
+    torch.cuda.synchronize()
+    assert gradients(net, x)[0].isfinite().all()

@@ -12,8 +12,10 @@ import torch
 import torch._dynamo.exc as dynamo_errors
 
 from odemom.errors import DivergedError, InvalidInputError, NotEnoughMemoryError
-from odemom.training import TrainingConfig
+from odemom.training import TrainingConfig, lightning
+from odemom.training.graphs import stopped_replays_named
 from odemom.training.lightning import Classifier
+from odemom.training.presets import configured
 from odemom.training.run import train
 from tests.pictures import image_folder
 
@@ -112,7 +114,74 @@ def test_other_settings_train(small, tmp_path, changes):
     assert TrainingConfig.from_dict(config.to_dict()) == config
 
 
+def test_capturing_graphs_leaves_no_trace_but_the_graphs(small, tmp_path, monkeypatch):
+    config = dataclasses.replace(
+        small, model="resnet20", model_options={}, epochs=1, deterministic=False
+    )
+    without = train(config, out_dir=tmp_path / "without", progress=False)
+    shapes = []
+
+    def as_pytorch_does(network, images, **options):
+        shapes.append(tuple(images[0].shape))
+        for _ in range(3):
+            network(*images)
+            torch.rand(3)
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", as_pytorch_does)
+    monkeypatch.setattr(lightning, "require_cuda", lambda device: None)
+    graphed = dataclasses.replace(config, cuda_graph=True)
+    found = train(graphed, out_dir=tmp_path / "graphed", progress=False)
+    assert shapes == [(8, 3, 8, 8)]
+    assert_same(found.checkpoint, without.checkpoint)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("model", ["resnet20", "momentum-resnet20"])
+def test_replays_train_as_steps_without_graphs_do(small, tmp_path, model):
+    config = dataclasses.replace(
+        small, model=model, model_options={}, epochs=2, accelerator="gpu", optimizer="sgd"
+    )
+    found = [
+        train(
+            dataclasses.replace(config, cuda_graph=graph),
+            out_dir=tmp_path / str(graph),
+            progress=False,
+        )
+        for graph in (False, True)
+    ]
+    losses = [[row["train_loss"] for row in result.history] for result in found]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    weights = [torch.load(f.checkpoint, weights_only=True)["state_dict"] for f in found]
+    counts = [[v for k, v in w.items() if k.endswith("num_batches_tracked")] for w in weights]
+    assert counts[0] == counts[1]
+
+
 # --- what goes wrong ---------------------------------------------------------------------------
+
+
+def test_graphs_need_a_gpu_and_one_process(small, tmp_path):
+    with pytest.raises(InvalidInputError, match=r"device 'cpu'.*--no-cuda-graph"):
+        train(dataclasses.replace(small, cuda_graph=True), out_dir=tmp_path, progress=False)
+    with pytest.raises(InvalidInputError, match="for 2 processes"):
+        dataclasses.replace(small, cuda_graph=True, devices=2)
+    with pytest.raises(InvalidInputError, match=r"beside compile=True.*--no-compile"):
+        dataclasses.replace(small, cuda_graph=True, compile=True)
+
+
+def test_a_replay_that_stopped_itself_is_named(small):
+    graphed = dataclasses.replace(small, cuda_graph=True)
+    said = "CUDA error: device-side assert triggered"
+    with pytest.raises(DivergedError, match=r"--no-cuda-graph"), stopped_replays_named(graphed):
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match=said), stopped_replays_named(small):
+        raise RuntimeError(said)
+
+
+def test_the_preset_for_gpus_is_captured_instead_of_compiled():
+    asked = {"data": "digits", "cuda_graph": True}
+    assert not configured("gpu", "resnet20", {}, asked).compile
+    with pytest.raises(InvalidInputError, match="one of the two"):
+        configured("gpu", "resnet20", {}, asked | {"compile": True})
 
 
 @pytest.mark.parametrize("model", ["odenet", "resnet20"])

@@ -30,6 +30,7 @@ from odemom.nn.ode.options import as_options
 from odemom.nn.ode.solve import Problem, by_torchdiffeq, moved_with, reversibly
 from odemom.nn.ode.vector_field import Field, Tally, VectorField, like
 from odemom.nn.recompute.second_call import Autocast
+from odemom.nn.reversible.capture import holds
 
 __all__ = ["ODEBlock"]
 
@@ -352,7 +353,7 @@ class ODEBlock(nn.Module):
             solution = moved_with(moments, times, solution, field)
         field.steady.end_of_forward()
         tally.returned = True
-        if not all(bool(torch.isfinite(s).all()) for s in solution):
+        if not all(holds(torch.isfinite(s).all()) for s in solution):
             raise IntegrationError(
                 f"The state left the range of {x.dtype} before the horizon {horizon:g}. "
                 "Take a smaller step or horizon, or a field f that grows less."

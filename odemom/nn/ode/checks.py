@@ -13,6 +13,7 @@ from odemom.checks import as_horizon, as_number, expect, invalid, nearest_double
 from odemom.errors import OdemomWarning
 from odemom.nn.ode.schemes import TABLEAUX
 from odemom.nn.recompute.refusals import in_transform
+from odemom.nn.reversible.capture import holds
 
 __all__ = [
     "ADAPTIVE_METHODS",
@@ -62,7 +63,7 @@ def check_state(x: Any) -> None:
     )
     expect(x.numel() > 0, "x", got=f"a tensor of shape {tuple(x.shape)}", expected=expected)
     finite = torch.isfinite(x)
-    if not bool(finite.all()):
+    if not holds(finite.all()):
         where = (~finite).nonzero()[0].tolist()
         entry = x.detach()[tuple(where)].item()
         raise invalid("x", got=f"the entry {entry} at {where}", expected=expected)

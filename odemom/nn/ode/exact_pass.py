@@ -18,6 +18,7 @@ from odemom.nn.ode.borrowed import Borrowed, modes_of, refuse_double, refuse_for
 from odemom.nn.ode.schemes import Derivative, Parts, Scheme
 from odemom.nn.ode.vector_field import VectorField
 from odemom.nn.recompute.link import _graph_is_kept
+from odemom.nn.reversible import capture
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import ReversibleState
 
@@ -87,10 +88,10 @@ class ExactRun:
                 shown = tuple(out for out, _ in moved)
                 for i, (_, stat) in enumerate(moved):
                     stats[n, i] = stat
-                if field.device.type == "cpu":
+                if not capture.waits_late(field.device):
                     self._require_range(stats, n, n + 1, states)
             field.tensors = field.extras.tensors
-        if field.device.type != "cpu":  # no wait for the device before the end
+        if capture.waits_late(field.device):
             self._require_range(stats, 0, scheme.moves, states)
         self.states, self._sums = (states, stats[..., 0]) if self.record else (None, self._sums)
         return scheme.read(states)
@@ -101,7 +102,10 @@ class ExactRun:
     def _require_range(
         self, stats: Tensor, first: int, last: int, states: list[ReversibleState]
     ) -> None:
-        for n, row in enumerate(stats[first:last, :, 1].tolist(), first):
+        peaks = stats[first:last, :, 1]
+        if capture.holds((peaks < OUT_OF_RANGE).all()):
+            return
+        for n, row in enumerate(peaks.tolist(), first):
             for state, peak in zip(states, row, strict=True):
                 if peak >= OUT_OF_RANGE:
                     lost = peak > 2 * OUT_OF_RANGE * (1 - 2**-6)
@@ -148,7 +152,7 @@ class ExactRun:
         return [*scheme.gradients_at_start(pairs), *(by_id.get(id(t)) for t in (*leaves, *extras))]
 
     def _require_same(self, sums: Tensor) -> None:
-        if torch.equal(sums, self._sums):
+        if capture.holds((sums == self._sums).all()):
             return
         moves = (sums != self._sums).any(1).nonzero().flatten()
         cause = "look for a parameter changed since, an attribute, a counter, a generator of its "

@@ -18,6 +18,7 @@ from odemom.nn.ode.arguments import modules_of, takes
 from odemom.nn.ode.extras import FieldExtras
 from odemom.nn.ode.steady import Steady
 from odemom.nn.recompute.second_call import Autocast
+from odemom.nn.reversible.capture import random_numbers_refused
 
 __all__ = ["Field", "Tally", "VectorField", "like"]
 
@@ -107,7 +108,9 @@ class VectorField:
         carrier, x = x.dtype, x.to(self.dtype)
         given = [x] if self.roles == ("x",) else self._given(t, x, v)
         version = 0 if x.is_inference() else x._version
-        value = like(self.steady.evaluate(self._called, given), x, "f", self.autocast)
+        with random_numbers_refused("f"):
+            value = self.steady.evaluate(self._called, given)
+        value = like(value, x, "f", self.autocast)
         if not x.is_inference() and x._version != version:
             raise _moved_state()
         self.last = value.detach()
@@ -120,7 +123,7 @@ class VectorField:
     def _given(self, t: Tensor | float, x: Tensor, v: Tensor | None) -> list[Any]:
         known = {"x": x, "v": None if v is None else v.to(self.dtype)}
         if "t" in self.roles:
-            known["t"] = torch.as_tensor(t, dtype=x.dtype, device=x.device)
+            known["t"] = _moment(t, x)
         return [known[role] for role in self.roles]
 
     def _called(self, given: list[Any]) -> Any:
@@ -202,6 +205,13 @@ class VectorField:
             f"it may be of any size. Take {small[0]}, or method='rk4' with "
             f"options={{'step_size': h}}{small[1]}."
         )
+
+
+def _moment(t: Tensor | float, x: Tensor) -> Tensor:
+    """The time in a tensor beside x; made there, for a graph that is captured copies none."""
+    if isinstance(t, Tensor):
+        return t.to(x.device, x.dtype)
+    return torch.full((), t, dtype=x.dtype, device=x.device)
 
 
 def _moved_state() -> InvalidInputError:

@@ -33,7 +33,7 @@ from odemom.nn.recompute.slots import (
     parameters_at,
     swapped,
 )
-from odemom.nn.reversible import shapes
+from odemom.nn.reversible import capture, shapes
 
 __all__ = ["recomputed_inside"]
 
@@ -70,7 +70,13 @@ def recomputed_inside(
     """
     call = _Call(function, module, name, arguments)
     # Entering a context would do for the second call, but not see its errors.
-    return functools.partial(checkpoint, call, use_reentrant=False, context_fn=call.contexts)
+    return functools.partial(
+        checkpoint,
+        call,
+        use_reentrant=False,
+        context_fn=call.contexts,
+        preserve_rng_state=not capture.capturing(),
+    )
 
 
 class _Call:
@@ -102,7 +108,7 @@ class _Call:
             return self._second(args, kwargs)
         x = next((a for a in args if isinstance(a, Tensor)), None)
         before = None if x is None or x.is_inference() else x._version
-        with self._recording() as saved:
+        with self._recording() as saved, capture.random_numbers_refused(self._name):
             value = self._function(*args, **kwargs)
         if before is not None and x is not None and x._version != before:
             raise refusals.moved_input(self._name)
@@ -175,14 +181,14 @@ class _Call:
             return
         unlike = ~_alike(self._samples[n], _sample(tensor))
         self._unlike.append(unlike)
-        if not (waits_late(unlike.device) and refusals.in_backward()):
+        if not (capture.waits_late(unlike.device) and refusals.in_backward()):
             self._verify()
         elif len(self._unlike) == 1:
             torch.autograd.Variable._execution_engine.queue_callback(self._verify)
 
     def _verify(self) -> None:
         unlike, self._unlike = self._unlike, []
-        if unlike and not shapes.are_alone() and bool(torch.stack(unlike).any()):
+        if unlike and not shapes.are_alone() and not capture.holds(~torch.stack(unlike).any()):
             raise self._failed(*refusals.OTHER_BITS)
 
     def _failed(self, what: str, otherwise: str) -> ReversibilityError:
@@ -236,11 +242,6 @@ class _Call:
             raise self._failed(what, f"{said} {refusals.OTHER_BITS[1]}") from error
 
 
-def waits_late(device: torch.device) -> bool:
-    """Whether to look at what the device found only at the end, so as not to wait for it."""
-    return device.type != "cpu"
-
-
 class _Others(AbstractContextManager[None]):
     """The context of every call but the first: a backward pass that keeps the graph has several."""
 
@@ -276,8 +277,11 @@ def _sample(t: Tensor) -> Tensor:
     t, step = t.detach(), max(1, t.numel() // ENTRIES) | 1
     if t.is_contiguous():
         return t.view(-1)[::step].clone()
-    places = torch.arange(0, t.numel(), step, device=t.device)
-    return t[torch.unravel_index(places, t.shape)]
+    rest, where = torch.arange(0, t.numel(), step, device=t.device), []
+    for size in reversed(t.shape):  # torch.unravel_index copies the shape to the device
+        where.insert(0, rest % size)
+        rest = rest // size
+    return t[tuple(where)]
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from odemom.nn.recompute.holders import Snapshot, as_it_was
 from odemom.nn.recompute.slots import Buffers, Slot, buffers_put_aside, swapped
+from odemom.nn.reversible import capture
 
 __all__ = [
     "Autocast",
@@ -87,9 +88,9 @@ class RandomStates:
 
     @classmethod
     def current(cls, device: torch.device) -> RandomStates:
-        """A copy of the states now."""
+        """A copy of the states now; that of a device stands still while a graph is captured."""
         accelerator = None
-        if device.type not in ("cpu", "meta"):
+        if device.type not in ("cpu", "meta") and not capture.capturing():
             accelerator = torch.get_device_module(device).get_rng_state(device)
         return cls(device, torch.get_rng_state(), accelerator)
 

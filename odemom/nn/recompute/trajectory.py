@@ -17,6 +17,7 @@ from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, repeatable
 from odemom.nn.recompute.slots import Slot, parameter_at, parameter_slots, parameters_at
+from odemom.nn.reversible import capture
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import ReversibleState
 
@@ -146,11 +147,6 @@ class Trajectory:
 
     # --- forward -------------------------------------------------------------------------------
 
-    @property
-    def waits_late(self) -> bool:
-        """Whether to look at what the device found only at the end, so as not to wait for it."""
-        return self.device.type != "cpu"
-
     def shown(self) -> Tensor:
         """The input of the next function, in the carrier dtype."""
         return self.require_state().shown()
@@ -212,7 +208,10 @@ class Trajectory:
                 x = x.detach().requires_grad_()
             tensors = [x, *layer.parameters, *arguments.tensors]
             known = edges(tensors)
-            with FunctionCall.recording(layer.modules, random) as call:
+            with (
+                FunctionCall.recording(layer.modules, random) as call,
+                capture.random_numbers_refused(self.name(n)),
+            ):
                 value = self._called(n, x)
         if shown.requires_grad and x is not shown and x._backward_hooks:
             raise refusals.hooked_input(self.name(n), self.dtype)
@@ -237,7 +236,7 @@ class Trajectory:
         return where(self.layers[n].function, n)
 
     def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
-        if not self.waits_late:
+        if not capture.waits_late(self.device):
             checksum, peak = stats.tolist()
             if peak >= OUT_OF_RANGE:
                 raise self._escaped(n, peak, f)
@@ -254,10 +253,13 @@ class Trajectory:
         """Raise if any layer left the range; for devices on which that is looked up late."""
         if self._stats:
             layers, stats = zip(*self._stats, strict=True)
-            for n, peak in zip(layers, torch.stack(stats)[:, 1].tolist(), strict=True):
+            self._stats.clear()
+            peaks = torch.stack(stats)[:, 1]
+            if capture.holds((peaks < OUT_OF_RANGE).all()):
+                return
+            for n, peak in zip(layers, peaks.tolist(), strict=True):
                 if peak >= OUT_OF_RANGE:
                     raise self._escaped(n, peak, None)
-            self._stats.clear()
 
     # --- back ----------------------------------------------------------------------------------
 
@@ -284,7 +286,7 @@ class Trajectory:
         checksum = state.retreat(self.layers[n].increment(value, x))
         self.state, self.position = state, n
         self._found.append((n, checksum))
-        if not (self.waits_late and refusals.in_backward()):
+        if not (capture.waits_late(self.device) and refusals.in_backward()):
             self.verify()
         elif len(self._found) == 1:
             torch.autograd.Variable._execution_engine.queue_callback(self.verify)
@@ -294,14 +296,15 @@ class Trajectory:
     def verify(self) -> None:
         """Raise unless the velocities recovered are those of the forward pass."""
         found, self._found = self._found, []
-        kept = [self.layers[n].checksum for n, _ in found]
-        if not all(isinstance(checksum, int) for checksum in kept) and found:
-            kept = torch.stack([torch.as_tensor(c, device=self.device) for c in kept]).tolist()
-            again = torch.stack([checksum.reshape(()) for _, checksum in found]).tolist()
-        else:
-            again = [checksum.item() for _, checksum in found]
-        for (n, _), first, second in zip(found, kept, again, strict=True):
-            if first != second:
+        if not found:
+            return
+        again = torch.cat([checksum for _, checksum in found])
+        sums = [self.layers[n].checksum for n, _ in found]
+        kept = torch.stack([torch.as_tensor(s, device=again.device) for s in sums])
+        if capture.holds((kept == again).all()):
+            return
+        for (n, _), same in zip(found, (kept == again).tolist(), strict=True):
+            if not same:
                 raise self._failed(n, *refusals.OTHER_BITS)
 
     def _check_reach(self, n: int, inputs: list[Tensor], value: Tensor) -> None:

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from odemom.checks import expect, invalid, shown
 from odemom.errors import FixedPointRangeError
-from odemom.nn.reversible import shapes, two_words
+from odemom.nn.reversible import capture, shapes, two_words
 
 __all__ = ["FixedPoint", "carrier_dtype", "choose", "fit", "words_for"]
 
@@ -202,22 +202,54 @@ def fit(pair: Sequence[Tensor], resolution: int | None) -> FixedPoint:
     if rows[0].numel() == 0:
         return choose(0.0, dtype, resolution)
     largest = torch.stack([r.abs().amax(1) for r in rows]).amax(0).double()
+    if capture.capturing():
+        return _fit_unread(rows, largest, resolution)
     top = largest.max().item()
     if resolution is not None or not math.isfinite(top):
         return choose(top, dtype, resolution)
-    # largest <= 2^exponent, the next power of two
-    fraction, exponent = torch.frexp(largest)
-    exponent = torch.where(largest > 0, exponent - (fraction == 0.5).int(), 0)
-    bits = DEFAULT_BITS[dtype] - (exponent - round(math.log2(FULL_RESOLUTION_UP_TO))).clamp(min=0)
-    needed = torch.where(largest > 0, DIGITS[dtype] + GUARD - exponent, 0)
+    bits, needed = _places(largest, dtype)
     words = words_for(dtype, None)
-    if words == 1 and (bool((bits < needed).any()) or bool(_blurred(rows, bits).any())):
+    if words == 1 and bool(_needs_two_words(rows, bits, needed)):
         words = 2
     if words == 2:
         _expect_all_digits(rows, largest, needed, bits)
         bits = torch.maximum(bits, needed - SECOND_WORD_BITS)
-    coarsest, finest = (int(b) for b in torch.aminmax(bits))
+    coarsest, finest = torch.stack(torch.aminmax(bits)).tolist()
     return FixedPoint(coarsest, words, _power_of_two(-bits) if finest > coarsest else None)
+
+
+def _places(largest: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Binary places of the first word in each sample, and how many its largest entry needs."""
+    # largest <= 2^exponent, the next power of two
+    fraction, exponent = torch.frexp(largest)
+    exponent = torch.where(largest > 0, exponent - (fraction == 0.5).int(), 0)
+    bits = DEFAULT_BITS[dtype] - (exponent - round(math.log2(FULL_RESOLUTION_UP_TO))).clamp(min=0)
+    return bits, torch.where(largest > 0, DIGITS[dtype] + GUARD - exponent, 0)
+
+
+def _needs_two_words(rows: Sequence[Tensor], bits: Tensor, needed: Tensor) -> Tensor:
+    """Whether one word would not hold a sample to its digits."""
+    return torch.logical_or(bits < needed, _blurred(rows, bits)).any()
+
+
+def _fit_unread(rows: Sequence[Tensor], largest: Tensor, resolution: int | None) -> FixedPoint:
+    """`fit` without a look at the numbers: where it would take other words, replays stop."""
+    dtype = rows[0].dtype
+    if resolution is not None:
+        check_resolution(resolution)
+        chosen = FixedPoint(int(resolution))
+        capture.require((largest < chosen.reach).all())
+        return chosen
+    bits, needed = _places(largest, dtype)
+    words = words_for(dtype, None)
+    if words == 1:
+        misfit = _needs_two_words(rows, bits, needed)
+    else:
+        small, dwarfed = _too_coarse(rows, needed, bits)
+        misfit = torch.logical_or(small, dwarfed).any()
+        bits = torch.maximum(bits, needed - SECOND_WORD_BITS)
+    capture.require(largest.isfinite().all() & ~misfit)
+    return FixedPoint(DEFAULT_BITS[dtype], words, _power_of_two(-bits))
 
 
 def _power_of_two(exponent: Tensor) -> Tensor:
@@ -240,9 +272,9 @@ def _expect_all_digits(
 ) -> None:
     """Raise where even two words keep a sample to fewer digits than its floats have."""
     dtype = rows[0].dtype
-    small = needed > FINEST_BITS + SECOND_WORD_BITS
-    coarse = bool((bits < DEFAULT_BITS[dtype]).any())
-    dwarfed = _blurred(rows, bits + SECOND_WORD_BITS, ORDINARY) if coarse else small
+    if not bool(torch.logical_or(*_at_the_ends(needed, bits, dtype)).any()):
+        return
+    small, dwarfed = _too_coarse(rows, needed, bits)
     for kind, bad in (("small", small), ("dwarfed", dwarfed)):
         if bool(bad.any()):
             sample = int(bad.nonzero()[0])
@@ -258,6 +290,17 @@ def _expect_all_digits(
                 "Scale the input, or pass a resolution, for example resolution=43, which rounds "
                 "entries to multiples of 2^-43 and holds magnitudes below 524288."
             )
+
+
+def _too_coarse(rows: Sequence[Tensor], needed: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples too small for two words, and those whose largest entry takes others' digits."""
+    small, coarse = _at_the_ends(needed, bits, rows[0].dtype)
+    return small, _blurred(rows, bits + SECOND_WORD_BITS, ORDINARY).logical_and_(coarse)
+
+
+def _at_the_ends(needed: Tensor, bits: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Samples too small for two words, and those with a coarser unit than is usual."""
+    return needed > FINEST_BITS + SECOND_WORD_BITS, bits < DEFAULT_BITS[dtype]
 
 
 def check_resolution(resolution: object) -> None:

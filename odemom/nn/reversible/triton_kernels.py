@@ -8,12 +8,14 @@ The module can be read without Triton (by tools that import everything), but not
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from odemom.nn.reversible.capture import capturing
 from odemom.nn.reversible.eager import LEAST_PEAK, LayerConstants
 
 if TYPE_CHECKING:
@@ -253,14 +255,23 @@ def _per_sample(x: Tensor, values: Tensor | float | None, value: float = 0.0) ->
     if isinstance(values, Tensor):
         return values
     one = value if values is None else values
-    return torch.tensor([one], dtype=torch.float64).to(x.device, non_blocking=True)
+    # What is made while a graph is captured has its value in replays alone.
+    return (_one if capturing() else _one_kept)(one, x.device)
+
+
+def _one(value: float, device: torch.device) -> Tensor:
+    return torch.full((1,), value, dtype=torch.float64, device=device)
+
+
+_one_kept = functools.lru_cache(maxsize=1024)(_one)
 
 
 def advance(
     x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
 ) -> Tensor:
     """As `eager.advance`."""
-    stats = torch.tensor([0, LEAST_PEAK]).to(x.device, non_blocking=True)
+    stats = torch.zeros(2, dtype=torch.int64, device=x.device)
+    stats[1].fill_(LEAST_PEAK)
     scales, units = _per_sample(x, c.scales, c.scale), _per_sample(x, c.units, c.unit)
     size = f.numel()
     (_advance if x.dim() == 1 else _advance_two)[(triton.cdiv(size, BLOCK),)](

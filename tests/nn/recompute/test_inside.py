@@ -15,6 +15,7 @@ from torch.nn.utils import parametrizations, prune
 from odemom.errors import InvalidInputError, ReversibilityError
 from odemom.nn import Checkpointed, MomentumNet, transform, twin_report
 from odemom.nn.recompute import inside
+from odemom.nn.reversible import capture
 from tests.nn.momentum_oracle import error
 from tests.nn.transform.towers import Tower, sample
 
@@ -204,7 +205,7 @@ class Iterates(nn.Module):
 )
 @pytest.mark.parametrize("late", [False, True])
 def test_what_has_changed_is_named(middle, change, said, late, monkeypatch):
-    monkeypatch.setattr(inside, "waits_late", lambda device: late)
+    monkeypatch.setattr(capture, "waits_late", lambda device: late)
     recomputing = transform(tower(middle), 0.9, layers=["h"])
     y = recomputing(sample())
     change(recomputing)
@@ -225,7 +226,7 @@ def test_nothing_of_the_inside_is_held():
 
 @pytest.mark.parametrize("late", [False, True])
 def test_nothing_is_said_where_nothing_has_changed(late, monkeypatch):
-    monkeypatch.setattr(inside, "waits_late", lambda device: late)
+    monkeypatch.setattr(capture, "waits_late", lambda device: late)
     _, recomputing = twins(tower(lambda: nn.Dropout(0.5)))
     kept_graph(recomputing)
 

@@ -12,7 +12,7 @@ from torch import nn
 from odemom.errors import ReversibilityError
 from odemom.nn import Checkpointed, MomentumNet, RevNet
 from odemom.nn.recompute.second_call import repeatable
-from odemom.nn.recompute.trajectory import Trajectory
+from odemom.nn.reversible import capture
 from tests.nn.momentum_oracle import error, mlps, plain
 
 
@@ -217,7 +217,7 @@ def test_revnet_names_it_too():
 @pytest.fixture
 def late(monkeypatch):
     """As on devices where nobody waits for what each layer found."""
-    monkeypatch.setattr(Trajectory, "waits_late", True)
+    monkeypatch.setattr(capture, "waits_late", lambda device: True)
 
 
 @pytest.mark.parametrize("inputs", ["all", "one parameter"])

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from odemom.errors import FixedPointRangeError, ReversibilityError
 from odemom.nn import transform, twin_report
-from odemom.nn.recompute.trajectory import Trajectory
+from odemom.nn.reversible import capture
 from odemom.nn.transform.rows import cheaper_mode
 from tests.nn.momentum_oracle import error
 from tests.nn.transform.towers import (
@@ -264,7 +264,7 @@ class Growing(nn.Module):
 @pytest.fixture
 def late(monkeypatch):
     """As on devices where nobody waits for what each layer found."""
-    monkeypatch.setattr(Trajectory, "waits_late", True)
+    monkeypatch.setattr(capture, "waits_late", lambda device: True)
 
 
 @pytest.mark.parametrize("gradients", [False, True])
