@@ -2,9 +2,10 @@
 
     python -m benchmarks.peaks [--models resnet50 ...] [--batch 4] [--size 224] [--out DIR]
 
-Each measurement is a fresh process: peak resident memory over one step beyond what was resident
-before it, with gradients allocated; then the median seconds of three more steps. "checkpoint" is
-`torch.utils.checkpoint` around every residual block of the model itself.
+Each peak is that of a fresh process: resident memory over one step beyond what was resident before
+it, with gradients allocated. The times are of another process, in which the three take their steps
+in turn, so that a drift of the machine's speed cancels in the ratios: medians and quartiles of
+these. "checkpoint" is `torch.utils.checkpoint` around every residual block of the model itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from benchmarks.harness import seconds
 from benchmarks.resident import ask, peak_of
 
-STEPS = 3
+ROUNDS = 9
 METHODS = ("plain", "checkpoint", "twin")
 MODELS = ("resnet50", "resnet101", "resnet152", "vit_b_16", "vit_48")
 
@@ -75,15 +76,31 @@ def step(model: nn.Module, x: Tensor) -> None:
     model(x).square().mean().backward()
 
 
-def measured(method: str, name: str, batch: int, size: int) -> dict[str, float]:
-    """Bytes of a step and seconds of further ones, in this process."""
+def peak(method: str, name: str, batch: int, size: int) -> float:
+    """Bytes of a step in this process."""
     small = built(method, "resnet18" if name.startswith("resnet") else "vit_b_16", 32)
     step(small, torch.randn(2, 3, 32, 32))  # libraries allocate once
     del small
     model, x = built(method, name, size), torch.randn(batch, 3, size, size)
-    peak = peak_of(model, lambda: step(model, x))["peak"]
-    times = [seconds(lambda: step(model, x)) for _ in range(STEPS)]
-    return {"peak": peak, "seconds": median(times)}
+    return peak_of(model, lambda: step(model, x))["peak"]
+
+
+def times(name: str, batch: int, size: int) -> dict[str, dict[str, Any]]:
+    """Seconds of steps in turn, and their ratios in each round."""
+    models, x = {m: built(m, name, size) for m in METHODS}, torch.randn(batch, 3, size, size)
+    for model in models.values():
+        step(model, x)
+    rounds = [
+        {m: seconds(lambda n=model: step(n, x)) for m, model in models.items()}
+        for _ in range(ROUNDS)
+    ]
+    found: dict[str, dict[str, Any]] = {
+        m: {"seconds": median(r[m] for r in rounds)} for m in METHODS
+    }
+    for method, peer in (("checkpoint", "plain"), ("twin", "plain"), ("twin", "checkpoint")):
+        low, middle, high = quantiles((r[method] / r[peer] for r in rounds), n=4)
+        found[method][f"seconds / {peer}"] = {"median": middle, "low": low, "high": high}
+    return found
 
 
 def processor() -> str:
@@ -100,24 +117,31 @@ def main() -> None:
     parser.add_argument("--batch", default=4, type=int)
     parser.add_argument("--size", default=224, type=int)
     parser.add_argument("--out", default="results/bench", type=Path)
-    parser.add_argument("--one", nargs=2, metavar=("METHOD", "MODEL"), help=argparse.SUPPRESS)
+    parser.add_argument("--peak", nargs=2, metavar=("METHOD", "MODEL"), help=argparse.SUPPRESS)
+    parser.add_argument("--times", metavar="MODEL", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        method, name = options.one
-        print(json.dumps(measured(method, name, options.batch, options.size)))
+    if options.peak:
+        method, name = options.peak
+        print(json.dumps(peak(method, name, options.batch, options.size)))
+        return
+    if options.times:
+        print(json.dumps(times(options.times, options.batch, options.size)))
         return
     where = f"{processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
     print(f"{where}; batch {options.batch}, {options.size} x {options.size}, float32")
-    print(f"{'model':12}{'plain MiB':>10}{'checkpoint':>12}{'twin':>7}{'time':>20}")
+    print(f"{'model':12}{'plain MiB':>10}{'checkpoint':>12}{'twin':>7}{'time / checkpoint':>24}")
     result: dict[str, object] = {"machine": where, "batch": options.batch, "size": options.size}
     sizes = ("--batch", str(options.batch), "--size", str(options.size))
     for name in options.models:
-        found = {m: ask("benchmarks.peaks", "--one", m, name, *sizes) for m in METHODS}
-        plain, time_of = found["plain"]["peak"], {m: f["seconds"] for m, f in found.items()}
+        found = ask("benchmarks.peaks", "--times", name, *sizes, gives_back=False)
+        for m in METHODS:
+            found[m]["peak"] = ask("benchmarks.peaks", "--peak", m, name, *sizes)
+        plain, ratio = found["plain"]["peak"], found["twin"]["seconds / checkpoint"]
         print(
             f"{name:12}{plain / 2**20:10.0f}{found['checkpoint']['peak'] / plain:12.3f}"
             f"{found['twin']['peak'] / plain:7.3f}"
-            f"{time_of['twin'] / time_of['checkpoint']:8.2f} of checkpoint"
+            f"{ratio['median']:10.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})",
+            flush=True,
         )
         result[name] = found
         options.out.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,12 +17,13 @@ from torch import nn
 __all__ = ["ask", "peak_of"]
 
 
-def ask(module: str, *request: str) -> dict:
+def ask(module: str, *request: str, gives_back: bool = True) -> Any:
     """What ``python -m module request`` prints last, as JSON.
 
-    With its setting of malloc the memory of a freed tensor goes back to the system at once.
+    ``gives_back``: malloc is set such that the memory of a freed tensor goes back to the system at
+    once, which takes time.
     """
-    env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    env = {**os.environ, **({"MALLOC_MMAP_THRESHOLD_": "65536"} if gives_back else {})}
     command = [sys.executable, "-m", module, *request]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

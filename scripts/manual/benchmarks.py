@@ -143,11 +143,18 @@ def _peaks(results: Mapping[str, Any]) -> str:
         if isinstance(ways, dict):
             plain = ways["plain"]
             for way, found in ways.items():
-                peak, seconds = found["peak"], found["seconds"]
-                cells = [_megabytes(peak), _times(peak / plain["peak"])]
-                rows.append([literal(name), way, *cells, _times(seconds / plain["seconds"])])
-    head = ["network", "step", "peak, MB", "peak / plain", "time / plain"]
-    return table(head, rows, numbers=3)
+                cells = [_megabytes(found["peak"]), _times(found["peak"] / plain["peak"])]
+                for peer in ("plain", "checkpoint"):
+                    ratio = found.get(f"seconds / {peer}")
+                    cells.append("-" if ratio is None else _spread(ratio))
+                rows.append([literal(name), way, *cells])
+    head = ["network", "step", "peak, MB", "peak / plain", "time / plain", "time / checkpoint"]
+    return table(head, rows, numbers=4)
+
+
+def _spread(ratio: Mapping[str, float]) -> str:
+    """A median with its quartiles."""
+    return f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
 
 
 def _ode(results: Mapping[str, Any]) -> str:

@@ -83,13 +83,17 @@ class Link(torch.autograd.Function):
     def _backward(ctx: Any, gx: Tensor | None, gh: Tensor | None) -> Any:
         ctx.run.settle()
         state = ctx.run.require_state()
-        through_f, others = _pull_back(ctx, state.force(gx, gh))
+        cotangent = state.force(gx, gh)
+        through_f, others = _pull_back(ctx, cotangent)
+        # A block's value holds x itself, which the cotangent of the increment does not.
+        adds = ctx.run.layers[ctx.n].adds_input and ctx.needs_input_grad[X_INPUT]
+        twice = cotangent if adds else None
+        del cotangent
         # Only now: while the function is computed again, memory is short.
-        _, gx, gh = state.adjoint(gx, gh)
+        gx, gh = state.carried(gx, gh)
         if ctx.n == ctx.run.first and not _graph_is_kept():
             ctx.run.release()
-        gx = through_f if gx is None else gx if through_f is None else gx + through_f
-        return None, gx, gh, *others
+        return None, _summed(gx, through_f, twice), gh, *others
 
 
 class Entrance(torch.autograd.Function):
@@ -132,13 +136,11 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
     slots = run.layers[n].slots
     parameters = [_usable(p, s) for p, s in zip(saved[: len(slots)], slots, strict=True)]
     inputs, value = run.retreat(parameters)
-    # A block's value holds x itself, which the cotangent of the increment does not.
-    twice = cotangent if run.layers[n].adds_input and ctx.needs_input_grad[X_INPUT] else None
     wanted = {id(t): t for t in inputs if t.requires_grad}
     if not ctx.needs_input_grad[X_INPUT]:
         del wanted[id(inputs[0])]
     if not wanted or not value.requires_grad:
-        return None if twice is None else -twice, [None] * (len(inputs) - 1)
+        return None, [None] * (len(inputs) - 1)
     _without_hooks(inputs, run.layers[n].parameters)
     given = cotangent.to(value.dtype)
     root = get_gradient_edge(value) if EDGES_OWN and value.grad_fn is not None else value
@@ -148,11 +150,18 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
     by_id = dict(zip(wanted, found, strict=True))
     # A parameter that fills several places is one input repeated: its gradient goes in once.
     through, *others = [by_id.pop(id(t), None) for t in inputs]
-    if through is not None:
-        through = through.to(cotangent.dtype)
-    if twice is not None:
-        through = -twice if through is None else through - twice
-    return through, others
+    return None if through is None else through.to(cotangent.dtype), others
+
+
+def _summed(gx: Tensor | None, through: Tensor | None, less: Tensor | None) -> Tensor | None:
+    """The sum gx + through - less, of which None is zero; none of them is changed."""
+    if gx is not None and through is not None:
+        total = gx + through
+        return total if less is None else total.sub_(less)
+    one = through if gx is None else gx
+    if less is None:
+        return one
+    return -less if one is None else one - less
 
 
 def _saved(ctx: Any) -> tuple[Tensor, ...]:

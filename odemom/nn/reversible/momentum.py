@@ -107,6 +107,14 @@ class MomentumState(ReversibleState):
         assert total is not None
         return total * self.weight, gx, total * float(self.gamma)
 
+    def force(self, gx: Tensor | None, gh: Tensor | None) -> Tensor:
+        """The first of `adjoint`, in one tensor."""
+        return _times(gx, gh, self.weight)
+
+    def carried(self, gx: Tensor | None, gh: Tensor | None) -> tuple[Tensor | None, Tensor]:
+        """The others, in one tensor beside gx."""
+        return gx, _times(gx, gh, float(self.gamma))
+
     def _numbers(self) -> tuple[Tensor, Tensor]:
         return self.x, self.v
 
@@ -122,3 +130,12 @@ class MomentumState(ReversibleState):
     def nbytes(self) -> int:
         """Bytes of x, v and the buffer."""
         return self.x.nbytes + self.v.nbytes + (self.buffer.nbytes if self.buffer else 0)
+
+
+def _times(gx: Tensor | None, gh: Tensor | None, factor: float) -> Tensor:
+    """(gx + gh) times a number; None is zero."""
+    if gx is not None and gh is not None:
+        return torch.add(gx, gh).mul_(factor)
+    one = gx if gh is None else gh
+    assert one is not None
+    return one * factor

@@ -178,6 +178,10 @@ class ReversibleState(ABC):
         """The first of `adjoint` alone, the gradient for f, while f is computed again."""
         return self.adjoint(gx, gh)[0]
 
+    def carried(self, gx: Tensor | None, gh: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """The others of `adjoint`, those for x and h, once f's is known."""
+        return self.adjoint(gx, gh)[1:]
+
     @abstractmethod
     def clone(self) -> ReversibleState:
         """A state that can be moved without moving this one."""
