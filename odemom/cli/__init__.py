@@ -49,7 +49,8 @@ app = SpeltTyper(
     help="""Which maps can a second-order ODE, and the Momentum ResNet, represent?
 
     The command check decides it for a matrix in a file, represent finds a witness, reproduce
-    computes the figures of the paper, and demo shows it all in a minute.
+    computes the figures of the paper, and demo shows it all in a minute and
+    a half.
 
     Example: odemom check D.txt --eps 1/2
 

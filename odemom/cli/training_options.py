@@ -117,7 +117,17 @@ def print_dry_run(config: Any, as_json: bool) -> None:
     say(f"{config.model}: {memory.parameters} parameters")
     say(f"{found.source}: {found.images} training images, {found.steps} steps in all")
     say(f"memory: {memory}")
+    if config.cuda_graph:
+        say("without the CUDA graphs, which are made when the training begins:")
     say(
         f"time: {found.step_seconds * 1000:.3g} ms a step on {found.device}, about "
-        f"{found.seconds / 60:.3g} minutes for all steps"
+        f"{_duration(found.seconds)} for all steps"
     )
+
+
+def _duration(seconds: float) -> str:
+    """Seconds, minutes or hours, as they come."""
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.2g} seconds"

@@ -33,7 +33,7 @@ DIGITS_MODEL = "odenet-digits"
 # Fields that are options of the network for digits; those of others stand in model_options.
 OF_DIGITS = ("order", "eps", "initial_velocity", "width", "method", "rtol", "atol", "adjoint")
 # Fields that say where the images lie; which they are, the digest in a checkpoint says.
-PLACES = ("data", "root")
+NOT_COMPARED = ("data", "root", "cuda_graph")  # places, and how the same steps are started
 POSITIVE = ("a finite number > 0", math.ulp(0.0), math.inf)
 SHARE = ("a number in [0, 1)", 0.0, 1.0)
 NUMBERS = {
@@ -210,6 +210,20 @@ class TrainingConfig:
 
     def _check_graph(self) -> None:
         expect(
+            self.accelerator in ("auto", "gpu"),
+            "cuda_graph",
+            got=f"True on {self.accelerator!r}",
+            expected="a training on an NVIDIA GPU",
+            fix="Train without: --no-cuda-graph.",
+        )
+        expect(
+            self.model != DIGITS_MODEL,
+            "cuda_graph",
+            got=f"True for {DIGITS_MODEL}, whose solver looks at every step",
+            expected="another network; odenet has fixed steps",
+            fix="Train it without: --no-cuda-graph.",
+        )
+        expect(
             self.devices * self.num_nodes == 1,
             "cuda_graph",
             got=f"True for {self.devices * self.num_nodes} processes",
@@ -270,7 +284,7 @@ class TrainingConfig:
         return [
             f"{name} = {saved.get(name)!r}, not {asked.get(name)!r}"
             for name in dict.fromkeys([*asked, *saved])
-            if saved.get(name) != asked.get(name) and name not in PLACES
+            if saved.get(name) != asked.get(name) and name not in NOT_COMPARED
         ]
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,29 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from odemom.checks import invalid
+from odemom.checks import invalid, shown
 from odemom.errors import DivergedError
 from odemom.training.config import TrainingConfig
 
 __all__ = ["capture_passes", "require_cuda", "stopped_replays_named"]
 
 
-def require_cuda(device: torch.device) -> None:
-    """Raise unless a training on ``device`` can be captured.
+def require_cuda(config: TrainingConfig) -> None:
+    """Raise if a training is to be captured and this machine has no GPU for it.
 
     Raises
     ------
     InvalidInputError
     """
-    if device.type != "cuda":
+    if config.cuda_graph and not torch.cuda.is_available():
         raise invalid(
             "cuda_graph",
-            got=f"a training on the device {device.type!r}",
-            expected="one on an NVIDIA GPU",
+            got="True on a machine where PyTorch finds no NVIDIA GPU",
+            expected="one with a GPU",
             fix="Train without: --no-cuda-graph.",
         )
 
@@ -47,18 +48,33 @@ def capture_passes(network: nn.Module, images: Tensor) -> None:
         In training mode, on a GPU; calls in evaluation mode go on as before.
     images : Tensor
         A batch like all that will come.
+
+    Raises
+    ------
+    InvalidInputError
+        If something in the network reads numbers of the device, which no graph can.
     """
     before = [(buffer, buffer.detach().clone()) for buffer in network.buffers()]
     devices = [images.device] if images.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.cuda.make_graphed_callables(network, (images.clone(),), allow_unused_input=True)
+    try:
+        with torch.random.fork_rng(devices=devices):
+            torch.cuda.make_graphed_callables(network, (images.clone(),), allow_unused_input=True)
+    except RuntimeError as error:
+        if "captur" not in str(error):
+            raise
+        raise invalid(
+            "cuda_graph",
+            got=f"a network that cannot be captured ({shown(str(error), 160)})",
+            expected="one whose passes read no number of the device",
+            fix="Train without: --no-cuda-graph.",
+        ) from error
     with torch.no_grad():
         for buffer, value in before:
             buffer.copy_(value)
 
 
 @contextmanager
-def stopped_replays_named(config: TrainingConfig) -> Iterator[None]:
+def stopped_replays_named(config: TrainingConfig, folder: Path) -> Iterator[None]:
     """Turn what CUDA says of a replay that stopped itself into a sentence.
 
     Raises
@@ -70,10 +86,12 @@ def stopped_replays_named(config: TrainingConfig) -> Iterator[None]:
     except RuntimeError as error:
         if not config.cuda_graph or "device-side assert" not in str(error):
             raise
+        last = folder / "checkpoints" / "last.ckpt"
+        go_on = f" and --resume {last}, which is whole" if last.exists() else ""
         raise DivergedError(
-            "a replay of the network's CUDA graph stopped: a reversible pass in it left the range "
-            "of its numbers, most likely because the training has diverged. Take a smaller "
-            f"learning_rate than {config.learning_rate:g}, or train without the graph "
-            "(--no-cuda-graph), which says in which layer it happens. The last.ckpt of before is "
-            "whole."
+            "the device stopped a step whose passes are replayed as CUDA graphs. Train without "
+            f"them, --no-cuda-graph{go_on}: that says what it is and where. Most often it is a "
+            f"training that diverges, which a smaller learning_rate than {config.learning_rate:g} "
+            "cures; else, in a network that recomputes, a function that has other bits the second "
+            "time."
         ) from error

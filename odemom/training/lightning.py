@@ -21,7 +21,7 @@ from odemom.errors import DivergedError, FixedPointRangeError, InvalidInputError
 from odemom.training.bar import Bar
 from odemom.training.checkpoints import CheckpointFiles
 from odemom.training.config import TrainingConfig
-from odemom.training.graphs import capture_passes, require_cuda
+from odemom.training.graphs import capture_passes
 from odemom.training.metrics_table import MetricsTable
 
 lightning = optional_import("lightning.pytorch", "train")
@@ -151,8 +151,6 @@ class Classifier(lightning.LightningModule):
     def on_train_start(self) -> None:
         """Write the rows of the epochs before an interruption again: one table holds them all."""
         self.started = True
-        if self.config.cuda_graph:
-            require_cuda(self.device)
         for row in self.history:
             self.loggers[0].log_metrics(row, step=int(row["step"]))
         self._started = time.perf_counter() - (self.history[-1]["seconds"] if self.history else 0)

@@ -88,11 +88,12 @@ def configured(
             got=f"{shown(options[name])} for the network {model}",
             expected=f"an option that it has: {', '.join(known) or 'none'}",
         )
-    if model == DIGITS_MODEL:
-        return TrainingConfig(**{**(PRESETS[preset] if preset else {}), **options, **fields})
-    given = {**PRESETS[preset or "laptop"], **fields}
+    own = {} if model == DIGITS_MODEL and preset is None else PRESETS[preset or "laptop"]
+    given = {**own, **fields}
     if given.get("cuda_graph") and "compile" not in fields:
         given["compile"] = False
+    if model == DIGITS_MODEL:
+        return TrainingConfig(**{**given, **options})
     return TrainingConfig(model=model, model_options=options, **given)
 
 

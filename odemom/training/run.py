@@ -28,7 +28,7 @@ from odemom.training.checkpoints import (
     signature,
 )
 from odemom.training.config import TrainingConfig, TrainingResult
-from odemom.training.graphs import stopped_replays_named
+from odemom.training.graphs import require_cuda, stopped_replays_named
 from odemom.training.image_module import ImageModule
 from odemom.training.lightning import (
     Classifier,
@@ -142,8 +142,10 @@ def training_data(config: TrainingConfig, *, download: bool = False) -> ImageDat
     Raises
     ------
     InvalidInputError
-        See `load_images`; or if an epoch would not have a single batch.
+        See `load_images`; or if an epoch would not have a single batch, or graphs are asked for
+        where there is no GPU.
     """
+    require_cuda(config)
     data = images_of(config, download=download)
     images, processes = len(data.train), config.devices * config.num_nodes
     each = "" if processes == 1 else f" for each of {processes} processes"
@@ -293,7 +295,7 @@ def train_network(
     )
     validated = len(data.validation) > 0
     trainer = make_trainer(config, folder, progress=progress, validation=validated)
-    with named_disk_errors(folder), stopped_replays_named(config):
+    with named_disk_errors(folder), stopped_replays_named(config, folder):
         fit(trainer, model, module, resume)
         trainer.test(model, datamodule=module, verbose=False)
     result = _result(config, model, trainer, folder)

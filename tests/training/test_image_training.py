@@ -12,8 +12,9 @@ import torch
 import torch._dynamo.exc as dynamo_errors
 
 from odemom.errors import DivergedError, InvalidInputError, NotEnoughMemoryError
-from odemom.training import TrainingConfig, lightning
-from odemom.training.graphs import stopped_replays_named
+from odemom.training import TrainingConfig, run
+from odemom.training.dry_run import dry_run
+from odemom.training.graphs import capture_passes, stopped_replays_named
 from odemom.training.lightning import Classifier
 from odemom.training.presets import configured
 from odemom.training.run import train
@@ -116,7 +117,7 @@ def test_other_settings_train(small, tmp_path, changes):
 
 def test_capturing_graphs_leaves_no_trace_but_the_graphs(small, tmp_path, monkeypatch):
     config = dataclasses.replace(
-        small, model="resnet20", model_options={}, epochs=1, deterministic=False
+        small, model="resnet20", model_options={}, epochs=1, accelerator="auto"
     )
     without = train(config, out_dir=tmp_path / "without", progress=False)
     shapes = []
@@ -128,11 +129,13 @@ def test_capturing_graphs_leaves_no_trace_but_the_graphs(small, tmp_path, monkey
             torch.rand(3)
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", as_pytorch_does)
-    monkeypatch.setattr(lightning, "require_cuda", lambda device: None)
+    monkeypatch.setattr(run, "require_cuda", lambda config: None)
     graphed = dataclasses.replace(config, cuda_graph=True)
     found = train(graphed, out_dir=tmp_path / "graphed", progress=False)
     assert shapes == [(8, 3, 8, 8)]
     assert_same(found.checkpoint, without.checkpoint)
+    again = dataclasses.replace(graphed, epochs=1)
+    train(again, out_dir=tmp_path / "graphed", resume=without.checkpoint, progress=False)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -159,27 +162,52 @@ def test_replays_train_as_steps_without_graphs_do(small, tmp_path, model):
 # --- what goes wrong ---------------------------------------------------------------------------
 
 
-def test_graphs_need_a_gpu_and_one_process(small, tmp_path):
-    with pytest.raises(InvalidInputError, match=r"device 'cpu'.*--no-cuda-graph"):
-        train(dataclasses.replace(small, cuda_graph=True), out_dir=tmp_path, progress=False)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU")
+def test_graphs_are_refused_without_a_gpu_before_anything_is_made(small, tmp_path):
+    graphed = dataclasses.replace(small, cuda_graph=True, accelerator="auto")
+    for call in (dry_run, lambda c: train(c, out_dir=tmp_path / "none", progress=False)):
+        with pytest.raises(InvalidInputError, match=r"finds no NVIDIA GPU.*--no-cuda-graph"):
+            call(graphed)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_network_that_cannot_be_captured_is_named(monkeypatch):
+    def fails(*args, **kwargs):
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", fails)
+    with pytest.raises(InvalidInputError, match=r"cannot be captured.*--no-cuda-graph"):
+        capture_passes(torch.nn.Linear(2, 2), torch.ones(2, 2))
+
+
+def test_graphs_need_a_gpu_and_one_process(small):
+    small = dataclasses.replace(small, accelerator="gpu")
+    with pytest.raises(InvalidInputError, match=r"on 'cpu'.*--no-cuda-graph"):
+        dataclasses.replace(small, cuda_graph=True, accelerator="cpu")
+    with pytest.raises(InvalidInputError, match=r"odenet-digits.*odenet has fixed steps"):
+        TrainingConfig(cuda_graph=True)
     with pytest.raises(InvalidInputError, match="for 2 processes"):
         dataclasses.replace(small, cuda_graph=True, devices=2)
     with pytest.raises(InvalidInputError, match=r"beside compile=True.*--no-compile"):
         dataclasses.replace(small, cuda_graph=True, compile=True)
 
 
-def test_a_replay_that_stopped_itself_is_named(small):
-    graphed = dataclasses.replace(small, cuda_graph=True)
+def test_a_replay_that_stopped_itself_is_named(small, whole, tmp_path):
+    graphed = dataclasses.replace(small, cuda_graph=True, accelerator="gpu")
     said = "CUDA error: device-side assert triggered"
-    with pytest.raises(DivergedError, match=r"--no-cuda-graph"), stopped_replays_named(graphed):
-        raise RuntimeError(said)
-    with pytest.raises(RuntimeError, match=said), stopped_replays_named(small):
+    folder = whole.checkpoint.parent.parent
+    for where, words in ((folder, "--no-cuda-graph and --resume .*last.ckpt"), (tmp_path, "ph: ")):
+        with pytest.raises(DivergedError, match=words), stopped_replays_named(graphed, where):
+            raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match=said), stopped_replays_named(small, folder):
         raise RuntimeError(said)
 
 
 def test_the_preset_for_gpus_is_captured_instead_of_compiled():
     asked = {"data": "digits", "cuda_graph": True}
     assert not configured("gpu", "resnet20", {}, asked).compile
+    with pytest.raises(InvalidInputError, match="odenet-digits"):
+        configured("gpu", None, {}, asked)
     with pytest.raises(InvalidInputError, match="one of the two"):
         configured("gpu", "resnet20", {}, asked | {"compile": True})
 

@@ -148,7 +148,7 @@ class _Call:
         if self._versions_now() != self._versions:
             raise self._failed(CHANGED, "")
         try:
-            with self._noting(self._compare):
+            with self._noting(self._compare), capture.random_numbers_refused(self._name):
                 return self._function(*args, **kwargs)
         except (torch.OutOfMemoryError, OdemomError):
             raise

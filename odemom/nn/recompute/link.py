@@ -90,10 +90,10 @@ class Link(torch.autograd.Function):
         twice = cotangent if adds else None
         del cotangent
         # Only now: while the function is computed again, memory is short.
-        gx, gh = state.carried(gx, gh)
+        gx, gh = state.carried(gx, gh, through_f, twice)
         if ctx.n == ctx.run.first and not _graph_is_kept():
             ctx.run.release()
-        return None, _summed(gx, through_f, twice), gh, *others
+        return None, gx, gh, *others
 
 
 class Entrance(torch.autograd.Function):
@@ -151,17 +151,6 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
     # A parameter that fills several places is one input repeated: its gradient goes in once.
     through, *others = [by_id.pop(id(t), None) for t in inputs]
     return None if through is None else through.to(cotangent.dtype), others
-
-
-def _summed(gx: Tensor | None, through: Tensor | None, less: Tensor | None) -> Tensor | None:
-    """The sum gx + through - less, of which None is zero; none of them is changed."""
-    if gx is not None and through is not None:
-        total = gx + through
-        return total if less is None else total.sub_(less)
-    one = through if gx is None else gx
-    if less is None:
-        return one
-    return -less if one is None else one - less
 
 
 def _saved(ctx: Any) -> tuple[Tensor, ...]:

@@ -208,10 +208,7 @@ class Trajectory:
                 x = x.detach().requires_grad_()
             tensors = [x, *layer.parameters, *arguments.tensors]
             known = edges(tensors)
-            with (
-                FunctionCall.recording(layer.modules, random) as call,
-                capture.random_numbers_refused(self.name(n)),
-            ):
+            with FunctionCall.recording(layer.modules, random) as call:
                 value = self._called(n, x)
         if shown.requires_grad and x is not shown and x._backward_hooks:
             raise refusals.hooked_input(self.name(n), self.dtype)
@@ -228,7 +225,8 @@ class Trajectory:
 
     def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] | None = None) -> Tensor:
         layer, name = self.layers[n], self.name(n)
-        with repeatable(self.device):
+        # Around both calls: under it, code that torch.compile has made is not used.
+        with repeatable(self.device), capture.random_numbers_refused(name):
             return call_function(layer.function, x, layer.extras, name, layer.autocast, others)
 
     def name(self, n: int) -> str:

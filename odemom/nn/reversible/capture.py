@@ -3,7 +3,9 @@
 A graph is recorded once and replayed on other numbers; while it is recorded nothing is computed,
 and the processor may not read what the device will find. So what is checked elsewhere by reading a
 number back is checked here on the device (`require`), in each replay; and a function must not draw
-random numbers, which a replay could not draw twice (`random_numbers_refused`).
+random numbers, which a replay could not draw twice (`random_numbers_refused`). To see that, each
+operation is looked at while the graph is captured, so that functions compiled each by itself run
+there as they are written, in both calls.
 """
 
 from __future__ import annotations
@@ -23,12 +25,12 @@ __all__ = ["capturing", "holds", "random_numbers_refused", "require", "waits_lat
 FAILED = (
     "odemom: a reversible pass in a CUDA graph left its range, did not recompute its bits, or "
     "began with numbers that one word of fixed point does not hold to their digits. Run the step "
-    "without the graph, which says which and where."
+    "in a new process without the graph: it says which and where."
 )
 """At most 255 characters: CUDA prints no more."""
 
-PROBABILITIES = ("p", "dropout", "dropout_p")
-"""Arguments of random operations; those called with 0 draw nothing."""
+SWITCHES = ("p", "dropout", "dropout_p", "train", "training")
+"""Arguments of random operations; one that is given as 0 or False says that nothing is drawn."""
 
 
 def capturing() -> bool:
@@ -97,8 +99,8 @@ class _NoRandomNumbers(TorchDispatchMode):
                 self._name,
                 got=f"random numbers ({func}) while a CUDA graph is captured",
                 expected="a function without them: a replay could not draw them twice",
-                fix="Set its dropout to 0 (or call eval() on it), capture the twin that "
-                "reversible=False makes, or run the step without a graph.",
+                fix="Set its dropout to 0, capture the twin that reversible=False makes, or run "
+                "the step without a graph (odemom train: --no-cuda-graph).",
             )
         return func(*args, **kwargs)
 
@@ -107,5 +109,5 @@ def _draws_nothing(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     names = [argument.name for argument in func._schema.arguments]
     given = dict(zip(names, args, strict=False)) | kwargs
     defaults = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}
-    values = [(defaults | given)[name] for name in PROBABILITIES if name in names]
-    return bool(values) and all(value == 0 for value in values)
+    given = defaults | given
+    return any(given[name] is not None and given[name] == 0 for name in SWITCHES if name in given)

@@ -233,7 +233,10 @@ def _needs_two_words(rows: Sequence[Tensor], bits: Tensor, needed: Tensor) -> Te
 
 
 def _fit_unread(rows: Sequence[Tensor], largest: Tensor, resolution: int | None) -> FixedPoint:
-    """`fit` without a look at the numbers: where it would take other words, replays stop."""
+    """`fit` without a look at the numbers: where it would take other words, replays stop.
+
+    Its bits are those of a sample of ordinary size; what the samples have stands in the units.
+    """
     dtype = rows[0].dtype
     if resolution is not None:
         check_resolution(resolution)

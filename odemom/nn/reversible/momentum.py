@@ -7,9 +7,10 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from odemom.nn.reversible import native
 from odemom.nn.reversible.buffer import InformationBuffer
 from odemom.nn.reversible.eager import LayerConstants
-from odemom.nn.reversible.state import Gradients, ReversibleState
+from odemom.nn.reversible.state import Gradients, ReversibleState, summed
 
 __all__ = ["MomentumState"]
 
@@ -108,12 +109,23 @@ class MomentumState(ReversibleState):
         return total * self.weight, gx, total * float(self.gamma)
 
     def force(self, gx: Tensor | None, gh: Tensor | None) -> Tensor:
-        """The first of `adjoint`, in one tensor."""
+        """The first of `adjoint`, in one pass where there is a kernel for it."""
+        if self.kernel is native and gx is not None and gh is not None:
+            found = native.force(gx, gh, self.weight)
+            if found is not None:
+                return found
         return _times(gx, gh, self.weight)
 
-    def carried(self, gx: Tensor | None, gh: Tensor | None) -> tuple[Tensor | None, Tensor]:
-        """The others, in one tensor beside gx."""
-        return gx, _times(gx, gh, float(self.gamma))
+    def carried(
+        self, gx: Tensor | None, gh: Tensor | None, through: Tensor | None, less: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The gradients for x and v, in one pass where there is a kernel for it."""
+        gamma = float(self.gamma)
+        if self.kernel is native and gx is not None and gh is not None and through is not None:
+            found = native.carried(gx, gh, through, less, gamma)
+            if found is not None:
+                return found
+        return summed(gx, through, less), _times(gx, gh, gamma)
 
     def _numbers(self) -> tuple[Tensor, Tensor]:
         return self.x, self.v

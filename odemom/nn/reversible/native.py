@@ -25,7 +25,9 @@ from torch import Tensor
 from odemom.nn.reversible.eager import LayerConstants
 from odemom.records.machine import c_compiler as compiler
 
-__all__ = ["advance", "available", "compiler", "expose", "kept", "library", "retreat"]
+__all__ = [
+    "advance", "available", "carried", "compiler", "expose", "force", "kept", "library", "retreat",
+]  # fmt: skip
 
 SOURCE = Path(__file__).with_name("step.c")
 SOURCES = (SOURCE, *sorted(SOURCE.parent.glob("step_*.h")))
@@ -127,6 +129,13 @@ def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
             *[size] * 4,
             *[pointer] * 2,
         ]
+        getattr(lib, f"{name}_force").argtypes = [size, *[pointer] * 2, ctypes.c_double, pointer]
+        getattr(lib, f"{name}_carried").argtypes = [
+            size,
+            *[pointer] * 4,
+            ctypes.c_double,
+            *[pointer] * 2,
+        ]
     return lib
 
 
@@ -181,3 +190,43 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
         c.n, c.d, c.before, c.after, scales.data_ptr(), checksum.data_ptr(),
     )  # fmt: skip
     return checksum
+
+
+def force(gx: Tensor, gh: Tensor, weight: float) -> Tensor | None:
+    """``weight`` times gx + gh in one pass; None where they do not lie alike in memory."""
+    if not _alike(gx, gh):
+        return None
+    gf = torch.empty_like(gx)
+    _entry("force", gx.dtype)(gx.numel(), gx.data_ptr(), gh.data_ptr(), weight, gf.data_ptr())
+    return gf
+
+
+def carried(
+    gx: Tensor, gh: Tensor, through: Tensor, less: Tensor | None, gamma: float
+) -> tuple[Tensor, Tensor] | None:
+    """The gradients (gx + through - less, gamma (gx + gh)); None as in `force`."""
+    if not _alike(gx, gh, through, *(() if less is None else (less,))):
+        return None
+    x, h = torch.empty_like(gx), torch.empty_like(gx)
+    _entry("carried", gx.dtype)(
+        gx.numel(), gx.data_ptr(), gh.data_ptr(), through.data_ptr(),
+        0 if less is None else less.data_ptr(), gamma, x.data_ptr(), h.data_ptr(),
+    )  # fmt: skip
+    return x, h
+
+
+def _alike(first: Tensor, *others: Tensor) -> bool:
+    """Whether all are dense, with their entries in the same places, and say so of themselves."""
+    if not all(_is_plain(t) for t in (first, *others)) or first.dtype not in NAMES:
+        return False
+    dense = first.is_contiguous() or (
+        first.dim() == 4 and first.is_contiguous(memory_format=torch.channels_last)
+    )
+    kind = first.shape, first.stride(), first.dtype
+    return dense and all((t.shape, t.stride(), t.dtype) == kind for t in others)
+
+
+def _is_plain(t: Tensor) -> bool:
+    """Whether its memory holds its entries: not so where a sign or zeros stand in a flag."""
+    lazy = t.is_neg() or t._is_zerotensor()
+    return type(t) is Tensor and t.layout == torch.strided and t.device.type == "cpu" and not lazy

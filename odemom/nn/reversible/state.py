@@ -22,7 +22,7 @@ from odemom.nn.reversible.eager import LARGEST_INCREMENT, LayerConstants
 from odemom.nn.reversible.fixed_point import FixedPoint
 from odemom.nn.reversible.kernels import kernel_for
 
-__all__ = ["ReversibleState"]
+__all__ = ["ReversibleState", "summed"]
 
 Gradients = tuple[Tensor, Tensor | None, Tensor | None]
 
@@ -178,9 +178,22 @@ class ReversibleState(ABC):
         """The first of `adjoint` alone, the gradient for f, while f is computed again."""
         return self.adjoint(gx, gh)[0]
 
-    def carried(self, gx: Tensor | None, gh: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """The others of `adjoint`, those for x and h, once f's is known."""
-        return self.adjoint(gx, gh)[1:]
+    def carried(
+        self, gx: Tensor | None, gh: Tensor | None, through: Tensor | None, less: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The gradients for x and h, once f has pulled back its own.
+
+        Parameters
+        ----------
+        gx, gh : Tensor or None, not both None
+            As those of `adjoint`.
+        through : Tensor or None
+            What comes to x through f; it is added.
+        less : Tensor or None
+            What is taken off again. No tensor is changed.
+        """
+        _, gx, gh = self.adjoint(gx, gh)
+        return summed(gx, through, less), gh
 
     @abstractmethod
     def clone(self) -> ReversibleState:
@@ -190,3 +203,14 @@ class ReversibleState(ABC):
     @abstractmethod
     def nbytes(self) -> int:
         """Bytes held."""
+
+
+def summed(gx: Tensor | None, through: Tensor | None, less: Tensor | None) -> Tensor | None:
+    """The sum gx + through - less, of which None is zero; none of them is changed."""
+    if gx is not None and through is not None:
+        total = gx + through
+        return total if less is None else total.sub_(less)
+    one = through if gx is None else gx
+    if less is None:
+        return one
+    return -less if one is None else one - less

@@ -69,6 +69,7 @@ typedef struct {
 #include "step_fast.h"
 #include "step_two_words.h"
 #include "step_entry.h"
+#include "step_adjoint.h"
 #undef REAL
 #undef INTEGER
 #undef INTEGER_MAX
@@ -84,3 +85,4 @@ typedef struct {
 #include "step_fast.h"
 #include "step_two_words.h"
 #include "step_entry.h"
+#include "step_adjoint.h"

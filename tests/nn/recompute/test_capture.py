@@ -169,7 +169,7 @@ def test_the_device_stops_a_replay_that_would_be_wrong(net, captured):
     net = net()
     if not isinstance(net, MomentumNet):
         net(torch.randn(4, 6))
-    with captured(), pytest.raises(RuntimeError, match="Run the step without the graph"):
+    with captured(), pytest.raises(RuntimeError, match="without the graph: it says"):
         gradients(net, torch.randn(4, 6))
 
 
@@ -225,3 +225,32 @@ def test_the_field_of_a_block_draws_no_random_numbers_in_a_graph(captured):
     block = ODEBlock(field, 1, gradient="reversible", options={"step_size": 0.5}, method="rk4")
     with captured(), pytest.raises(InvalidInputError, match="random numbers"):
         block(torch.randn(4, 6))
+
+
+def test_compiled_functions_run_as_written_in_both_calls(captured):
+    calls = []
+
+    def backend(graph, example_inputs):
+        def compiled(*args):
+            calls.append(1)
+            return graph(*args)
+
+        return compiled
+
+    net = MomentumNet(mlps(3), 0.9)
+    net.compile(backend=backend)
+    x = torch.randn(4, 6)
+    gradients(net, x)
+    assert len(calls) == 6
+    with captured():
+        gradients(net, x)
+    assert len(calls) == 6
+
+
+def test_operations_that_could_draw_and_do_not_are_let_through(captured):
+    class Leaks(nn.Module):
+        def forward(self, x):
+            return F.rrelu(x, training=False)
+
+    with captured():
+        gradients(MomentumNet([Leaks() for _ in range(2)], 0.9), torch.randn(4, 6))
