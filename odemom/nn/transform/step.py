@@ -101,7 +101,9 @@ class _Step(torch.autograd.Function):
         if total is None:
             return (None,) * 6
         gf = (ctx.rest * total).to(ctx.dtypes[0])
-        to_v = None if ctx.rests else ctx.gamma * total
+        to_v = None
+        if not ctx.rests:  # a sum made here is nobody else's
+            to_v = ctx.gamma * total if gx is None or gv is None else total.mul_(ctx.gamma)
         if not ctx.own:
             return None, None, gf, -gf.to(ctx.dtypes[1]), gx, to_v
         if gx is None:
