@@ -31,6 +31,13 @@ def undrawn(monkeypatch):
     monkeypatch.setattr("odemom.plots.style.rendered", rendered)
 
 
+def test_an_experiment_that_nothing_draws_is_refused_before_it_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InvalidInputError, match=r"no odemom/plots/fig4\.py"):
+        reproduce("fig4", tmp_path / "out", config=TINY)
+    assert not (tmp_path / "out").exists()
+
+
 def test_reproduce_writes_numbers_with_where_they_come_from(finished):
     payload = json.loads(finished["json"].read_text())
     assert payload["experiment"] == "fig4"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import json
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -91,6 +92,7 @@ def reproduce(
     """
     experiment = load(name)
     check_pictures(formats, style)
+    _plots_of(experiment)  # before hours of computing
     config = experiment.config() if config is None else config
     folder = as_path(out_dir, "out")
     numbers = folder / f"{experiment.name}.json"
@@ -310,7 +312,7 @@ def drawn(
     """The pictures of a result, file name -> content."""
     from odemom.plots.style import rendered, rendered_animation
 
-    plots = importlib.import_module(f"odemom.plots.{experiment.module.rpartition('.')[2]}")
+    plots = importlib.import_module(_plots_of(experiment))
     figures = plots.draw(result)
     files: dict[str, bytes] = {}
     for suffix, figure in (figures if isinstance(figures, dict) else {"": figures}).items():
@@ -319,6 +321,25 @@ def drawn(
     if hasattr(plots, "animate"):
         files |= rendered_animation(plots.animate(result), experiment.name, style=style)
     return files
+
+
+def _plots_of(experiment: AnyExperiment) -> str:
+    """The name of the module that draws an experiment.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none.
+    """
+    name = experiment.module.rpartition(".")[2]
+    if importlib.util.find_spec(f"odemom.plots.{name}") is None:
+        raise invalid(
+            "experiment",
+            got=f"{experiment.name}, which has no odemom/plots/{name}.py",
+            expected="a module there with draw(result), which returns a figure",
+            fix='See "Adding one" in docs/experiments.md.',
+        )
+    return f"odemom.plots.{name}"
 
 
 def _written(experiment: AnyExperiment, folder: Path, files: dict[str, bytes]) -> dict[str, Path]:
