@@ -102,8 +102,9 @@ def measure_rates(log: Log, data: str, root: str, *, tiny: bool) -> None:
             found["odemom / plain"] = rates["odemom"] / rates["plain"]
         return found
 
+    graphs = (False, True) if log.device.type == "cuda" else (False,)
     for model in ("resnet18", "momentum-resnet18"):
-        for graph in (False, True)[: 2 if log.device.type == "cuda" else 1]:
+        for graph in graphs:
             title = f"{model} bf16 x{batch}, odemom train{' --cuda-graph' if graph else ''}"
             log.measure("rate", title, lambda m=model, g=graph: ours(m, g))
     log.measure("rate", f"resnet18 bf16 x{batch}, plain loop", plain)

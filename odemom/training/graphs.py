@@ -46,8 +46,8 @@ def capture_passes(network: nn.Module, images: Tensor) -> None:
     ----------
     network : Module
         In training mode, on a GPU; calls in evaluation mode go on as before.
-    images : Tensor
-        A batch like all that will come.
+    images : Tensor, shape (batch, channels, height, width)
+        A batch of the shape and dtype of all that will come.
 
     Raises
     ------

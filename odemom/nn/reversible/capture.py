@@ -50,7 +50,7 @@ def require(holds: Tensor) -> None:
     --------
     >>> require(torch.tensor(True))
     """
-    torch._assert_async(holds, FAILED)  # type: ignore[reportPrivateImportUsage]
+    torch.ops.aten._assert_async(holds, FAILED)
 
 
 def holds(condition: Tensor) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from odemom.nn.reversible import two_words
 
-__all__ = ["LayerConstants", "advance", "expose", "retreat"]
+__all__ = ["LayerConstants", "advance", "carried", "expose", "force", "retreat", "summed"]
 
 CPU_CHUNK = 1 << 16
 """Elements at once on the CPU, so that temporaries stay in its cache."""
@@ -173,6 +173,68 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
             torch.add(r, q, alpha=c.d, out=vs)
         checksum += scratch.weighted_sum(vs, piece.start, part)
     return checksum
+
+
+def force(gx: Tensor | None, gh: Tensor | None, weight: float) -> Tensor:
+    """The gradient weight (gx + gh) for f, from those for x and v after a layer; None is zero.
+
+    Parameters
+    ----------
+    gx, gh : Tensor of float32 or float64, same shape, or None, not both None
+        They are not changed.
+    weight : float
+        What multiplies f in the layer, 1 - gamma.
+
+    Returns
+    -------
+    Tensor of the same shape and dtype
+
+    References
+    ----------
+    Sander et al. 2021, section 3: the adjoint of the forward rule.
+    """
+    if gx is not None and gh is not None:
+        return torch.add(gx, gh).mul_(weight)
+    one = gx if gh is None else gh
+    assert one is not None
+    return one * weight
+
+
+def carried(
+    gx: Tensor | None,
+    gh: Tensor | None,
+    through: Tensor | None,
+    less: Tensor | None,
+    gamma: float,
+) -> tuple[Tensor | None, Tensor]:
+    """The gradients gx + through - less and gamma (gx + gh) for x and v before a layer.
+
+    Parameters
+    ----------
+    gx, gh
+        As in `force`.
+    through : Tensor of the same shape and dtype, or None
+        What comes to x through f.
+    less : Tensor of the same shape and dtype, or None
+        What is taken off again where the function's value holds x itself.
+    gamma : float
+
+    Returns
+    -------
+    gx, gh : Tensor or None, Tensor
+    """
+    return summed(gx, through, less), force(gx, gh, gamma)
+
+
+def summed(gx: Tensor | None, through: Tensor | None, less: Tensor | None) -> Tensor | None:
+    """The sum gx + through - less, of which None is zero; none of them is changed."""
+    if gx is not None and through is not None:
+        total = gx + through
+        return total if less is None else total.sub_(less)
+    one = through if gx is None else gx
+    if less is None:
+        return one
+    return -less if one is None else one - less
 
 
 # --- two words a number ------------------------------------------------------------------------

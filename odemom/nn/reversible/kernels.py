@@ -60,7 +60,7 @@ def use_kernel(name: str) -> Iterator[None]:
 
 
 def kernel_for(device: torch.device | str) -> ModuleType:
-    """The module with `advance`, `expose` and `retreat` for tensors on ``device``.
+    """The module with `advance`, `expose`, `retreat`, `force` and `carried` on ``device``.
 
     Raises
     ------

@@ -7,10 +7,9 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from odemom.nn.reversible import native
 from odemom.nn.reversible.buffer import InformationBuffer
 from odemom.nn.reversible.eager import LayerConstants
-from odemom.nn.reversible.state import Gradients, ReversibleState, summed
+from odemom.nn.reversible.state import Gradients, ReversibleState
 
 __all__ = ["MomentumState"]
 
@@ -110,22 +109,13 @@ class MomentumState(ReversibleState):
 
     def force(self, gx: Tensor | None, gh: Tensor | None) -> Tensor:
         """The first of `adjoint`, in one pass where there is a kernel for it."""
-        if self.kernel is native and gx is not None and gh is not None:
-            found = native.force(gx, gh, self.weight)
-            if found is not None:
-                return found
-        return _times(gx, gh, self.weight)
+        return self.kernel.force(gx, gh, self.weight)
 
     def carried(
         self, gx: Tensor | None, gh: Tensor | None, through: Tensor | None, less: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
         """The gradients for x and v, in one pass where there is a kernel for it."""
-        gamma = float(self.gamma)
-        if self.kernel is native and gx is not None and gh is not None and through is not None:
-            found = native.carried(gx, gh, through, less, gamma)
-            if found is not None:
-                return found
-        return summed(gx, through, less), _times(gx, gh, gamma)
+        return self.kernel.carried(gx, gh, through, less, float(self.gamma))
 
     def _numbers(self) -> tuple[Tensor, Tensor]:
         return self.x, self.v
@@ -142,12 +132,3 @@ class MomentumState(ReversibleState):
     def nbytes(self) -> int:
         """Bytes of x, v and the buffer."""
         return self.x.nbytes + self.v.nbytes + (self.buffer.nbytes if self.buffer else 0)
-
-
-def _times(gx: Tensor | None, gh: Tensor | None, factor: float) -> Tensor:
-    """(gx + gh) times a number; None is zero."""
-    if gx is not None and gh is not None:
-        return torch.add(gx, gh).mul_(factor)
-    one = gx if gh is None else gh
-    assert one is not None
-    return one * factor

@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from odemom.nn.reversible import eager
 from odemom.nn.reversible.eager import LayerConstants
 from odemom.records.machine import c_compiler as compiler
 
@@ -192,21 +193,26 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
     return checksum
 
 
-def force(gx: Tensor, gh: Tensor, weight: float) -> Tensor | None:
-    """``weight`` times gx + gh in one pass; None where they do not lie alike in memory."""
-    if not _alike(gx, gh):
-        return None
+def force(gx: Tensor | None, gh: Tensor | None, weight: float) -> Tensor:
+    """As `eager.force`; in one pass where both lie alike in memory."""
+    if gx is None or gh is None or not _alike(gx, gh):
+        return eager.force(gx, gh, weight)
     gf = torch.empty_like(gx)
     _entry("force", gx.dtype)(gx.numel(), gx.data_ptr(), gh.data_ptr(), weight, gf.data_ptr())
     return gf
 
 
 def carried(
-    gx: Tensor, gh: Tensor, through: Tensor, less: Tensor | None, gamma: float
-) -> tuple[Tensor, Tensor] | None:
-    """The gradients (gx + through - less, gamma (gx + gh)); None as in `force`."""
-    if not _alike(gx, gh, through, *(() if less is None else (less,))):
-        return None
+    gx: Tensor | None,
+    gh: Tensor | None,
+    through: Tensor | None,
+    less: Tensor | None,
+    gamma: float,
+) -> tuple[Tensor | None, Tensor]:
+    """As `eager.carried`; in one pass where all lie alike in memory."""
+    given = [t for t in (gx, gh, through, less) if t is not None]
+    if gx is None or gh is None or through is None or not _alike(*given):
+        return eager.carried(gx, gh, through, less, gamma)
     x, h = torch.empty_like(gx), torch.empty_like(gx)
     _entry("carried", gx.dtype)(
         gx.numel(), gx.data_ptr(), gh.data_ptr(), through.data_ptr(),

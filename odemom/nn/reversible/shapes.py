@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["advance", "are_alone", "expose", "on_shapes", "retreat"]
+from odemom.nn.reversible.eager import carried, force
+
+__all__ = ["advance", "are_alone", "carried", "expose", "force", "on_shapes", "retreat"]
 
 _alone: ContextVar[bool] = ContextVar("odemom_shapes_alone", default=False)
 

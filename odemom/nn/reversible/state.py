@@ -18,11 +18,11 @@ from torch import Tensor
 
 from odemom.errors import FixedPointRangeError
 from odemom.nn.reversible import fixed_point
-from odemom.nn.reversible.eager import LARGEST_INCREMENT, LayerConstants
+from odemom.nn.reversible.eager import LARGEST_INCREMENT, LayerConstants, summed
 from odemom.nn.reversible.fixed_point import FixedPoint
 from odemom.nn.reversible.kernels import kernel_for
 
-__all__ = ["ReversibleState", "summed"]
+__all__ = ["ReversibleState"]
 
 Gradients = tuple[Tensor, Tensor | None, Tensor | None]
 
@@ -203,14 +203,3 @@ class ReversibleState(ABC):
     @abstractmethod
     def nbytes(self) -> int:
         """Bytes held."""
-
-
-def summed(gx: Tensor | None, through: Tensor | None, less: Tensor | None) -> Tensor | None:
-    """The sum gx + through - less, of which None is zero; none of them is changed."""
-    if gx is not None and through is not None:
-        total = gx + through
-        return total if less is None else total.sub_(less)
-    one = through if gx is None else gx
-    if less is None:
-        return one
-    return -less if one is None else one - less

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from odemom.nn.reversible.capture import capturing
-from odemom.nn.reversible.eager import LEAST_PEAK, LayerConstants
+from odemom.nn.reversible.eager import LEAST_PEAK, LayerConstants, carried, force
 
 if TYPE_CHECKING:
     import triton
@@ -28,7 +28,7 @@ else:
     except ImportError:
         triton = tl = None
 
-__all__ = ["advance", "available", "expose", "retreat"]
+__all__ = ["advance", "available", "carried", "expose", "force", "retreat"]
 
 BLOCK: Any = 1024
 

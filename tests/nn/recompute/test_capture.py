@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from odemom.errors import InvalidInputError
 from odemom.nn import MomentumNet, ODEBlock, RevNet, transform
 from odemom.nn.reversible import capture
-from tests.nn.momentum_oracle import error
+from tests.nn.momentum_oracle import error, mlps
 
 READERS = {"_local_scalar_dense", "is_nonzero", "equal", "nonzero", "_is_any_true"}
 
@@ -51,11 +51,6 @@ def captured(monkeypatch):
     return block
 
 
-def mlps(depth=8, width=6):
-    torch.manual_seed(0)
-    return [nn.Sequential(nn.Linear(width, width), nn.Tanh()) for _ in range(depth)]
-
-
 class Block(nn.Module):
     """A residual block."""
 
@@ -83,28 +78,22 @@ def twin(mode, **kwargs):
 
 
 NETS = {
-    "momentum": lambda: MomentumNet(mlps(), 0.9).double(),
-    "gamma 1": lambda: MomentumNet(mlps(), 1).double(),
-    "float32": lambda: MomentumNet(mlps(), 0.9),
-    "resolution": lambda: MomentumNet(mlps(), 0.9, resolution=40),
-    "from f": lambda: MomentumNet(mlps(), 0.9, initial_velocity=nn.Linear(6, 6)).double(),
+    "momentum": lambda: MomentumNet(mlps(8, 6), 0.9).double(),
+    "gamma 1": lambda: MomentumNet(mlps(8, 6), 1).double(),
+    "float32": lambda: MomentumNet(mlps(8, 6), 0.9),
+    "resolution": lambda: MomentumNet(mlps(8, 6), 0.9, resolution=40),
+    "from f": lambda: MomentumNet(mlps(8, 6), 0.9, initial_velocity=nn.Linear(6, 6)).double(),
     "revnet": lambda: RevNet(mlps(8, 3)).double(),
     "twin": lambda: twin(True),
     "twin auto": lambda: twin("auto"),
-    "twin of checkpoints": lambda: transform_of_two(),
+    "twin of checkpoints": lambda: twin("auto", depth=2),
     "ode": lambda: ODEBlock(
-        mlps(1)[0], 2, gradient="reversible", method="rk4", options={"step_size": 0.1}
+        mlps(1, 6)[0], 2, gradient="reversible", method="rk4", options={"step_size": 0.1}
     ).double(),
     "leapfrog": lambda: ODEBlock(
-        mlps(1)[0], 2, gradient="reversible", method="leapfrog", options={"step_size": 0.1}
+        mlps(1, 6)[0], 2, gradient="reversible", method="leapfrog", options={"step_size": 0.1}
     ).double(),
 }
-
-
-def transform_of_two():
-    model = transform(tower(2), 0.9, layers=["1"]).double()
-    model(torch.randn(4, 6, dtype=torch.float64))
-    return model
 
 
 def gradients(net, x):
@@ -183,7 +172,7 @@ def test_the_device_stops_a_replay_that_would_be_wrong(net, captured):
     ids=["small", "nan", "a timestamp", "too small"],
 )  # fmt: skip
 def test_numbers_that_one_format_does_not_hold_stop_a_replay(x, captured):
-    net = MomentumNet(mlps(2), 0.9).to(x.dtype)
+    net = MomentumNet(mlps(2, 6), 0.9).to(x.dtype)
     with captured(), pytest.raises(RuntimeError, match="does not hold to their digits"):
         net(x)
 
@@ -199,7 +188,7 @@ def test_random_numbers_are_refused_by_name_and_dropout_of_zero_is_not(checkpoin
             found = transform(tower(2, middle=nn.Dropout(p)), 0.9, layers=["1"])
             found(torch.randn(4, 6))
             return found
-        return MomentumNet([nn.Sequential(f, nn.Dropout(p)) for f in mlps(3)], 0.9)
+        return MomentumNet([nn.Sequential(f, nn.Dropout(p)) for f in mlps(3, 6)], 0.9)
 
     x, draws, never = torch.randn(4, 6), model(0.5), model(0.0)
     place = "1.0 .Block." if checkpointed else r"functions\[0\]"
@@ -237,7 +226,7 @@ def test_compiled_functions_run_as_written_in_both_calls(captured):
 
         return compiled
 
-    net = MomentumNet(mlps(3), 0.9)
+    net = MomentumNet(mlps(3, 6), 0.9)
     net.compile(backend=backend)
     x = torch.randn(4, 6)
     gradients(net, x)
