@@ -17,7 +17,9 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -145,19 +147,24 @@ def available() -> bool:
     return library() is not None
 
 
-def _entry(operation: str, dtype: torch.dtype):
+@functools.cache
+def _entry(operation: str, dtype: torch.dtype) -> Callable[..., None]:
     lib = library()
     assert lib is not None
     return getattr(lib, f"{NAMES[dtype]}_{operation}")
 
 
-def _per_sample(values: Tensor | None, value: float) -> Tensor:
-    return torch.tensor([value], dtype=torch.float64) if values is None else values
+def _per_sample(values: Tensor | None, value: float) -> tuple[int, Any]:
+    """How many samples have a number of their own, and the address of these numbers."""
+    if values is None:
+        return 1, ctypes.byref(ctypes.c_double(value))
+    return len(values), values.data_ptr()
 
 
-def _shape(f: Tensor, x: Tensor, per_sample: Tensor) -> tuple[int, int, int]:
+def _shape(f: Tensor, x: Tensor, samples: int) -> tuple[int, int, int]:
     """Entries, entries of a sample, and words a number."""
-    return f.numel(), max(f.numel() // len(per_sample), 1), x.dim()
+    size = f.numel()
+    return size, max(size // samples, 1), x.dim()
 
 
 def advance(
@@ -165,30 +172,31 @@ def advance(
 ) -> Tensor:
     """As `eager.advance`."""
     stats = torch.empty(2, dtype=torch.int64)
-    scales, units = _per_sample(c.scales, c.scale), _per_sample(c.units, c.unit)
+    samples, scales = _per_sample(c.scales, c.scale)
+    units = _per_sample(c.units, c.unit)[1]
     _entry("advance", f.dtype)(
-        *_shape(f, x, scales), x.data_ptr(), v.data_ptr(), 0 if word is None else word.data_ptr(),
-        f.data_ptr(), out.data_ptr(), c.n, c.d, c.before, c.after, scales.data_ptr(),
-        units.data_ptr(), stats.data_ptr(),
+        *_shape(f, x, samples), x.data_ptr(), v.data_ptr(), 0 if word is None else word.data_ptr(),
+        f.data_ptr(), out.data_ptr(), c.n, c.d, c.before, c.after, scales, units, stats.data_ptr(),
     )  # fmt: skip
     return stats
 
 
 def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
     """As `eager.expose`."""
-    units = unit if isinstance(unit, Tensor) else _per_sample(None, unit)
+    given = (unit, 0.0) if isinstance(unit, Tensor) else (None, unit)
+    samples, units = _per_sample(*given)
     _entry("expose", out.dtype)(
-        *_shape(out, x, units), x.data_ptr(), v.data_ptr(), out.data_ptr(), units.data_ptr()
+        *_shape(out, x, samples), x.data_ptr(), v.data_ptr(), out.data_ptr(), units
     )
 
 
 def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
     """As `eager.retreat`."""
     checksum = torch.empty(1, dtype=torch.int64)
-    scales = _per_sample(c.scales, c.scale)
+    samples, scales = _per_sample(c.scales, c.scale)
     _entry("retreat", f.dtype)(
-        *_shape(f, v, scales), v.data_ptr(), 0 if word is None else word.data_ptr(), f.data_ptr(),
-        c.n, c.d, c.before, c.after, scales.data_ptr(), checksum.data_ptr(),
+        *_shape(f, v, samples), v.data_ptr(), 0 if word is None else word.data_ptr(), f.data_ptr(),
+        c.n, c.d, c.before, c.after, scales, checksum.data_ptr(),
     )  # fmt: skip
     return checksum
 

@@ -5,10 +5,11 @@
  * one product, one rounding half to even, one conversion) are correctly rounded on their own.
  * Compile with -ffp-contract=off and -fwrapv.
  *
- * Three ways through a layer, chosen for each BLOCK of entries by looking at them:
+ * Three ways through a layer:
  *   - step_fast.h: x, v and the increments below 2^49 units or so, as almost always. Everything is
  *     exact in double precision, in vectors, on any processor.
- *   - step_exact.h: anything in the range, and the last few entries. 64-bit integers.
+ *   - step_exact.h: what is left of a BLOCK once a vector of it is larger, and its last few entries.
+ *     64-bit integers.
  *   - step_two_words.h: numbers of two words.
  * Each is written once and included for float and for double.
  *
@@ -18,7 +19,6 @@
  *     the remainder is below 2^26, its quotient exact but for one unit, which the signs settle.
  *   - SMALL_DIV: a >= 0 with a quotient below 2^24: errs by at most one unit.
  */
-#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -61,9 +61,6 @@ typedef struct {
 #include "step_vectors.h"
 
 #define REAL float
-#define INTEGER int32_t
-#define INTEGER_MAX INT32_MAX
-#define MAX FLT_MAX
 #define NAME(name) f32_##name
 #include "step_exact.h"
 #include "step_fast.h"
@@ -71,15 +68,9 @@ typedef struct {
 #include "step_entry.h"
 #include "step_adjoint.h"
 #undef REAL
-#undef INTEGER
-#undef INTEGER_MAX
-#undef MAX
 #undef NAME
 
 #define REAL double
-#define INTEGER int64_t
-#define INTEGER_MAX INT64_MAX
-#define MAX DBL_MAX
 #define NAME(name) f64_##name
 #include "step_exact.h"
 #include "step_fast.h"

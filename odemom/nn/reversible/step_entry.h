@@ -21,84 +21,52 @@ static I NAME(spread)(NAME(samples) of, I first, I m, int all, double *scale, RE
     return stride;
 }
 
-/* A run of blocks in turn. The vectors of one look at the velocities and values of the next, `next`,
- * if that is whole; else it is looked at on its own. */
-typedef struct {
-    NAME(samples) of;
-    Layer layer;
-    int kind;
-    I end; /* of the run */
-    I known; /* the block for which `next` holds, or -1 */
-    NAME(scan) next;
-} NAME(run);
-
-/* Whether block k .. k + m takes step_fast.h; if so, by how much ahead it looks at the next one. */
-static int NAME(goes_fast)(NAME(run) *run, I m, I k, const I *v, const REAL *f,
-                           const double *scale, I stride, I *ahead) {
-    if (run->known != k) run->next = NAME(scanned)(m, v, f);
-    int whole = k + m + BLOCK <= run->end;
-    *ahead = whole ? m : 0;
-    run->known = whole ? k + m : -1;
-    if (NAME(is_fast)(run->next, m, scale, stride)) return 1;
-    run->known = -1;
-    return 0;
-}
-
-static void NAME(advance_some)(NAME(run) *run, I m, I k, I *x, I *v, I *b, const REAL *f, REAL *y,
-                               I *out) {
-    const NAME(samples) of = run->of;
-    const Layer c = run->layer;
-    const int kind = run->kind;
+/* A block of m entries, in vectors as far as they go. */
+static void NAME(advance_some)(I m, I first, NAME(samples) of, int kind, I *x, I *v, I *b,
+                               const REAL *f, REAL *y, Layer c, I *out) {
     double scale[BLOCK];
     REAL unit[BLOCK];
-    I ahead;
-    if (of.words == 1 && kind != EXACT && m % WIDTH == 0) {
-        I stride = NAME(spread)(of, k, m, 0, scale, unit);
-        if (NAME(goes_fast)(run, m, k, v, f, scale, stride, &ahead)) {
-            NAME(scan) *next = &run->next;
+    I done = 0, rest[2];
+    out[0] = 0;
+    out[1] = LEAST_PEAK;
+    if (of.words == 1 && kind != EXACT && m >= WIDTH) {
+        I stride = NAME(spread)(of, first, m, 0, scale, unit), whole = m - m % WIDTH;
 #define VECTORS(kind)                                                                              \
-    NAME(advance_vectors)(kind, m, k, x, v, b, f, y, c, scale, unit, stride, ahead, next, out)
-            if (kind == FREE)
-                VECTORS(FREE);
-            else if (kind == SMALL)
-                VECTORS(SMALL);
-            else
-                VECTORS(LARGE);
+    NAME(advance_vectors)(kind, whole, first, x, v, b, f, y, c, scale, unit, stride, out)
+        done = kind == FREE ? VECTORS(FREE) : kind == SMALL ? VECTORS(SMALL) : VECTORS(LARGE);
 #undef VECTORS
-            return;
-        }
+        if (done == m) return;
     }
-    NAME(spread)(of, k, m, 1, scale, unit);
+    x += done, v += done, f += done, y += done, first += done, m -= done;
+    if (b) b += done;
+    NAME(spread)(of, first, m, 1, scale, unit);
     if (of.words == 2)
-        NAME(advance_two_words)(m, k, of.size, x, v, b, f, y, c, scale, unit, out);
+        NAME(advance_two_words)(m, first, of.size, x, v, b, f, y, c, scale, unit, rest);
     else if (kind == FREE)
-        NAME(advance_exact_free)(m, k, x, v, f, y, scale, unit, out);
+        NAME(advance_exact_free)(m, first, x, v, f, y, scale, unit, rest);
     else
-        NAME(advance_exact)(m, k, x, v, b, f, y, c, scale, unit, out);
+        NAME(advance_exact)(m, first, x, v, b, f, y, c, scale, unit, rest);
+    out[0] += rest[0];
+    out[1] = larger(out[1], rest[1]);
 }
 
-static I NAME(retreat_some)(NAME(run) *run, I m, I k, I *v, I *b, const REAL *f) {
-    const NAME(samples) of = run->of;
-    const Layer c = run->layer;
-    const int kind = run->kind;
+static I NAME(retreat_some)(I m, I first, NAME(samples) of, int kind, I *v, I *b, const REAL *f,
+                            Layer c) {
     double scale[BLOCK];
-    I ahead;
-    if (of.words == 1 && kind != EXACT && m % WIDTH == 0) {
-        I stride = NAME(spread)(of, k, m, 0, scale, 0);
-        if (NAME(goes_fast)(run, m, k, v, f, scale, stride, &ahead)) {
-            NAME(scan) *next = &run->next;
-#define VECTORS(kind)                                                                              \
-    NAME(retreat_vectors)(kind, m, k, v, b, f, c, scale, stride, ahead, next)
-            if (kind == FREE) return VECTORS(FREE);
-            if (kind == SMALL) return VECTORS(SMALL);
-            return VECTORS(LARGE);
+    I done = 0, sum = 0;
+    if (of.words == 1 && kind != EXACT && m >= WIDTH) {
+        I stride = NAME(spread)(of, first, m, 0, scale, 0), whole = m - m % WIDTH;
+#define VECTORS(kind) NAME(retreat_vectors)(kind, whole, first, v, b, f, c, scale, stride, &sum)
+        done = kind == FREE ? VECTORS(FREE) : kind == SMALL ? VECTORS(SMALL) : VECTORS(LARGE);
 #undef VECTORS
-        }
+        if (done == m) return sum;
     }
-    NAME(spread)(of, k, m, 1, scale, 0);
-    if (of.words == 2) return NAME(retreat_two_words)(m, k, of.size, v, b, f, c, scale);
-    if (kind == FREE) return NAME(retreat_exact_free)(m, k, v, f, scale);
-    return NAME(retreat_exact)(m, k, v, b, f, c, scale);
+    v += done, f += done, first += done, m -= done;
+    if (b) b += done;
+    NAME(spread)(of, first, m, 1, scale, 0);
+    if (of.words == 2) return NAME(retreat_two_words)(m, first, of.size, v, b, f, c, scale);
+    if (kind == FREE) return sum + NAME(retreat_exact_free)(m, first, v, f, scale);
+    return sum + NAME(retreat_exact)(m, first, v, b, f, c, scale);
 }
 
 static void NAME(expose_some)(I m, I k, NAME(samples) of, I *x, const I *v, REAL *y) {
@@ -121,10 +89,9 @@ void NAME(advance)(I size, I row, I words, I *x, I *v, I *b, const REAL *f, REAL
     I sum = 0, peak = LEAST_PEAK;
     _Pragma("omp parallel for if (size > RUN) reduction(+ : sum) reduction(max : peak)")
     for (I from = 0; from < size; from += RUN) {
-        NAME(run) run = {of, c, kind, least(from + RUN, size), -1, {{0}, {0}}};
-        for (I k = from; k < run.end; k += BLOCK) {
-            I here[2], m = least(BLOCK, run.end - k);
-            NAME(advance_some)(&run, m, k, x + k, v + k, b ? b + k : b, f + k, y + k, here);
+        for (I k = from, end = least(from + RUN, size); k < end; k += BLOCK) {
+            I here[2], m = least(BLOCK, end - k);
+            NAME(advance_some)(m, k, of, kind, x + k, v + k, b ? b + k : b, f + k, y + k, c, here);
             sum += here[0];
             peak = larger(peak, here[1]);
         }
@@ -148,10 +115,9 @@ void NAME(retreat)(I size, I row, I words, I *v, I *b, const REAL *f, I n, I d, 
     I sum = 0;
     _Pragma("omp parallel for if (size > RUN) reduction(+ : sum)")
     for (I from = 0; from < size; from += RUN) {
-        NAME(run) run = {of, c, kind, least(from + RUN, size), -1, {{0}, {0}}};
-        for (I k = from; k < run.end; k += BLOCK)
-            sum += NAME(retreat_some)(&run, least(BLOCK, run.end - k), k, v + k, b ? b + k : b,
-                                      f + k);
+        for (I k = from, end = least(from + RUN, size); k < end; k += BLOCK)
+            sum += NAME(retreat_some)(least(BLOCK, end - k), k, of, kind, v + k, b ? b + k : b,
+                                      f + k, c);
     }
     out[0] = sum;
 }

@@ -1,44 +1,11 @@
-/* One block of vectors, where velocities and increments are below 2^49: exact in doubles.
+/* Entries of a block in vectors, where velocities and increments are small: exact in doubles.
  *
  * scale and unit are read at multiples of `stride`, 0 or 1: the block's own, or LANES equal ones.
- * m is a multiple of WIDTH.
+ * m is a multiple of WIDTH. Both ways return how many entries they have done: all of them, or those
+ * before the first WIDTH in which a velocity or an increment is not small.
  */
 #define VALUES NAME(values)
-#define SIZES NAME(sizes)
 typedef REAL VALUES VECTOR(REAL);
-typedef INTEGER SIZES VECTOR(INTEGER);
-
-/* What decides whether a block may go this way: all bits of its velocities, as sums with 2^V_BITS,
- * and the bits of the largest magnitude of f, which are ordered as magnitudes are, nan above all. */
-typedef struct {
-    IV seen;
-    SIZES top;
-} NAME(scan);
-
-#define SCAN(scan, v, f)                                                                           \
-    (scan).seen |= LOAD(IV, v) + ((I)1 << V_BITS);                                                 \
-    (scan).top = NAME(top_of)((scan).top, LOAD(SIZES, f) & INTEGER_MAX);
-
-static NAME(scan) NAME(scanned)(I m, const I *v, const REAL *f) {
-    NAME(scan) scan = {{0}, {0}};
-    for (I j = 0; j < m; j += LANES) { SCAN(scan, v + j, f + j) }
-    return scan;
-}
-
-static int NAME(is_fast)(NAME(scan) scan, I m, const double *restrict scale, I stride) {
-    U seen = 0;
-    INTEGER top = 0;
-    REAL largest_value;
-    double steepest = fabs(scale[0]);
-    for (int l = 0; l < LANES; l++) {
-        seen |= (U)scan.seen[l];
-        top = scan.top[l] > top ? scan.top[l] : top;
-    }
-    for (I j = 0; j < m * stride; j++) steepest = fmax(fabs(scale[j]), steepest);
-    memcpy(&largest_value, &top, sizeof top);
-    return !(seen >> (V_BITS + 1)) && largest_value <= MAX &&
-           (double)largest_value * steepest <= LARGEST_FAST_INCREMENT;
-}
 
 /* What the bias did not convert, done again: x as floats, and the peak. */
 static I NAME(shown_exactly)(I m, const I *restrict x, REAL *restrict y, const REAL *restrict unit,
@@ -51,25 +18,26 @@ static I NAME(shown_exactly)(I m, const I *restrict x, REAL *restrict y, const R
     return peak;
 }
 
-__attribute__((always_inline)) static inline void
+__attribute__((always_inline)) static inline I
 NAME(advance_vectors)(int kind, I m, I first, I *restrict x, I *restrict v, I *restrict b,
                       const REAL *restrict f, REAL *restrict y, Layer c,
-                      const double *restrict scale, const REAL *restrict unit, I stride, I ahead,
-                      NAME(scan) *restrict next, I *restrict out) {
+                      const double *restrict scale, const REAL *restrict unit, I stride,
+                      I *restrict out) {
     const double n = (double)c.n, d = (double)c.d;
     const double inverse_d = 1.0 / d, inverse_after = 1.0 / (double)c.after;
     const Ratios ratios = joint_ratios(c.before, c.after);
     Check check = {{0}, {0}};
-    NAME(scan) scan = {{0}, {0}};
     IV beyond = {0};
-    for (I j = 0; j < m; j += WIDTH) {
-        IV v_bits[GROUP], x_bits[GROUP];
+    I j = 0;
+    for (; j < m; j += WIDTH) {
+        IV v_bits[GROUP], x_bits[GROUP], large = {0};
         DV v_j[GROUP], q[GROUP], r[GROUP], v_m[GROUP]; /* first w, then q n + w, then v' */
         EACH v_bits[u] = LOAD(IV, AT(v)) + MAGIC_BITS;
-        EACH v_j[u] = (DV)v_bits[u] - MAGIC;
         EACH v_m[u] = NAME(widened)(AT(f)) * LOAD(DV, scale + (j + u * LANES) * stride) + MAGIC;
+        EACH large |= FROM_LEAST(v_bits[u], SMALL_BITS) | FROM_LEAST((IV)v_m[u], SMALL_BITS);
+        if (!all_fit(large, SMALL_BITS + 1)) break;
+        EACH v_j[u] = (DV)v_bits[u] - MAGIC;
         EACH { CHECK(check, v_bits[u]) }
-        EACH { SCAN(scan, AT(v) + ahead, AT(f) + ahead) }
         if (kind == FREE) {
             EACH v_m[u] += v_j[u];
         } else {
@@ -85,27 +53,32 @@ NAME(advance_vectors)(int kind, I m, I first, I *restrict x, I *restrict v, I *r
         EACH STORE(VALUES, AT(y),
               __builtin_convertvector((DV)x_bits[u] - MAGIC, VALUES) *
                   LOAD(VALUES, unit + (j + u * LANES) * stride));
-        EACH beyond |= BEYOND(x_bits[u]);
+        EACH beyond |= FROM_LEAST(x_bits[u], MAGIC_LIMIT);
     }
-    *next = scan;
-    out[0] = checksum(check, m, first);
-    out[1] = all_convert(beyond) ? LEAST_PEAK : NAME(shown_exactly)(m, x, y, unit, stride);
+    out[0] = checksum(check, j, first);
+    out[1] = all_fit(beyond, MAGIC_LIMIT + 1) ? LEAST_PEAK
+                                              : NAME(shown_exactly)(j, x, y, unit, stride);
+    return j;
 }
 
 __attribute__((always_inline)) static inline I
 NAME(retreat_vectors)(int kind, I m, I first, I *restrict v, I *restrict b,
                       const REAL *restrict f, Layer c, const double *restrict scale, I stride,
-                      I ahead, NAME(scan) *restrict next) {
+                      I *restrict sum) {
     const double n = (double)c.n, d = (double)c.d;
     const double inverse_n = 1.0 / n, inverse_before = 1.0 / (double)c.before;
     const Ratios ratios = joint_ratios(c.after, c.before);
-    NAME(scan) scan = {{0}, {0}};
+    const int small = small_bits_back(c.n, c.d);
     Check check = {{0}, {0}};
-    for (I j = 0; j < m; j += WIDTH) {
+    I j = 0;
+    for (; j < m; j += WIDTH) {
+        IV v_bits[GROUP], large = {0};
         DV kept[GROUP], q[GROUP], s[GROUP], v_m[GROUP];
+        EACH v_bits[u] = LOAD(IV, AT(v)) + MAGIC_BITS;
         EACH v_m[u] = NAME(widened)(AT(f)) * LOAD(DV, scale + (j + u * LANES) * stride) + MAGIC;
-        EACH kept[u] = (DV)(LOAD(IV, AT(v)) + MAGIC_BITS) - v_m[u];
-        EACH { SCAN(scan, AT(v) + ahead, AT(f) + ahead) }
+        EACH large |= FROM_LEAST(v_bits[u], small) | FROM_LEAST((IV)v_m[u], small);
+        if (!all_fit(large, small + 1)) break;
+        EACH kept[u] = (DV)v_bits[u] - v_m[u];
         if (kind == FREE) {
             EACH v_m[u] = kept[u] + MAGIC;
         } else {
@@ -118,8 +91,8 @@ NAME(retreat_vectors)(int kind, I m, I first, I *restrict v, I *restrict b,
         EACH STORE(IV, AT(v), (IV)v_m[u] - MAGIC_BITS);
         EACH { CHECK(check, (IV)v_m[u]) }
     }
-    *next = scan;
-    return checksum(check, m, first);
+    *sum = checksum(check, j, first);
+    return j;
 }
 
 static void NAME(expose_vectors)(I m, I *restrict x, const I *restrict v, REAL *restrict y,
@@ -131,10 +104,8 @@ static void NAME(expose_vectors)(I m, I *restrict x, const I *restrict v, REAL *
         STORE(VALUES, y + j,
               __builtin_convertvector((DV)x_bits - MAGIC, VALUES) *
                   LOAD(VALUES, unit + j * stride));
-        beyond |= BEYOND(x_bits);
+        beyond |= FROM_LEAST(x_bits, MAGIC_LIMIT);
     }
-    if (!all_convert(beyond)) NAME(shown_exactly)(m, x, y, unit, stride);
+    if (!all_fit(beyond, MAGIC_LIMIT + 1)) NAME(shown_exactly)(m, x, y, unit, stride);
 }
 #undef VALUES
-#undef SIZES
-#undef SCAN

@@ -24,6 +24,7 @@
 #define VECTOR(type)                                                                               \
     __attribute__((vector_size(LANES * sizeof(type)), aligned(sizeof(type)), may_alias))
 typedef I IV VECTOR(I);
+typedef U UV VECTOR(U);
 typedef double DV VECTOR(double);
 typedef float FV VECTOR(float);
 
@@ -43,9 +44,35 @@ typedef float FV VECTOR(float);
 #define TO_REAL(a) ((DV)((a) + MAGIC_BITS) - MAGIC)
 #define TO_INTEGER(z) ((IV)((z) + MAGIC) - MAGIC_BITS)
 
-/* |v| and |w| up to which step_fast.h is exact: 2^49. */
-#define V_BITS 49
-#define LARGEST_FAST_INCREMENT 562949953421312.0
+/* Both converted where they lie in [-2^MAGIC_LIMIT, 2^MAGIC_LIMIT); v and w of step_fast.h lie in
+ * [-2^SMALL_BITS, 2^SMALL_BITS), so that there is room for their sum. */
+#define MAGIC_LIMIT 51
+#define SMALL_BITS 49
+
+/* The same for v and w on the way back, where (v - w) d / n has to be converted as well. */
+static inline int small_bits_back(I n, I d) {
+    int bits = SMALL_BITS;
+    while (bits > 0 && d > n << (MAGIC_LIMIT - 1 - bits)) bits--;
+    return bits;
+}
+
+/* The distance of an integer biased by MAGIC from the least one of [-2^bits, 2^bits), with bits of
+ * at most MAGIC_LIMIT: below 2^(bits + 1) for these only, whatever else the bits stand for. */
+#define FROM_LEAST(biased, bits) ((biased) - (MAGIC_BITS - ((I)1 << (bits))))
+
+/* Whether all are in [0, 2^bits), as one may ask of a union of such distances. */
+static inline int all_fit(IV seen, int bits) {
+    const IV zero = {0}, rest = zero + (I)(~(U)0 << bits);
+#if defined(__AVX512F__)
+    return !_mm512_test_epi64_mask((__m512i)seen, (__m512i)rest);
+#elif defined(__AVX2__)
+    return _mm256_testz_si256((__m256i)seen, (__m256i)rest);
+#else
+    I any = 0;
+    for (int l = 0; l < LANES; l++) any |= (seen & rest)[l];
+    return !any;
+#endif
+}
 
 /* a b + c, rounded once or twice: for uses in which both are right. */
 static inline DV fused(DV a, DV b, DV c) {
@@ -58,26 +85,6 @@ static inline DV fused(DV a, DV b, DV c) {
 #else
     return a * b + c;
 #endif
-}
-
-/* The larger ones of magnitudes, by their bits. */
-typedef int32_t BITS_32 VECTOR(int32_t);
-typedef int64_t BITS_64 VECTOR(int64_t);
-
-static inline BITS_32 f32_top_of(BITS_32 a, BITS_32 b) {
-#if defined(__AVX512F__)
-    return (BITS_32)_mm256_max_epi32((__m256i)a, (__m256i)b);
-#elif defined(__AVX2__)
-    return (BITS_32)_mm_max_epi32((__m128i)a, (__m128i)b);
-#else
-    BITS_32 first = (BITS_32)(a > b);
-    return (first & a) | (~first & b);
-#endif
-}
-
-static inline BITS_64 f64_top_of(BITS_64 a, BITS_64 b) {
-    BITS_64 first = (BITS_64)(a > b);
-    return (first & a) | (~first & b);
 }
 
 static inline DV all(double a) { return (DV){0} + a; }
@@ -103,16 +110,6 @@ static inline DV f32_widened(const float *a) {
 }
 
 static inline DV f64_widened(const double *a) { return LOAD(DV, a); }
-
-/* Integers biased by MAGIC are those of [-2^51, 2^51), where the bias converts, if none differs from
- * the least of these by more than 52 bits hold: `seen` is the union of the differences. */
-#define BEYOND(x_bits) ((x_bits) - (MAGIC_BITS - ((I)1 << 51)))
-
-static inline int all_convert(IV seen) {
-    U any = 0;
-    for (int l = 0; l < LANES; l++) any |= (U)seen[l];
-    return !(any >> 52);
-}
 
 /* The product of the low 32 bits of each, unsigned. */
 static inline IV low_product(IV a, IV b) {
@@ -191,7 +188,7 @@ static inline Ratios joint_ratios(I m, I by) {
 
 static inline DV resplit(DV a, I m, IV *b, I by, Ratios c) {
     IV joint = product((IV)(a + MAGIC), m) + *b;
-    DV estimate = a * c.of_a + TO_REAL(*b >> c.shift) * c.of_b;
+    DV estimate = a * c.of_a + TO_REAL((IV)((UV)*b >> c.shift)) * c.of_b;
     DV raised = (estimate - 0.5) + MAGIC;
     IV rest = joint - product((IV)raised, by);
     IV over = (IV)(rest < 0);

@@ -112,6 +112,23 @@ def test_one_entry_at_an_edge_leaves_the_vectors_exact(of, value, gamma, radix, 
 
 
 @pytest.mark.skipif(not native.available(), reason="no compiler")
+@pytest.mark.parametrize("bits", range(40, 61))
+@pytest.mark.parametrize(
+    "gamma", [Fraction(1, 100), Fraction(1, 5), Fraction(3, 10_007), Fraction(9, 10), Fraction(1)]
+)
+def test_velocities_of_every_size_come_back(gamma, bits):
+    """Also where gamma makes a large velocity so small that its layer is undone in doubles."""
+    v = torch.randint(-(2**bits), 2**bits, (1024,), generator=torch.Generator().manual_seed(bits))
+    word = None if gamma == 1 else torch.zeros_like(v)
+    state = torch.zeros_like(v), v, word
+    f = torch.ones(1024, dtype=torch.float64)
+    here = constants(gamma, 160)
+    results = [there_and_back(k, state, f, here) for k in (eager, native)]
+    assert torch.equal(results[1][-1], v)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@pytest.mark.skipif(not native.available(), reason="no compiler")
 @pytest.mark.parametrize("samples", [None, 64])
 def test_increments_may_be_negative_multiples(samples):
     """Of sizes of which the first sample's alone would let a block take the vectors."""
