@@ -29,7 +29,8 @@ from odemom.nn.reversible.eager import LayerConstants
 from odemom.records.machine import c_compiler as compiler
 
 __all__ = [
-    "advance", "available", "carried", "compiler", "expose", "force", "kept", "library", "retreat",
+    "advance", "available", "carried", "compiler", "expose", "force", "kept", "library", "moved",
+    "moved_back", "retreat",
 ]  # fmt: skip
 
 SOURCE = Path(__file__).with_name("step.c")
@@ -139,6 +140,10 @@ def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
             ctypes.c_double,
             *[pointer] * 2,
         ]
+        weights = [ctypes.c_double] * 2
+        getattr(lib, f"{name}_moved").argtypes = [size, *[pointer] * 3, *weights, *[pointer] * 2]
+        back = [size, *[pointer] * 2, *weights, *[pointer] * 3]
+        getattr(lib, f"{name}_moved_back").argtypes = back
     return lib
 
 
@@ -227,6 +232,48 @@ def carried(
         0 if less is None else less.data_ptr(), gamma, x.data_ptr(), h.data_ptr(),
     )  # fmt: skip
     return x, h
+
+
+def moved(
+    value: Tensor, x: Tensor, v: Tensor | None, gamma: float, rest: float
+) -> tuple[Tensor, Tensor] | None:
+    """The layer v <- gamma v + rest (value - x), x <- x + v in floats, in one pass.
+
+    Parameters
+    ----------
+    value, x, v : Tensor of float32 or float64, any shape
+        The block's value, its input, and the velocity or None for 0.
+    gamma, rest : float
+
+    Returns
+    -------
+    x, v : Tensor, or None for both
+        None where there is no compiler or they do not lie alike in memory.
+    """
+    given = (x,) if v is None else (x, v)
+    if not (_alike(value, *given) and available()):
+        return None
+    end, velocity = torch.empty_like(x), torch.empty_like(x)
+    _entry("moved", x.dtype)(
+        x.numel(), value.data_ptr(), x.data_ptr(), 0 if v is None else v.data_ptr(), gamma, rest,
+        end.data_ptr(), velocity.data_ptr(),
+    )  # fmt: skip
+    return end, velocity
+
+
+def moved_back(
+    gx: Tensor, gv: Tensor, gamma: float, rest: float, *, to_v: bool
+) -> tuple[Tensor, Tensor, Tensor | None] | None:
+    """The gradients of `moved` for the value, x and, where ``to_v``, v; None as there."""
+    if not (_alike(gx, gv) and available()):
+        return None
+    to_value, to_x = torch.empty_like(gx), torch.empty_like(gx)
+    velocity = torch.empty_like(gx) if to_v else None
+    _entry("moved_back", gx.dtype)(
+        gx.numel(), gx.data_ptr(), gv.data_ptr(), gamma, rest, to_value.data_ptr(),
+        to_x.data_ptr(), 0 if velocity is None else velocity.data_ptr(),
+    )  # fmt: skip
+    return to_value, to_x, velocity
 
 
 def _alike(first: Tensor, *others: Tensor) -> bool:

@@ -67,6 +67,7 @@ typedef struct {
 #include "step_two_words.h"
 #include "step_entry.h"
 #include "step_adjoint.h"
+#include "step_floats.h"
 #undef REAL
 #undef NAME
 
@@ -77,3 +78,4 @@ typedef struct {
 #include "step_two_words.h"
 #include "step_entry.h"
 #include "step_adjoint.h"
+#include "step_floats.h"

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from odemom.nn.recompute.refusals import in_transform
+from odemom.nn.reversible import native
 
 __all__ = ["momentum_step", "same_values"]
 
@@ -88,6 +89,9 @@ class _Step(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.gamma, ctx.rest, ctx.dtypes = gamma, rest, (first.dtype, x.dtype)
         ctx.own, ctx.rests = position is None, v is None
+        fused = native.moved(first, x, v, gamma, rest) if position is None else None
+        if fused is not None:
+            return fused
         start = x if position is None else position
         moved = (first - x).to(start.dtype).mul_(rest)
         if v is not None:
@@ -97,6 +101,11 @@ class _Step(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gx: Tensor | None, gv: Tensor | None) -> Any:  # type: ignore[override]
         """The gradients; those of x and v are one tensor where only one comes in."""
+        if gx is not None and gv is not None and ctx.own and not torch.is_grad_enabled():
+            fused = native.moved_back(gx, gv, ctx.gamma, ctx.rest, to_v=not ctx.rests)
+            if fused is not None:
+                gf, to_x, to_v = fused
+                return None, None, gf, to_x, None, to_v
         total = gx if gv is None else gv if gx is None else gx + gv
         if total is None:
             return (None,) * 6
