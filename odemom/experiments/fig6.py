@@ -62,8 +62,8 @@ class Config(ImageConfig):
     family: str = "resnet20"
     trained: tuple[float, ...] = (0.0, 0.9, 0.99)
     tested: tuple[float, ...] = (0.0, 0.3, 0.6, 0.9, 0.99)
-    refit_epochs: int = 2
-    refit_share: float = 0.25
+    refit_epochs: int = 4
+    refit_share: float = 1.0
     gamma: float = 0.9
     limit: int = 10_000
     epochs: int = 8
