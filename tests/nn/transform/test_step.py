@@ -1,4 +1,4 @@
-"""A momentum layer in floats: the same bits in one pass as operation by operation, and gradients."""
+"""A momentum layer in floats: in one pass the same bits as in operations, and its gradients."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_gradients_and_their_gradients_against_differences(rests):
         return momentum_step(GAMMA, REST, value.sin(), x, x, None if rests else v)
 
     leaves = [t[0, 0, :2, :3].clone().requires_grad_() for t in inputs(torch.float64)[:3]]
-    leaves = leaves[:2] + [leaves[2] if not rests else leaves[2].detach()]
+    leaves = [*leaves[:2], leaves[2] if not rests else leaves[2].detach()]
     assert torch.autograd.gradcheck(layer, leaves, check_forward_ad=True)
     assert torch.autograd.gradgradcheck(layer, leaves)
 
