@@ -19,8 +19,8 @@ def workspace(operation: Any, args: tuple[Any, ...], value: Any) -> int:
     """Bytes that an operation of PyTorch takes and gives back on its own.
 
     Known of convolutions on processors, read off the resident memory of single ones, to a quarter:
-    oneDNN copies tensors that are not channels-last into an order of its own; PyTorch's own
-    convolutions, which serve what oneDNN does not (float64), lay all patches of the batch side by
+    oneDNN copies tensors that are not channels-last into an order of its own, and sums up bfloat16
+    in float32 where the processor has tiles for it (AMX); PyTorch's own convolutions, which serve what oneDNN does not (float64), lay all patches of the batch side by
     side. Of other operations, and on other devices, 0.
     """
     if operation == FORWARD:
@@ -36,10 +36,12 @@ def workspace(operation: Any, args: tuple[Any, ...], value: Any) -> int:
     if _by_onednn(x):
         if _channels_last(x) or _channels_last(weight):
             return 0
+        wide = 2 if x.dtype == torch.bfloat16 and weight.shape[1] > 1 and _has_tiles() else 1
         if operation == FORWARD:
-            return weight.nbytes + max(x.nbytes, y.nbytes)
+            return weight.nbytes + max(x.nbytes, wide * y.nbytes)
         strided = set(stride) != {1}
-        return weight.nbytes + x.nbytes + max(y.nbytes, x.nbytes if strided else 0)
+        again = (wide - 1) * x.nbytes
+        return weight.nbytes + x.nbytes + max(y.nbytes, x.nbytes if strided else again)
     pointwise = math.prod(weight.shape[2:]) == 1 and set(stride) == {1}
     if transposed or pointwise:
         return 0
@@ -53,6 +55,11 @@ def _by_onednn(x: Tensor) -> bool:
     if x.dtype == torch.bfloat16:
         return torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return x.dtype == torch.float32
+
+
+def _has_tiles() -> bool:
+    known = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return known is not None and known()
 
 
 def _channels_last(x: Tensor) -> bool:

@@ -25,6 +25,10 @@ CASES = [
     (64, 64, 3, 1, 1, "float64", False),
     (64, 256, 1, 1, 1, "float64", False),
     (64, 64, 3, 1, 1, "bfloat16", False),
+    (64, 256, 1, 1, 1, "bfloat16", False),
+    (256, 64, 1, 1, 1, "bfloat16", False),
+    (256, 512, 1, 2, 1, "bfloat16", False),
+    (64, 64, 3, 1, 64, "bfloat16", False),
 ]
 
 
