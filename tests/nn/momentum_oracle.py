@@ -26,8 +26,8 @@ def mlp(width=16, hidden=16, seed=0) -> Any:
     return nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, width))
 
 
-def mlps(depth, width=16) -> Any:
-    return nn.ModuleList(mlp(width, width, seed) for seed in range(depth))
+def mlps(depth, width=16, first=0) -> Any:
+    return nn.ModuleList(mlp(width, width, first + n) for n in range(depth))
 
 
 def gradients(call, module, x, dtype) -> list[Tensor]:
