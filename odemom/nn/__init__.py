@@ -11,6 +11,7 @@ from odemom.checks import optional_import
 
 optional_import("torch", "torch")
 
+from odemom.nn.first_calls import settle_first_calls
 from odemom.nn.memory import memory_report as memory_report
 from odemom.nn.nets import Checkpointed as Checkpointed
 from odemom.nn.nets import MomentumNet as MomentumNet
@@ -20,3 +21,5 @@ from odemom.nn.ode import ODEBlock as ODEBlock
 from odemom.nn.psi import psi as psi
 from odemom.nn.transform import transform as transform
 from odemom.nn.transform import twin_report as twin_report
+
+settle_first_calls()

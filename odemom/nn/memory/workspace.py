@@ -20,8 +20,9 @@ def workspace(operation: Any, args: tuple[Any, ...], value: Any) -> int:
 
     Known of convolutions on processors, read off the resident memory of single ones, to a quarter:
     oneDNN copies tensors that are not channels-last into an order of its own, and sums up bfloat16
-    in float32 where the processor has tiles for it (AMX); PyTorch's own convolutions, which serve what oneDNN does not (float64), lay all patches of the batch side by
-    side. Of other operations, and on other devices, 0.
+    in float32 where the processor has tiles for it (AMX); PyTorch's own convolutions, which serve
+    what oneDNN does not (float64), lay all patches of the batch side by side. Of other operations,
+    and on other devices, 0.
     """
     if operation == FORWARD:
         x, weight, y = args[0], args[1], value

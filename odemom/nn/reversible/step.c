@@ -26,7 +26,7 @@
 #ifndef BLOCK
 #define BLOCK 512 /* entries whose data fit the first cache */
 #endif
-#define RUN 32768 /* entries that one thread takes at a time, and that are not worth waking another */
+#define RUN 32768 /* entries that are not worth waking another thread for */
 #define LARGEST_INCREMENT 2305843009213693952.0 /* 2^61 */
 #define LOST 9.0e18
 #define LEAST_PEAK ((I)1 << 51) /* smaller ones are not told apart */

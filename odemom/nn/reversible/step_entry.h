@@ -88,13 +88,11 @@ void NAME(advance)(I size, I row, I words, I *x, I *v, I *b, const REAL *f, REAL
     const int kind = kind_of(n, d, before, after);
     I sum = 0, peak = LEAST_PEAK;
     _Pragma("omp parallel for if (size > RUN) reduction(+ : sum) reduction(max : peak)")
-    for (I from = 0; from < size; from += RUN) {
-        for (I k = from, end = least(from + RUN, size); k < end; k += BLOCK) {
-            I here[2], m = least(BLOCK, end - k);
-            NAME(advance_some)(m, k, of, kind, x + k, v + k, b ? b + k : b, f + k, y + k, c, here);
-            sum += here[0];
-            peak = larger(peak, here[1]);
-        }
+    for (I k = 0; k < size; k += BLOCK) {
+        I here[2], m = least(BLOCK, size - k);
+        NAME(advance_some)(m, k, of, kind, x + k, v + k, b ? b + k : b, f + k, y + k, c, here);
+        sum += here[0];
+        peak = larger(peak, here[1]);
     }
     out[0] = sum;
     out[1] = peak;
@@ -114,10 +112,8 @@ void NAME(retreat)(I size, I row, I words, I *v, I *b, const REAL *f, I n, I d, 
     const int kind = kind_of(n, d, before, after);
     I sum = 0;
     _Pragma("omp parallel for if (size > RUN) reduction(+ : sum)")
-    for (I from = 0; from < size; from += RUN) {
-        for (I k = from, end = least(from + RUN, size); k < end; k += BLOCK)
-            sum += NAME(retreat_some)(least(BLOCK, end - k), k, of, kind, v + k, b ? b + k : b,
-                                      f + k, c);
-    }
+    for (I k = 0; k < size; k += BLOCK)
+        sum += NAME(retreat_some)(least(BLOCK, size - k), k, of, kind, v + k, b ? b + k : b, f + k,
+                                  c);
     out[0] = sum;
 }
