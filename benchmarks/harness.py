@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-__all__ = ["Ratio", "compare", "seconds", "table_of"]
+from odemom.records.machine import cpu_name
+
+__all__ = ["Ratio", "compare", "processor", "seconds", "table_of"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,13 @@ class Ratio:
     ours: float
     theirs: float
     rounds: int
+
+
+def processor() -> str:
+    """The processor's name, and the widest vectors that PyTorch uses on it."""
+    import torch
+
+    return f"{cpu_name()} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def seconds(function: Callable[[], object]) -> float:

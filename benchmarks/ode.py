@@ -12,7 +12,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from benchmarks.harness import compare
+from benchmarks.harness import compare, processor
 from odemom.nn import ODEBlock
 from odemom.nn.ode.schemes import TABLEAUX, Coupled, default_damping
 
@@ -210,7 +209,7 @@ def main() -> None:
     target = args.out / "ode.json"
     results = json.loads(target.read_text()) if target.exists() else {}
     results["machine"] = {
-        "processor": platform.machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "torch": torch.__version__,
     }

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median, quantiles
@@ -21,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import seconds
+from benchmarks.harness import processor, seconds
 from benchmarks.resident import ask, peak_of
 
 ROUNDS = 9
@@ -101,13 +100,6 @@ def times(name: str, batch: int, size: int) -> dict[str, dict[str, Any]]:
         low, middle, high = quantiles((r[method] / r[peer] for r in rounds), n=4)
         found[method][f"seconds / {peer}"] = {"median": middle, "low": low, "high": high}
     return found
-
-
-def processor() -> str:
-    """The processor's name."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def main() -> None:

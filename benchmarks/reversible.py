@@ -3,9 +3,9 @@
     python -m benchmarks.reversible [--cases bookkeeping mlp conv16 ...] [--march x86-64-v3]
                                     [--quick] [--out DIR]
 
-Prints ratios with their quartiles, writes them to ``reversible.json`` and draws
-``reversible.png``. momentumnet and memcnn come with the extra ``bench`` and are left out, with a
-line that says so, where they are not installed.
+Prints ratios with their quartiles, writes them to ``reversible.json``, those of a build for another
+processor under its name, and draws ``reversible.png``. momentumnet and memcnn come with the extra
+``bench`` and are left out, with a line that says so, where they are not installed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
 import statistics
 from pathlib import Path
 
 from benchmarks import resident
+from benchmarks.harness import processor
 
 PEERS = ("momentumnet", "memcnn")
 CASES = {
@@ -159,19 +159,19 @@ def main() -> None:
     results = json.loads(target.read_text()) if target.exists() else {}
     peers = [] if args.no_peers else installed()
     versions = {p: importlib.metadata.version(p) for p in ("torch", "odemom", *peers) if _known(p)}
-    results["machine"] = {"processor": platform.machine(), "cores": os.cpu_count(), **versions}
-    results["machine"]["march"] = args.march or "native"
+    results["machine"] = {"processor": processor(), "cores": os.cpu_count(), **versions}
+    found = results if args.march is None else results.setdefault(args.march, {})
     for item in args.cases:
         name, _, depth = item.partition(":")
         if name == "bookkeeping":
-            results[name] = bookkeeping(args.march)
+            found[name] = bookkeeping(args.march)
         elif name == "cifar":
-            results[name] = cifar(2 if args.quick else args.blocks)
+            found[name] = cifar(2 if args.quick else args.blocks)
         else:
             depths = [int(depth)] if depth else CASES[name][: 1 if args.quick else None]
             repeats = args.repeats or (2 if args.quick else REPEATS[name])
             for d in depths:
-                results.setdefault(name, {})[str(d)] = case(name, d, peers, repeats, args.march)
+                found.setdefault(name, {})[str(d)] = case(name, d, peers, repeats, args.march)
         target.write_text(json.dumps(results, indent=1) + "\n")
     if any(name in results for name in ("mlp", "conv16", "conv64")):
         draw(results, args.out / "reversible.png")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import json
 import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from benchmarks.harness import processor
 
 __all__ = ["Log", "Timer", "peak_of"]
 
@@ -69,7 +70,7 @@ class Log:
 
     def _machine(self) -> dict[str, Any]:
         cuda = self.device.type == "cuda"
-        name = torch.cuda.get_device_name(self.device) if cuda else platform.machine()
+        name = torch.cuda.get_device_name(self.device) if cuda else processor()
         return {"device": name, "cores": os.cpu_count(), "torch": torch.__version__}
 
 

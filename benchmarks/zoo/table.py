@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import platform
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.table import Table
 
+from benchmarks.harness import processor
 from benchmarks.zoo.trial import Trial
 from odemom.records import write_json, write_text_atomic
 
@@ -95,7 +95,7 @@ def written(folder: Path, trials: list[Trial], seconds: float) -> None:
             continue
     content = {
         "versions": versions,
-        "machine": platform.machine(),
+        "machine": processor(),
         "seconds": seconds,
         "trials": [asdict(trial) for trial in trials],
     }

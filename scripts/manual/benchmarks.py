@@ -19,6 +19,7 @@ METHODS = {
     "momentumnet": "momentumnet",
     "memcnn": "MemCNN",
 }
+WAYS = ("forward", "back")
 NETWORKS = {"mlp": "perceptron", "conv16": "16 channels", "conv64": "64 channels"}
 
 
@@ -35,6 +36,7 @@ def benchmark_tables(folder: Path) -> dict[str, str]:
         "decision": _ratios,
         "decision-sympy": _sympy,
         "reversible": _reversible,
+        "reversible-bookkeeping": _bookkeeping,
         "peaks": _peaks,
         "ode": _ode,
         "gpu": _gpu,
@@ -130,6 +132,17 @@ def _reversible(results: Mapping[str, Any]) -> str:
                 cells = [_cell(found[part].get(m)) for m in METHODS]
                 rows.append([f"{name}, {depth} layers", unit, *cells])
     return table(["network", "", *METHODS.values()], rows, numbers=len(METHODS))
+
+
+def _bookkeeping(results: Mapping[str, Any]) -> str:
+    """The integer work of a layer beside a pass that moves the same bytes, for each build."""
+    builds = {"native": results, **{k: v for k, v in results.items() if k.startswith("x86-64")}}
+    rows = [
+        [literal(build), literal(case), *(_times(found[f"{way} / move"]) for way in WAYS)]
+        for build, measured in builds.items()
+        for case, found in measured["bookkeeping"].items()
+    ]
+    return table(["built for", "kernel, elements", "forward", "back"], rows, numbers=2)
 
 
 def _cell(found: Any) -> str:
