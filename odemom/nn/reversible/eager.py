@@ -90,7 +90,9 @@ class _Scratch:
     def weighted_sum(self, v: Tensor, first: int, part: slice) -> Tensor:
         """The sum of v_j (2j + 1), j counted from ``first``."""
         weight = self.integers[1, part]
-        torch.arange(2 * first + 1, 2 * (first + v.numel()) + 1, 2, out=weight)
+        torch.arange(
+            2 * first + 1, 2 * (first + v.numel()) + 1, 2, out=weight, device=weight.device
+        )
         return weight.mul_(v).sum()
 
 

@@ -23,6 +23,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import _len_torch_dispatch_stack
 
 from odemom.nn.reversible import eager
 from odemom.nn.reversible.eager import LayerConstants
@@ -176,7 +178,7 @@ def advance(
     x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
 ) -> Tensor:
     """As `eager.advance`."""
-    stats = torch.empty(2, dtype=torch.int64)
+    stats = torch.empty(2, dtype=torch.int64, device="cpu")
     samples, scales = _per_sample(c.scales, c.scale)
     units = _per_sample(c.units, c.unit)[1]
     _entry("advance", f.dtype)(
@@ -197,7 +199,7 @@ def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
 
 def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
     """As `eager.retreat`."""
-    checksum = torch.empty(1, dtype=torch.int64)
+    checksum = torch.empty(1, dtype=torch.int64, device="cpu")
     samples, scales = _per_sample(c.scales, c.scale)
     _entry("retreat", f.dtype)(
         *_shape(f, v, samples), v.data_ptr(), 0 if word is None else word.data_ptr(), f.data_ptr(),
@@ -277,7 +279,12 @@ def moved_back(
 
 
 def _alike(first: Tensor, *others: Tensor) -> bool:
-    """Whether all are dense, with their entries in the same places, and say so of themselves."""
+    """Whether all are dense, with their entries in the same places, and nothing else is with them.
+
+    C sees numbers alone: tangents, batches and what records operations need operations.
+    """
+    if forward_ad._current_level >= 0 or _len_torch_dispatch_stack() > 0:
+        return False
     if not all(_is_plain(t) for t in (first, *others)) or first.dtype not in NAMES:
         return False
     dense = first.is_contiguous() or (
@@ -289,5 +296,9 @@ def _alike(first: Tensor, *others: Tensor) -> bool:
 
 def _is_plain(t: Tensor) -> bool:
     """Whether its memory holds its entries: not so where a sign or zeros stand in a flag."""
-    lazy = t.is_neg() or t._is_zerotensor()
-    return type(t) is Tensor and t.layout == torch.strided and t.device.type == "cpu" and not lazy
+    # The stubs of PyTorch leave out the module of functorch.
+    known: Any = torch._C._functorch  # type: ignore[attr-defined]
+    if type(t) is not Tensor or t.layout != torch.strided or t.device.type != "cpu":
+        return False
+    batch = known.is_legacy_batchedtensor(t) or known.is_functorch_wrapped_tensor(t)
+    return not (batch or t.is_neg() or t._is_zerotensor())

@@ -21,8 +21,8 @@ __all__ = ["advance", "are_alone", "carried", "expose", "force", "on_shapes", "r
 
 _alone: ContextVar[bool] = ContextVar("odemom_shapes_alone", default=False)
 
-FORWARD = torch.zeros(2, dtype=torch.int64)
-BACK = torch.zeros(1, dtype=torch.int64)
+FORWARD = torch.zeros(2, dtype=torch.int64, device="cpu")
+BACK = torch.zeros(1, dtype=torch.int64, device="cpu")
 """Checksums that are always found again, and a largest magnitude inside every range."""
 
 

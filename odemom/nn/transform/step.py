@@ -101,7 +101,8 @@ class _Step(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gx: Tensor | None, gv: Tensor | None) -> Any:  # type: ignore[override]
         """The gradients; those of x and v are one tensor where only one comes in."""
-        if gx is not None and gv is not None and ctx.own and not torch.is_grad_enabled():
+        alike = ctx.own and ctx.dtypes[0] == ctx.dtypes[1]
+        if gx is not None and gv is not None and alike and not torch.is_grad_enabled():
             fused = native.moved_back(gx, gv, ctx.gamma, ctx.rest, to_v=not ctx.rests)
             if fused is not None:
                 gf, to_x, to_v = fused

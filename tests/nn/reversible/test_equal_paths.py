@@ -76,6 +76,15 @@ def test_native_path_has_the_bits_of_the_eager_path(gamma, radix, size, samples,
 
 
 @pytest.mark.parametrize("kernel", PATHS)
+def test_a_default_device_is_not_where_the_checks_are(kernel):
+    state, f, c = states(*LAYERS[0], torch.float32, 1_500)
+    plain = there_and_back(kernel, state, f, c)
+    with torch.device("meta"):
+        found = there_and_back(kernel, state, f, c)
+    assert all(torch.equal(a, b) for a, b in zip(found, plain, strict=True))
+
+
+@pytest.mark.parametrize("kernel", PATHS)
 @pytest.mark.parametrize("words", [1, 2])
 @pytest.mark.parametrize(("gamma", "radix"), LAYERS)
 def test_samples_with_units_of_their_own_are_undone(kernel, gamma, radix, words):

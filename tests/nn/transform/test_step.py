@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
+from torch.autograd import forward_ad
+from torch.autograd.functional import jacobian
+from torch.fx.experimental.proxy_tensor import make_fx
 
+from odemom.nn import transform
 from odemom.nn.reversible import native
 from odemom.nn.transform.step import momentum_step
 
@@ -75,3 +82,82 @@ def test_formula_of_the_paper():
     end, velocity = momentum_step(GAMMA, REST, x + f, x, x, v)
     torch.testing.assert_close(velocity, GAMMA * v + REST * f, rtol=0, atol=1e-15)
     torch.testing.assert_close(end, x + velocity, rtol=0, atol=0)
+
+
+# --- what C does not see -----------------------------------------------------------------------
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return x + torch.tanh(self.inner(x))
+
+
+class Tower(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block() for _ in range(3))
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def tower(reversible: bool | str = False) -> Any:
+    torch.manual_seed(0)
+    return transform(Tower().double(), 0.5, layers=["blocks"], reversible=reversible)
+
+
+def point(seed):
+    g = torch.Generator().manual_seed(seed)
+    return torch.randn(2, 3, dtype=torch.float64, generator=g)
+
+
+def test_tangents_go_back_through_a_gradient():
+    net, x, direction = tower(), point(0).requires_grad_(), point(1)
+
+    def loss(x):
+        return net(x).pow(3).sum()
+
+    with forward_ad.dual_level():
+        value = loss(forward_ad.make_dual(x, direction))
+        (gradient,) = torch.autograd.grad(value, x)
+        found = forward_ad.unpack_dual(gradient).tangent
+    truth = torch.autograd.functional.hvp(loss, point(0), direction)[1]
+    torch.testing.assert_close(found, truth)
+
+
+@pytest.mark.parametrize("reversible", [False, "auto", True])
+def test_gradients_of_a_batch_at_once(reversible):
+    net = tower(reversible)
+    found = jacobian(net, point(0), vectorize=True)
+    torch.testing.assert_close(found, jacobian(net, point(0)))
+
+
+def test_a_tracer_of_operations_sees_them_there_and_back():
+    net = tower()
+
+    def both(x):
+        x = x.detach().requires_grad_()
+        value = net(x)
+        return value, torch.autograd.grad(value.square().sum(), x)[0]
+
+    traced = make_fx(both)(point(0))
+    for found, truth in zip(traced(point(1)), both(point(1)), strict=True):
+        torch.testing.assert_close(found, truth)
+
+
+def test_a_value_of_another_dtype_takes_the_operations(monkeypatch):
+    def gradients():
+        value, x, v, gx, gv = (t[0, 0] for t in inputs(torch.float32))
+        leaves = [value.bfloat16().requires_grad_(), x.requires_grad_(), v.requires_grad_()]
+        ends = momentum_step(GAMMA, REST, leaves[0], x, x, v)
+        return torch.autograd.grad(ends, leaves, [gx, gv])
+
+    fused = gradients()
+    monkeypatch.setattr(native, "available", lambda: False)
+    assert all(torch.equal(a, b) for a, b in zip(fused, gradients(), strict=True))
