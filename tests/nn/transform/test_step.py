@@ -107,7 +107,7 @@ class Tower(nn.Module):
         return x
 
 
-def tower(reversible: bool | str = False) -> Any:
+def tower(reversible: Any = False) -> Any:
     torch.manual_seed(0)
     return transform(Tower().double(), 0.5, layers=["blocks"], reversible=reversible)
 
