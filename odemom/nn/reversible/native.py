@@ -23,8 +23,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _len_torch_dispatch_stack
 from torch.autograd import forward_ad
-from torch.utils._python_dispatch import _len_torch_dispatch_stack
 
 from odemom.nn.reversible import eager
 from odemom.nn.reversible.eager import LayerConstants
