@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from odemom.nn.recompute.calls import Extras, call_function, where
 from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
+from odemom.nn.recompute.norms import norm_constants, norms_computed_again
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, repeatable
 from odemom.nn.recompute.slots import Slot, parameter_at, parameter_slots, parameters_at
 from odemom.nn.reversible import capture
@@ -25,6 +27,9 @@ __all__ = ["Trajectory"]
 
 
 PASSES = itertools.count()
+
+HEAVY = 1_000_000
+"""Parameters of a function beside whose own time that of folding the state is nothing, on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Layer:
         Where its parameters are, and the tensors that were there.
     adds_input : bool
         Whether its value is x + f(x) in place of f(x), as that of a whole residual block.
+    norms : tuple of float
+        Of its layer norms (`norms.norm_constants`).
     facts : Facts or None
         What is known of it before its call; None where nothing is recorded.
     first : FirstCall or None
@@ -80,6 +87,7 @@ class Layer:
     slots: list[Slot]
     parameters: tuple[Tensor, ...]
     adds_input: bool
+    norms: tuple[float, ...]
     facts: Facts | None
     first: FirstCall | None = None
     checksum: int | Tensor = 0
@@ -127,7 +135,7 @@ class Trajectory:
         self._arguments: Snapshot | None = None
         self._stats: list[tuple[int, Tensor]] = []
         self._found: list[tuple[int, Tensor]] = []
-        self._known: dict[int, tuple[tuple[nn.Module, ...], list[Slot], Facts | None]] = {}
+        self._known: dict[int, tuple[tuple[nn.Module, ...], list[Slot], Any, Facts | None]] = {}
 
     def append(self, function: nn.Module, extras: Extras) -> Layer:
         """A further function, to be called as things stand now."""
@@ -135,12 +143,15 @@ class Trajectory:
         if known is None:
             modules = tuple(function.modules())
             facts = Facts(function, modules) if self.record else None
-            known = self._known[id(function)] = modules, parameter_slots(modules), facts
-        modules, slots, facts = known
+            slots, norms = parameter_slots(modules), norm_constants(modules)
+            known = self._known[id(function)] = modules, slots, norms, facts
+        modules, slots, norms, facts = known
         autocast = Autocast.current(self.device)
         parameters = parameters_at(slots)
         adds_input = getattr(function, "adds_input", False) is True
-        layer = Layer(function, modules, extras, autocast, slots, parameters, adds_input, facts)
+        layer = Layer(
+            function, modules, extras, autocast, slots, parameters, adds_input, norms, facts
+        )
         self.layers.append(layer)
         self._random = None
         return layer
@@ -291,6 +302,12 @@ class Trajectory:
         self._check_reach(n, inputs, value)
         return inputs, value
 
+    def rest(self) -> None:
+        """Let the state hold less while the function just called again goes back."""
+        parameters = self.layers[self.position].parameters
+        if self.device.type == "cpu" and sum(p.numel() for p in parameters) >= HEAVY:
+            self.require_state().rest()
+
     def verify(self) -> None:
         """Raise unless the velocities recovered are those of the forward pass."""
         found, self._found = self._found, []
@@ -348,7 +365,8 @@ class Trajectory:
         }
         again = first.call.again(layer.modules, places, first.arguments, others)
         try:
-            with torch.enable_grad(), again, layer.autocast.again():
+            norms = norms_computed_again(layer.norms, self.device)
+            with torch.enable_grad(), again, layer.autocast.again(), norms:
                 value = self._called(n, x, others)
         except (torch.OutOfMemoryError, OdemomError):
             raise

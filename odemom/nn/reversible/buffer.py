@@ -28,6 +28,10 @@ JOINT_CAPACITY = 2**62
 """Bound of d M, so that J and its quotients stay inside signed 64-bit integers."""
 
 SPILL_BITS = 32
+
+NARROW = (torch.int16, torch.int32)
+"""Types in which a content may rest, the smallest first."""
+
 FIRST_RADIX_PER_DENOMINATOR = 16
 
 
@@ -83,8 +87,6 @@ class InformationBuffer:
 
     Attributes
     ----------
-    word : Tensor of int64, shape (size,)
-        Current content, in [0, radix).
     radix : int
     spilled : list of Tensor of int32, shape (size,)
     """
@@ -92,10 +94,22 @@ class InformationBuffer:
     def __init__(self, gamma: Fraction, size: int, device: torch.device, *, keep: bool) -> None:
         self.gamma = gamma
         self.keep = keep
-        self.word = torch.zeros(size, dtype=torch.int64, device=device)
+        self._held = torch.zeros(size, dtype=torch.int64, device=device)
         self.radix = first_radix(gamma)
         self.spilled: list[Tensor] = []
         self._history: list[tuple[bool, int]] = []
+
+    @property
+    def word(self) -> Tensor:
+        """Current content, in [0, radix): int64, shape (size,), to be changed in place."""
+        if self._held.dtype != torch.int64:
+            self._held = self._held.to(torch.int64)
+        return self._held
+
+    def fold(self) -> None:
+        """Hold the content in the smallest type that its radix allows, until it is asked for."""
+        fits = (dtype for dtype in NARROW if self.radix <= torch.iinfo(dtype).max)
+        self._held = self._held.to(next(fits, torch.int64))
 
     def grow(self) -> tuple[int, int]:
         """Make room for one layer; the radices before and after it."""
@@ -127,7 +141,7 @@ class InformationBuffer:
     @property
     def nbytes(self) -> int:
         """Bytes held now."""
-        return self.word.nbytes + sum(word.nbytes for word in self.spilled)
+        return self._held.nbytes + sum(word.nbytes for word in self.spilled)
 
     @property
     def bits(self) -> float:
@@ -138,7 +152,7 @@ class InformationBuffer:
         """A buffer that can be moved without moving this one."""
         twin = object.__new__(InformationBuffer)
         twin.__dict__ = dict(self.__dict__)
-        twin.word = self.word.clone()
+        twin._held = self._held.clone()
         twin.spilled = list(self.spilled)
         twin._history = list(self._history)
         return twin

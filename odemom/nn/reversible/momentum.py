@@ -117,6 +117,11 @@ class MomentumState(ReversibleState):
         """The gradients for x and v, in one pass where there is a kernel for it."""
         return self.kernel.carried(gx, gh, through, less, float(self.gamma))
 
+    def rest(self) -> None:
+        """Fold the buffer: it holds some bits per element while few layers are passed."""
+        if self.buffer is not None:
+            self.buffer.fold()
+
     def _numbers(self) -> tuple[Tensor, Tensor]:
         return self.x, self.v
 

@@ -195,6 +195,9 @@ class ReversibleState(ABC):
         _, gx, gh = self.adjoint(gx, gh)
         return summed(gx, through, less), gh
 
+    def rest(self) -> None:  # noqa: B027 - not every state has anything to fold
+        """Hold less until it is moved, for a little time."""
+
     @abstractmethod
     def clone(self) -> ReversibleState:
         """A state that can be moved without moving this one."""

@@ -43,3 +43,35 @@ def test_radices_never_overflow(n, d, depth):
         _, before, radix = radices(gamma, radix)
         assert gamma.denominator * before <= 2**62
         assert radix * gamma.numerator < 2**63
+
+
+@pytest.mark.parametrize(
+    ("gamma", "bytes_an_entry"),
+    [(Fraction(1, 2), {2, 4, 8}), (Fraction(9, 10), {2, 4}), (Fraction(9999, 10000), {4})],
+)
+def test_a_buffer_that_rested_is_the_one_that_did_not(gamma, bytes_an_entry):
+    torch.manual_seed(0)
+    x, fs = torch.randn(50), [torch.randn(50) for _ in range(120)]
+    awake, resting = (reversible.MomentumState(x, None, gamma) for _ in range(2))
+    buffer, other = resting.buffer, awake.buffer
+    assert buffer is not None
+    assert other is not None
+    sizes = set()
+
+    def rest():
+        resting.rest()
+        sizes.add((buffer.nbytes - 4 * 50 * len(buffer.spilled)) // 50)
+
+    for f in fs:
+        for state in (awake, resting):
+            state.advance(f)
+        rest()
+    assert torch.equal(other.word, buffer.word)
+    for f in reversed(fs):
+        for state in (awake, resting):
+            state.expose()
+            state.retreat(f)
+        rest()
+    assert torch.equal(resting.shown(), x)
+    assert not buffer.word.any()
+    assert sizes == bytes_an_entry
