@@ -9,19 +9,23 @@ from typing import Any
 from torch import nn
 
 from odemom.checks import shown
+from odemom.nn.recompute.holders import OF_EVERY_MODULE
 
 __all__ = ["Facts"]
 
 PLAIN = frozenset({bool, int, float, str, type(None)})
 """Types of attributes that are compared by value, alone or in tuples."""
 
+OTHER = object()
+"""In place of any other value: what is remembered of each layer must stay small."""
+
 SHOWN = 4
 """Changes that a message names."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
-    """One module at a moment: its attributes, hooks, parameters and buffers."""
+    """One module at a moment: its own attributes, hooks, parameters and buffers."""
 
     module: nn.Module
     training: bool
@@ -40,7 +44,12 @@ class Part:
             if p is not None
         }
         buffers = {name: b.dtype for name, b in module._buffers.items() if b is not None}
-        return cls(module, module.training, dict(vars(module)), hooks, parameters, buffers)
+        attributes = {
+            name: value if _is_plain(value) else OTHER
+            for name, value in vars(module).items()
+            if name not in OF_EVERY_MODULE
+        }
+        return cls(module, module.training, attributes, hooks, parameters, buffers)
 
 
 class Facts:
@@ -86,7 +95,7 @@ def _differences(path: str, old: Part, new: Part) -> Iterator[str]:
         yield f"{path or 'it'} was switched {switch}"
     for name in dict.fromkeys((*old.attributes, *new.attributes)):
         a, b = old.attributes.get(name), new.attributes.get(name)
-        if name != "training" and _is_plain(a) and _is_plain(b) and repr(a) != repr(b):
+        if a is not OTHER and b is not OTHER and repr(a) != repr(b):
             yield f"{dot}{name} went from {shown(a)} to {shown(b)}"
     if old.hooks != new.hooks:
         yield f"forward hooks of {path or 'it'} were added or removed"
