@@ -31,8 +31,8 @@ from odemom.nn.reversible.eager import LayerConstants
 from odemom.records.machine import c_compiler as compiler
 
 __all__ = [
-    "advance", "available", "carried", "compiler", "expose", "force", "kept", "library", "moved",
-    "moved_back", "retreat",
+    "advance", "alike", "available", "carried", "compiler", "entry", "expose", "force", "kept",
+    "library", "retreat",
 ]  # fmt: skip
 
 SOURCE = Path(__file__).with_name("step.c")
@@ -45,7 +45,9 @@ BUILDS = (
     ("-march=native",),
     (),
 )
-NAMES = {torch.float32: "f32", torch.float64: "f64"}
+NAMES = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
+CARRIERS = (torch.float32, torch.float64)
+"""Those that the integer work has entries for."""
 
 
 def cache_directory() -> Path:
@@ -121,7 +123,7 @@ def kept() -> Path | None:
 
 def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
     size, pointer = ctypes.c_int64, ctypes.c_void_p
-    for name in NAMES.values():
+    for name in map(NAMES.__getitem__, CARRIERS):
         getattr(lib, f"{name}_advance").argtypes = [
             *[size] * 3,
             *[pointer] * 5,
@@ -142,8 +144,14 @@ def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
             ctypes.c_double,
             *[pointer] * 2,
         ]
-        weights = [ctypes.c_double] * 2
-        getattr(lib, f"{name}_moved").argtypes = [size, *[pointer] * 3, *weights, *[pointer] * 2]
+    weights = [ctypes.c_double] * 2
+    for name, given in (("f32", 3), ("f64", 3), ("bf16", 4)):
+        getattr(lib, f"{name}_moved").argtypes = [
+            size,
+            *[pointer] * given,
+            *weights,
+            *[pointer] * 2,
+        ]
         back = [size, *[pointer] * 2, *weights, *[pointer] * 3]
         getattr(lib, f"{name}_moved_back").argtypes = back
     return lib
@@ -155,7 +163,8 @@ def available() -> bool:
 
 
 @functools.cache
-def _entry(operation: str, dtype: torch.dtype) -> Callable[..., None]:
+def entry(operation: str, dtype: torch.dtype) -> Callable[..., None]:
+    """The function of the library for numbers of that type."""
     lib = library()
     assert lib is not None
     return getattr(lib, f"{NAMES[dtype]}_{operation}")
@@ -181,7 +190,7 @@ def advance(
     stats = torch.empty(2, dtype=torch.int64, device="cpu")
     samples, scales = _per_sample(c.scales, c.scale)
     units = _per_sample(c.units, c.unit)[1]
-    _entry("advance", f.dtype)(
+    entry("advance", f.dtype)(
         *_shape(f, x, samples), x.data_ptr(), v.data_ptr(), 0 if word is None else word.data_ptr(),
         f.data_ptr(), out.data_ptr(), c.n, c.d, c.before, c.after, scales, units, stats.data_ptr(),
     )  # fmt: skip
@@ -192,7 +201,7 @@ def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
     """As `eager.expose`."""
     given = (unit, 0.0) if isinstance(unit, Tensor) else (None, unit)
     samples, units = _per_sample(*given)
-    _entry("expose", out.dtype)(
+    entry("expose", out.dtype)(
         *_shape(out, x, samples), x.data_ptr(), v.data_ptr(), out.data_ptr(), units
     )
 
@@ -201,7 +210,7 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
     """As `eager.retreat`."""
     checksum = torch.empty(1, dtype=torch.int64, device="cpu")
     samples, scales = _per_sample(c.scales, c.scale)
-    _entry("retreat", f.dtype)(
+    entry("retreat", f.dtype)(
         *_shape(f, v, samples), v.data_ptr(), 0 if word is None else word.data_ptr(), f.data_ptr(),
         c.n, c.d, c.before, c.after, scales, checksum.data_ptr(),
     )  # fmt: skip
@@ -210,10 +219,10 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
 
 def force(gx: Tensor | None, gh: Tensor | None, weight: float) -> Tensor:
     """As `eager.force`; in one pass where both lie alike in memory."""
-    if gx is None or gh is None or not _alike(gx, gh):
+    if gx is None or gh is None or not alike(gx, gh):
         return eager.force(gx, gh, weight)
     gf = torch.empty_like(gx)
-    _entry("force", gx.dtype)(gx.numel(), gx.data_ptr(), gh.data_ptr(), weight, gf.data_ptr())
+    entry("force", gx.dtype)(gx.numel(), gx.data_ptr(), gh.data_ptr(), weight, gf.data_ptr())
     return gf
 
 
@@ -226,72 +235,43 @@ def carried(
 ) -> tuple[Tensor | None, Tensor]:
     """As `eager.carried`; in one pass where all lie alike in memory."""
     given = [t for t in (gx, gh, through, less) if t is not None]
-    if gx is None or gh is None or through is None or not _alike(*given):
+    if gx is None or gh is None or through is None or not alike(*given):
         return eager.carried(gx, gh, through, less, gamma)
     x, h = torch.empty_like(gx), torch.empty_like(gx)
-    _entry("carried", gx.dtype)(
+    entry("carried", gx.dtype)(
         gx.numel(), gx.data_ptr(), gh.data_ptr(), through.data_ptr(),
         0 if less is None else less.data_ptr(), gamma, x.data_ptr(), h.data_ptr(),
     )  # fmt: skip
     return x, h
 
 
-def moved(
-    value: Tensor, x: Tensor, v: Tensor | None, gamma: float, rest: float
-) -> tuple[Tensor, Tensor] | None:
-    """The layer v <- gamma v + rest (value - x), x <- x + v in floats, in one pass.
-
-    Parameters
-    ----------
-    value, x, v : Tensor of float32 or float64, any shape
-        The block's value, its input, and the velocity or None for 0.
-    gamma, rest : float
-
-    Returns
-    -------
-    x, v : Tensor, or None for both
-        None where there is no compiler or they do not lie alike in memory.
-    """
-    given = (x,) if v is None else (x, v)
-    if not (_alike(value, *given) and available()):
-        return None
-    end, velocity = torch.empty_like(x), torch.empty_like(x)
-    _entry("moved", x.dtype)(
-        x.numel(), value.data_ptr(), x.data_ptr(), 0 if v is None else v.data_ptr(), gamma, rest,
-        end.data_ptr(), velocity.data_ptr(),
-    )  # fmt: skip
-    return end, velocity
-
-
-def moved_back(
-    gx: Tensor, gv: Tensor, gamma: float, rest: float, *, to_v: bool
-) -> tuple[Tensor, Tensor, Tensor | None] | None:
-    """The gradients of `moved` for the value, x and, where ``to_v``, v; None as there."""
-    if not (_alike(gx, gv) and available()):
-        return None
-    to_value, to_x = torch.empty_like(gx), torch.empty_like(gx)
-    velocity = torch.empty_like(gx) if to_v else None
-    _entry("moved_back", gx.dtype)(
-        gx.numel(), gx.data_ptr(), gv.data_ptr(), gamma, rest, to_value.data_ptr(),
-        to_x.data_ptr(), 0 if velocity is None else velocity.data_ptr(),
-    )  # fmt: skip
-    return to_value, to_x, velocity
-
-
-def _alike(first: Tensor, *others: Tensor) -> bool:
+def alike(first: Tensor, *others: Tensor, dtypes: tuple[torch.dtype, ...] = ()) -> bool:
     """Whether all are dense, with their entries in the same places, and nothing else is with them.
 
     C sees numbers alone: tangents, batches and what records operations need operations.
+
+    Parameters
+    ----------
+    first, *others : Tensor
+    dtypes : tuple of torch.dtype
+        One per tensor; without, all must have that of the first, float32 or float64.
     """
     if forward_ad._current_level >= 0 or _len_torch_dispatch_stack() > 0:
         return False
-    if not all(_is_plain(t) for t in (first, *others)) or first.dtype not in NAMES:
+    given = (first, *others)
+    if not all(_is_plain(t) for t in given):
+        return False
+    if not dtypes and first.dtype not in CARRIERS:
         return False
     dense = first.is_contiguous() or (
         first.dim() == 4 and first.is_contiguous(memory_format=torch.channels_last)
     )
-    kind = first.shape, first.stride(), first.dtype
-    return dense and all((t.shape, t.stride(), t.dtype) == kind for t in others)
+    asked = dtypes or (first.dtype,) * len(given)
+    places = first.shape, first.stride()
+    return dense and all(
+        (t.shape, t.stride()) == places and t.dtype == dtype
+        for t, dtype in zip(given, asked, strict=True)
+    )
 
 
 def _is_plain(t: Tensor) -> bool:

@@ -79,3 +79,5 @@ typedef struct {
 #include "step_entry.h"
 #include "step_adjoint.h"
 #include "step_floats.h"
+
+#include "step_bfloat16.h"

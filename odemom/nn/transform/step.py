@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from odemom.nn.recompute.refusals import in_transform
-from odemom.nn.reversible import native
+from odemom.nn.transform import native_step
 
 __all__ = ["momentum_step", "same_values"]
 
@@ -89,7 +89,7 @@ class _Step(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.gamma, ctx.rest, ctx.dtypes = gamma, rest, (first.dtype, x.dtype)
         ctx.own, ctx.rests = position is None, v is None
-        fused = native.moved(first, x, v, gamma, rest) if position is None else None
+        fused = native_step.moved(first, x, position, v, gamma, rest)
         if fused is not None:
             return fused
         start = x if position is None else position
@@ -101,12 +101,16 @@ class _Step(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gx: Tensor | None, gv: Tensor | None) -> Any:  # type: ignore[override]
         """The gradients; those of x and v are one tensor where only one comes in."""
-        alike = ctx.own and ctx.dtypes[0] == ctx.dtypes[1]
-        if gx is not None and gv is not None and alike and not torch.is_grad_enabled():
-            fused = native.moved_back(gx, gv, ctx.gamma, ctx.rest, to_v=not ctx.rests)
+        narrow = not ctx.own and ctx.dtypes == (torch.bfloat16, torch.bfloat16)
+        alike = narrow or (ctx.own and ctx.dtypes[0] == ctx.dtypes[1])
+        some = gx is not None or gv is not None
+        if alike and some and not torch.is_grad_enabled():
+            fused = native_step.moved_back(
+                gx, gv, ctx.gamma, ctx.rest, narrow=narrow, to_v=not ctx.rests
+            )
             if fused is not None:
                 gf, to_x, to_v = fused
-                return None, None, gf, to_x, None, to_v
+                return None, None, gf, to_x, gx if narrow else None, to_v
         total = gx if gv is None else gv if gx is None else gx + gv
         if total is None:
             return (None,) * 6

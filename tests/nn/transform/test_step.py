@@ -13,6 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from odemom.nn import transform
 from odemom.nn.reversible import native
+from odemom.nn.transform import native_step
 from odemom.nn.transform.step import momentum_step
 
 GAMMA, REST = 0.9, 1 - 0.9
@@ -33,24 +34,31 @@ def inputs(dtype, layout="contiguous", rows=3):
 
 def run(dtype, layout, *, rests, shown):
     """Ends and gradients of a layer, of which the results in ``shown`` come to the loss."""
-    value, x, v, gx, gv = inputs(dtype, layout)
-    leaves = [t.requires_grad_() for t in ((value, x) if rests else (value, x, v))]
-    end, velocity = momentum_step(GAMMA, REST, value, x, x, None if rests else v)
+    value, x, v, gx, gv = inputs(torch.float32 if dtype == torch.bfloat16 else dtype, layout)
+    position = x
+    leaves = [value, x] if rests else [value, x, v]
+    if dtype == torch.bfloat16:  # the position and the velocity are floats
+        value, x = value.bfloat16(), x.bfloat16()
+        leaves = [value, x, position, *leaves[2:]]
+    leaves = [t.requires_grad_() for t in leaves]
+    end, velocity = momentum_step(GAMMA, REST, value, x, position, None if rests else v)
     ends = {"x": (end, gx), "v": (velocity, gv)}
     given = [ends[name] for name in shown]
-    found = torch.autograd.grad([e for e, _ in given], leaves, [g for _, g in given])
+    found = torch.autograd.grad(
+        [e for e, _ in given], leaves, [g for _, g in given], materialize_grads=True
+    )
     return [end.detach(), velocity.detach(), *found]
 
 
 @pytest.mark.skipif(not native.available(), reason="no compiler")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("rests", [False, True])
 @pytest.mark.parametrize("shown", ["xv", "x", "v"])
 def test_one_pass_has_the_bits_of_the_operations(dtype, layout, rests, shown, monkeypatch):
     """More entries than one thread takes at a time, in numbers that no vector divides."""
     fused = run(dtype, layout, rests=rests, shown=shown)
-    monkeypatch.setattr(native, "available", lambda: False)
+    monkeypatch.setattr(native_step, "available", lambda: False)
     plain = run(dtype, layout, rests=rests, shown=shown)
     for a, b in zip(fused, plain, strict=True):
         assert torch.equal(a, b)
@@ -61,8 +69,41 @@ def test_one_pass_has_the_bits_of_the_operations(dtype, layout, rests, shown, mo
 @pytest.mark.parametrize("layout", ["contiguous", "channels last"])
 def test_dense_tensors_take_one_pass(layout):
     value, x, v, gx, gv = inputs(torch.float32, layout)
-    assert native.moved(value, x, v, GAMMA, REST) is not None
-    assert native.moved_back(gx, gv, GAMMA, REST, to_v=True) is not None
+    assert native_step.moved(value, x, None, v, GAMMA, REST) is not None
+    assert native_step.moved_back(gx, gv, GAMMA, REST, narrow=False, to_v=True) is not None
+    half = value.bfloat16(), x.bfloat16()
+    assert native_step.moved(*half, x, v, GAMMA, REST) is not None
+    assert native_step.moved_back(gx, None, GAMMA, REST, narrow=True, to_v=True) is not None
+
+
+@pytest.mark.skipif(not native.available(), reason="no compiler")
+def test_bfloat16_rounds_as_pytorch_does():
+    """Every bfloat16 against every eighth one, and floats next to halves between two of them."""
+    every = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
+    value, x = every.repeat(64), every[:: 1 << 10].repeat_interleave(len(every))
+    zero = torch.zeros(len(value))
+    fused = native_step.moved(value, x, zero, None, GAMMA, 1.0)
+    assert fused is not None
+    torch.testing.assert_close(fused[1], (value - x).float(), rtol=0, atol=0, equal_nan=True)
+    halves = (torch.arange(1 << 22, dtype=torch.int32) * 1024 + 17).view(torch.float32)
+    for near in (halves, (halves.view(torch.int32) & ~0xFFFF | 0x8000).view(torch.float32)):
+        back = native_step.moved_back(near, None, GAMMA, 1.0, narrow=True, to_v=False)
+        assert back is not None
+        truth = near.bfloat16()
+        torch.testing.assert_close(back[0], truth, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(back[1], -truth, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.skipif(not native.available(), reason="no compiler")
+def test_mixed_dtypes_that_c_does_not_know_take_the_operations():
+    value, x, v, gx, _ = inputs(torch.float32)
+    assert native_step.moved(value.half(), x.half(), x, v, GAMMA, REST) is None
+    assert native_step.moved(value.bfloat16(), x, None, v, GAMMA, REST) is None
+    assert native_step.moved(value.bfloat16(), x.bfloat16(), None, None, GAMMA, REST) is None
+    wide = x.double()
+    assert native_step.moved(value.bfloat16(), x.bfloat16(), wide, None, GAMMA, REST) is None
+    assert native_step.moved_back(gx.half(), None, GAMMA, REST, narrow=True, to_v=True) is None
+    assert native.alike(x.bfloat16(), v.bfloat16()) is False
 
 
 @pytest.mark.parametrize("rests", [False, True])
@@ -159,5 +200,5 @@ def test_a_value_of_another_dtype_takes_the_operations(monkeypatch):
         return torch.autograd.grad(ends, leaves, [gx, gv])
 
     fused = gradients()
-    monkeypatch.setattr(native, "available", lambda: False)
+    monkeypatch.setattr(native_step, "available", lambda: False)
     assert all(torch.equal(a, b) for a, b in zip(fused, gradients(), strict=True))
