@@ -12,8 +12,6 @@ import argparse
 import json
 import math
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from benchmarks.harness import compare, processor
+from benchmarks.resident import ask, peak_of
 from odemom.nn import ODEBlock
 from odemom.nn.ode.schemes import TABLEAUX, Coupled, default_damping
 
@@ -106,29 +105,17 @@ def gradient(quick: bool) -> dict:
     return result
 
 
-def peak(method: str, steps: int, way: str) -> int:
+def peak(method: str, steps: int, way: str) -> float:
     """Bytes by which a training step raises the peak of a fresh process."""
-    request = json.dumps([method, steps, way])
-    env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
-    command = [sys.executable, "-m", "benchmarks.ode", "--peak", request]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    return int(done.stdout.split()[-1])
+    return ask("benchmarks.ode", "--peak", json.dumps([method, steps, way]))
 
 
-def peak_here(method: str, steps: int, way: Any) -> int:
+def peak_here(method: str, steps: int, way: Any) -> float:
     """The same in this process, which does nothing else."""
-    import resource
-
     field, x = network(64, 64, torch.float32), torch.randn(4096, 64)
-
-    def step(count: int) -> None:
-        block = ODEBlock(field, 1, method=method, options={"step_size": 1 / count}, gradient=way)
-        block(x).sum().backward()
-
+    block = ODEBlock(field, 1, method=method, options={"step_size": 1 / steps}, gradient=way)
     torch.relu(field(x)).sum().backward()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step(steps)
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return peak_of(field, lambda: block(x).sum().backward())["peak"]
 
 
 def memory(quick: bool) -> dict:

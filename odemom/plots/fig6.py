@@ -36,6 +36,7 @@ def draw(data: Gammas) -> Figure:
     with shared_style():
         figure = new_figure(8.4, 2.9)
         bare, refit, curves = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
+        refit.sharey(bare)  # before anything is drawn, so that both have room for both
         places = np.arange(len(data.tested))
         for axes, refitted in ((bare, False), (refit, True)):
             for n, gamma in enumerate(data.trained):
@@ -47,7 +48,6 @@ def draw(data: Gammas) -> Figure:
                 )  # fmt: skip
             axes.set(xticks=places, xticklabels=[f"{g:g}" for g in data.tested])
             axes.set_xlabel(r"$\gamma$ at test time")
-        refit.sharey(bare)
         bare.set_ylabel(f"test accuracy, %, {data.source}")
         bare.set_title("as trained")
         refit.set_title(f"after {data.refit_epochs} epochs of refit")

@@ -61,7 +61,7 @@ class Link(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.run, ctx.n, ctx.pass_number = run, run.position, run.number
         if run.first is None and any(ctx.needs_input_grad):
-            run.first = run.position
+            run.first, run.wants_x = run.position, ctx.needs_input_grad[X_INPUT]
         ctx.save_for_backward(*tensors)  # finds parameters changed in place before backward
         entered = ctx.n or getattr(x.grad_fn, "pass_number", None) == run.number
         with torch.enable_grad():

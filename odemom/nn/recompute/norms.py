@@ -3,6 +3,9 @@
 A Transformer's block saves the value of each norm for the product after it, and the norm's input
 for the norm. While the block goes back, all of them are there at the peak of memory; computing a
 norm again takes a thousandth of the block's time.
+
+Hooks for what autograd saves show: torch.func refuses them, and what is saved loses its class. So
+they are for blocks of libraries alone, whose code is known not to mind.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from odemom.nn.reversible import shapes
 
-__all__ = ["norm_constants", "norms_computed_again"]
+__all__ = ["norms_computed_again", "spared_norms"]
+
+KNOWN = ("torch.nn.modules.", "torchvision.", "timm.", "transformers.", "odemom.")
+"""Where the classes of blocks are that may be called under hooks."""
 
 LAYOUT = {"ViewBackward0", "UnsafeViewBackward0", "CloneBackward0"}
 """What may stand between a norm and the tensor that is saved: the same entries in the same order,
@@ -30,9 +36,27 @@ SMALLEST = 1 << 14
 """Entries of a tensor that is worth it."""
 
 
-def norm_constants(modules: Iterable[nn.Module]) -> tuple[float, ...]:
-    """Each epsilon of the layer norms among ``modules``, once."""
-    return tuple({m.eps: None for m in modules if isinstance(m, nn.LayerNorm)})
+def spared_norms(modules: Iterable[nn.Module]) -> tuple[float, ...]:
+    """The epsilons of the layer norms among the ``modules`` of a block that is known, each once.
+
+    Examples
+    --------
+    >>> spared_norms(nn.TransformerEncoderLayer(8, 2).modules())
+    (1e-05,)
+    >>> class Own(nn.LayerNorm):
+    ...     pass
+    >>> spared_norms([Own(8)])
+    ()
+    """
+    found: dict[float, None] = {}
+    for module in modules:
+        known = type(module).__module__.startswith(KNOWN) and "forward" not in vars(module)
+        if not known or module._forward_hooks or module._forward_pre_hooks:
+            return ()
+        eps = getattr(module, "eps", None) if isinstance(module, nn.LayerNorm) else None
+        if isinstance(eps, float):
+            found[eps] = None
+    return tuple(found)
 
 
 @contextmanager
@@ -44,29 +68,30 @@ def norms_computed_again(constants: tuple[float, ...], device: torch.device) -> 
     Parameters
     ----------
     constants : tuple of float
-        As `norm_constants` found them.
+        As `spared_norms` found them.
     device : torch.device
 
     Examples
     --------
     >>> block = nn.Sequential(nn.LayerNorm(64), nn.Linear(64, 64))
     >>> x = torch.randn(512, 64, requires_grad=True)
-    >>> with norms_computed_again(norm_constants(block), x.device):
+    >>> with norms_computed_again(spared_norms(block.modules()), x.device):
     ...     y = block(x)
     >>> torch.equal(torch.autograd.grad(y.sum(), x)[0], torch.autograd.grad(block(x).sum(), x)[0])
     True
     """
-    if not constants or device.type != "cpu" or _hooks_in_force():
+    if not constants or device.type != "cpu" or not _hooks_are_free():
         yield
         return
-    with saved_tensors_hooks(lambda t: _kept(t, constants), lambda kept: kept.tensor()):
+    saving = _Saving(constants)
+    with saved_tensors_hooks(saving.pack, saving.unpack):
         yield
 
 
-def _hooks_in_force() -> bool:
+def _hooks_are_free() -> bool:
     current: Any = torch._C._autograd  # type: ignore[attr-defined]
     top = getattr(current, "_top_saved_tensors_default_hooks", None)  # from PyTorch 2.7
-    return top is None or top(False) is not None
+    return top is not None and top(False) is None and current._saved_tensors_hooks_is_enabled()
 
 
 @dataclass(frozen=True)
@@ -75,6 +100,12 @@ class Kept:
 
     held: Tensor
     version: int
+
+    @classmethod
+    def of(cls, t: Tensor) -> Kept:
+        """As it is now."""
+        # A result that a node saves would keep the node that keeps it, if it kept its graph.
+        return cls(t.detach() if t.grad_fn is not None else t, t._version)
 
     def tensor(self) -> Tensor:
         """The tensor."""
@@ -93,27 +124,70 @@ class Norm:
 
     given: Kept
     shape: list[int]
-    weight: Tensor | None
-    bias: Tensor | None
+    weight: Kept | None
+    bias: Kept | None
     eps: float
     axes: tuple[int, ...] | None
     used: torch.Size
 
     def tensor(self) -> Tensor:
-        """The value, computed."""
+        """The value, computed; its entries lie in order, as those that were saved."""
         x = self.given.tensor()
+        weight = None if self.weight is None else self.weight.tensor()
+        bias = None if self.bias is None else self.bias.tensor()
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            y = torch.native_layer_norm(x, self.shape, self.weight, self.bias, self.eps)[0]
-            return (y if self.axes is None else y.permute(self.axes)).reshape(self.used)
+            y = torch.native_layer_norm(x, self.shape, weight, bias, self.eps)[0]
+            y = y if self.axes is None else y.permute(self.axes)
+            return y.reshape(self.used).contiguous()
 
 
-def _kept(t: Tensor, constants: tuple[float, ...]) -> Kept | Norm:
-    # A result that a node saves would keep the node that keeps it, if it kept its graph.
-    kept = Kept(t.detach() if t.grad_fn is not None else t, t._version)
-    plain = type(t) is Tensor or shapes.are_alone()
-    if not plain or t.numel() < SMALLEST or not t.is_contiguous():
-        return kept
-    return next((norm for norm in _norms(t, constants) if _gives(norm, t)), kept)
+class _Saving:
+    """What is kept for a tensor that is saved, and what is given back for it."""
+
+    def __init__(self, constants: tuple[float, ...]) -> None:
+        self.constants = constants
+        self.computed = 0
+
+    def pack(self, t: Tensor) -> Tensor | Kept | Norm:
+        """What to keep."""
+        if not (type(t) is Tensor or isinstance(t, nn.Parameter) or shapes.are_alone()):
+            return t
+        if t.layout != torch.strided or t.is_nested:
+            return t
+        kept = Kept.of(t)
+        if t.grad_fn is None or t.numel() < SMALLEST or not t.is_contiguous():
+            return kept
+        try:
+            return next((norm for norm in self._norms(t) if _gives(norm, t)), kept)
+        except RuntimeError:  # the norm's own tensors are not to be had any more
+            return kept
+
+    def unpack(self, kept: Tensor | Kept | Norm) -> Tensor:
+        """The tensor that was saved."""
+        if isinstance(kept, Tensor):
+            return kept
+        self.computed += isinstance(kept, Norm)
+        return kept.tensor()
+
+    def _norms(self, t: Tensor) -> Iterator[Norm]:
+        """The norms, one per epsilon, whose value ``t`` may be by its graph."""
+        node: Any = t.grad_fn
+        while node is not None and node.name() in LAYOUT:
+            node = node.next_functions[0][0]
+        moved = None
+        if node is not None and node.name() in PERMUTATIONS:
+            moved, node = node, node.next_functions[0][0]
+        if node is None or node.name() != "NativeLayerNormBackward0":
+            return
+        computed = self.computed
+        given, weight, bias = node._saved_input, node._saved_weight, node._saved_bias
+        if self.computed != computed:  # of another norm's value, which would be kept after all
+            return
+        kept = [None if t is None else Kept.of(t) for t in (weight, bias)]
+        shape = list(node._saved_normalized_shape)
+        axes = None if moved is None else _axes(moved, given.dim())
+        for eps in self.constants:
+            yield Norm(Kept.of(given), shape, *kept, eps, axes, t.shape)
 
 
 def _gives(norm: Norm, t: Tensor) -> bool:
@@ -121,23 +195,6 @@ def _gives(norm: Norm, t: Tensor) -> bool:
     return norm.given.held.numel() == t.numel() and (
         shapes.are_alone() or torch.equal(norm.tensor(), t)
     )
-
-
-def _norms(t: Tensor, constants: tuple[float, ...]) -> Iterator[Norm]:
-    """The norms, one per epsilon, whose value ``t`` may be by its graph."""
-    node: Any = t.grad_fn
-    while node is not None and node.name() in LAYOUT:
-        node = node.next_functions[0][0]
-    moved = None
-    if node is not None and node.name() in PERMUTATIONS:
-        moved, node = node, node.next_functions[0][0]
-    if node is None or node.name() != "NativeLayerNormBackward0":
-        return
-    given = node._saved_input
-    shape, weight, bias = list(node._saved_normalized_shape), node._saved_weight, node._saved_bias
-    axes = None if moved is None else _axes(moved, given.dim())
-    for eps in constants:
-        yield Norm(Kept(given, given._version), shape, weight, bias, eps, axes, t.shape)
 
 
 def _axes(node: Any, dim: int) -> tuple[int, ...]:

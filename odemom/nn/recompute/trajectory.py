@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +15,8 @@ from odemom.nn.recompute.calls import Extras, call_function, where
 from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.graph import edges, reach
 from odemom.nn.recompute.holders import Snapshot
-from odemom.nn.recompute.norms import norm_constants, norms_computed_again
+from odemom.nn.recompute.layer import FirstCall, Layer, is_heavy
+from odemom.nn.recompute.norms import norms_computed_again, spared_norms
 from odemom.nn.recompute.second_call import Autocast, FunctionCall, RandomStates, repeatable
 from odemom.nn.recompute.slots import Slot, parameter_at, parameter_slots, parameters_at
 from odemom.nn.reversible import capture
@@ -27,74 +27,6 @@ __all__ = ["Trajectory"]
 
 
 PASSES = itertools.count()
-
-HEAVY = 1_000_000
-"""Parameters of a function beside whose own time that of folding the state is nothing, on a CPU."""
-
-
-@dataclass(frozen=True)
-class FirstCall:
-    """The first call of one layer's function.
-
-    Attributes
-    ----------
-    call : FunctionCall
-    arguments : Snapshot
-        What the extra arguments held before it.
-    reached : frozenset of int
-        What the graph of its value reaches of x, the parameters and the arguments, in this order.
-    wanted : frozenset of int
-        Which of them required a gradient.
-    """
-
-    call: FunctionCall
-    arguments: Snapshot
-    reached: frozenset[int]
-    wanted: frozenset[int]
-
-
-@dataclass
-class Layer:
-    """One function of a trajectory, and what its second call needs.
-
-    Attributes
-    ----------
-    function : Module
-    modules : tuple of Module
-        It and all its parts.
-    extras : Extras
-        Its arguments besides x.
-    autocast : Autocast
-        In force at its call.
-    slots, parameters
-        Where its parameters are, and the tensors that were there.
-    adds_input : bool
-        Whether its value is x + f(x) in place of f(x), as that of a whole residual block.
-    norms : tuple of float
-        Of its layer norms (`norms.norm_constants`).
-    facts : Facts or None
-        What is known of it before its call; None where nothing is recorded.
-    first : FirstCall or None
-        Once it was called.
-    checksum : int or Tensor
-        Of the state, to be found again.
-    """
-
-    function: nn.Module
-    modules: tuple[nn.Module, ...]
-    extras: Extras
-    autocast: Autocast
-    slots: list[Slot]
-    parameters: tuple[Tensor, ...]
-    adds_input: bool
-    norms: tuple[float, ...]
-    facts: Facts | None
-    first: FirstCall | None = None
-    checksum: int | Tensor = 0
-
-    def increment(self, value: Tensor, x: Tensor) -> Tensor:
-        """f(x) of the function's value at x, without its graph."""
-        return value.detach() - x.detach() if self.adds_input else value.detach()
 
 
 class Trajectory:
@@ -117,6 +49,8 @@ class Trajectory:
         Layers passed.
     first : int or None
         The first layer that a backward pass reaches.
+    wants_x : bool
+        Whether it goes on to that layer's input.
     number : int
         Passes are numbered as they begin.
     """
@@ -130,6 +64,7 @@ class Trajectory:
         self.closed = False
         self.position = 0
         self.first: int | None = None
+        self.wants_x = False
         self.number = next(PASSES)
         self._random: RandomStates | None = None  # after the last call, if nothing came between
         self._arguments: Snapshot | None = None
@@ -143,7 +78,8 @@ class Trajectory:
         if known is None:
             modules = tuple(function.modules())
             facts = Facts(function, modules) if self.record else None
-            slots, norms = parameter_slots(modules), norm_constants(modules)
+            slots = parameter_slots(modules)
+            norms = spared_norms(modules) if is_heavy(parameters_at(slots)) else ()
             known = self._known[id(function)] = modules, slots, norms, facts
         modules, slots, norms, facts = known
         autocast = Autocast.current(self.device)
@@ -304,8 +240,7 @@ class Trajectory:
 
     def rest(self) -> None:
         """Let the state hold less while the function just called again goes back."""
-        parameters = self.layers[self.position].parameters
-        if self.device.type == "cpu" and sum(p.numel() for p in parameters) >= HEAVY:
+        if self.device.type == "cpu" and is_heavy(self.layers[self.position].parameters):
             self.require_state().rest()
 
     def verify(self) -> None:
@@ -365,7 +300,9 @@ class Trajectory:
         }
         again = first.call.again(layer.modules, places, first.arguments, others)
         try:
-            norms = norms_computed_again(layer.norms, self.device)
+            # Where its input wants no gradient, a norm may have kept nothing.
+            spared = layer.norms if self.wants_x or n != self.first else ()
+            norms = norms_computed_again(spared, self.device)
             with torch.enable_grad(), again, layer.autocast.again(), norms:
                 value = self._called(n, x, others)
         except (torch.OutOfMemoryError, OdemomError):
