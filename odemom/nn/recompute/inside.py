@@ -133,7 +133,6 @@ class _Call:
         for place, held in (("arguments", self._arguments), ("attributes", self._attributes)):
             if held.changed_in_place():
                 raise refusals.changed_in_place(self._name, place)
-        self._attributes = self._attributes.changed()
         self._versions = self._versions_now()
 
     def _modules(self) -> list[nn.Module]:

@@ -183,11 +183,12 @@ class _Saving:
         given, weight, bias = node._saved_input, node._saved_weight, node._saved_bias
         if self.computed != computed:  # of another norm's value, which would be kept after all
             return
-        kept = [None if t is None else Kept.of(t) for t in (weight, bias)]
+        weight = None if weight is None else Kept.of(weight)
+        bias = None if bias is None else Kept.of(bias)
         shape = list(node._saved_normalized_shape)
         axes = None if moved is None else _axes(moved, given.dim())
         for eps in self.constants:
-            yield Norm(Kept.of(given), shape, *kept, eps, axes, t.shape)
+            yield Norm(Kept.of(given), shape, weight, bias, eps, axes, t.shape)
 
 
 def _gives(norm: Norm, t: Tensor) -> bool:

@@ -231,6 +231,25 @@ def test_nothing_is_said_where_nothing_has_changed(late, monkeypatch):
     kept_graph(recomputing)
 
 
+def test_an_attribute_set_between_the_passes_is_put_back():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.factor = nn.Linear(4, 4), nn.Linear(4, 4), 2.0
+
+        def forward(self, x):
+            return x + self.b(torch.tanh(self.factor * self.a(x)))
+
+    found = []
+    for twin in twins(Tower(depth=3, block=Scaled).double()):
+        value = twin(sample()).square().sum()
+        for module in twin.modules():
+            if hasattr(module, "factor"):
+                module.factor = 5.0
+        found.append(torch.autograd.grad(value, [*twin.parameters()]))
+    assert error(found[1], found[0]) < 1e-12
+
+
 def test_an_argument_changed_in_place_is_refused():
     class Adds(nn.Module):
         def forward(self, x, total):
