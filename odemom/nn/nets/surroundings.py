@@ -103,7 +103,7 @@ def check_functions_are_whole(functions: Iterable[nn.Module]) -> None:
     Raises
     ------
     InvalidInputError
-        If one is not initialised yet (lazy modules), or sharded by itself (FSDP).
+        If one is not initialised yet (lazy modules), sharded by itself (FSDP), or scripted.
     """
     for n, function in enumerate(functions):
         check_function_is_whole(function, f"functions[{n}] ({type(function).__name__})")
@@ -117,6 +117,15 @@ def check_function_is_whole(function: nn.Module, name: str) -> None:
             got="a lazy module that has no parameters yet",
             expected="modules with their parameters",
             fix="Call the network once under torch.no_grad(), which initialises them.",
+        )
+    if any(isinstance(part, torch.jit.ScriptModule) for part in function.modules()):
+        raise invalid(
+            name,
+            got="a module of torch.jit.script or torch.jit.trace, in which no other parameters and "
+            "buffers can be put for a second call",
+            expected="modules of Python",
+            fix="Pass the module before it is scripted, or build the network with "
+            "reversible=False.",
         )
     if any(_parameters_come_and_go(part) for part in function.modules()):
         raise invalid(

@@ -79,7 +79,8 @@ class Trajectory:
             modules = tuple(function.modules())
             facts = Facts(function, modules) if self.record else None
             slots = parameter_slots(modules)
-            norms = spared_norms(modules) if is_heavy(parameters_at(slots)) else ()
+            heavy = self.record and is_heavy(parameters_at(slots))
+            norms = spared_norms(modules) if heavy else ()
             known = self._known[id(function)] = modules, slots, norms, facts
         modules, slots, norms, facts = known
         autocast = Autocast.current(self.device)

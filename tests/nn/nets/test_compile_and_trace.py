@@ -310,6 +310,17 @@ def test_strict_export_names_it_too():
         torch.export.export(momentum(reversible=True), (X,), strict=True)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning"
+)
+def test_scripted_parts_are_refused_where_they_would_be_called_twice():
+    scripted = nn.Sequential(nn.LayerNorm(4), torch.jit.script(nn.Linear(4, 4)))
+    x = torch.randn(2, 4)
+    with pytest.raises(InvalidInputError, match=r"functions\[0\] \(Sequential\).*torch.jit.script"):
+        MomentumNet([scripted], 0.9)(x)
+    MomentumNet([scripted], 0.9, reversible=False)(x).sum().backward()
+
+
 def test_lazy_modules_are_refused_until_they_have_their_parameters():
     net = MomentumNet([nn.LazyLinear(8), nn.Tanh()], 0.9)
     with pytest.raises(InvalidInputError, match=r"functions\[0\] \(LazyLinear\).*torch.no_grad"):
