@@ -138,9 +138,9 @@ def segments(field: nn.Module, scheme: Coupled, x: Tensor) -> Tensor:
     def run(first: int, last: int, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         for n in range(first, last):
             (forth,) = scheme.value(2 * n, lambda t, parts: (field(parts[0]),), (z,))
-            y = z + (damping * (y - z) + forth)
+            y = z + (damping * (y - z)).add(forth, alpha=scheme.h)
             (back,) = scheme.value(2 * n + 1, lambda t, parts: (field(parts[0]),), (y,))
-            z = z - back
+            z = z.add(back, alpha=scheme.h)
         return y, z
 
     count = round(math.sqrt(scheme.steps))

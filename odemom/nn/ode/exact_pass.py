@@ -15,11 +15,10 @@ from torch import Tensor
 
 from odemom.errors import ReversibilityError
 from odemom.nn.ode.borrowed import Borrowed, modes_of, refuse_double, refuse_foreign
+from odemom.nn.ode.reports import Reports
 from odemom.nn.ode.schemes import Derivative, Parts, Scheme
 from odemom.nn.ode.vector_field import VectorField
 from odemom.nn.recompute.link import _graph_is_kept
-from odemom.nn.reversible import capture
-from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import ReversibleState
 
 __all__ = ["ExactRun", "exact_solution"]
@@ -64,7 +63,7 @@ class ExactRun:
         self.scheme, self.field, self.slope, self.borrowed = scheme, field, slope, borrowed
         self.resolution, self.record = resolution, record
         self.states: list[ReversibleState] | None = None
-        self._sums = torch.empty(0)
+        self._reports: Reports | None = None
         self._modes = modes_of(field.f)
         # A field that knows the time may take another tensor later.
         self._look_always = "t" in field.roles
@@ -73,7 +72,7 @@ class ExactRun:
         """The result, and the state after it kept."""
         scheme, field = self.scheme, self.field
         states = scheme.exact(parts, resolution=self.resolution, keep=self.record)
-        stats = torch.zeros(scheme.moves, len(states), 2, dtype=torch.int64, device=field.device)
+        reports = Reports(scheme.moves, states, field.device)
         leaves = self.borrowed.leaves(requires_grad=self.record)
         # Gradient mode is on, as it will be the second time: kernels may depend on it.
         with torch.set_grad_enabled(self.record), self.borrowed.in_place(leaves):
@@ -86,35 +85,20 @@ class ExactRun:
                     refuse_foreign(values, (*shown, *leaves, *field.tensors), WAY)
                 moved = [s.advance(v.detach()) for s, v in zip(states, values, strict=True)]
                 shown = tuple(out for out, _ in moved)
-                for i, (_, stat) in enumerate(moved):
-                    stats[n, i] = stat
-                if not capture.waits_late(field.device):
-                    self._require_range(stats, n, n + 1, states)
+                reports.forward(n, [stats for _, stats in moved], values)
             field.tensors = field.extras.tensors
-        if capture.waits_late(field.device):
-            self._require_range(stats, 0, scheme.moves, states)
-        self.states, self._sums = (states, stats[..., 0]) if self.record else (None, self._sums)
+        reports.end_of_forward()
+        if self.record:
+            self.states, self._reports = states, reports
         return scheme.read(states)
 
     def _leaves(self, shown: Parts) -> Parts:
         return tuple(x.detach().requires_grad_(self.record) for x in shown)
 
-    def _require_range(
-        self, stats: Tensor, first: int, last: int, states: list[ReversibleState]
-    ) -> None:
-        peaks = stats[first:last, :, 1]
-        if capture.holds((peaks < OUT_OF_RANGE).all()):
-            return
-        for n, row in enumerate(peaks.tolist(), first):
-            for state, peak in zip(states, row, strict=True):
-                if peak >= OUT_OF_RANGE:
-                    lost = peak > 2 * OUT_OF_RANGE * (1 - 2**-6)
-                    size = float("nan") if lost else peak * state.format.unit
-                    raise state.format.escape(f"ODEBlock, move {n} of the solver", size)
-
     def backward(self, grads: tuple[Tensor | None, ...], kept: bool) -> list[Any]:
         """The gradients for the parts, the parameters and the further arguments."""
-        if self.states is None:
+        reports = self._reports
+        if self.states is None or reports is None:
             raise ReversibilityError(
                 "The state of this pass was released by a backward pass; call backward with "
                 "retain_graph=True to go back more than once."
@@ -123,12 +107,11 @@ class ExactRun:
         self.states = [s.clone() for s in states] if kept else None
         leaves, extras = self.borrowed.leaves(requires_grad=True), field.extras.detached()
         wanted = [t for t in (*leaves, *extras) if t.requires_grad]
-        totals: list[Tensor | None] = [None] * len(wanted)
         filled = [
             torch.zeros_like(s.shown()) if g is None else g for g, s in _padded(grads, states)
         ]
         pairs = scheme.gradients_at_end(tuple(g.to(s.carrier) for g, s in _padded(filled, states)))
-        sums = torch.empty_like(self._sums)
+        reports.start_back()
         with field.autocast.again(), self.borrowed.in_place(leaves):
             field.tensors = extras
             try:
@@ -137,30 +120,27 @@ class ExactRun:
                     shown = self._leaves(tuple(s.expose() for s in states))
                     with torch.enable_grad():
                         values = scheme.value(n, self.slope, shown)
-                    for i, (state, value) in enumerate(zip(states, values, strict=True)):
-                        sums[n, i] = state.retreat(value.detach())[0]
-                    found = _pulled_back(values, [gf for gf, _, _ in pulled], (*shown, *wanted))
+                    pairings = zip(states, values, strict=True)
+                    if not reports.found_again(n, [s.retreat(v.detach()) for s, v in pairings]):
+                        raise self._another_function(n)
+                    _pull_back(values, [gf for gf, _, _ in pulled], (*shown, *wanted))
                     pairs = [
-                        (_sum(gx, through), gh)
-                        for (_, gx, gh), through in zip(pulled, found, strict=False)
+                        (_sum(gx, x.grad), gh) for (_, gx, gh), x in zip(pulled, shown, strict=True)
                     ]
-                    _add_up(totals, found[len(shown) :])
             finally:
                 field.tensors = field.extras.tensors
-        self._require_same(sums)
-        by_id = {id(t): g for t, g in zip(wanted, totals, strict=True)}
-        return [*scheme.gradients_at_start(pairs), *(by_id.get(id(t)) for t in (*leaves, *extras))]
+        mismatch = reports.last_mismatch()
+        if mismatch is not None:
+            raise self._another_function(mismatch)
+        return [*scheme.gradients_at_start(pairs), *(t.grad for t in (*leaves, *extras))]
 
-    def _require_same(self, sums: Tensor) -> None:
-        if capture.holds((sums == self._sums).all()):
-            return
-        moves = (sums != self._sums).any(1).nonzero().flatten()
+    def _another_function(self, n: int) -> ReversibilityError:
         cause = "look for a parameter changed since, an attribute, a counter, a generator of its "
         cause += "own, an operation that is not deterministic (torch.use_deterministic_algorithms)"
         if modes_of(self.field.f) != self._modes:
             cause = "train() or eval() was called between the passes"
-        raise ReversibilityError(
-            f"f, at move {int(moves[-1])} of {len(sums)}, did not recompute the bits of its "
+        return ReversibilityError(
+            f"f, at move {n} of {self.scheme.moves}, did not recompute the bits of its "
             f"forward pass, so no gradient can be trusted: {cause}."
         )
 
@@ -170,26 +150,18 @@ def _padded(grads: Any, states: list[ReversibleState]) -> list[tuple[Any, Revers
     return [(g, states[min(i, len(states) - 1)]) for i, g in enumerate(grads)]
 
 
-def _pulled_back(values: Parts, cotangents: list[Tensor], inputs: Parts) -> list[Tensor | None]:
+def _pull_back(values: Parts, cotangents: list[Tensor], leaves: Parts) -> None:
+    """Add to the gradients of ``leaves`` what comes to them through ``values``."""
     used = [(v, c.to(v.dtype)) for v, c in zip(values, cotangents, strict=True) if v.requires_grad]
-    if not used:
-        return [None] * len(inputs)
-    outputs, weights = zip(*used, strict=True)
-    return list(torch.autograd.grad(outputs, inputs, weights, allow_unused=True))
+    if used:
+        outputs, weights = zip(*used, strict=True)
+        torch.autograd.backward(outputs, weights, inputs=leaves)
 
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     if one is None or other is None:
         return other if one is None else one
     return one + other
-
-
-def _add_up(totals: list[Tensor | None], more: list[Tensor | None]) -> None:
-    for i, (total, gradient) in enumerate(zip(totals, more, strict=True)):
-        if total is not None and gradient is not None:
-            total.add_(gradient)
-        elif gradient is not None:
-            totals[i] = gradient.clone()  # autograd may have given a view
 
 
 class _Exact(torch.autograd.Function):

@@ -3,7 +3,8 @@
 Each is written once in floats, for plain autograd (`in_floats`), and once as a `ReversibleState`
 with the functions that move it (`exact`, `moves`), for the pass that remembers nothing.
 
-*Coupled* (McCallum and Foster 2024), over a method with increment Psi_h:
+*Coupled* (McCallum and Foster 2024), over a method with increment Psi_h = h Phi_h, Phi_h its mean
+slope:
 
     y' = lambda y + (1 - lambda) z + Psi_h(t, z),    z' = z - Psi_{-h}(t + h, y').
 
@@ -43,7 +44,7 @@ __all__ = [
     "Scheme",
     "Tableau",
     "default_damping",
-    "increment",
+    "mean_slope",
     "steps_of",
 ]
 
@@ -97,8 +98,8 @@ def _plus(x: Tensor, weights: tuple[float, ...], slopes: list[Tensor], h: float)
     return x
 
 
-def increment(tableau: Tableau, slope: Derivative, t: float, h: float, parts: Parts) -> Parts:
-    """Psi_h(t, x): what a step adds to the state."""
+def mean_slope(tableau: Tableau, slope: Derivative, t: float, h: float, parts: Parts) -> Parts:
+    """Phi_h(t, x): what a step adds to the state, over h."""
     slopes: list[list[Tensor]] = [[] for _ in parts]
     for row, c in zip(tableau.a, tableau.c, strict=True):
         inside = tuple(_plus(x, row, ks, h) for x, ks in zip(parts, slopes, strict=True))
@@ -106,7 +107,9 @@ def increment(tableau: Tableau, slope: Derivative, t: float, h: float, parts: Pa
             ks.append(k)
     first = next(i for i, weight in enumerate(tableau.b) if weight)
     rest = tuple(0.0 if i == first else weight for i, weight in enumerate(tableau.b))
-    return tuple(_plus(ks[first] * (h * tableau.b[first]), rest, ks, h) for ks in slopes)
+    if tableau.b[first] == 1.0:
+        return tuple(_plus(ks[first], rest, ks, 1.0) for ks in slopes)
+    return tuple(_plus(ks[first] * tableau.b[first], rest, ks, 1.0) for ks in slopes)
 
 
 class Scheme(ABC):
@@ -174,14 +177,16 @@ class Coupled(Scheme):
         return 2 * self.steps
 
     def value(self, n: int, slope: Derivative, shown: Parts) -> Parts:
-        """Psi_h(z) and Psi_{-h}(y) in turn."""
+        """Phi_h(z) and Phi_{-h}(y) in turn."""
         step, backwards = divmod(n, 2)
         h = -self.h if backwards else self.h
-        return increment(self.tableau, slope, self.time(step + backwards), h, shown)
+        return mean_slope(self.tableau, slope, self.time(step + backwards), h, shown)
 
     def exact(self, parts: Parts, *, resolution: int | None, keep: bool) -> list[ReversibleState]:
         """Every part coupled with a copy of itself."""
-        return [CoupledState(p, self.damping, resolution=resolution, keep=keep) for p in parts]
+        return [
+            CoupledState(p, self.damping, self.h, resolution=resolution, keep=keep) for p in parts
+        ]
 
     def in_floats(self, slope: Derivative, parts: Parts) -> Parts:
         """The copy y after the last step."""
@@ -189,9 +194,9 @@ class Coupled(Scheme):
         for n in range(self.steps):
             forth = self.value(2 * n, slope, z)
             pairs = zip(y, z, forth, strict=True)
-            y = tuple(b + (damping * (a - b) + psi) for a, b, psi in pairs)
+            y = tuple(b + (damping * (a - b)).add(phi, alpha=self.h) for a, b, phi in pairs)
             back = self.value(2 * n + 1, slope, y)
-            z = tuple(b - psi for b, psi in zip(z, back, strict=True))
+            z = tuple(b.add(phi, alpha=self.h) for b, phi in zip(z, back, strict=True))
         return y
 
     def read(self, states: list[ReversibleState]) -> Parts:

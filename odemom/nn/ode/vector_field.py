@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odemom.checks import expect, invalid, shown
+from odemom.checks import invalid, shown
 from odemom.errors import IntegrationError, InvalidInputError
 from odemom.nn.ode.arguments import modules_of, takes
 from odemom.nn.ode.extras import FieldExtras
@@ -225,15 +225,15 @@ def _moved_state() -> InvalidInputError:
 
 def like(value: Any, x: Tensor, name: str, autocast: Autocast) -> Tensor:
     """``value``, which ``name`` returned for the state ``x``, if it is of the same kind."""
-    expected = f"a tensor of shape {tuple(x.shape)}, {x.dtype}, on {x.device}, as the state"
-    if not isinstance(value, Tensor):
-        raise invalid(f"{name}(x)", got=f"{type(value).__name__}", expected=expected)
-    if autocast.enabled and value.is_floating_point():
-        value = value.to(x.dtype)
-    expect(
-        value.shape == x.shape and value.dtype == x.dtype and value.device == x.device,
+    got = type(value).__name__
+    if isinstance(value, Tensor):
+        if autocast.enabled and value.is_floating_point():
+            value = value.to(x.dtype)
+        if value.shape == x.shape and value.dtype == x.dtype and value.device == x.device:
+            return value
+        got = f"shape {tuple(value.shape)}, {value.dtype}, on {value.device}"
+    raise invalid(
         f"{name}(x)",
-        got=f"shape {tuple(value.shape)}, {value.dtype}, on {value.device}",
-        expected=expected,
+        got=got,
+        expected=f"a tensor of shape {tuple(x.shape)}, {x.dtype}, on {x.device}, as the state",
     )
-    return value

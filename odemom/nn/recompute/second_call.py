@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ class Autocast:
         )
         return cls(states, torch.is_autocast_cache_enabled(), torch.get_default_dtype())
 
-    @property
+    @cached_property
     def enabled(self) -> bool:
         """Whether any is on."""
         return any(on for _, on, _ in self.states)

@@ -10,8 +10,7 @@ there as they are written, in both calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -67,19 +66,14 @@ def holds(condition: Tensor) -> bool:
     return True
 
 
-@contextmanager
-def random_numbers_refused(name: str) -> Iterator[None]:
+def random_numbers_refused(name: str) -> AbstractContextManager[Any]:
     """Refuse random numbers drawn inside, by the function ``name``, while a graph is captured.
 
     Raises
     ------
     InvalidInputError
     """
-    if not capturing():
-        yield
-        return
-    with _NoRandomNumbers(name):
-        yield
+    return _NoRandomNumbers(name) if capturing() else nullcontext()
 
 
 class _NoRandomNumbers(TorchDispatchMode):

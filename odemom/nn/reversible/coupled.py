@@ -18,15 +18,15 @@ __all__ = ["CoupledState"]
 class CoupledState(ReversibleState):
     r"""Two copies y and z of one solution, in fixed point, moved in turn.
 
-    With the increment Psi_h(x) of a one-step method, a step is (eq. (6) of the source)
+    With the increment Psi_h = h Phi_h of a one-step method, a step is (eq. (6) of the source)
 
-        y' = lambda y + (1 - lambda) z + Psi_h(z),    z' = z - Psi_{-h}(y').
+        y' = lambda y + (1 - lambda) z + h Phi_h(z),    z' = z + h Phi_{-h}(y').
 
     Its two halves are the even and the odd moves of this state. With v = y - z they are momentum
     steps, of damping lambda and of none:
 
-        v <- lambda v + Psi_h(z),     x = z + v  (which is y'),
-        v <- v + Psi_{-h}(y'),        x = y' - v (which is z'),
+        v <- lambda v + h Phi_h(z),     x = z + v  (which is y'),
+        v <- v - h Phi_{-h}(y'),        x = y' - v (which is z'),
 
     so lambda v keeps its remainders in the information buffer: log2(1/lambda) bits a step. ``x`` is
     what the next function sees, z or y; the companion is v.
@@ -37,6 +37,8 @@ class CoupledState(ReversibleState):
         The initial state: y = z = x.
     damping : Fraction
         lambda in (0, 1].
+    step : float
+        h, by which every value is multiplied.
     resolution : int or None
     keep : bool
         Whether to keep what is needed to go back.
@@ -52,23 +54,30 @@ class CoupledState(ReversibleState):
     >>> import torch
     >>> from fractions import Fraction
     >>> x = torch.tensor([1.0, -2.0])
-    >>> state = CoupledState(x, Fraction(3, 4))
-    >>> for h in (0.1, -0.1, 0.1, -0.1):
-    ...     _ = state.advance(-h * state.shown())
-    >>> for h in (-0.1, 0.1, -0.1, 0.1):
-    ...     _ = state.retreat(-h * state.expose())
+    >>> state = CoupledState(x, Fraction(3, 4), 0.1)
+    >>> for _ in range(4):
+    ...     _ = state.advance(-state.shown())
+    >>> for _ in range(4):
+    ...     _ = state.retreat(-state.expose())
     >>> torch.equal(state.shown(), x), bool(state.companion().any())
     (True, False)
     """
 
     def __init__(
-        self, x: Tensor, damping: Fraction, *, resolution: int | None = None, keep: bool = True
+        self,
+        x: Tensor,
+        damping: Fraction,
+        step: float,
+        *,
+        resolution: int | None = None,
+        keep: bool = True,
     ) -> None:
         super().__init__(x, resolution=resolution)
-        self._forth = MomentumState(x, None, damping, resolution=resolution, keep=keep, weight=1.0)
+        self._forth = MomentumState(x, None, damping, resolution=resolution, keep=keep, weight=step)
         # The second half moves x along -v, without damping.
         self._back = copy.copy(self._forth)
-        self._back.gamma, self._back.weight, self._back.buffer = Fraction(1), -1.0, None
+        self._back.gamma, self._back.buffer = Fraction(1), None
+        self.step = step
         self.moves = 0
 
     def shown(self) -> Tensor:
@@ -80,7 +89,7 @@ class CoupledState(ReversibleState):
         return self._forth.companion()
 
     def advance(self, f: Tensor) -> tuple[Tensor, Tensor]:
-        """Half a step, with f = Psi_h(z) or Psi_{-h}(y)."""
+        """Half a step, with f = Phi_h(z) or Phi_{-h}(y)."""
         self.moves += 1
         if self.moves % 2:
             return self._forth.advance(f)
@@ -111,11 +120,11 @@ class CoupledState(ReversibleState):
         assert like is not None
         gx = torch.zeros_like(like) if gx is None else gx
         gh = torch.zeros_like(like) if gh is None else gh
-        if self.moves % 2:  # v' = lambda v + f, x' = x + v'
+        if self.moves % 2:  # v' = lambda v + h f, x' = x + v'
             total = gx + gh
-            return total, gx, total * float(self._forth.gamma)
-        total = gh - gx  # v' = v + f, x' = x - v'
-        return total, gx, total
+            return total * self.step, gx, total * float(self._forth.gamma)
+        total = gh - gx  # v' = v - h f, x' = x - v'
+        return total * -self.step, gx, total
 
     def _turn(self) -> None:
         self._back.x, self._back.v = self._forth.x, negate_(self._forth.v)

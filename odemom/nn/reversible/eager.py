@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,8 +28,7 @@ LEAST_PEAK = 2**51
 """Stands for all smaller magnitudes, none of which is near the end of the range."""
 
 
-@dataclass(frozen=True)
-class LayerConstants:
+class LayerConstants(NamedTuple):
     """What one layer needs besides its tensors.
 
     Attributes

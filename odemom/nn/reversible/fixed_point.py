@@ -119,8 +119,14 @@ class FixedPoint:
         assert self.units is not None
         return self.units.view(-1, *[1] * (x.dim() - 1))
 
-    def escape(self, where: str, size: float) -> FixedPointRangeError:
-        """The error for a magnitude ``size`` beyond the range."""
+    def escape(self, where: str, size: float | None) -> FixedPointRangeError:
+        """The error for a magnitude ``size`` beyond the range; None: more than could be held."""
+        if size is None:
+            return FixedPointRangeError(
+                f"{where}: got a value that is not finite, or of a magnitude of at least "
+                f"{self.reach / 2:.6g}, half the range of resolution={self.bits}. Look at that "
+                "layer's inputs and weights: scale them down, or pass a coarser resolution."
+            )
         if not math.isfinite(size):
             return FixedPointRangeError(
                 f"{where}: got a value that is not finite; expected finite activations. "

@@ -100,7 +100,8 @@ class ReversibleState(ABC):
         return x.contiguous(memory_format=self.order).as_strided((x.numel(),), (1,))
 
     def _value(self, f: Tensor) -> Tensor:
-        return self._flat(f.detach().to(self.carrier))
+        f = f.detach() if f.requires_grad else f
+        return self._flat(f if f.dtype == self.carrier else f.to(self.carrier))
 
     @property
     def _unit(self) -> float | Tensor:
@@ -118,14 +119,14 @@ class ReversibleState(ABC):
         f : Tensor or None
             The function's value there; None once the state has moved on.
         """
+        lost = peak > fixed_point.OUT_OF_RANGE + LARGEST_INCREMENT
         if f is None or not f.numel():
-            return self.format.escape(where, peak * self.format.unit)
+            return self.format.escape(where, None if lost else peak * self.format.unit)
         f, form = f.detach().double(), self.format
         if form.units is not None:  # of the sample that is furthest out
             sizes = f.flatten(1).abs().amax(1) / form.units
             sample = int(torch.maximum(sizes, self._peaks()).argmax())
             f, form = f[sample], FixedPoint(round(-math.log2(form.units[sample].item())))
-        lost = peak > fixed_point.OUT_OF_RANGE + LARGEST_INCREMENT
         size = max(f.abs().max().item(), peak * form.unit) if lost else peak * form.unit
         return form.escape(where, float("nan") if f.isnan().any() else size)
 

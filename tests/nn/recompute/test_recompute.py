@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 
 import pytest
 import torch
 from torch import nn
 
-from odemom.errors import ReversibilityError
+from odemom.errors import FixedPointRangeError, ReversibilityError
 from odemom.nn import Checkpointed, MomentumNet, RevNet
 from odemom.nn.recompute.second_call import repeatable
 from odemom.nn.reversible import capture
@@ -218,6 +219,13 @@ def test_revnet_names_it_too():
 def late(monkeypatch):
     """As on devices where nobody waits for what each layer found."""
     monkeypatch.setattr(capture, "waits_late", lambda device: True)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e9])
+def test_what_is_too_large_to_be_counted_is_not_given_a_size(late, bad):
+    net = MomentumNet([nn.Tanh(), nn.Threshold(math.inf, bad)], 0.9)
+    with pytest.raises(FixedPointRangeError, match=r"layer 1, .* not finite, or of a magnitude"):
+        net(torch.randn(8, 4, requires_grad=True))
 
 
 @pytest.mark.parametrize("inputs", ["all", "one parameter"])

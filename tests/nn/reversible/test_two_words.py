@@ -45,7 +45,7 @@ def test_negation_of_two_words_is_exact():
 def test_a_coupled_state_turns_its_velocity_exactly(dtype):
     """A step out along f, and back along the velocity that it gave, leaves every digit of x."""
     x, f = random(5, 7, dtype=dtype), random(5, 7, dtype=dtype, seed=1)
-    state = CoupledState(x, Fraction(1))
+    state = CoupledState(x, Fraction(1), 1.0)
     state.advance(f)
     state.advance(torch.zeros_like(f))
     assert torch.equal(state.shown(), x)
