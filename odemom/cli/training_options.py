@@ -120,9 +120,14 @@ def print_dry_run(config: Any, as_json: bool) -> None:
     if config.cuda_graph:
         say("without the CUDA graphs, which are made when the training begins:")
     say(
-        f"time: {found.step_seconds * 1000:.3g} ms a step on {found.device}, about "
+        f"time: {_short(found.step_seconds)} a step on {found.device}, about "
         f"{_duration(found.seconds)} for all steps"
     )
+
+
+def _short(seconds: float) -> str:
+    """Milliseconds, or seconds from one on."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
 def _duration(seconds: float) -> str:

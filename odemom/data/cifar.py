@@ -53,8 +53,9 @@ def _read(kind: Any, name: str, root: Path, train: bool, download: bool) -> Any:
             "data",
             got=f"{name} looked for in {where}, {there}{said}",
             expected=f"the files of {kind.url}",
-            fix="Add --download to fetch them (download=True in Python), name their folder with "
-            "--root, or give a folder of images with one folder per class.",
+            fix=f"Fetch them: odemom train --data {name} --download --dry-run (download=True in "
+            "Python). Or name the folder that they are in: --root DIR, in an experiment --set "
+            "root=DIR (root=DIR in Python); or give a folder of images with one folder per class.",
         ) from error
 
 

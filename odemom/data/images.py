@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from odemom.checks import as_integer, expect, invalid, shown
 from odemom.data.names import FOLDER, NAMES_OF_DATA, check_data
 from odemom.records import as_path
+from odemom.records.machine import cache_directory
 
 __all__ = ["ImageData", "Images", "load_images"]
 
@@ -192,8 +192,7 @@ def _from_folder(
 def _root(root: Path | str | None) -> Path:
     if root is not None:
         return as_path(root, "root")
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "odemom"
+    return cache_directory()
 
 
 def _share(validation: float | None) -> float:

@@ -1,4 +1,4 @@
-"""The machine: its processor, and its C compiler."""
+"""The machine: its processor, its C compiler, and where things are kept on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ import platform
 import shutil
 from pathlib import Path
 
-__all__ = ["c_compiler", "cpu_name"]
+__all__ = ["c_compiler", "cache_directory", "cpu_name"]
+
+
+def cache_directory() -> Path:
+    """Where compiled kernels, data sets and decoded images are kept.
+
+    ``$ODEMOM_CACHE``, else the folder odemom in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+    """
+    own = os.environ.get("ODEMOM_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "odemom"
 
 
 def cpu_name() -> str:

@@ -260,7 +260,11 @@ def test_cifar_is_split_for_validation(tmp_path, monkeypatch):
     assert data.test.pixels[0, 1, 2, 3] == dataset("", False, False).data[0, 2, 3, 1]
 
 
-def test_the_cache_lies_where_the_user_keeps_caches(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.mark.parametrize(
+    ("variable", "below"), [("XDG_CACHE_HOME", "odemom/folders"), ("ODEMOM_CACHE", "folders")]
+)
+def test_the_cache_lies_where_the_user_keeps_caches(tmp_path, monkeypatch, variable, below):
+    monkeypatch.delenv("ODEMOM_CACHE", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "cache"))
     load_images(str(image_folder(tmp_path / "tints", images=4)))
-    assert os.listdir(tmp_path / "cache" / "odemom" / "folders")
+    assert os.listdir(tmp_path / "cache" / below)

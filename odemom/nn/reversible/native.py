@@ -29,6 +29,7 @@ from torch.autograd import forward_ad
 from odemom.nn.reversible import eager
 from odemom.nn.reversible.eager import LayerConstants
 from odemom.records.machine import c_compiler as compiler
+from odemom.records.machine import cache_directory
 
 __all__ = [
     "advance", "alike", "available", "carried", "compiler", "entry", "expose", "force", "kept",
@@ -48,14 +49,6 @@ BUILDS = (
 NAMES = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
 CARRIERS = (torch.float32, torch.float64)
 """Those that the integer work has entries for."""
-
-
-def cache_directory() -> Path:
-    """Where compiled libraries are kept."""
-    if "ODEMOM_CACHE" in os.environ:
-        return Path(os.environ["ODEMOM_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "odemom"
 
 
 def _processor() -> str:

@@ -67,6 +67,11 @@ def moved_back(
         Whether value and x are bfloat16. The gradient of the position, which is ``gx``, is then not
         part of that of x.
     to_v : bool
+
+    Returns
+    -------
+    to_value, to_x : Tensor of the dtype of value and x
+    to_v : Tensor of the dtype of v, or None
     """
     given = [g for g in (gx, gv) if g is not None]
     fits = alike(*given, dtypes=(SINGLE,) * len(given) if narrow else ())
