@@ -1,9 +1,9 @@
 """Gradients of a reversible scheme: the backward pass moves the exact state back, step by step.
 
 One function of autograd holds the whole pass, so that nothing grows with the number of steps but
-the information buffer. Going back, every evaluation of f is made again on the bits that it had, and
-its gradient is taken: the result is what plain autograd gives for the same scheme, up to the
-rounding of the fixed point.
+the information buffer and a checksum a move. Going back, every evaluation of f is made again on the
+bits that it had, and its gradient is taken: the result is what plain autograd gives for the same
+scheme, up to the rounding of the fixed point.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from odemom.errors import ReversibilityError
 from odemom.nn.ode.borrowed import Borrowed, modes_of, refuse_double, refuse_foreign
-from odemom.nn.ode.reports import Reports
+from odemom.nn.ode.reports import Reports, reports_for
 from odemom.nn.ode.schemes import Derivative, Parts, Scheme
 from odemom.nn.ode.vector_field import VectorField
 from odemom.nn.recompute.link import _graph_is_kept
@@ -62,8 +62,7 @@ class ExactRun:
     ) -> None:
         self.scheme, self.field, self.slope, self.borrowed = scheme, field, slope, borrowed
         self.resolution, self.record = resolution, record
-        self.states: list[ReversibleState] | None = None
-        self._reports: Reports | None = None
+        self._kept: tuple[list[ReversibleState], Reports] | None = None
         self._modes = modes_of(field.f)
         # A field that knows the time may take another tensor later.
         self._look_always = "t" in field.roles
@@ -72,7 +71,7 @@ class ExactRun:
         """The result, and the state after it kept."""
         scheme, field = self.scheme, self.field
         states = scheme.exact(parts, resolution=self.resolution, keep=self.record)
-        reports = Reports(scheme.moves, states, field.device)
+        reports = reports_for(scheme.moves, len(states), field.device)
         leaves = self.borrowed.leaves(requires_grad=self.record)
         # Gradient mode is on, as it will be the second time: kernels may depend on it.
         with torch.set_grad_enabled(self.record), self.borrowed.in_place(leaves):
@@ -83,13 +82,13 @@ class ExactRun:
                 values = scheme.value(n, self.slope, shown)
                 if self.record and (n == 0 or self._look_always):
                     refuse_foreign(values, (*shown, *leaves, *field.tensors), WAY)
-                moved = [s.advance(v.detach()) for s, v in zip(states, values, strict=True)]
+                moved = [s.advance(v) for s, v in zip(states, values, strict=True)]
                 shown = tuple(out for out, _ in moved)
-                reports.forward(n, [stats for _, stats in moved], values)
+                reports.forward(n, states, [stats for _, stats in moved], values)
+                del values  # with its graph
             field.tensors = field.extras.tensors
-        reports.end_of_forward()
-        if self.record:
-            self.states, self._reports = states, reports
+        reports.end_of_forward(states)
+        self._kept = (states, reports) if self.record else None
         return scheme.read(states)
 
     def _leaves(self, shown: Parts) -> Parts:
@@ -97,21 +96,20 @@ class ExactRun:
 
     def backward(self, grads: tuple[Tensor | None, ...], kept: bool) -> list[Any]:
         """The gradients for the parts, the parameters and the further arguments."""
-        reports = self._reports
-        if self.states is None or reports is None:
+        if self._kept is None:
             raise ReversibilityError(
                 "The state of this pass was released by a backward pass; call backward with "
                 "retain_graph=True to go back more than once."
             )
-        scheme, field, states = self.scheme, self.field, self.states
-        self.states = [s.clone() for s in states] if kept else None
+        scheme, field, (states, reports) = self.scheme, self.field, self._kept
+        self._kept = ([s.clone() for s in states], reports) if kept else None
         leaves, extras = self.borrowed.leaves(requires_grad=True), field.extras.detached()
         wanted = [t for t in (*leaves, *extras) if t.requires_grad]
-        filled = [
-            torch.zeros_like(s.shown()) if g is None else g for g, s in _padded(grads, states)
-        ]
-        pairs = scheme.gradients_at_end(tuple(g.to(s.carrier) for g, s in _padded(filled, states)))
-        reports.start_back()
+        totals: list[Tensor | None] = [None] * len(wanted)
+        # A zero like one that is there: that may be a batch of gradients.
+        zero = torch.zeros_like(next(g for g in grads if g is not None))
+        given = [(zero if g is None else g).to(states[0].carrier) for g in grads]
+        pairs = scheme.gradients_at_end(tuple(given))
         with field.autocast.again(), self.borrowed.in_place(leaves):
             field.tensors = extras
             try:
@@ -120,48 +118,53 @@ class ExactRun:
                     shown = self._leaves(tuple(s.expose() for s in states))
                     with torch.enable_grad():
                         values = scheme.value(n, self.slope, shown)
-                    pairings = zip(states, values, strict=True)
-                    if not reports.found_again(n, [s.retreat(v.detach()) for s, v in pairings]):
-                        raise self._another_function(n)
-                    _pull_back(values, [gf for gf, _, _ in pulled], (*shown, *wanted))
+                    checksums = [s.retreat(v) for s, v in zip(states, values, strict=True)]
+                    self._require_same(reports.back(n, checksums))
+                    found = _pulled_back(values, [gf for gf, _, _ in pulled], (*shown, *wanted))
                     pairs = [
-                        (_sum(gx, x.grad), gh) for (_, gx, gh), x in zip(pulled, shown, strict=True)
+                        (_sum(gx, through), gh)
+                        for (_, gx, gh), through in zip(pulled, found, strict=False)
                     ]
+                    _add_up(totals, found[len(shown) :])
             finally:
                 field.tensors = field.extras.tensors
-        mismatch = reports.last_mismatch()
-        if mismatch is not None:
-            raise self._another_function(mismatch)
-        return [*scheme.gradients_at_start(pairs), *(t.grad for t in (*leaves, *extras))]
+        self._require_same(reports.end_of_back())
+        by_id = {id(t): g for t, g in zip(wanted, totals, strict=True)}
+        return [*scheme.gradients_at_start(pairs), *(by_id.get(id(t)) for t in (*leaves, *extras))]
 
-    def _another_function(self, n: int) -> ReversibilityError:
+    def _require_same(self, mismatch: int | None) -> None:
+        if mismatch is None:
+            return
         cause = "look for a parameter changed since, an attribute, a counter, a generator of its "
         cause += "own, an operation that is not deterministic (torch.use_deterministic_algorithms)"
         if modes_of(self.field.f) != self._modes:
             cause = "train() or eval() was called between the passes"
-        return ReversibilityError(
-            f"f, at move {n} of {self.scheme.moves}, did not recompute the bits of its "
+        raise ReversibilityError(
+            f"f, at move {mismatch} of {self.scheme.moves}, did not recompute the bits of its "
             f"forward pass, so no gradient can be trusted: {cause}."
         )
 
 
-def _padded(grads: Any, states: list[ReversibleState]) -> list[tuple[Any, ReversibleState]]:
-    """Every gradient with the state that it belongs to; a leapfrog has two of one state."""
-    return [(g, states[min(i, len(states) - 1)]) for i, g in enumerate(grads)]
-
-
-def _pull_back(values: Parts, cotangents: list[Tensor], leaves: Parts) -> None:
-    """Add to the gradients of ``leaves`` what comes to them through ``values``."""
+def _pulled_back(values: Parts, cotangents: list[Tensor], inputs: Parts) -> list[Tensor | None]:
     used = [(v, c.to(v.dtype)) for v, c in zip(values, cotangents, strict=True) if v.requires_grad]
-    if used:
-        outputs, weights = zip(*used, strict=True)
-        torch.autograd.backward(outputs, weights, inputs=leaves)
+    if not used:
+        return [None] * len(inputs)
+    outputs, weights = zip(*used, strict=True)
+    return list(torch.autograd.grad(outputs, inputs, weights, allow_unused=True))
 
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     if one is None or other is None:
         return other if one is None else one
     return one + other
+
+
+def _add_up(totals: list[Tensor | None], more: list[Tensor | None]) -> None:
+    for i, (total, gradient) in enumerate(zip(totals, more, strict=True)):
+        if total is not None and gradient is not None:
+            total.add_(gradient)
+        elif gradient is not None:
+            totals[i] = gradient.clone()  # autograd may have given a view, also of another's
 
 
 class _Exact(torch.autograd.Function):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Sequence
 
@@ -13,31 +14,30 @@ from odemom.nn.reversible import capture
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import ReversibleState
 
-__all__ = ["Reports"]
+__all__ = ["Reports", "reports_for"]
 
 
-class Reports:
-    """The reports of one pass, forward and back.
+def reports_for(moves: int, count: int, device: torch.device) -> Reports:
+    """Those of a pass of ``moves`` moves of ``count`` states on ``device``.
 
     On a CPU each is looked at when it comes, so that a pass ends at the move that is wrong. On
     another device they stay there until the pass is over, so as not to wait for it.
-
-    Parameters
-    ----------
-    moves : int
-    states : sequence of ReversibleState
-    device : torch.device
     """
+    late = capture.waits_late(device)
+    return _AtTheEnd(moves, count, device) if late else _AtOnce()
 
-    def __init__(self, moves: int, states: Sequence[ReversibleState], device: torch.device) -> None:
-        self._states = states
-        self._late = capture.waits_late(device)
-        self._sums = array("q")
-        size = moves if self._late else 0, len(states), 2
-        self._stats = torch.zeros(size, dtype=torch.int64, device=device)
-        self._again = self._stats[..., 0]
 
-    def forward(self, n: int, stats: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+class Reports(ABC):
+    """The reports of one pass, forward and back."""
+
+    @abstractmethod
+    def forward(
+        self,
+        n: int,
+        states: Sequence[ReversibleState],
+        stats: Sequence[Tensor],
+        values: Sequence[Tensor],
+    ) -> None:
         """Take in the checksum and the largest magnitude of each state after move ``n``.
 
         ``values`` moved them.
@@ -45,52 +45,91 @@ class Reports:
         Raises
         ------
         FixedPointRangeError
+            If one left its range; some find this out in `end_of_forward` alone.
         """
-        if self._late:
-            self._stats[n] = torch.stack(tuple(stats))
-            return
-        for i, stat in enumerate(stats):
-            checksum, peak = stat.tolist()
-            if peak >= OUT_OF_RANGE:
-                raise self._escaped(n, i, peak, values[i])
-            self._sums.append(checksum)
 
-    def end_of_forward(self) -> None:
+    @abstractmethod
+    def end_of_forward(self, states: Sequence[ReversibleState]) -> None:
         """Look at what has been left for the end.
 
         Raises
         ------
         FixedPointRangeError
         """
+
+    @abstractmethod
+    def back(self, n: int, checksums: Sequence[Tensor]) -> int | None:
+        """Take in the checksums found again at move ``n``: ``n`` if they are others."""
+
+    @abstractmethod
+    def end_of_back(self) -> int | None:
+        """The first move on the way back whose checksums were others, of those left for the end."""
+
+
+class _AtOnce(Reports):
+    def __init__(self) -> None:
+        self._sums = array("q")
+
+    def forward(
+        self,
+        n: int,
+        states: Sequence[ReversibleState],
+        stats: Sequence[Tensor],
+        values: Sequence[Tensor],
+    ) -> None:
+        for state, stat, value in zip(states, stats, values, strict=True):
+            checksum, peak = stat.tolist()
+            if peak >= OUT_OF_RANGE:
+                raise _escaped(n, state, peak, value)
+            self._sums.append(checksum)
+
+    def end_of_forward(self, states: Sequence[ReversibleState]) -> None:
+        pass
+
+    def back(self, n: int, checksums: Sequence[Tensor]) -> int | None:
+        first = n * len(checksums)
+        same = all(c.item() == self._sums[first + i] for i, c in enumerate(checksums))
+        return None if same else n
+
+    def end_of_back(self) -> int | None:
+        return None
+
+
+class _AtTheEnd(Reports):
+    def __init__(self, moves: int, count: int, device: torch.device) -> None:
+        self._stats = torch.zeros(moves, count, 2, dtype=torch.int64, device=device)
+        self._again = torch.empty_like(self._stats[..., 0])
+
+    def forward(
+        self,
+        n: int,
+        states: Sequence[ReversibleState],
+        stats: Sequence[Tensor],
+        values: Sequence[Tensor],
+    ) -> None:
+        self._stats[n] = torch.stack(tuple(stats))
+
+    def end_of_forward(self, states: Sequence[ReversibleState]) -> None:
         peaks = self._stats[..., 1]
         if capture.holds((peaks < OUT_OF_RANGE).all()):
             return
         for n, row in enumerate(peaks.tolist()):
-            for i, peak in enumerate(row):
+            for state, peak in zip(states, row, strict=True):
                 if peak >= OUT_OF_RANGE:
-                    raise self._escaped(n, i, peak, None)
+                    raise _escaped(n, state, peak, None)
 
-    def _escaped(self, n: int, i: int, peak: int, value: Tensor | None) -> FixedPointRangeError:
-        return self._states[i].escape(f"ODEBlock, move {n} of the solver", peak, value)
+    def back(self, n: int, checksums: Sequence[Tensor]) -> int | None:
+        self._again[n] = torch.cat(tuple(checksums))
+        return None
 
-    def start_back(self) -> None:
-        """Forget what an earlier way back has found."""
-        self._again = torch.empty_like(self._stats[..., 0])
-
-    def found_again(self, n: int, checksums: Sequence[Tensor]) -> bool:
-        """Whether these are the checksums of move ``n``; where that has to wait, True."""
-        if self._late:
-            self._again[n] = torch.cat(tuple(checksums))
-            return True
-        first = n * len(checksums)
-        return all(c.item() == self._sums[first + i] for i, c in enumerate(checksums))
-
-    def last_mismatch(self) -> int | None:
-        """The last of the moves whose checksums had to wait and are not those of the way forward.
-
-        Inside of a CUDA graph the device looks, in every replay.
-        """
-        kept = self._stats[..., 0]
-        if capture.holds((self._again == kept).all()):
+    def end_of_back(self) -> int | None:
+        others = (self._again != self._stats[..., 0]).any(1)
+        if capture.holds(~others.any()):
             return None
-        return int((self._again != kept).any(1).nonzero().flatten()[-1])
+        return int(others.nonzero().flatten()[-1])
+
+
+def _escaped(
+    n: int, state: ReversibleState, peak: int, value: Tensor | None
+) -> FixedPointRangeError:
+    return state.escape(f"ODEBlock, move {n} of the solver", peak, value)

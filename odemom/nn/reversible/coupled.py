@@ -77,7 +77,7 @@ class CoupledState(ReversibleState):
         # The second half moves x along -v, without damping.
         self._back = copy.copy(self._forth)
         self._back.gamma, self._back.buffer = Fraction(1), None
-        self.step = step
+        self.weight = step
         self.moves = 0
 
     def shown(self) -> Tensor:
@@ -122,15 +122,18 @@ class CoupledState(ReversibleState):
         gh = torch.zeros_like(like) if gh is None else gh
         if self.moves % 2:  # v' = lambda v + h f, x' = x + v'
             total = gx + gh
-            return total * self.step, gx, total * float(self._forth.gamma)
+            return total * self.weight, gx, total * float(self._forth.gamma)
         total = gh - gx  # v' = v - h f, x' = x - v'
-        return total * -self.step, gx, total
+        return total * -self.weight, gx, total
 
     def _turn(self) -> None:
         self._back.x, self._back.v = self._forth.x, negate_(self._forth.v)
 
     def _turn_again(self) -> None:
         self._forth.x, self._forth.v = self._back.x, negate_(self._back.v)
+
+    def _numbers(self) -> tuple[Tensor, ...]:
+        return self._forth._numbers()
 
     def clone(self) -> CoupledState:
         """A state that can be moved without moving this one."""

@@ -38,7 +38,7 @@ class LayerConstants(NamedTuple):
     before, after : int
         Radices of the information buffer before and after the layer; unused when n = d.
     scale : float
-        (1 - gamma) over the unit of the fixed point.
+        What multiplies f, such as 1 - gamma, over the unit of the fixed point.
     unit : float
         A power of two.
     scales, units : Tensor of float64, shape (samples,), or None

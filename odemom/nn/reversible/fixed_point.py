@@ -120,22 +120,31 @@ class FixedPoint:
         return self.units.view(-1, *[1] * (x.dim() - 1))
 
     def escape(self, where: str, size: float | None) -> FixedPointRangeError:
-        """The error for a magnitude ``size`` beyond the range; None: more than could be held."""
+        """The error for a magnitude ``size`` beyond the range; None: nobody knows which."""
         if size is None:
             return FixedPointRangeError(
-                f"{where}: got a value that is not finite, or of a magnitude of at least "
-                f"{self.reach / 2:.6g}, half the range of resolution={self.bits}. Look at that "
-                "layer's inputs and weights: scale them down, or pass a coarser resolution."
+                f"{where}: got a value that is not finite, or larger than the fixed point with "
+                f"resolution={self.bits} holds. Look at the inputs and weights of the function "
+                "there: scale them down, or pass a coarser resolution."
             )
+        return self._too_large(where, "a magnitude", size, "holds magnitudes", self.reach)
+
+    def escape_of_increment(self, where: str, size: float) -> FixedPointRangeError:
+        """The error for an increment ``size`` that is more than can be added at once."""
+        return self._too_large(where, "an increment", size, "adds increments", self.reach / 2)
+
+    def _too_large(
+        self, where: str, what: str, size: float, does: str, bound: float
+    ) -> FixedPointRangeError:
         if not math.isfinite(size):
             return FixedPointRangeError(
                 f"{where}: got a value that is not finite; expected finite activations. "
-                "Look at that layer's inputs and weights."
+                "Look at the inputs and weights of the function there."
             )
         needed = max(1, RANGE_BITS - math.ceil(math.log2(max(size, 1.0))) - 4)
         return FixedPointRangeError(
-            f"{where}: got a magnitude of {size:.6g}; the fixed point with resolution={self.bits} "
-            f"holds magnitudes below {self.reach:.6g}. Scale the input or the functions down, or "
+            f"{where}: got {what} of {size:.6g}; the fixed point with resolution={self.bits} "
+            f"{does} below {bound:.6g}. Scale the input or the functions down, or "
             f"pass a coarser resolution, for example resolution={min(needed, self.bits - 1)}."
         )
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from odemom.errors import FixedPointRangeError
 from odemom.nn.reversible.momentum import MomentumState
 from odemom.nn.reversible.state import Gradients, ReversibleState
 
@@ -95,6 +96,15 @@ class LeapfrogState(ReversibleState):
         through = None if gx is None else gx * self._drift.weight
         gf, _, gv = self._kick.adjoint(through, gh)
         return gf, gx, gv
+
+    def escape(self, where: str, peak: int, f: Tensor | None) -> FixedPointRangeError:
+        """As `ReversibleState.escape`; velocity and position have units of their own."""
+        if f is None:
+            return self.format.escape(where, None)
+        kick, drift = self._kick, self._drift
+        if kick.has_escaped(f):
+            return kick.escape(where, kick.peak(), f)
+        return drift.escape(where, drift.peak(), self.companion())
 
     def clone(self) -> LeapfrogState:
         """A state that can be moved without moving this one."""

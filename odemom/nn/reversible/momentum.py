@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from odemom.nn.reversible.buffer import InformationBuffer
-from odemom.nn.reversible.eager import LayerConstants
+from odemom.nn.reversible.eager import LARGEST_INCREMENT, LayerConstants
+from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import Gradients, ReversibleState
 
 __all__ = ["MomentumState"]
@@ -116,6 +117,17 @@ class MomentumState(ReversibleState):
     ) -> tuple[Tensor | None, Tensor | None]:
         """The gradients for x and v, in one pass where there is a kernel for it."""
         return self.kernel.carried(gx, gh, through, less, float(self.gamma))
+
+    def peak(self) -> int:
+        """The largest magnitude of x and v, in units."""
+        return int(self._peaks().max())
+
+    def has_escaped(self, f: Tensor) -> bool:
+        """Whether ``f`` was too large to be added, or has brought x or v out of the range."""
+        increments = self._rows(self._value(f).double()).abs() * abs(self.weight)
+        unit = self.format.unit if self.format.units is None else self.format.units[:, None]
+        added = bool((increments <= LARGEST_INCREMENT * unit).all())
+        return not added or self.peak() >= OUT_OF_RANGE
 
     def rest(self) -> None:
         """Fold the buffer: it holds some bits per element while few layers are passed."""

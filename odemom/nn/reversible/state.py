@@ -53,7 +53,11 @@ class ReversibleState(ABC):
     carrier : torch.dtype
         float32 or float64.
     format : FixedPoint
+    weight : float
+        What multiplies a function's value in the rule.
     """
+
+    weight = 1.0
 
     def __init__(self, *pair: Tensor, resolution: int | None) -> None:
         like = pair[0]
@@ -100,7 +104,8 @@ class ReversibleState(ABC):
         return x.contiguous(memory_format=self.order).as_strided((x.numel(),), (1,))
 
     def _value(self, f: Tensor) -> Tensor:
-        f = f.detach() if f.requires_grad else f
+        f = f.detach().resolve_neg()  # its memory is read, so nothing may stand in a flag
+        f = f.clone() if f._is_zerotensor() else f
         return self._flat(f if f.dtype == self.carrier else f.to(self.carrier))
 
     @property
@@ -119,16 +124,20 @@ class ReversibleState(ABC):
         f : Tensor or None
             The function's value there; None once the state has moved on.
         """
-        lost = peak > fixed_point.OUT_OF_RANGE + LARGEST_INCREMENT
-        if f is None or not f.numel():
-            return self.format.escape(where, None if lost else peak * self.format.unit)
-        f, form = f.detach().double(), self.format
+        form = self.format
+        if f is None:  # of the peak is not known in which sample it was, or whether it was counted
+            known = form.units is None and peak <= fixed_point.OUT_OF_RANGE + LARGEST_INCREMENT
+            return form.escape(where, peak * form.unit if known else None)
+        increments = f.detach().double().abs() * abs(self.weight)
         if form.units is not None:  # of the sample that is furthest out
-            sizes = f.flatten(1).abs().amax(1) / form.units
+            sizes = increments.flatten(1).amax(1) / form.units
             sample = int(torch.maximum(sizes, self._peaks()).argmax())
-            f, form = f[sample], FixedPoint(round(-math.log2(form.units[sample].item())))
-        size = max(f.abs().max().item(), peak * form.unit) if lost else peak * form.unit
-        return form.escape(where, float("nan") if f.isnan().any() else size)
+            increments, unit = increments[sample], form.units[sample].item()
+            form = FixedPoint(round(-math.log2(unit)))
+        largest = increments.max().item()
+        if not largest <= LARGEST_INCREMENT * form.unit:
+            return form.escape_of_increment(where, largest)
+        return form.escape(where, peak * form.unit)
 
     def _peaks(self) -> Tensor:
         """The largest magnitude in each sample, in units."""

@@ -6,7 +6,6 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def there_and_back(kernel, state, f, c):
 def by_sample(c, samples):
     """The same with a unit for each sample, from 2^-53 to 2^10."""
     units = torch.ldexp(torch.ones(samples), torch.arange(samples) % 64 - 53).double()
-    return replace(c, units=units, scales=c.scale * c.unit / units), units
+    return c._replace(units=units, scales=c.scale * c.unit / units), units
 
 
 def states(gamma, radix, dtype, size, samples=None, words=1):
@@ -144,8 +143,8 @@ def test_increments_may_be_negative_multiples(samples):
     state, f, c = states(Fraction(9, 10), 160, torch.float32, 4_096)
     scales = -(2.0 ** torch.where(torch.arange(64) % 8 == 0, 30.0, 55.0).double())
     many = samples is not None
-    c = replace(c, scale=-(2.0**43), scales=scales if many else None)
-    c = replace(c, units=torch.full((64,), 2.0**-43).double() if many else None)
+    c = c._replace(scale=-(2.0**43), scales=scales if many else None)
+    c = c._replace(units=torch.full((64,), 2.0**-43).double() if many else None)
     x, v, word = state
     results = [there_and_back(k, (x >> 9, v >> 13, word), f / 1000, c) for k in (eager, native)]
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
