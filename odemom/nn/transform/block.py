@@ -21,7 +21,6 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from odemom.checks import invalid
 from odemom.errors import ReversibilityError
-from odemom.nn.nets.layered import is_dense, kind_of
 from odemom.nn.nets.surroundings import (
     check_function_is_whole,
     check_is_no_replica,
@@ -37,7 +36,9 @@ from odemom.nn.recompute.second_call import tried
 from odemom.nn.transform import rows
 from odemom.nn.transform.calls import Arguments, BlockFunction, positional_names
 from odemom.nn.transform.copies import copied, derived, rebind
+from odemom.nn.transform.inputs import check_dense, is_state, said, warn_of_input
 from odemom.nn.transform.places import PLACE, Place
+from odemom.nn.transform.step import same_values
 
 __all__ = ["MomentumBlock", "as_block", "twin_block"]
 
@@ -58,17 +59,19 @@ OWN_FORWARD = "_momentum_own_forward"
 class MomentumBlock(nn.Module):
     """What stands in front of a block's own class in the class of its twin."""
 
-    kind: type[nn.Module]
-    names: tuple[str, ...]
+    # Names that no block has an attribute of.
+    _momentum_kind: type[nn.Module]
+    _momentum_names: tuple[str, ...]
 
     def _get_name(self) -> str:
-        return "Momentum" + self.kind.__name__
+        return "Momentum" + self._momentum_kind.__name__
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Classes made here are found again by the block's own class."""
-        if type(self) is not _twin_class(self.kind):  # that of a parametrization, say
+        kind = self._momentum_kind
+        if type(self) is not _twin_class(kind):  # that of a parametrization, say
             return super().__reduce_ex__(protocol)
-        return _blank, (self.kind,), dict(self.__dict__)
+        return _blank, (kind,), dict(self.__dict__)
 
     def __prepare_scriptable__(self) -> None:
         """Asked for by `torch.jit.script`."""
@@ -77,38 +80,21 @@ class MomentumBlock(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """One momentum layer, or the block's own value where it belongs to no row."""
         place: Place = self.__dict__[PLACE]
-        own = self.__dict__.get(OWN_FORWARD) or functools.partial(self.kind.forward, self)
-        call = Arguments(self.names, args, kwargs)
+        own = self.__dict__.get(OWN_FORWARD) or functools.partial(self._momentum_kind.forward, self)
+        call = Arguments(self._momentum_names, args, kwargs)
         if place.container.weights[0] == 0:
             return own(*args, **kwargs)
-        if not _is_state(call.x):
-            place.note(None, f"its input is {_said(call.x)}, no tensor of real floats")
+        if not is_state(call.x):
+            place.note(None, f"its input is {said(call.x)}, no tensor of real floats")
+            warn_of_input(place, call.x)
             return own(*args, **kwargs)
-        _check_dense(call.x, place)
+        check_dense(call.x, place)
         call.x = rows.without_carry(call.x, place.container)
         if place.container.reversible is False or isinstance(call.x, torch.fx.Proxy):
             return _in_floats(self, place, own, call)
         if is_exporting():
             raise refused("torch.export", WAY_OUT)
         return _recomputed(self, place, own, call)
-
-
-def _is_state(x: Any) -> bool:
-    return isinstance(x, torch.fx.Proxy) or (isinstance(x, Tensor) and x.is_floating_point())
-
-
-def _said(x: Any) -> str:
-    return f"a tensor of {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
-
-
-def _check_dense(x: Any, place: Place) -> None:
-    if isinstance(x, Tensor) and not is_dense(x):
-        raise invalid(
-            place.label,
-            got=f"an input of layout {kind_of(x)}",
-            expected="a dense tensor, on which momentum is defined entry by entry",
-            fix="Use a padded batch (x.to_padded_tensor), or x.to_dense().",
-        )
 
 
 def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments) -> Any:
@@ -142,13 +128,18 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     x, record = call.x, torch.is_grad_enabled()
     check_surroundings(x, block, WAY_OUT)
     args, kwargs = _arguments(block, place, call)
-    call = Arguments(block.names, (x, *args), kwargs)
+    call = Arguments(block._momentum_names, (x, *args), kwargs)
     if _mode(place, x) != "exact":
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
     check_is_no_replica(block)
+    if record:  # x that is handed over twice, as query and key, gets gradients of both
+        args = tuple(same_values(a) if a is x else a for a in args)
+        kwargs = {name: same_values(a) if a is x else a for name, a in kwargs.items()}
     extras = Extras(args, kwargs)
     function = _function(block, place, own, call, adds_input=True)
     if place.changes_shape is None and place.skips:
+        if not record:
+            return _first_call(block, place, own, x, extras)
         _try(block, place, own, x, extras)
     if place.alone:
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
@@ -197,6 +188,28 @@ def _try(
     with tried(function, extras.snapshot(), x.device):
         # A clone: one that changes its input's shape may change it in place, too.
         place.changes_shape = extras.call(function, x.detach().clone()).shape != x.shape
+
+
+def _first_call(
+    block: nn.Module, place: Place, own: Callable[..., Any], x: Tensor, extras: Extras
+) -> Any:
+    """The first call where nothing goes back: its value shows the shape, and moves the state.
+
+    So what the block changes besides (a cache, a counter) changes once.
+    """
+    check_function_is_whole(block, place.label)
+    version, value = rows.version_of(x), extras.call(own, x)
+    function = BlockFunction(block, lambda *_, **__: value, place.label, adds_input=True)
+    first = function.first(value)
+    _shape_was(place, first, changes=first.shape != x.shape)
+    if place.alone:
+        return value
+    if rows.version_of(x) != version:
+        raise moved_input(place.label)
+    row, carry = _row(place, x, exact=True)
+    if row.run is None:
+        return rows.plain_step(row, function, x, carry, first)
+    return rows.exact_step(row, function, x, carry, Extras((), {}), last=place.ahead == 1)
 
 
 def _checkpointed(
@@ -297,8 +310,8 @@ def _twin_class(kind: type[nn.Module]) -> type[MomentumBlock]:
     names = {
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
-        "kind": kind,
-        "names": positional_names(kind.forward),
+        "_momentum_kind": kind,
+        "_momentum_names": positional_names(kind.forward),
         "training": property(_get_training, _set_training),
     }
     bases = (MomentumBlock, kind)
@@ -360,7 +373,7 @@ def as_block(twin: nn.Module) -> nn.Module:
 
 def _kind_behind(kind: type[Any]) -> type[nn.Module]:
     """The class of a block from that of its twin, or from one that was derived from it since."""
-    if kind is _twin_class(kind.kind):
-        return kind.kind
+    if kind is _twin_class(kind._momentum_kind):
+        return kind._momentum_kind
     return derived(kind, [_kind_behind(b) if issubclass(b, MomentumBlock) else b
                            for b in kind.__bases__])  # fmt: skip

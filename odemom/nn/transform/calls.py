@@ -22,10 +22,10 @@ _LEAF = "_odemom_leaf"
 
 
 def positional_names(forward: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of a method's positional parameters after self."""
+    """The names of a method's positional parameters after the first, which is the object."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(forward).parameters.values()
-    return tuple(p.name for p in parameters if p.kind in kinds and p.name != "self")
+    return tuple(p.name for p in parameters if p.kind in kinds)[1:]
 
 
 class Arguments:
@@ -104,6 +104,7 @@ class BlockFunction(nn.Module):
         self.adds_input = adds_input
         self._leaves: list[Any] = []
         self._spec: Any = None
+        self._states: list[int] = []  # the hidden state, which may stand there twice
         self._where: list[int] = []
         self.others: tuple[Any, ...] = ()
         self.passed: dict[int, Tensor] = {}
@@ -128,9 +129,15 @@ class BlockFunction(nn.Module):
 
     def first(self, value: Any) -> Any:
         """The hidden state in what the block returned."""
-        if not isinstance(value, tuple | list | dict):
+        if isinstance(value, Tensor | torch.fx.Proxy):
             self._spec = None
             return value
+        if not isinstance(value, tuple | list | dict):
+            raise invalid(
+                self.label,
+                got=f"a {type(value).__name__} as its value",
+                expected="a hidden state, alone or first in a tuple, list or dict",
+            )
         leaves, self._spec = pytree.tree_flatten(value)
         first = leaves[0] if leaves else None
         if not isinstance(first, Tensor | torch.fx.Proxy):
@@ -139,10 +146,12 @@ class BlockFunction(nn.Module):
                 got=f"a {type(value).__name__} whose first entry is {shown(first)}",
                 expected="a hidden state, alone or in front of other values",
             )
-        self._where = [i for i, leaf in enumerate(leaves) if i and isinstance(leaf, Tensor)]
+        self._states = [i for i, leaf in enumerate(leaves) if leaf is first]
+        tensors = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+        self._where = [i for i in tensors if i not in self._states]
         self.others = tuple(leaves[i] for i in self._where)
-        self._leaves = [None if i in self._where else leaf for i, leaf in enumerate(leaves)]
-        self._leaves[0] = None
+        kept = {*self._states, *tensors}
+        self._leaves = [None if i in kept else leaf for i, leaf in enumerate(leaves)]
         return first
 
     def rebuilt(self, y: Any) -> Any:
@@ -158,7 +167,8 @@ class BlockFunction(nn.Module):
         self._spec, self._leaves, self.others = None, [], ()
         if spec is None:
             return y
-        leaves[0] = y
+        for i in self._states:
+            leaves[i] = y
         for i, other in zip(self._where, others, strict=True):
             leaves[i] = other
             before = self.passed.get(i)

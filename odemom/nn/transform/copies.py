@@ -7,9 +7,10 @@ import functools
 import types
 from typing import Any
 
+from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-__all__ = ["copied", "derived", "rebind"]
+__all__ = ["copied", "derived", "rebind", "with_replacements"]
 
 
 def copied(module: Any) -> Any:
@@ -49,3 +50,45 @@ def derived(kind: type[Any], bases: list[type[Any]]) -> type[Any]:
     """The same class with other bases."""
     own = {k: v for k, v in vars(kind).items() if k not in ("__dict__", "__weakref__")}
     return types.new_class(kind.__name__, tuple(bases), {}, lambda space: space.update(own))
+
+
+def with_replacements(
+    value: Any, done: dict[int, nn.Module], above: frozenset[int] = frozenset()
+) -> Any:
+    """``value`` with modules and their methods replaced, in lists, tuples, dicts and partials too.
+
+    Parameters
+    ----------
+    value : object
+    done : dict
+        A module in place of the one of that identity.
+    above : frozenset of int
+        The identities of what holds the value, in which it is not looked for again.
+
+    Returns
+    -------
+    object
+        ``value`` itself where nothing in it is replaced.
+    """
+    if isinstance(value, nn.Module):
+        return done.get(id(value), value)
+    if isinstance(value, types.MethodType) and id(value.__self__) in done:
+        there = getattr(done[id(value.__self__)], value.__func__.__name__, None)
+        return there if isinstance(there, types.MethodType) else value
+    if type(value) not in (list, tuple, dict, functools.partial) or id(value) in above:
+        return value
+    inside = above | {id(value)}
+
+    def new(part: Any) -> Any:
+        return with_replacements(part, done, inside)
+
+    if isinstance(value, functools.partial):
+        parts = value.func, value.args, value.keywords
+        made = tuple(map(new, parts))
+        same = all(a is b for a, b in zip(made, parts, strict=True))
+        return value if same else functools.partial(made[0], *made[1], **made[2])
+    if isinstance(value, dict):
+        named = {key: new(part) for key, part in value.items()}
+        return value if all(named[key] is part for key, part in value.items()) else named
+    found = type(value)(map(new, value))
+    return value if all(a is b for a, b in zip(found, value, strict=True)) else found

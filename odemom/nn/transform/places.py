@@ -76,8 +76,8 @@ class Container:
         Thread and index of the block that was called last, if it is in a row.
     joined : bool
         Whether neighbours have been joined as far as is known.
-    warned_of_caches : bool
-        Whether it was said that caches stay empty.
+    warned_of_caches, warned_of_input : bool
+        Whether it was said that caches stay empty, and that the first argument is no state.
     weights : (float, float)
         Gamma and 1 - gamma, which older compilers cannot round themselves.
     """
@@ -91,6 +91,7 @@ class Container:
     latest: tuple[int, int] | None = None
     joined: bool = True
     warned_of_caches: bool = False
+    warned_of_input: bool = False
     weights: tuple[float, float] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from types import MethodType
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -20,7 +19,7 @@ from torch import nn
 from odemom.checks import as_initial_velocity, expect, invalid, shown
 from odemom.nn.reversible.gamma import rational_gamma
 from odemom.nn.transform.block import as_block, twin_block
-from odemom.nn.transform.copies import copied
+from odemom.nn.transform.copies import copied, with_replacements
 from odemom.nn.transform.find import blocks_found, blocks_named, said_lists
 from odemom.nn.transform.functions import FunctionRow, function_row
 from odemom.nn.transform.names import has_no_skip
@@ -258,13 +257,7 @@ def _rebuilt(model: M, replacements: dict[int, nn.Module]) -> M:
         twin = done[id(module)] = copied(module)
         twin.__dict__["_modules"].update(children)
         for name, value in twin.__dict__.items():
-            if isinstance(value, list | tuple) and any(id(v) in done for v in value):
-                twin.__dict__[name] = type(value)(done.get(id(v), v) for v in value)
-            elif isinstance(value, MethodType) and id(value.__self__) in done:
-                name_there = value.__func__.__name__
-                there = getattr(done[id(value.__self__)], name_there, None)
-                if isinstance(there, MethodType):
-                    twin.__dict__[name] = there
+            twin.__dict__[name] = with_replacements(value, done)
         _keep_dense(twin)
         return twin
 

@@ -1,0 +1,50 @@
+"""What a block may be called with as its hidden state."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odemom.checks import invalid
+from odemom.nn.nets.layered import is_dense, kind_of
+from odemom.nn.transform.places import Place
+
+__all__ = ["check_dense", "is_state", "said", "warn_of_input"]
+
+
+def is_state(x: Any) -> bool:
+    """Whether ``x`` is a tensor of real floats, or a symbol of torch.fx that stands for one."""
+    return isinstance(x, torch.fx.Proxy) or (isinstance(x, Tensor) and x.is_floating_point())
+
+
+def said(x: Any) -> str:
+    """What ``x`` is, in a sentence."""
+    return f"a tensor of {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+
+
+def warn_of_input(place: Place, x: Any) -> None:
+    """Say once for a list that what its blocks are called with first is no state."""
+    container = place.container
+    if isinstance(x, Tensor) or container.warned_of_input or torch.compiler.is_compiling():
+        return
+    container.warned_of_input = True
+    warnings.warn(
+        f"{place.label} was called with {said(x)} in the place of its hidden state, its first "
+        f"argument, so the blocks of {container.name or 'the model'} are those of the original. "
+        "Let forward take the hidden state first, as one tensor.",
+        stacklevel=2,
+    )
+
+
+def check_dense(x: Any, place: Place) -> None:
+    """Raise `InvalidInputError` for a sparse or nested tensor."""
+    if isinstance(x, Tensor) and not is_dense(x):
+        raise invalid(
+            place.label,
+            got=f"an input of layout {kind_of(x)}",
+            expected="a dense tensor, on which momentum is defined entry by entry",
+            fix="Use a padded batch (x.to_padded_tensor), or x.to_dense().",
+        )
