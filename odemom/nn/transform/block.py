@@ -36,7 +36,13 @@ from odemom.nn.recompute.second_call import tried
 from odemom.nn.transform import rows
 from odemom.nn.transform.calls import Arguments, BlockFunction, positional_names
 from odemom.nn.transform.copies import copied, derived, rebind
-from odemom.nn.transform.inputs import check_dense, is_state, said, warn_of_input
+from odemom.nn.transform.inputs import (
+    check_dense,
+    is_state,
+    said,
+    warn_of_checkpointing,
+    warn_of_input,
+)
 from odemom.nn.transform.places import PLACE, Place
 from odemom.nn.transform.step import same_values
 
@@ -91,6 +97,7 @@ class MomentumBlock(nn.Module):
         check_dense(call.x, place)
         call.x = rows.without_carry(call.x, place.container)
         if place.container.reversible is False or isinstance(call.x, torch.fx.Proxy):
+            warn_of_checkpointing(place, self)
             return _in_floats(self, place, own, call)
         if is_exporting():
             raise refused("torch.export", WAY_OUT)
@@ -137,13 +144,16 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
         kwargs = {name: same_values(a) if a is x else a for name, a in kwargs.items()}
     extras = Extras(args, kwargs)
     function = _function(block, place, own, call, adds_input=True)
-    if place.changes_shape is None and place.skips:
+    widens = place.may_widen(x)
+    unknown = place.changes_shape is None or (widens and place.value_dtype is None)
+    if unknown and place.skips:
         if not record:
             return _first_call(block, place, own, x, extras)
         _try(block, place, own, x, extras)
     if place.alone:
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
-    row, carry = _row(place, x, exact=True, record=record)
+    start, x = x, x.to(place.value_dtype) if widens else x
+    row, carry = _row(place, x, start, exact=True, record=record)
     if row.run is None:  # what the velocity comes from at the beginning is kept by a checkpoint
         function = _function(block, place, own, call, adds_input=False)
         value = _checkpointed(block, place, own, call)(x, *call.args, **call.kwargs)
@@ -187,7 +197,8 @@ def _try(
     function = BlockFunction(block, own, place.label, adds_input=False)
     with tried(function, extras.snapshot(), x.device):
         # A clone: one that changes its input's shape may change it in place, too.
-        place.changes_shape = extras.call(function, x.detach().clone()).shape != x.shape
+        first = extras.call(function, x.detach().clone())
+    place.learn(x, first)
 
 
 def _first_call(
@@ -201,12 +212,14 @@ def _first_call(
     version, value = rows.version_of(x), extras.call(own, x)
     function = BlockFunction(block, lambda *_, **__: value, place.label, adds_input=True)
     first = function.first(value)
+    place.learn(x, first)
     _shape_was(place, first, changes=first.shape != x.shape)
     if place.alone:
         return value
     if rows.version_of(x) != version:
         raise moved_input(place.label)
-    row, carry = _row(place, x, exact=True)
+    start, x = x, x.to(place.value_dtype) if place.may_widen(x) else x
+    row, carry = _row(place, x, start, exact=True)
     if row.run is None:
         return rows.plain_step(row, function, x, carry, first)
     return rows.exact_step(row, function, x, carry, Extras((), {}), last=place.ahead == 1)
@@ -252,9 +265,13 @@ def _shape_was(place: Place, value: Any, *, changes: bool) -> None:
 
 
 def _row(
-    place: Place, x: Any, *, exact: bool = False, record: bool = False
+    place: Place, x: Any, given: Any = None, *, exact: bool = False, record: bool = False
 ) -> tuple[rows.Row, rows.Carry | None]:
-    """The row that a call belongs to, and what its input carries; a new row where none goes on."""
+    """The row that a call belongs to, and what its input carries; a new row where none goes on.
+
+    ``given`` is the input as it was given, where x is it in a wider dtype.
+    """
+    given = x if given is None else given
     container, carry = place.container, rows.carry_of(x)
     if carry is not None and carry.row.owner is container:
         if exact and carry.row.run is None and carry.row.record.mode == "exact":
@@ -265,9 +282,9 @@ def _row(
             return carry.row, carry
         start = OTHER_WAY
     else:
-        start = rows.why_none(x, container)
+        start = rows.why_none(given, container)
     again = not torch.compiler.is_compiling() and in_backward() and place.carried
-    if again and not (place.started and rows.may_start_again(x, container)):
+    if again and not (place.started and rows.may_start_again(given, container)):
         raise ReversibilityError(
             f"{place.label}: the block was called in a backward pass, by a checkpoint around it, "
             "with an input from which the momentum of the blocks before it is gone; expected "
@@ -275,7 +292,7 @@ def _row(
             "the model's own gradient checkpointing off."
         )
     _warn_of(place, start)
-    rows.note_start(x, container)
+    rows.note_start(given, container)
     shape = tuple(x.shape) if isinstance(x, Tensor) else ()
     mode = "exact" if exact else "plain" if container.reversible is False else "checkpoint"
     named = rows.RowRecord(container.name, mode, shape)

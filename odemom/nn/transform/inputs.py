@@ -12,7 +12,7 @@ from odemom.checks import invalid
 from odemom.nn.nets.layered import is_dense, kind_of
 from odemom.nn.transform.places import Place
 
-__all__ = ["check_dense", "is_state", "said", "warn_of_input"]
+__all__ = ["check_dense", "is_state", "said", "warn_of_checkpointing", "warn_of_input"]
 
 
 def is_state(x: Any) -> bool:
@@ -37,6 +37,24 @@ def warn_of_input(place: Place, x: Any) -> None:
         "Let forward take the hidden state first, as one tensor.",
         stacklevel=2,
     )
+
+
+def warn_of_checkpointing(place: Place, block: Any) -> None:
+    """Say once for a list that the gradient checkpointing of transformers is not done.
+
+    Its layers checkpoint their own forward alone, which in a twin moves the velocity too.
+    """
+    container = place.container
+    if container.warned_of_checkpoints or not getattr(block, "gradient_checkpointing", False):
+        return
+    if block.training and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        container.warned_of_checkpoints = True
+        warnings.warn(
+            f"{place.label}: gradient checkpointing is switched on, and a twin with "
+            "reversible=False does none. Build it with reversible='auto', which recomputes its "
+            "blocks itself.",
+            stacklevel=2,
+        )
 
 
 def check_dense(x: Any, place: Place) -> None:

@@ -76,8 +76,9 @@ class Container:
         Thread and index of the block that was called last, if it is in a row.
     joined : bool
         Whether neighbours have been joined as far as is known.
-    warned_of_caches, warned_of_input : bool
-        Whether it was said that caches stay empty, and that the first argument is no state.
+    warned_of_caches, warned_of_input, warned_of_checkpoints : bool
+        Whether it was said that caches stay empty, that the first argument is no state, and that
+        the model's own checkpoints are not made.
     weights : (float, float)
         Gamma and 1 - gamma, which older compilers cannot round themselves.
     """
@@ -92,6 +93,7 @@ class Container:
     joined: bool = True
     warned_of_caches: bool = False
     warned_of_input: bool = False
+    warned_of_checkpoints: bool = False
     weights: tuple[float, float] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +127,8 @@ class Place:
         Whether it adds its input to its value, as far as is known.
     changes_shape : bool or None
         None until a call has shown it.
+    value_dtype : torch.dtype or None
+        Of its value under autocast for an input of half precision; None until a call has shown it.
     called : bool
         Whether it ever was.
     carried, started : bool
@@ -145,6 +149,7 @@ class Place:
     original: nn.Module
     skips: bool = True
     changes_shape: bool | None = None
+    value_dtype: torch.dtype | None = None
     called: bool = False
     carried: bool = False
     started: bool = False
@@ -165,6 +170,23 @@ class Place:
     def follows(self) -> bool:
         """Whether the block before it in the list was the one called last."""
         return self.index > 0 and self.container.latest == (get_ident(), self.index - 1)
+
+    def may_widen(self, x: Tensor) -> bool:
+        """Whether a row starts here whose values may be wider than x: under autocast.
+
+        So are those of blocks that scale their residual by a parameter in float32. Later inputs of
+        the row have their dtype.
+        """
+        if x.dtype.itemsize > 2 or not torch.is_autocast_enabled(x.device.type):
+            return False
+        carry = rows.carry_of(x)
+        return carry is None or carry.row.owner is not self.container
+
+    def learn(self, x: Tensor, first: Tensor) -> None:
+        """Note what the hidden state ``first`` of a call's value shows of later ones."""
+        self.changes_shape = first.shape != x.shape
+        if self.may_widen(x):
+            self.value_dtype = torch.promote_types(x.dtype, first.dtype)
 
     def note(self, row: rows.Row | None, start: str) -> None:
         """What a call has shown; nothing is written down while a graph is compiled."""

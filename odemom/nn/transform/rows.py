@@ -234,11 +234,13 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
 
     ``first`` is the hidden state that the block returned.
     """
-    wide = carrier_dtype(x.dtype) if isinstance(x, Tensor) else None
-    narrow = wide is not None and x.dtype != wide
     position = x if carry is None or carry.x is None else carry.x
-    if narrow and position is x:
-        position = x.to(wide)
+    narrow = None
+    if isinstance(x, Tensor) and isinstance(first, Tensor):
+        dtype = torch.promote_types(x.dtype, first.dtype)  # as that of their sum
+        wide = carrier_dtype(dtype)
+        narrow = dtype if dtype != wide else None
+        position = position if position.dtype == wide else position.to(wide)
     v = None if carry is None else carry.v
     # From v0 = f(x0) the first step comes to v1 = gamma v0 + (1 - gamma) f(x0) = f(x0).
     gamma, rest = row.weights
@@ -247,7 +249,7 @@ def plain_step(row: Row, function: BlockFunction, x: Any, carry: Carry | None, f
     end, v = momentum_step(gamma, rest, first, x, position, v)
     if carry is not None:
         carry.let_go()
-    return _handed_on(row, function, end, x.dtype if narrow else None, v)
+    return _handed_on(row, function, end, narrow, v)
 
 
 def exact_step(
@@ -272,6 +274,8 @@ def exact_step(
         end, v = run.advance(run.shown()), None
     if last or not run.record:  # else at the last block of the list, or in the backward pass
         run.settle()
+    if last and not run.record:  # a value that is kept does not keep the whole state
+        row.run, v = None, run.require_state().companion()
     if carry is not None:
         carry.let_go()
     return _handed_on(row, function, end, x.dtype if x.dtype != wide else None, v)

@@ -270,3 +270,77 @@ def test_the_object_of_a_method_may_have_any_name():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert torch.allclose(twin_of(model, True)(rows()), momentum(model.h, rows()), atol=1e-5)
+
+
+class Scaled(Block):
+    """A residual scaled by a parameter: under autocast its value is float32 for any input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((4,), 0.5))
+
+    def forward(self, x):
+        return x + self.scale * torch.tanh(self.layer(x))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("before", ["nothing", "without autocast", "nothing goes back"])
+def test_a_row_goes_on_in_the_wider_dtype_of_its_values(mode, before):
+    class Net(Stack):
+        def __init__(self, *args) -> None:
+            super().__init__(*args)
+            self.stem = nn.Linear(4, 4)
+
+        def forward(self, x):
+            states = [self.stem(x)]
+            for block in self.h:
+                states.append(block(states[-1]))
+            return states
+
+    model = Net(Scaled, 16)
+    twin = twin_of(model, mode)
+    if before == "without autocast":
+        twin(rows())
+    with torch.autocast("cpu", torch.bfloat16):
+        if before == "nothing goes back":
+            with torch.no_grad():
+                twin(rows())
+        x, y = twin(rows())[0], twin(rows())[-1]
+        reference = momentum(model.h, model.stem(rows()).float())
+        gradients = [torch.autograd.grad(z.sum(), [*model.parameters()]) for z in (y, reference)]
+    assert (x.dtype, y.dtype) == (torch.bfloat16, torch.float32)
+    assert torch.allclose(y, reference, rtol=0.02, atol=0.02)
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.allclose(ours, theirs, rtol=0.05, atol=0.05 * theirs.abs().max().item())
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("depth", [3, 12])
+def test_a_value_that_is_kept_keeps_a_velocity_at_most(depth, mode):
+    twin = twin_of(Stack(depth=depth), mode)
+    with torch.no_grad():
+        for _ in range(2):
+            y = twin(rows())
+    carry: Any = vars(y)["_odemom_carry"]
+    assert carry.row.run is None
+    assert carry.v.nbytes == y.nbytes
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_list_that_is_passed_twice_where_nothing_goes_back_is_one_row(mode):
+    class Again(Stack):
+        def forward(self, x):
+            return super().forward(super().forward(x))
+
+    model = Again()
+    twin = twin_of(model, mode)
+    with torch.no_grad():
+        assert torch.allclose(twin(rows()), momentum([*model.h, *model.h], rows()), atol=1e-5)
+
+
+def test_checkpointing_that_a_twin_does_not_do_is_said():
+    twin = twin_of(Stack(), False)
+    for block in twin.h:
+        block.gradient_checkpointing = True
+    with pytest.warns(UserWarning, match="does none. Build it with reversible='auto'"):
+        twin(rows())
