@@ -75,20 +75,24 @@ def with_replacements(
     if isinstance(value, types.MethodType) and id(value.__self__) in done:
         there = getattr(done[id(value.__self__)], value.__func__.__name__, None)
         return there if isinstance(there, types.MethodType) else value
-    if type(value) not in (list, tuple, dict, functools.partial) or id(value) in above:
-        return value
-    inside = above | {id(value)}
+    held: Any = value
+    if type(held) not in (list, tuple, dict, functools.partial) or id(held) in above:
+        return held
+    inside = above | {id(held)}
 
     def new(part: Any) -> Any:
         return with_replacements(part, done, inside)
 
-    if isinstance(value, functools.partial):
-        parts = value.func, value.args, value.keywords
-        made = tuple(map(new, parts))
-        same = all(a is b for a, b in zip(made, parts, strict=True))
-        return value if same else functools.partial(made[0], *made[1], **made[2])
-    if isinstance(value, dict):
-        named = {key: new(part) for key, part in value.items()}
-        return value if all(named[key] is part for key, part in value.items()) else named
-    found = type(value)(map(new, value))
-    return value if all(a is b for a, b in zip(found, value, strict=True)) else found
+    if isinstance(held, functools.partial):
+        parts = [held.func, held.args, held.keywords]
+        found = list(map(new, parts))
+        made = functools.partial(found[0], *found[1], **found[2])
+    elif isinstance(held, dict):
+        parts = list(held.values())
+        found = list(map(new, parts))
+        made = dict(zip(held, found, strict=True))
+    else:
+        parts = list(held)
+        found = list(map(new, parts))
+        made = tuple(found) if isinstance(held, tuple) else found
+    return value if all(a is b for a, b in zip(found, parts, strict=True)) else made

@@ -14,10 +14,10 @@ from odemom.nn import ODEBlock
 from odemom.nn.reversible.state import ReversibleState
 from tests.nn.ode.fields import WIDTH, distance, gradients, net, states
 
-SCHEMES = [("euler", 1), ("midpoint", 1), ("euler", 2), ("leapfrog", 2)]
+SCHEMES: list[tuple[str, Any]] = [("euler", 1), ("midpoint", 1), ("euler", 2), ("leapfrog", 2)]
 
 
-def found(field, way: Any, method, order, *arguments) -> list[torch.Tensor]:
+def found(field, way: Any, method, order: Any, *arguments) -> list[torch.Tensor]:
     name = method if method == "leapfrog" else f"reversible_{method}"
     block = ODEBlock(field, order, method=name, options={"step_size": 0.25}, gradient=way)
     x = states().requires_grad_()
@@ -63,7 +63,7 @@ class Energy(nn.Module):
 
 
 @pytest.mark.parametrize(("method", "order"), SCHEMES)
-def test_two_views_of_one_gradient_are_two_gradients(method, order):
+def test_two_views_of_one_gradient_are_two_gradients(method, order: Any):
     ways = [found(TwoViews(), way, method, order) for way in ("reversible", "backprop")]
     assert distance(*ways) < 1e-12
     tensors = [
@@ -77,7 +77,7 @@ def test_two_views_of_one_gradient_are_two_gradients(method, order):
 
 
 @pytest.mark.parametrize(("method", "order"), SCHEMES)
-def test_a_field_that_goes_back_itself_leaves_the_sums_alone(method, order):
+def test_a_field_that_goes_back_itself_leaves_the_sums_alone(method, order: Any):
     class Plain(Energy):
         def forward(self, x):
             return self.layer(x).tanh()
@@ -88,7 +88,7 @@ def test_a_field_that_goes_back_itself_leaves_the_sums_alone(method, order):
 
 
 @pytest.mark.parametrize(("method", "order"), SCHEMES)
-def test_gradients_of_a_batch_of_directions(method, order):
+def test_gradients_of_a_batch_of_directions(method, order: Any):
     directions = torch.randn(5, *states().shape, dtype=torch.float64)
     field, rows = net(), []
     for way in ("reversible", "backprop"):
@@ -101,7 +101,7 @@ def test_gradients_of_a_batch_of_directions(method, order):
 
 @pytest.mark.parametrize(("method", "order"), SCHEMES)
 @pytest.mark.parametrize("keep", [False, True])
-def test_a_backward_pass_lets_go_of_the_state(method, order, keep):
+def test_a_backward_pass_lets_go_of_the_state(method, order: Any, keep):
     """While the value is held; a graph that is kept has one state to be gone back again with."""
     options = {"step_size": 0.25}
     block = ODEBlock(net(), order, method=method, options=options, gradient="reversible")

@@ -159,11 +159,22 @@ def test_a_row_that_a_call_without_gradients_has_begun_is_cut_with_a_warning():
     def without(h, x):
         with torch.no_grad():
             z = h[0](x)
+        return h[1](z)
+
+    twin: Any = transform(Tower(without, depth=2), GAMMA, reversible=True, layers=["h"])
+    with pytest.warns(UserWarning, match=r"h\.1 .*computed in another way"):
+        twin(sample())
+
+
+def test_a_list_passed_without_gradients_hands_its_velocity_to_a_pass_with_them():
+    def twice(h, x):
+        with torch.no_grad():
+            z = h[0](x)
         return h[0](z)
 
-    twin: Any = transform(Tower(without, depth=1), GAMMA, reversible=True, layers=["h"])
-    with pytest.warns(UserWarning, match=r"h\.0 .*computed in another way"):
-        twin(sample())
+    model = Tower(twice, depth=1)
+    twin: Any = transform(model, GAMMA, reversible=True, layers=["h"])
+    assert torch.allclose(twin(sample()), momentum([*model.h, *model.h], sample()))
 
 
 @pytest.mark.parametrize("mode", MODES)
