@@ -77,7 +77,8 @@ class MomentumBlock(nn.Module):
         kind = self._momentum_kind
         if type(self) is not _twin_class(kind):  # that of a parametrization, say
             return super().__reduce_ex__(protocol)
-        return _blank, (kind,), dict(self.__dict__)
+        leaves_out = kind.__getstate__ is not object.__getstate__  # what it cannot be copied with
+        return _blank, (kind,), kind.__getstate__(self) if leaves_out else dict(self.__dict__)
 
     def __prepare_scriptable__(self) -> None:
         """Asked for by `torch.jit.script`."""

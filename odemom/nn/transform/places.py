@@ -177,7 +177,10 @@ class Place:
         So are those of blocks that scale their residual by a parameter in float32. Later inputs of
         the row have their dtype.
         """
-        if x.dtype.itemsize > 2 or not torch.is_autocast_enabled(x.device.type):
+        kind = x.device.type
+        if x.dtype.itemsize > 2 or not torch.amp.is_autocast_available(kind):
+            return False
+        if not torch.is_autocast_enabled(kind):
             return False
         carry = rows.carry_of(x)
         return carry is None or carry.row.owner is not self.container

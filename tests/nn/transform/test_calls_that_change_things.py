@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import threading
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -350,3 +352,16 @@ def test_checkpointing_that_a_twin_does_not_do_is_said():
         block.__dict__["gradient_checkpointing"] = True
     with pytest.warns(UserWarning, match="does none. Build it with reversible='auto'"):
         twin(rows())
+
+
+def test_a_block_is_copied_with_what_it_lets_be_copied():
+    class Locked(Block):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lock = threading.Lock()
+
+        def __getstate__(self):
+            return {k: v for k, v in self.__dict__.items() if k != "lock"}
+
+    twin = twin_of(Stack(Locked), True)
+    assert torch.equal(copy.deepcopy(twin)(rows()), twin(rows()))
