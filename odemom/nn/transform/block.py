@@ -42,6 +42,7 @@ from odemom.nn.transform.inputs import (
     said,
     warn_of_checkpointing,
     warn_of_input,
+    without_caches,
 )
 from odemom.nn.transform.places import PLACE, Place
 from odemom.nn.transform.step import same_values
@@ -77,8 +78,14 @@ class MomentumBlock(nn.Module):
         kind = self._momentum_kind
         if type(self) is not _twin_class(kind):  # that of a parametrization, say
             return super().__reduce_ex__(protocol)
-        leaves_out = kind.__getstate__ is not object.__getstate__  # what it cannot be copied with
-        return _blank, (kind,), kind.__getstate__(self) if leaves_out else dict(self.__dict__)
+        if kind.__getstate__ is object.__getstate__:
+            return _blank, (kind,), dict(self.__dict__)
+        with_it = {name: self.__dict__[name] for name in (PLACE, OWN_FORWARD) if name in vars(self)}
+        self.__dict__["training"] = self.training  # a block may look it up there
+        try:
+            return _blank, (kind, with_it), kind.__getstate__(self)
+        finally:
+            del self.__dict__["training"]
 
     def __prepare_scriptable__(self) -> None:
         """Asked for by `torch.jit.script`."""
@@ -135,7 +142,7 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     """Such that the backward pass calls the block again; without one, in the same arithmetic."""
     x, record = call.x, torch.is_grad_enabled()
     check_surroundings(x, block, WAY_OUT)
-    args, kwargs = _arguments(block, place, call)
+    args, kwargs = without_caches(block, place, call)
     call = Arguments(block._momentum_names, (x, *args), kwargs)
     if _mode(place, x) != "exact":
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
@@ -149,11 +156,11 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     unknown = place.changes_shape is None or (widens and place.value_dtype is None)
     if unknown and place.skips:
         if not record:
-            return _first_call(block, place, own, x, extras)
+            return _first_call(block, place, own, call, extras)
         _try(block, place, own, x, extras)
     if place.alone:
         return _in_floats(block, place, _checkpointed(block, place, own, call), call)
-    start, x = x, x.to(place.value_dtype) if widens else x
+    start, x = x, place.widened(x)
     row, carry = _row(place, x, start, exact=True, record=record)
     if row.run is None:  # what the velocity comes from at the beginning is kept by a checkpoint
         function = _function(block, place, own, call, adds_input=False)
@@ -203,15 +210,16 @@ def _try(
 
 
 def _first_call(
-    block: nn.Module, place: Place, own: Callable[..., Any], x: Tensor, extras: Extras
+    block: MomentumBlock, place: Place, own: Callable[..., Any], call: Arguments, extras: Extras
 ) -> Any:
     """The first call where nothing goes back: its value shows the shape, and moves the state.
 
     So what the block changes besides (a cache, a counter) changes once.
     """
     check_function_is_whole(block, place.label)
+    x = call.x
     version, value = rows.version_of(x), extras.call(own, x)
-    function = BlockFunction(block, lambda *_, **__: value, place.label, adds_input=True)
+    function = _function(block, place, lambda *_, **__: value, call, adds_input=True)
     first = function.first(value)
     place.learn(x, first)
     _shape_was(place, first, changes=first.shape != x.shape)
@@ -219,7 +227,7 @@ def _first_call(
         return value
     if rows.version_of(x) != version:
         raise moved_input(place.label)
-    start, x = x, x.to(place.value_dtype) if place.may_widen(x) else x
+    start, x = x, place.widened(x)
     row, carry = _row(place, x, start, exact=True)
     if row.run is None:
         return rows.plain_step(row, function, x, carry, first)
@@ -234,24 +242,6 @@ def _checkpointed(
     if kept or not torch.is_grad_enabled():
         return own
     return recomputed_inside(own, block, place.label, Snapshot((call.args, call.kwargs)))
-
-
-def _arguments(
-    block: nn.Module, place: Place, call: Arguments
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments besides x of a block that recomputes: in training without empty caches."""
-    if not block.training or not torch.is_grad_enabled():
-        return call.args, call.kwargs
-    args, kwargs, dropped = call.without_caches()
-    if dropped and not place.container.warned_of_caches:
-        place.container.warned_of_caches = True
-        warnings.warn(
-            f"{place.label}: in training the blocks of {place.container.name} fill no key-value "
-            "cache, which would keep tensors of every layer. Call the model with use_cache=False, "
-            "or build the twin with reversible=False.",
-            stacklevel=2,
-        )
-    return args, kwargs
 
 
 def _shape_was(place: Place, value: Any, *, changes: bool) -> None:
@@ -352,9 +342,11 @@ def _set_training(block: MomentumBlock, mode: bool) -> None:
     block.__dict__[PLACE].original.training = mode
 
 
-def _blank(kind: type[nn.Module]) -> nn.Module:
+def _blank(kind: type[nn.Module], with_it: dict[str, Any] | None = None) -> nn.Module:
     made = _twin_class(kind)
-    return made.__new__(made)
+    twin = made.__new__(made)
+    twin.__dict__.update(with_it or {})
+    return twin
 
 
 def twin_block(block: nn.Module, place: Place) -> nn.Module:

@@ -76,23 +76,26 @@ def with_replacements(
         there = getattr(done[id(value.__self__)], value.__func__.__name__, None)
         return there if isinstance(there, types.MethodType) else value
     held: Any = value
-    if type(held) not in (list, tuple, dict, functools.partial) or id(held) in above:
+    if not isinstance(held, list | tuple | dict | functools.partial) or id(held) in above:
         return held
     inside = above | {id(held)}
-
-    def new(part: Any) -> Any:
-        return with_replacements(part, done, inside)
-
+    parts: list[Any] = (
+        [held.func, held.args, held.keywords]
+        if isinstance(held, functools.partial)
+        else list(held.values() if isinstance(held, dict) else held)
+    )
+    found = [with_replacements(part, done, inside) for part in parts]
+    if all(a is b for a, b in zip(found, parts, strict=True)):
+        return held
     if isinstance(held, functools.partial):
-        parts = [held.func, held.args, held.keywords]
-        found = list(map(new, parts))
-        made = functools.partial(found[0], *found[1], **found[2])
+        made: Any = functools.partial(found[0], *found[1], **found[2])
+        made.__dict__.update(held.__dict__)
+    elif isinstance(held, tuple):
+        made = type(held)(*found) if hasattr(held, "_fields") else type(held)(found)
     elif isinstance(held, dict):
-        parts = list(held.values())
-        found = list(map(new, parts))
-        made = dict(zip(held, found, strict=True))
+        made = copy.copy(held)
+        made.update(zip(held, found, strict=True))
     else:
-        parts = list(held)
-        found = list(map(new, parts))
-        made = tuple(found) if isinstance(held, tuple) else found
-    return value if all(a is b for a, b in zip(found, parts, strict=True)) else made
+        made = copy.copy(held)
+        made[:] = found
+    return made

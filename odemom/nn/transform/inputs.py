@@ -1,4 +1,4 @@
-"""What a block may be called with as its hidden state."""
+"""What a block is called with: its hidden state, and the arguments beside it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import warnings
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from odemom.checks import invalid
 from odemom.nn.nets.layered import is_dense, kind_of
+from odemom.nn.transform.calls import Arguments
 from odemom.nn.transform.places import Place
 
-__all__ = ["check_dense", "is_state", "said", "warn_of_checkpointing", "warn_of_input"]
+__all__ = [
+    "check_dense",
+    "is_state",
+    "said",
+    "warn_of_checkpointing",
+    "warn_of_input",
+    "without_caches",
+]
 
 
 def is_state(x: Any) -> bool:
@@ -45,7 +53,8 @@ def warn_of_checkpointing(place: Place, block: Any) -> None:
     Its layers checkpoint their own forward alone, which in a twin moves the velocity too.
     """
     container = place.container
-    if container.warned_of_checkpoints or not getattr(block, "gradient_checkpointing", False):
+    asked = container.reversible is False and getattr(block, "gradient_checkpointing", False)
+    if container.warned_of_checkpoints or not asked:
         return
     if block.training and torch.is_grad_enabled() and not torch.compiler.is_compiling():
         container.warned_of_checkpoints = True
@@ -66,3 +75,21 @@ def check_dense(x: Any, place: Place) -> None:
             expected="a dense tensor, on which momentum is defined entry by entry",
             fix="Use a padded batch (x.to_padded_tensor), or x.to_dense().",
         )
+
+
+def without_caches(
+    block: nn.Module, place: Place, call: Arguments
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments besides x of a block that recomputes: in training without empty caches."""
+    if not block.training or not torch.is_grad_enabled():
+        return call.args, call.kwargs
+    args, kwargs, dropped = call.without_caches()
+    if dropped and not place.container.warned_of_caches:
+        place.container.warned_of_caches = True
+        warnings.warn(
+            f"{place.label}: in training the blocks of {place.container.name} fill no key-value "
+            "cache, which would keep tensors of every layer. Call the model with use_cache=False, "
+            "or build the twin with reversible=False.",
+            stacklevel=2,
+        )
+    return args, kwargs

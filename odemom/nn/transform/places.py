@@ -185,6 +185,11 @@ class Place:
         carry = rows.carry_of(x)
         return carry is None or carry.row.owner is not self.container
 
+    def widened(self, x: Tensor) -> Tensor:
+        """``x`` in the dtype of the values, where these are wider."""
+        wider = self.value_dtype is not None and self.value_dtype.itemsize > x.dtype.itemsize
+        return x.to(self.value_dtype) if wider and self.may_widen(x) else x
+
     def learn(self, x: Tensor, first: Tensor) -> None:
         """Note what the hidden state ``first`` of a call's value shows of later ones."""
         self.changes_shape = first.shape != x.shape

@@ -1,12 +1,8 @@
-"""Blocks that change what they hold, the state returned twice, names, containers: as written."""
+"""What a call of a block moves, where nothing goes back and under autocast, and what it keeps."""
 
 from __future__ import annotations
 
-import copy
 import functools
-import threading
-import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,57 +11,7 @@ import torch
 from torch import nn
 
 from odemom.errors import InvalidInputError
-from odemom.nn import transform
-from odemom.nn.transform import restore
-
-MODES: list[Any] = [False, "auto", True]
-DEPTH = 9
-
-
-class _Block(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(4, 4)
-
-    def forward(self, x):
-        return x + torch.tanh(self.layer(x))
-
-
-Block: Any = _Block  # of which others have forwards with other arguments
-
-
-class _Stack(nn.Module):
-    """A list of blocks called one after the other, with what the class says of the call."""
-
-    def __init__(self, kind: Any = Block, depth: int = DEPTH) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.h = nn.ModuleList(kind() for _ in range(depth))
-
-    def forward(self, x, *args):
-        for block in self.h:
-            x = block(x, *args)
-        return x
-
-
-Stack: Any = _Stack
-
-
-def momentum(blocks, x, *args, gamma=0.9):
-    """The network by hand."""
-    v = torch.zeros_like(x)
-    for block in blocks:
-        v = gamma * v + (1 - gamma) * (block(x, *args) - x)
-        x = x + v
-    return x
-
-
-def rows(seed: int = 1) -> torch.Tensor:
-    return torch.randn(3, 4, generator=torch.Generator().manual_seed(seed))
-
-
-def twin_of(model, mode):
-    return transform(model, 0.9, layers=["h"], reversible=mode)
+from tests.nn.transform.stacks import DEPTH, MODES, Block, Stack, momentum, rows, twin_of
 
 
 class InPlace(Block):
@@ -129,156 +75,6 @@ def test_the_first_call_has_the_bits_of_the_second(mode):
     twin = twin_of(Stack(), mode)
     with torch.no_grad():
         assert torch.equal(twin(rows()), twin(rows()))
-
-
-class Twice(Block):
-    def forward(self, x):
-        y = super().forward(x)
-        return {"x": y, "feature": y, "shift": y - x}
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_state_returned_twice_is_the_moved_one_twice(mode):
-    class Features(Stack):
-        def forward(self, x):
-            features = []
-            for block in self.h:
-                out = block(x)
-                x = out["x"]
-                features.append(out["feature"])
-            return x, features
-
-    twin = twin_of(Features(Twice), mode)
-    for _ in range(2):
-        x, features = twin(rows())
-        assert torch.equal(x, features[-1])
-        assert not torch.equal(features[0], features[-1])
-
-
-class Named(Block):
-    kind: Any = "pre"
-    names: Any = ("a", "b")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.place = 1
-
-    def forward(self, x):
-        assert self.names == ("a", "b")
-        return x + (1 if self.kind == "pre" else -1) * torch.tanh(self.layer(x))
-
-
-class NamedInside(Named):
-    def __init__(self) -> None:
-        super().__init__()
-        self.kind, self.names = "pre", ("a", "b")
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", [Named, NamedInside])
-def test_attributes_of_blocks_are_theirs_whatever_their_names(kind, mode):
-    model = Stack(kind)
-    twin = twin_of(model, mode)
-    assert torch.allclose(twin(rows()), momentum(model.h, rows()), atol=1e-5)
-    assert type(restore(twin).h[0]) is kind
-
-
-class Containers(Stack):
-    def __init__(self, how: str) -> None:
-        super().__init__()
-        h = list(self.h)
-        self.how: Any = {
-            "dict": dict(enumerate(h)),
-            "lists": [h[:4], h[4:]],
-            "pairs": [(block, 1) for block in h],
-            "partials": [functools.partial(block) for block in h],
-            "methods": [block.forward for block in h],
-        }[how]
-
-    def forward(self, x):
-        steps = self.how.values() if isinstance(self.how, dict) else self.how
-        for step in steps:
-            for block in step if isinstance(step, list) else [step]:
-                x = block[0](x) if isinstance(block, tuple) else block(x)
-        return x
-
-
-@pytest.mark.parametrize("how", ["dict", "lists", "pairs", "partials", "methods"])
-def test_blocks_in_containers_of_other_kinds_are_those_of_the_twin(how):
-    model = Containers(how)
-    twin = twin_of(model, "auto")
-    assert torch.allclose(twin(rows()), momentum(model.h, rows()), atol=1e-5)
-    assert torch.equal(restore(twin)(rows()), model(rows()))
-
-
-class Attending(Block):
-    def forward(self, x, keys, values=None):
-        values = keys if values is None else values
-        return x + torch.tanh(self.layer(x) * keys.softmax(-1) + values)
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("calls", [lambda b, x: b(x, x, x), lambda b, x: b(x, keys=x)])
-def test_a_state_handed_over_as_key_too_gets_both_gradients(calls, mode):
-    class Self(Stack):
-        def forward(self, x):
-            for block in self.h:
-                x = calls(block, x)
-            return x
-
-    model = Self(Attending).double()
-    found = []
-    for net in (
-        twin_of(model, mode),
-        functools.partial(momentum, [functools.partial(calls, b) for b in model.h]),
-    ):
-        x = rows().double().requires_grad_()
-        found.append(torch.autograd.grad(net(x).square().sum(), [x, *model.parameters()]))
-    assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(*found, strict=True))
-
-
-def test_what_is_no_hidden_state_is_refused_or_said():
-    @dataclass
-    class Out:
-        x: torch.Tensor
-
-    class Wrapped(Block):
-        def forward(self, x):
-            return Out(super().forward(x))
-
-    for mode in MODES:
-        with pytest.raises(InvalidInputError, match="got a Out as its value"):
-            twin_of(Stack(Wrapped), mode).h[0](rows())
-
-    class ByName(Block):
-        def forward(_this, *, x):
-            return x + torch.tanh(_this.layer(x))
-
-    class Calling(Stack):
-        def forward(self, x):
-            for block in self.h:
-                x = block(x=x)
-            return x
-
-    with pytest.warns(UserWarning, match="a NoneType in the place of its hidden state"):
-        twin_of(Calling(ByName), "auto")(rows())
-
-
-def test_the_object_of_a_method_may_have_any_name():
-    class This(Block):
-        def forward(_this, y):
-            return y + torch.tanh(_this.layer(y))
-
-    class Calling(Stack):
-        def forward(self, x):
-            for block in self.h:
-                x = block(y=x)
-            return x
-
-    model = Calling(This)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert torch.allclose(twin_of(model, True)(rows()), momentum(model.h, rows()), atol=1e-5)
 
 
 class Scaled(Block):
@@ -346,22 +142,27 @@ def test_a_list_that_is_passed_twice_where_nothing_goes_back_is_one_row(mode):
         assert torch.allclose(twin(rows()), momentum([*model.h, *model.h], rows()), atol=1e-5)
 
 
-def test_checkpointing_that_a_twin_does_not_do_is_said():
-    twin = twin_of(Stack(), False)
-    for block in twin.h:
-        block.__dict__["gradient_checkpointing"] = True
-    with pytest.warns(UserWarning, match="does none. Build it with reversible='auto'"):
-        twin(rows())
+@pytest.mark.parametrize("mode", MODES)
+def test_two_states_are_refused_where_nothing_goes_back_too(mode):
+    class Two(Block):
+        def forward(self, x, p):
+            return x + self.layer(x + p), p + self.layer(p)
+
+    class Pairs(Stack):
+        def forward(self, x):
+            p = 2 * x
+            for block in self.h:
+                x, p = block(x, p)
+            return x + p
+
+    with torch.no_grad(), pytest.raises(InvalidInputError, match="a second state"):
+        twin_of(Pairs(Two), mode)(rows())
 
 
-def test_a_block_is_copied_with_what_it_lets_be_copied():
-    class Locked(Block):
-        def __init__(self) -> None:
-            super().__init__()
-            self.lock = threading.Lock()
-
-        def __getstate__(self):
-            return {k: v for k, v in self.__dict__.items() if k != "lock"}
-
-    twin = twin_of(Stack(Locked), True)
-    assert torch.equal(copy.deepcopy(twin)(rows()), twin(rows()))
+def test_a_row_under_autocast_takes_one_half_precision_after_the_other():
+    twin = twin_of(Stack(), True)
+    for dtype, size in ((torch.float16, 1), (torch.bfloat16, 1e6), (torch.float16, 1)):
+        with torch.no_grad(), torch.autocast("cpu", dtype):
+            y = twin(rows().mul(size).to(dtype))
+        assert y.dtype == dtype
+        assert y.isfinite().all()
