@@ -96,8 +96,8 @@ def test_activation_out_of_range_says_where_and_how_large(grad):
     x = torch.ones(2, 4, requires_grad=grad)
     with pytest.raises(
         FixedPointRangeError,
-        match=r"layer 2, functions\[2\] \(Calls\): got a magnitude of \d\.?\d*e\+0\d.*resolution=43"
-        r".*below 524288.*for example resolution=\d+",
+        match=r"layer 2, functions\[2\] \(Calls\): got an increment of \d\.?\d*e\+0\d"
+        r".*resolution=43.*below 262144.*for example resolution=\d+",
     ):
         net(x)
     net.resolution = 30
