@@ -84,7 +84,8 @@ class ExactRun:
                     refuse_foreign(values, (*shown, *leaves, *field.tensors), WAY)
                 moved = [s.advance(v) for s, v in zip(states, values, strict=True)]
                 shown = tuple(out for out, _ in moved)
-                reports.forward(n, states, [stats for _, stats in moved], values)
+                stats = [found for _, found in moved]
+                reports.forward(n, list(zip(states, stats, values, strict=True)))
                 del values  # with its graph
             field.tensors = field.extras.tensors
         reports.end_of_forward(states)

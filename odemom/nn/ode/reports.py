@@ -16,6 +16,9 @@ from odemom.nn.reversible.state import ReversibleState
 
 __all__ = ["Reports", "reports_for"]
 
+Moved = tuple[ReversibleState, Tensor, Tensor]
+"""A state, its checksum and largest magnitude (int64, shape (2,)), and the value that moved it."""
+
 
 def reports_for(moves: int, count: int, device: torch.device) -> Reports:
     """Those of a pass of ``moves`` moves of ``count`` states on ``device``.
@@ -31,16 +34,8 @@ class Reports(ABC):
     """The reports of one pass, forward and back."""
 
     @abstractmethod
-    def forward(
-        self,
-        n: int,
-        states: Sequence[ReversibleState],
-        stats: Sequence[Tensor],
-        values: Sequence[Tensor],
-    ) -> None:
-        """Take in the checksum and the largest magnitude of each state after move ``n``.
-
-        ``values`` moved them.
+    def forward(self, n: int, moved: Sequence[Moved]) -> None:
+        """Take in what the states reported of move ``n``.
 
         Raises
         ------
@@ -59,7 +54,13 @@ class Reports(ABC):
 
     @abstractmethod
     def back(self, n: int, checksums: Sequence[Tensor]) -> int | None:
-        """Take in the checksums found again at move ``n``: ``n`` if they are others."""
+        """Take in the checksums, int64 of shape (1,), found again at move ``n``.
+
+        Returns
+        -------
+        int or None
+            ``n`` if they are others than on the way forward.
+        """
 
     @abstractmethod
     def end_of_back(self) -> int | None:
@@ -70,15 +71,9 @@ class _AtOnce(Reports):
     def __init__(self) -> None:
         self._sums = array("q")
 
-    def forward(
-        self,
-        n: int,
-        states: Sequence[ReversibleState],
-        stats: Sequence[Tensor],
-        values: Sequence[Tensor],
-    ) -> None:
-        for state, stat, value in zip(states, stats, values, strict=True):
-            checksum, peak = stat.tolist()
+    def forward(self, n: int, moved: Sequence[Moved]) -> None:
+        for state, stats, value in moved:
+            checksum, peak = stats.tolist()
             if peak >= OUT_OF_RANGE:
                 raise _escaped(n, state, peak, value)
             self._sums.append(checksum)
@@ -100,14 +95,8 @@ class _AtTheEnd(Reports):
         self._stats = torch.zeros(moves, count, 2, dtype=torch.int64, device=device)
         self._again = torch.empty_like(self._stats[..., 0])
 
-    def forward(
-        self,
-        n: int,
-        states: Sequence[ReversibleState],
-        stats: Sequence[Tensor],
-        values: Sequence[Tensor],
-    ) -> None:
-        self._stats[n] = torch.stack(tuple(stats))
+    def forward(self, n: int, moved: Sequence[Moved]) -> None:
+        self._stats[n] = torch.stack([stats for _, stats, _ in moved])
 
     def end_of_forward(self, states: Sequence[ReversibleState]) -> None:
         peaks = self._stats[..., 1]
@@ -119,7 +108,7 @@ class _AtTheEnd(Reports):
                     raise _escaped(n, state, peak, None)
 
     def back(self, n: int, checksums: Sequence[Tensor]) -> int | None:
-        self._again[n] = torch.cat(tuple(checksums))
+        self._again[n] = torch.cat(list(checksums))
         return None
 
     def end_of_back(self) -> int | None:
