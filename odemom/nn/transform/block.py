@@ -297,8 +297,9 @@ def _row(
 def _warn_of(place: Place, start: str) -> None:
     """Say once that neighbours in a container were not joined."""
     container = place.container
-    cut = place.follows or start == OTHER_WAY
-    if torch.compiler.is_compiling() or not cut or not container.joined:
+    if torch.compiler.is_compiling() or not container.joined:
+        return
+    if not (place.follows or start == OTHER_WAY):
         return
     container.joined = False
     warnings.warn(

@@ -16,6 +16,7 @@ from tests.nn.momentum_oracle import error
 from tests.nn.transform.towers import (
     GAMMA,
     MODES,
+    Block,
     Definition,
     Tower,
     momentum,
@@ -97,6 +98,13 @@ def test_a_twin_is_not_transformed_again_and_wrapped_models_are_refused():
 # --- traced, compiled, transformed --------------------------------------------------------------
 
 
+class Unsqueezing(Block):
+    """A block that belongs to no row."""
+
+    def forward(self, x):
+        return super().forward(x).unsqueeze(-2)
+
+
 def compiled(twin):
     return torch.compile(twin, fullgraph=True, backend="eager")
 
@@ -119,10 +127,16 @@ def compiled(twin):
     ids=["compile", "export", "export, strict", "fx", "vmap", "jit.trace"],
 )
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*")
-def test_the_plain_twin_is_traced(way):
+@pytest.mark.parametrize("begins", ["alike", "with another shape"])
+def test_the_plain_twin_is_traced(way, begins):
     model: Any = Tower(depth=4)
+    x = sample()
+    expected = momentum(model.h, x)
+    if begins != "alike":
+        model.h.insert(0, Unsqueezing().double())
+        expected = momentum(model.h[1:], model.h[0](x))
     twin = transform(model, GAMMA, reversible=False, layers=["h"])
-    assert torch.allclose(way(twin)(sample()), momentum(model.h, sample()))
+    assert torch.allclose(way(twin)(x), expected)
 
 
 @pytest.mark.parametrize(
