@@ -12,6 +12,7 @@ from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import Autocast, FunctionCall
 from odemom.nn.recompute.slots import Slot
+from odemom.nn.reversible.state import ReversibleState
 
 __all__ = ["FirstCall", "Layer", "is_heavy"]
 
@@ -87,3 +88,11 @@ class Layer:
     def increment(self, value: Tensor, x: Tensor) -> Tensor:
         """f(x) of the function's value at x, without its graph."""
         return value.detach() - x.detach() if self.adds_input else value.detach()
+
+    def advance(self, state: ReversibleState, value: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Move the state over the function, whose value at x is given."""
+        return state.advance_block(value, x) if self.adds_input else state.advance(value)
+
+    def retreat(self, state: ReversibleState, value: Tensor, x: Tensor) -> Tensor:
+        """Move it back, after its `expose`."""
+        return state.retreat_block(value, x) if self.adds_input else state.retreat(value)

@@ -142,7 +142,6 @@ def _pull_back(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, list[Tensor 
     if not wanted or not value.requires_grad:
         return None, [None] * (len(inputs) - 1)
     _without_hooks(inputs, run.layers[n].parameters)
-    run.rest()
     given = cotangent.to(value.dtype)
     root = get_gradient_edge(value) if EDGES_OWN and value.grad_fn is not None else value
     del value  # its graph alone is needed: at the peak of memory every tensor counts

@@ -82,6 +82,8 @@ class Trajectory:
             heavy = self.record and is_heavy(parameters_at(slots))
             norms = spared_norms(modules) if heavy else ()
             known = self._known[id(function)] = modules, slots, norms, facts
+            if heavy and self.device.type == "cpu":
+                self.require_state().hold_narrow()
         modules, slots, norms, facts = known
         autocast = Autocast.current(self.device)
         parameters = parameters_at(slots)
@@ -127,9 +129,9 @@ class Trajectory:
         somewhere keeps it.
         """
         n = self.position
-        f = self._first_increment(n, shown) if self.record else self._increment(n, shown)
-        out, stats = self.require_state().advance(f)
-        self._keep(n, stats, f)
+        x, value = self._first_value(n, shown) if self.record else self._value(n, shown)
+        out, stats = self.layers[n].advance(self.require_state(), value, x)
+        self._keep(n, stats, value, x)
         self.position += 1
         return out
 
@@ -140,11 +142,11 @@ class Trajectory:
             shown = self.advance(shown)
         return shown
 
-    def _increment(self, n: int, shown: Tensor) -> Tensor:
+    def _value(self, n: int, shown: Tensor) -> tuple[Tensor, Tensor]:
         x = shown.to(self.dtype)
-        return self.layers[n].increment(self._called(n, x), x)
+        return x, self._called(n, x)
 
-    def _first_increment(self, n: int, shown: Tensor) -> Tensor:
+    def _first_value(self, n: int, shown: Tensor) -> tuple[Tensor, Tensor]:
         layer = self.layers[n]
         arguments = self._arguments or self.arguments()
         self._arguments = None
@@ -169,7 +171,7 @@ class Trajectory:
         wanted = frozenset(i for i, t in enumerate(tensors) if t.requires_grad)
         layer.first = FirstCall(call, arguments, found.known, wanted)
         self._random = call.after
-        return layer.increment(value, x)
+        return x, value.detach()
 
     def _called(self, n: int, x: Tensor, others: Mapping[int, Tensor] | None = None) -> Tensor:
         layer, name = self.layers[n], self.name(n)
@@ -181,11 +183,11 @@ class Trajectory:
         """The name of function ``n`` for messages."""
         return where(self.layers[n].function, n)
 
-    def _keep(self, n: int, stats: Tensor, f: Tensor) -> None:
+    def _keep(self, n: int, stats: Tensor, value: Tensor, x: Tensor) -> None:
         if not capture.waits_late(self.device):
             checksum, peak = stats.tolist()
             if peak >= OUT_OF_RANGE:
-                raise self._escaped(n, peak, f)
+                raise self._escaped(n, peak, self.layers[n].increment(value, x))
             self.layers[n].checksum = checksum
         else:  # `settle` looks at them all
             self._stats.append((n, stats))
@@ -229,7 +231,7 @@ class Trajectory:
         self.state = None  # while it stands between two layers
         x = state.expose().to(self.dtype).requires_grad_()
         inputs, value = self._value_again(n, x, parameters)
-        checksum = state.retreat(self.layers[n].increment(value, x))
+        checksum = self.layers[n].retreat(state, value, x)
         self.state, self.position = state, n
         self._found.append((n, checksum))
         if not (capture.waits_late(self.device) and refusals.in_backward()):
@@ -238,11 +240,6 @@ class Trajectory:
             torch.autograd.Variable._execution_engine.queue_callback(self.verify)
         self._check_reach(n, inputs, value)
         return inputs, value
-
-    def rest(self) -> None:
-        """Let the state hold less while the function just called again goes back."""
-        if self.device.type == "cpu" and is_heavy(self.layers[self.position].parameters):
-            self.require_state().rest()
 
     def verify(self) -> None:
         """Raise unless the velocities recovered are those of the forward pass."""
@@ -320,7 +317,7 @@ class Trajectory:
         while self.position < position:
             x = self.shown().to(self.dtype).requires_grad_()
             _, value = self._value_again(self.position, x, None)
-            self.require_state().advance(self.layers[self.position].increment(value, x))
+            self.layers[self.position].advance(self.require_state(), value, x)
             self.position += 1
 
     def fork(self) -> Trajectory:

@@ -20,7 +20,8 @@ wrapped.
 
 Cost. One pass over memory forward and two back (`kernels`), 24 bytes per element for x, v and the
 buffer's word, 40 for numbers of two words, and 4 bytes more per 32 bits that gamma forgets,
-log2(1/gamma) bits per layer.
+log2(1/gamma) bits per layer. Beside functions of many parameters, on a CPU, a word of few bits is
+held in 2 or 4 bytes.
 
 Where to start. `step_by_step` is the whole scheme on one page of plain integer arithmetic, to be
 read beside the papers; the rest of this room does the same fast, bit for bit.

@@ -30,7 +30,7 @@ JOINT_CAPACITY = 2**62
 SPILL_BITS = 32
 
 NARROW = (torch.int16, torch.int32)
-"""Types in which a content may rest, the smallest first."""
+"""Types that hold a content of few bits, the smallest first."""
 
 FIRST_RADIX_PER_DENOMINATOR = 16
 
@@ -72,7 +72,7 @@ def spilled_words(gamma: Fraction, depth: int) -> int:
 
 
 class InformationBuffer:
-    """One 64-bit word per element and the 32-bit words spilled from it.
+    """One word per element, of 64 bits or as few as hold it, and the 32-bit words spilled from it.
 
     Parameters
     ----------
@@ -87,6 +87,8 @@ class InformationBuffer:
 
     Attributes
     ----------
+    word : Tensor, shape (size,)
+        Current content, in [0, radix), to be changed in place: int64, or as `hold_narrow` says.
     radix : int
     spilled : list of Tensor of int32, shape (size,)
     """
@@ -94,22 +96,25 @@ class InformationBuffer:
     def __init__(self, gamma: Fraction, size: int, device: torch.device, *, keep: bool) -> None:
         self.gamma = gamma
         self.keep = keep
-        self._held = torch.zeros(size, dtype=torch.int64, device=device)
+        self.word = torch.zeros(size, dtype=torch.int64, device=device)
+        self._narrow = False
         self.radix = first_radix(gamma)
         self.spilled: list[Tensor] = []
         self._history: list[tuple[bool, int]] = []
 
-    @property
-    def word(self) -> Tensor:
-        """Current content, in [0, radix): int64, shape (size,), to be changed in place."""
-        if self._held.dtype != torch.int64:
-            self._held = self._held.to(torch.int64)
-        return self._held
+    def hold_narrow(self) -> None:
+        """Hold the content in the smallest type that the radix allows, from now on.
 
-    def fold(self) -> None:
-        """Hold the content in the smallest type that its radix allows, until it is asked for."""
+        It takes less memory, and less of it is moved a layer.
+        """
+        self._narrow = True
+        self._fit()
+
+    def _fit(self) -> None:
         fits = (dtype for dtype in NARROW if self.radix <= torch.iinfo(dtype).max)
-        self._held = self._held.to(next(fits, torch.int64))
+        dtype = next(fits, torch.int64) if self._narrow else torch.int64
+        if self.word.dtype != dtype:
+            self.word = self.word.to(dtype)
 
     def grow(self) -> tuple[int, int]:
         """Make room for one layer; the radices before and after it."""
@@ -118,6 +123,7 @@ class InformationBuffer:
         if spill:
             self._spill()
         self.radix = after
+        self._fit()
         return before, after
 
     def shrink(self) -> tuple[int, int]:
@@ -128,6 +134,7 @@ class InformationBuffer:
     def undo_grow(self) -> None:
         """Take the last spilled word back, if the layer just undone had spilled one."""
         spill, self.radix = self._history.pop()
+        self._fit()
         if spill:
             low = self.spilled.pop().to(torch.int64).add_(1 << (SPILL_BITS - 1))
             self.word.bitwise_left_shift_(SPILL_BITS).bitwise_or_(low)
@@ -141,7 +148,7 @@ class InformationBuffer:
     @property
     def nbytes(self) -> int:
         """Bytes held now."""
-        return self._held.nbytes + sum(word.nbytes for word in self.spilled)
+        return self.word.nbytes + sum(word.nbytes for word in self.spilled)
 
     @property
     def bits(self) -> float:
@@ -152,7 +159,7 @@ class InformationBuffer:
         """A buffer that can be moved without moving this one."""
         twin = object.__new__(InformationBuffer)
         twin.__dict__ = dict(self.__dict__)
-        twin._held = self._held.clone()
+        twin.word = self.word.clone()
         twin.spilled = list(self.spilled)
         twin._history = list(self._history)
         return twin

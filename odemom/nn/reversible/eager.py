@@ -96,16 +96,19 @@ class _Scratch:
 
 
 def advance(
-    x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
-) -> Tensor:
+    x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants,
+    less: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """A layer forward in place: v <- gamma v + (1 - gamma) f, x <- x + v; x as floats into ``out``.
 
     Parameters
     ----------
     x, v : Tensor of int64, shape (size,), or (2, size) for numbers of two words
-    word : Tensor of int64, shape (size,), or None when gamma = 1
+    word : Tensor of int16, int32 or int64, shape (size,), or None when gamma = 1
     f, out : Tensor of float32 or float64, shape (size,)
     c : LayerConstants
+    less : Tensor of the same dtype and shape, optional
+        Taken off f.
 
     Returns
     -------
@@ -115,6 +118,7 @@ def advance(
         `LEAST_PEAK` if that is larger. Of numbers of two words, v_j is three times the first plus
         the second, and the magnitude that of the first.
     """
+    f = f if less is None else f - less
     if x.dim() == 2:
         return _advance_two_words(x, v, word, f, out, c)
     scale, unit = _per_sample(c)
@@ -149,7 +153,9 @@ def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
     out.copy_(real).mul_(_at(unit, slice(0, out.numel()), out.numel()))
 
 
-def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
+def retreat(
+    v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants, less: Tensor | None = None
+) -> Tensor:
     """Undo v <- gamma v + (1 - gamma) f in place, buffer included.
 
     Returns
@@ -157,6 +163,7 @@ def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Ten
     Tensor of int64, shape (1,)
         The checksum of the velocity recovered.
     """
+    f = f if less is None else f - less
     if v.dim() == 2:
         return _retreat_two_words(v, word, f, c)
     scale, _ = _per_sample(c)

@@ -77,14 +77,28 @@ class MomentumState(ReversibleState):
 
     def advance(self, f: Tensor) -> tuple[Tensor, Tensor]:
         """Velocity and position: v' = gamma v + (1 - gamma) f, x' = x + v'."""
+        return self._advance(f, None)
+
+    def advance_block(self, value: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with f = value - x, in one pass where both have the carrier dtype."""
+        return self._advance(*self._difference(value, x))
+
+    def _difference(self, value: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What stands for the increment: two tensors, or one rounded as their dtype rounds it."""
+        value, x = value.detach(), x.detach()
+        both = value.dtype == x.dtype == self.carrier
+        return (value, x) if both else (value - x, None)
+
+    def _advance(self, f: Tensor, less: Tensor | None) -> tuple[Tensor, Tensor]:
         out = self._empty()
         word, radices = None, (1, 1)
         if self.buffer is not None:
             radices = self.buffer.grow()
             word = self.buffer.word
         stats = self.kernel.advance(
-            self.x, self.v, word, self._value(f), self._flat(out), self._constants(*radices)
-        )
+            self.x, self.v, word, self._value(f), self._flat(out), self._constants(*radices),
+            None if less is None else self._value(less),
+        )  # fmt: skip
         return out, stats
 
     def expose(self) -> Tensor:
@@ -95,10 +109,18 @@ class MomentumState(ReversibleState):
 
     def retreat(self, f: Tensor) -> Tensor:
         """The velocity: v = (v' - (1 - gamma) f)/gamma, its remainder out of the buffer."""
+        return self._retreat(f, None)
+
+    def retreat_block(self, value: Tensor, x: Tensor) -> Tensor:
+        """The same with f = value - x, in one pass where both have the carrier dtype."""
+        return self._retreat(*self._difference(value, x))
+
+    def _retreat(self, f: Tensor, less: Tensor | None) -> Tensor:
+        f, less = self._value(f), None if less is None else self._value(less)
         if self.buffer is None:
-            return self.kernel.retreat(self.v, None, self._value(f), self._constants(1, 1))
+            return self.kernel.retreat(self.v, None, f, self._constants(1, 1), less)
         constants = self._constants(*self.buffer.shrink())
-        checksum = self.kernel.retreat(self.v, self.buffer.word, self._value(f), constants)
+        checksum = self.kernel.retreat(self.v, self.buffer.word, f, constants, less)
         self.buffer.undo_grow()
         return checksum
 
@@ -129,10 +151,10 @@ class MomentumState(ReversibleState):
         added = bool((increments <= LARGEST_INCREMENT * unit).all())
         return not added or self.peak() >= OUT_OF_RANGE
 
-    def rest(self) -> None:
-        """Fold the buffer: it holds some bits per element while few layers are passed."""
+    def hold_narrow(self) -> None:
+        """Hold the buffer narrow: it has some bits per element while few layers are passed."""
         if self.buffer is not None:
-            self.buffer.fold()
+            self.buffer.hold_narrow()
 
     def _numbers(self) -> tuple[Tensor, Tensor]:
         return self.x, self.v

@@ -119,14 +119,18 @@ def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
     for name in map(NAMES.__getitem__, CARRIERS):
         getattr(lib, f"{name}_advance").argtypes = [
             *[size] * 3,
-            *[pointer] * 5,
+            *[pointer] * 3,
+            size,
+            *[pointer] * 3,
             *[size] * 4,
             *[pointer] * 3,
         ]
         getattr(lib, f"{name}_expose").argtypes = [*[size] * 3, *[pointer] * 4]
         getattr(lib, f"{name}_retreat").argtypes = [
             *[size] * 3,
-            *[pointer] * 3,
+            *[pointer] * 2,
+            size,
+            *[pointer] * 2,
             *[size] * 4,
             *[pointer] * 2,
         ]
@@ -176,16 +180,27 @@ def _shape(f: Tensor, x: Tensor, samples: int) -> tuple[int, int, int]:
     return size, max(size // samples, 1), x.dim()
 
 
+def _address(t: Tensor | None) -> int:
+    return 0 if t is None else t.data_ptr()
+
+
+def _words(word: Tensor | None) -> tuple[int, int]:
+    """Where the buffer's contents are, and the bytes that each of them takes."""
+    return _address(word), 8 if word is None else word.itemsize
+
+
 def advance(
-    x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
-) -> Tensor:
+    x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants,
+    less: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """As `eager.advance`."""
     stats = torch.empty(2, dtype=torch.int64, device="cpu")
     samples, scales = _per_sample(c.scales, c.scale)
     units = _per_sample(c.units, c.unit)[1]
     entry("advance", f.dtype)(
-        *_shape(f, x, samples), x.data_ptr(), v.data_ptr(), 0 if word is None else word.data_ptr(),
-        f.data_ptr(), out.data_ptr(), c.n, c.d, c.before, c.after, scales, units, stats.data_ptr(),
+        *_shape(f, x, samples), x.data_ptr(), v.data_ptr(), *_words(word), f.data_ptr(),
+        _address(less), out.data_ptr(), c.n, c.d, c.before, c.after, scales, units,
+        stats.data_ptr(),
     )  # fmt: skip
     return stats
 
@@ -199,13 +214,15 @@ def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
     )
 
 
-def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
+def retreat(
+    v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants, less: Tensor | None = None
+) -> Tensor:
     """As `eager.retreat`."""
     checksum = torch.empty(1, dtype=torch.int64, device="cpu")
     samples, scales = _per_sample(c.scales, c.scale)
     entry("retreat", f.dtype)(
-        *_shape(f, v, samples), v.data_ptr(), 0 if word is None else word.data_ptr(), f.data_ptr(),
-        c.n, c.d, c.before, c.after, scales, checksum.data_ptr(),
+        *_shape(f, v, samples), v.data_ptr(), *_words(word), f.data_ptr(), _address(less), c.n,
+        c.d, c.before, c.after, scales, checksum.data_ptr(),
     )  # fmt: skip
     return checksum
 
@@ -233,7 +250,7 @@ def carried(
     x, h = torch.empty_like(gx), torch.empty_like(gx)
     entry("carried", gx.dtype)(
         gx.numel(), gx.data_ptr(), gh.data_ptr(), through.data_ptr(),
-        0 if less is None else less.data_ptr(), gamma, x.data_ptr(), h.data_ptr(),
+        _address(less), gamma, x.data_ptr(), h.data_ptr(),
     )  # fmt: skip
     return x, h
 

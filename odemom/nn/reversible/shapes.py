@@ -41,9 +41,12 @@ def are_alone() -> bool:
     return _alone.get()
 
 
-def advance(x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: Any) -> Tensor:
+def advance(
+    x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: Any,
+    less: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """In place of `eager.advance`."""
-    del x, v, word, f, out, c
+    del x, v, word, f, out, c, less
     return FORWARD
 
 
@@ -52,7 +55,9 @@ def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
     del x, v, out, unit
 
 
-def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: Any) -> Tensor:
+def retreat(
+    v: Tensor, word: Tensor | None, f: Tensor, c: Any, less: Tensor | None = None
+) -> Tensor:
     """In place of `eager.retreat`."""
-    del v, word, f, c
+    del v, word, f, c, less
     return BACK

@@ -169,6 +169,14 @@ class ReversibleState(ABC):
     def retreat(self, f: Tensor) -> Tensor:
         """The other half, with the function's value on that input; the checksum as int64 (1,)."""
 
+    def advance_block(self, value: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`advance` with the value x + f(x) of a residual block at x."""
+        return self.advance(value.detach() - x.detach())
+
+    def retreat_block(self, value: Tensor, x: Tensor) -> Tensor:
+        """`retreat` with the value x + f(x) of a residual block at x."""
+        return self.retreat(value.detach() - x.detach())
+
     @abstractmethod
     def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
         """The gradients of a layer's inputs from those of its outputs; None is zero.
@@ -205,8 +213,8 @@ class ReversibleState(ABC):
         _, gx, gh = self.adjoint(gx, gh)
         return summed(gx, through, less), gh
 
-    def rest(self) -> None:  # noqa: B027 - not every state has anything to fold
-        """Hold less until it is moved, for a little time."""
+    def hold_narrow(self) -> None:  # noqa: B027 - not every state has words of few bits
+        """Hold in fewer bits what fits there, from now on."""
 
     @abstractmethod
     def clone(self) -> ReversibleState:

@@ -58,6 +58,25 @@ typedef struct {
     I n, d, before, after;
 } Layer;
 
+/* The m words of the buffer from number `first`, which it holds in 2, 4 or 8 bytes each. */
+static inline I *widened(I m, I first, void *b, I bytes, I *wide) {
+    if (!b || bytes == 8) return b ? (I *)b + first : 0;
+    if (bytes == 2)
+        for (I j = 0; j < m; j++) wide[j] = ((const int16_t *)b)[first + j];
+    else
+        for (I j = 0; j < m; j++) wide[j] = ((const int32_t *)b)[first + j];
+    return wide;
+}
+
+/* Put them back. */
+static inline void narrowed(I m, I first, void *b, I bytes, const I *wide) {
+    if (!b || bytes == 8) return;
+    if (bytes == 2)
+        for (I j = 0; j < m; j++) ((int16_t *)b)[first + j] = (int16_t)wide[j];
+    else
+        for (I j = 0; j < m; j++) ((int32_t *)b)[first + j] = (int32_t)wide[j];
+}
+
 #include "step_vectors.h"
 
 #define REAL float

@@ -81,16 +81,28 @@ static void NAME(expose_some)(I m, I k, NAME(samples) of, I *x, const I *v, REAL
         NAME(expose_exact)(m, x, v, y, unit);
 }
 
-void NAME(advance)(I size, I row, I words, I *x, I *v, I *b, const REAL *f, REAL *y, I n, I d,
-                   I before, I after, const double *scale, const double *unit, I *out) {
+/* The m increments from number `first`: f, or f - less where a block's value holds its input. */
+static inline const REAL *NAME(increments)(I m, I first, const REAL *f, const REAL *less,
+                                           REAL *made) {
+    if (!less) return f + first;
+    for (I j = 0; j < m; j++) made[j] = f[first + j] - less[first + j];
+    return made;
+}
+
+void NAME(advance)(I size, I row, I words, I *x, I *v, void *b, I bytes, const REAL *f,
+                   const REAL *less, REAL *y, I n, I d, I before, I after, const double *scale,
+                   const double *unit, I *out) {
     const NAME(samples) of = {size, row, words, scale, unit};
     const Layer c = {n, d, before, after};
     const int kind = kind_of(n, d, before, after);
     I sum = 0, peak = LEAST_PEAK;
     _Pragma("omp parallel for if (size > RUN) reduction(+ : sum) reduction(max : peak)")
     for (I k = 0; k < size; k += BLOCK) {
-        I here[2], m = least(BLOCK, size - k);
-        NAME(advance_some)(m, k, of, kind, x + k, v + k, b ? b + k : b, f + k, y + k, c, here);
+        REAL made[BLOCK];
+        I wide[BLOCK], here[2], m = least(BLOCK, size - k), *w = widened(m, k, b, bytes, wide);
+        const REAL *g = NAME(increments)(m, k, f, less, made);
+        NAME(advance_some)(m, k, of, kind, x + k, v + k, w, g, y + k, c, here);
+        narrowed(m, k, b, bytes, w);
         sum += here[0];
         peak = larger(peak, here[1]);
     }
@@ -105,15 +117,19 @@ void NAME(expose)(I size, I row, I words, I *x, const I *v, REAL *y, const doubl
         NAME(expose_some)(least(BLOCK, size - k), k, of, x + k, v + k, y + k);
 }
 
-void NAME(retreat)(I size, I row, I words, I *v, I *b, const REAL *f, I n, I d, I before, I after,
-                   const double *scale, I *out) {
+void NAME(retreat)(I size, I row, I words, I *v, void *b, I bytes, const REAL *f, const REAL *less,
+                   I n, I d, I before, I after, const double *scale, I *out) {
     const NAME(samples) of = {size, row, words, scale, 0};
     const Layer c = {n, d, before, after};
     const int kind = kind_of(n, d, before, after);
     I sum = 0;
     _Pragma("omp parallel for if (size > RUN) reduction(+ : sum)")
-    for (I k = 0; k < size; k += BLOCK)
-        sum += NAME(retreat_some)(least(BLOCK, size - k), k, of, kind, v + k, b ? b + k : b, f + k,
-                                  c);
+    for (I k = 0; k < size; k += BLOCK) {
+        REAL made[BLOCK];
+        I wide[BLOCK], m = least(BLOCK, size - k), *w = widened(m, k, b, bytes, wide);
+        const REAL *g = NAME(increments)(m, k, f, less, made);
+        sum += NAME(retreat_some)(m, k, of, kind, v + k, w, g, c);
+        narrowed(m, k, b, bytes, w);
+    }
     out[0] = sum;
 }

@@ -267,9 +267,11 @@ _one_kept = functools.lru_cache(maxsize=1024)(_one)
 
 
 def advance(
-    x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants
-) -> Tensor:
+    x: Tensor, v: Tensor, word: Tensor | None, f: Tensor, out: Tensor, c: LayerConstants,
+    less: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """As `eager.advance`."""
+    f = f if less is None else f - less
     stats = torch.zeros(2, dtype=torch.int64, device=x.device)
     stats[1].fill_(LEAST_PEAK)
     scales, units = _per_sample(x, c.scales, c.scale), _per_sample(x, c.units, c.unit)
@@ -289,8 +291,11 @@ def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
     )
 
 
-def retreat(v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants) -> Tensor:
+def retreat(
+    v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants, less: Tensor | None = None
+) -> Tensor:
     """As `eager.retreat`."""
+    f = f if less is None else f - less
     stats = torch.zeros(1, dtype=torch.int64, device=v.device)
     scales, size = _per_sample(v, c.scales, c.scale), f.numel()
     (_retreat if v.dim() == 1 else _retreat_two)[(triton.cdiv(size, BLOCK),)](

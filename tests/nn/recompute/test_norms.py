@@ -13,7 +13,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from odemom.nn import MomentumNet, transform
 from odemom.nn.recompute import layer, norms
 from odemom.nn.recompute.norms import norms_computed_again, spared_norms
-from odemom.nn.reversible import InformationBuffer
+from odemom.nn.reversible import MomentumState
 
 CPU = torch.device("cpu")
 WIDTH = 64
@@ -208,20 +208,20 @@ def block(width: int) -> nn.Module:
     return nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)
 
 
-@pytest.mark.parametrize(("width", "rests"), [(64, False), (320, True)])
-def test_the_state_rests_while_a_heavy_function_goes_back(monkeypatch, width, rests):
+@pytest.mark.parametrize(("width", "heavy"), [(64, False), (320, True)])
+def test_the_state_of_heavy_functions_is_narrow(monkeypatch, width, heavy):
     torch.manual_seed(0)
-    folded: list[torch.dtype] = []
-    fold = InformationBuffer.fold
+    held: list[torch.dtype] = []
+    retreat = MomentumState.retreat_block
 
-    def counted(self):
-        fold(self)
-        folded.append(self._held.dtype)
+    def seen(self, value, x):
+        held.append(self.buffer.word.dtype)
+        return retreat(self, value, x)
 
-    monkeypatch.setattr(InformationBuffer, "fold", counted)
+    monkeypatch.setattr(MomentumState, "retreat_block", seen)
     twin = transform(block(width), 0.9, reversible=True)
     twin(torch.randn(2, 16, width, requires_grad=True)).sum().backward()
-    assert folded == ([torch.int16] * 4 if rests else [])
+    assert held == [torch.int16 if heavy else torch.int64] * 4
 
 
 def test_the_gradients_of_a_tower_are_those_of_the_plain_one():

@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odemom.nn import reversible
+from odemom.nn.reversible import native
 from odemom.nn.reversible.buffer import radices, spilled_words
+
+KERNELS = ["eager", "fused"] if native.available() else ["eager"]
 
 
 @pytest.mark.parametrize(
@@ -49,29 +52,57 @@ def test_radices_never_overflow(n, d, depth):
     ("gamma", "bytes_an_entry"),
     [(Fraction(1, 2), {2, 4, 8}), (Fraction(9, 10), {2, 4}), (Fraction(9999, 10000), {4})],
 )
-def test_a_buffer_that_rested_is_the_one_that_did_not(gamma, bytes_an_entry):
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_narrow_buffer_is_the_wide_one(gamma, bytes_an_entry, kernel):
     torch.manual_seed(0)
     x, fs = torch.randn(50), [torch.randn(50) for _ in range(120)]
-    awake, resting = (reversible.MomentumState(x, None, gamma) for _ in range(2))
-    buffer, other = resting.buffer, awake.buffer
+    with reversible.use_kernel(kernel):
+        wide, narrow = (reversible.MomentumState(x, None, gamma) for _ in range(2))
+    narrow.hold_narrow()
+    buffer, other = narrow.buffer, wide.buffer
     assert buffer is not None
     assert other is not None
     sizes = set()
 
-    def rest():
-        resting.rest()
+    def moved(way):
+        stats = [way(state) for state in (wide, narrow)]
+        assert torch.equal(*stats)
+        assert torch.equal(other.word, buffer.word.long())
+        assert torch.equal(wide.v, narrow.v)
         sizes.add((buffer.nbytes - 4 * 50 * len(buffer.spilled)) // 50)
 
     for f in fs:
-        for state in (awake, resting):
-            state.advance(f)
-        rest()
-    assert torch.equal(other.word, buffer.word)
+        moved(lambda state, f=f: state.advance(f)[1])
     for f in reversed(fs):
-        for state in (awake, resting):
-            state.expose()
-            state.retreat(f)
-        rest()
-    assert torch.equal(resting.shown(), x)
+        assert torch.equal(wide.expose(), narrow.expose())
+        moved(lambda state, f=f: state.retreat(f))
+    assert torch.equal(narrow.shown(), x)
     assert not buffer.word.any()
     assert sizes == bytes_an_entry
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_value_of_a_block_moves_the_state_as_its_increment_does(dtype, kernel):
+    torch.manual_seed(0)
+    x = torch.randn(3, 2, 5, 7).to(dtype).contiguous(memory_format=torch.channels_last)
+    with reversible.use_kernel(kernel):
+        one, other = (reversible.MomentumState(x, None, Fraction(9, 10)) for _ in range(2))
+    shown, values = x, []
+    for n in range(4):
+        value = shown + torch.randn(3, 2, 5, 7).to(dtype)
+        values.append(value if n % 2 else value.contiguous(memory_format=torch.channels_last))
+        (out, stats), (same, expected) = (
+            one.advance_block(values[n], shown),
+            other.advance(values[n] - shown),
+        )
+        assert torch.equal(out, same)
+        assert torch.equal(stats, expected)
+        shown = out.to(dtype)
+    for value in reversed(values):
+        shown = one.expose()
+        assert torch.equal(shown, other.expose())
+        shown = shown.to(dtype)
+        assert torch.equal(one.retreat_block(value, shown), other.retreat(value - shown))
+    assert torch.equal(one.shown(), x.to(one.carrier))
+    assert not one.companion().any()
