@@ -101,8 +101,8 @@ def test_a_twin_is_not_transformed_again_and_wrapped_models_are_refused():
 class Unsqueezing(Block):
     """A block that belongs to no row."""
 
-    def forward(self, x):
-        return super().forward(x).unsqueeze(-2)
+    def forward(self, x, b: Any = 0.0):
+        return super().forward(x, b).unsqueeze(-2)
 
 
 def compiled(twin):
