@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from odemom.data.images import ImageData, Images
 from odemom.data.pictures import COMMON_SIZE, Picture, header, pixels_of
 from odemom.data.splits import parts
 
-__all__ = ["load_folder"]
+__all__ = ["files_digest", "load_folder"]
 
 TRAIN = "train"
 TESTS = ("test", "val", "valid", "validation")  # the first that is there is the test set
@@ -31,11 +33,11 @@ FORMAT = 1  # of the cache; to be raised when images are decoded in another way
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a folder of classes, in order; with each, its size and time of change."""
+    """The images of a folder of classes, in order; with each, its size and times of change."""
 
     classes: tuple[str, ...]
     files: tuple[str, ...]
-    states: tuple[tuple[int, int], ...]
+    states: tuple[tuple[int, int, int], ...]
     labels: np.ndarray
 
 
@@ -78,12 +80,28 @@ def load_folder(
     return ImageData(name, source, classes, mean=(), std=(), **sets)
 
 
+def files_digest(path: Path) -> str:
+    """A digest of the names, sizes and times of a folder's images: other files, another one.
+
+    Raises
+    ------
+    InvalidInputError
+        As `load_folder`.
+    """
+    found = hashlib.sha256()
+    for listing in map(_listing, _sets(path).values()):
+        for file, (size, changed, _) in zip(listing.files, listing.states, strict=True):
+            found.update(repr((os.path.relpath(file, path), size, changed)).encode())
+    return found.hexdigest()[:16]
+
+
 def _sets(path: Path) -> dict[str, Path]:
     """The folders of classes by what they are for; a lone one is called train."""
     train = path / TRAIN
     others = [path / name for name in TESTS if (path / name).is_dir()]
     if not (train.is_dir() and others):
-        return {TRAIN: path}
+        alone = [e.name for e in os.scandir(path) if e.is_dir() and e.name[0] != "."] == [TRAIN]
+        return {TRAIN: train if alone else path}
     found = {TRAIN: train, "test": others[0]}
     return found | ({"validation": others[1]} if len(others) > 1 else {})
 
@@ -100,7 +118,7 @@ def _listing(folder: Path) -> Listing:
         fix="A network that knows one class has nothing to learn." if classes else "",
     )
     files: list[str] = []
-    states: list[tuple[int, int]] = []
+    states: list[tuple[int, int, int]] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
         found = sorted(
@@ -118,7 +136,8 @@ def _listing(folder: Path) -> Listing:
             fix="Remove the empty folder, or put the images directly into it.",
         )
         files += [file for file, _ in found]
-        states += [(status.st_size, status.st_mtime_ns) for _, status in found]
+        # The last one, of the file's entry, shows files that were exchanged with their times.
+        states += [(s.st_size, s.st_mtime_ns, s.st_ctime_ns) for _, s in found]
         labels += [label] * len(found)
     return Listing(tuple(classes), tuple(files), tuple(states), np.array(labels, dtype=np.int64))
 
@@ -144,8 +163,9 @@ def _decoded(
 
 
 def _key(path: Path, listings: list[Listing], image_size: int | None) -> str:
-    """A digest of the names, sizes and times of the files, and of how they are decoded."""
-    found = hashlib.sha256(repr((FORMAT, image_size, COMMON_SIZE)).encode())
+    """A digest of the places, sizes and times of the files, and of how they are decoded."""
+    how = FORMAT, image_size, COMMON_SIZE, str(path.resolve())
+    found = hashlib.sha256(repr(how).encode())
     start = len(str(path))
     for each in listings:
         for file, state in zip(each.files, each.states, strict=True):
@@ -181,6 +201,14 @@ def _decode(files: list[str], target: Path, image_size: int | None) -> None:
         width, height = next(iter(sizes))
         size = image_size or (width if len(sizes) == 1 and width == height else COMMON_SIZE)
         shape = (len(files), 1 if grey else 3, size, size)
+        needed, free = math.prod(shape), shutil.disk_usage(target.parent).free
+        expect(
+            needed <= free,
+            "root",
+            got=f"{target.parent} with {free / 1e9:.1f} GB free",
+            expected=f"{needed / 1e9:.1f} GB, for {len(files)} images of {size} pixels",
+            fix="Name another place with --root, or scale down with --image-size.",
+        )
         array: Any = np.lib.format.open_memmap(target, "w+", dtype=np.uint8, shape=shape)
         for start in range(0, len(files), CHUNK):  # few decoded images wait to be written
             part = files[start : start + CHUNK]

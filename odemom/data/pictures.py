@@ -41,15 +41,7 @@ def header(file: str) -> Picture:
     InvalidInputError
         If it is no image, by name.
     """
-    image = _opened(file)
-    with image:
-        expect(
-            image.mode != "F",
-            "data",
-            got=f"the image {file} of floating-point pixels",
-            expected="pixels of 8 or 16 bits",
-            fix="Scale it to 8 bits, or remove it.",
-        )
+    with _opened(file) as image:
         return Picture(image.size, image.mode in GREY)
 
 
@@ -71,7 +63,7 @@ def pixels_of(file: str, size: int, *, grey: bool) -> np.ndarray:
     Raises
     ------
     InvalidInputError
-        If the image is damaged, by name.
+        If the image is damaged, or its pixels are floating-point numbers, by name.
     """
     operations = optional_import("PIL.ImageOps", "train")
     with _opened(file) as image:
@@ -101,9 +93,17 @@ def _opened(file: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pil.DecompressionBombWarning)
-            return pil.open(file)
+            image = pil.open(file)
     except Exception as error:  # plugins raise anything on damaged data
         raise _unreadable(file, error) from None
+    expect(
+        image.mode != "F",
+        "data",
+        got=f"the image {file} of floating-point pixels",
+        expected="pixels of 8 or 16 bits",
+        fix="Scale it to 8 bits, or remove it.",
+    )
+    return image
 
 
 def _unreadable(file: str, error: Exception) -> Exception:
@@ -112,5 +112,5 @@ def _unreadable(file: str, error: Exception) -> Exception:
         got=f"the image {file}, which cannot be read ({type(error).__name__}: "
         f"{shown(str(error), 80)})",
         expected="an image",
-        fix="Remove it or replace it; nothing of the folder was kept.",
+        fix="Remove it or replace it; nothing was kept of what was read.",
     )

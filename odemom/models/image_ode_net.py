@@ -79,6 +79,9 @@ class ImageODENet(nn.Module):
         expect(head in ("flat", "mean"), "head", got=shown(head), expected='"flat" or "mean"')
         size = 3 if stride < 3 else stride  # patches that touch, or overlap
         options = block_options(**block)
+        if not blocks:  # options are looked at without a block, too
+            with torch.random.fork_rng(devices=[]):
+                ODEBlock(_field(channels, hidden), **options)
         self.down = nn.Sequential(
             nn.Conv2d(in_channels, channels, size, stride, padding=(size - stride + 1) // 2),
             nn.GroupNorm(1, channels),

@@ -213,6 +213,14 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
         for name, value in payload["state_dict"].items()
         if name.startswith(prefix)
     }
+    bad = [name for name, value in weights.items() if not bool(value.isfinite().all())]
+    if bad:
+        raise invalid(
+            "checkpoint",
+            got=f"{path}, whose {bad[0]} is not finite",
+            expected=expected,
+            fix="Train again: a training whose loss is not a number stops before it is saved.",
+        )
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

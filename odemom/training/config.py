@@ -55,6 +55,8 @@ COUNTS = {
     "num_nodes": 1,
     "checkpoint_steps": 0,
 }
+MOST = {"seed": 2**32 - 1, "threads": 1024, "image_size": 4096}
+"""Of those that NumPy, OpenMP or the memory would not survive."""
 SWITCHES = ("adjoint", "compile", "cuda_graph", "channels_last", "deterministic")
 
 
@@ -195,6 +197,10 @@ class TrainingConfig:
         for name in ("limit", "image_size"):
             if getattr(self, name) is not None:
                 as_integer(getattr(self, name), name, 1)
+        for name, most in MOST.items():
+            value = getattr(self, name)
+            expected = f"an integer of at most {most}"
+            expect(value is None or value <= most, name, got=shown(value), expected=expected)
         for name in SWITCHES:
             _one_of(name, getattr(self, name), (True, False))
         expect(self.width % 8 == 0, "width", got=str(self.width), expected="a multiple of 8")

@@ -31,6 +31,7 @@ __all__ = ["Classifier", "cpu_threads", "fit", "make_trainer", "quiet_lightning"
 
 CHATTER = (
     ".*does not have many workers.*",  # the images are in memory
+    ".*The dirpath has changed from.*",  # --resume into another folder
     ".*exists and is not empty.*",  # what is replaced there are our own files
     ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
     ".*It is recommended to use `self.log.*sync_dist.*",  # the counts are those of all processes

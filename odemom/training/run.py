@@ -298,7 +298,9 @@ def train_network(
     with named_disk_errors(folder), stopped_replays_named(config, folder):
         fit(trainer, model, module, resume)
         trainer.test(model, datamodule=module, verbose=False)
-    result = _result(config, model, trainer, folder)
+    # A finished training that goes on into another folder leaves its files where they are.
+    moved = resume is not None and not (folder / "checkpoints" / "last.ckpt").exists()
+    result = _result(config, model, trainer, resume.parent.parent if moved else folder)
     if trainer.is_global_zero:
         write_json(folder / "result.json", result.to_dict())
     return result

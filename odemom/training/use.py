@@ -211,8 +211,8 @@ def _test_images(
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(1, device=device).item()  # of meta tensors nothing can be read
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise invalid(
             "device",
             got=f"{shown(name)} ({shown(str(error), 80)})",

@@ -87,6 +87,44 @@ def test_images_are_decoded_once_until_a_file_changes(tmp_path, load, monkeypatc
     assert len(cached(tmp_path)) == 2
 
 
+def test_files_that_were_exchanged_with_their_times_are_decoded_again(tmp_path, load):
+    def bmp(path, colour):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), colour).save(path)
+        os.utime(path, ns=(1, 1))
+
+    for place, colours in (("one", ("red", "blue")), ("two", ("blue", "red"))):
+        for name, colour in zip("ab", colours, strict=True):
+            for n in range(20):
+                bmp(tmp_path / place / "tints" / name / f"{n}.bmp", colour)
+    one, two = (load(tmp_path / place / "tints") for place in ("one", "two"))
+    for data, colour in ((one, (255, 0, 0)), (two, (0, 0, 255))):
+        of_a = data.train.pixels[data.train.labels == 0][:, :, 0, 0]
+        assert {tuple(pixel) for pixel in of_a.tolist()} == {colour}
+    a, b = tmp_path / "one" / "tints" / "a", tmp_path / "one" / "tints" / "b"
+    for n in range(20):
+        (a / f"{n}.bmp").rename(a / "aside")
+        (b / f"{n}.bmp").rename(a / f"{n}.bmp")
+        (a / "aside").rename(b / f"{n}.bmp")
+    again = load(tmp_path / "one" / "tints")
+    assert torch.equal(again.train.pixels, two.train.pixels)
+
+
+def test_train_alone_is_split_as_a_folder_is(tmp_path, load):
+    image_folder(tmp_path / "set" / "train", images=20)
+    data = load(tmp_path / "set")
+    assert data.classes == ("blue", "red")
+    assert [len(s) for s in (data.train, data.validation, data.test)] == [28, 4, 8]
+
+
+@pytest.mark.parametrize("which", ["train", "validation", "test"])
+def test_the_digest_sees_every_image(tmp_path, load, which):
+    data = load(image_folder(tmp_path / "tints", images=60))
+    before = data.digest
+    getattr(data, which).pixels[-1, 0, 0, 0] ^= 1
+    assert data.digest != before
+
+
 def test_odd_sizes_are_scaled_and_cropped(tmp_path, load):
     path = image_folder(tmp_path / "tints", size=40)
     assert load(path).image_size == 40  # all have it

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from odemom.errors import InvalidInputError
 from odemom.sweep.trainings import read_sweep, run_sweep
+from tests.pictures import image_folder
 
 SMALL = "base: {width: 8, epochs: 1, batch_size: 512, method: euler, accelerator: cpu}\n"
 
@@ -60,6 +62,22 @@ def test_finished_trainings_are_not_done_again(tmp_path, monkeypatch):
     assert [float(r["test_accuracy"]) for r in rows] == [r.test_accuracy for r in first.rows]
     written_rows = json.loads((tmp_path / "out" / "sweep.json").read_text())["rows"]
     assert len(written_rows) == 2
+
+
+def test_trainings_on_images_that_were_replaced_are_done_again(tmp_path):
+    folder = image_folder(tmp_path / "tints", images=20)
+    text = (
+        f"base: {{model: odenet, data: {folder}, root: {tmp_path}, epochs: 1, batch_size: 7, "
+        "accelerator: cpu}\n"
+        "grid: {seed: [0]}\n"
+    )
+    plan = read_sweep(written(tmp_path, text))
+    before = run_sweep(plan, tmp_path / "out")
+    assert run_sweep(plan, tmp_path / "out") == before
+    shutil.rmtree(folder)
+    image_folder(folder, images=20, seed=1)
+    assert run_sweep(plan, tmp_path / "out").rows[0].seconds != before.rows[0].seconds
+    assert len([*(tmp_path / "out" / "runs").iterdir()]) == 2
 
 
 def test_a_sweep_from_the_command_line(run, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from odemom.data.images import load_images
 from odemom.errors import InvalidInputError
 from odemom.models import build_model
 from odemom.training import TrainingConfig
@@ -108,6 +109,38 @@ def test_a_checkpoint_of_another_model_is_refused(result, tmp_path):
         evaluate(tmp_path / "other.ckpt")
 
 
+@pytest.mark.parametrize("name", ["network.head.weight", "network.stem.0.weight"])
+def test_weights_that_are_not_finite_are_refused(result, tmp_path, name):
+    payload = torch.load(result.checkpoint, weights_only=True)
+    names = payload["state_dict"]
+    name = name if name in names else next(iter(names))
+    names[name].view(-1)[-1] = torch.nan
+    torch.save(payload, tmp_path / "nan.ckpt")
+    with pytest.raises(InvalidInputError, match=f"nan.ckpt, whose {name[8:]} is not finite"):
+        evaluate(tmp_path / "nan.ckpt")
+
+
+def test_floating_point_pixels_are_refused(result, tmp_path):
+    Image.new("F", (8, 8), 0.5).save(tmp_path / "floats.tif")
+    with pytest.raises(InvalidInputError, match=r"floats\.tif of floating-point pixels"):
+        predict(result.checkpoint, [tmp_path / "floats.tif"])
+
+
+def test_a_device_without_numbers_is_refused(result):
+    with pytest.raises(InvalidInputError, match=r"device: got 'meta' .*cpu, cuda"):
+        evaluate(result.checkpoint, device="meta")
+
+
+def test_a_finished_training_resumed_elsewhere_names_the_files_that_are_there(
+    result, config, tmp_path
+):
+    again = train(config, out_dir=tmp_path, resume=result.checkpoint, progress=False)
+    assert again.test_accuracy == result.test_accuracy
+    assert (again.checkpoint, again.csv) == (result.checkpoint, result.csv)
+    assert again.checkpoint.is_file()
+    assert again.csv.is_file()
+
+
 # --- before the training -----------------------------------------------------------------------
 
 
@@ -167,6 +200,25 @@ def test_presets_are_defaults_that_what_is_asked_for_replaces(arguments, expecte
 def test_an_option_that_a_network_does_not_have_is_refused():
     with pytest.raises(InvalidInputError, match=r"gamma: got 0\.9 for the network resnet20"):
         configured(None, "resnet20", {"gamma": 0.9}, {})
+
+
+@pytest.mark.parametrize(
+    "field", [{"seed": 2**32}, {"threads": 10**6}, {"image_size": 10**5, "data": "a/b"}]
+)
+def test_numbers_that_the_machine_would_not_survive_are_refused(field):
+    with pytest.raises(InvalidInputError, match=f"{next(iter(field))}: got .*at most"):
+        TrainingConfig(**field)
+
+
+@pytest.mark.parametrize(
+    "options", [{"order": 3}, {"eps": 0}, {"initial_velocity": "foo"}, {"method": "none"}]
+)
+def test_options_of_blocks_are_looked_at_without_blocks_too(options):
+    with pytest.raises(InvalidInputError, match=next(iter(options))):
+        network_for(
+            TrainingConfig(model="odenet", model_options={"blocks": 0, **options}),
+            load_images("digits"),
+        )
 
 
 # --- the command line --------------------------------------------------------------------------

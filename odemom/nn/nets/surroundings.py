@@ -133,8 +133,8 @@ def check_function_is_whole(function: nn.Module, name: str) -> None:
             got="a module whose parameters come and go with its call (sharded by itself, or by "
             "FullyShardedDataParallel)",
             expected="parameters that stay for the whole backward pass",
-            fix="Shard the network as a whole by torch.distributed.fsdp.fully_shard(net), or "
-            "build it with reversible=False.",
+            fix="Shard the network as a whole by torch.distributed.fsdp.fully_shard(net), not its "
+            "layers: a twin of sharded blocks has no momentum with reversible=False either.",
         )
 
 

@@ -152,6 +152,9 @@ class AdjointRun:
 
 
 def _options_back(options: dict[str, Any], span: Tensor) -> dict[str, Any]:
+    if "step_size" in options:
+        step = min(options["step_size"], float((span[1] - span[0]).abs()))
+        return {**options, "step_size": step}
     if "step_t" not in options:
         return options
     inside = [t for t in options["step_t"].tolist() if span[1] < t < span[0]]

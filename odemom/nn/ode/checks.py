@@ -61,6 +61,12 @@ def check_state(x: Any) -> None:
         expected=expected,
         fix="Make it dense: x.to_dense(), or x.to_padded_tensor of a nested one.",
     )
+    expect(
+        x.dtype.itemsize > 1 and x.device.type != "meta",
+        "x",
+        got=f"a tensor of dtype {x.dtype} on the device {x.device}",
+        expected=f"{expected}, of 16 bits or more",
+    )
     expect(x.numel() > 0, "x", got=f"a tensor of shape {tuple(x.shape)}", expected=expected)
     finite = torch.isfinite(x)
     if not holds(finite.all()):

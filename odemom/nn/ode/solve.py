@@ -72,6 +72,8 @@ def by_torchdiffeq(problem: Problem, field: VectorField, start: Parts, times: li
 
 def _options_for(problem: Problem, grid: Tensor, dtype: torch.dtype) -> dict[str, Any]:
     options, method = dict(problem.options), problem.method
+    if "step_size" in options:  # of far longer ones torchdiffeq makes no step at all
+        options["step_size"] = min(options["step_size"], problem.horizon)
     if method in FIXED_STEP_METHODS and len(grid) > 2:
         # Its linear default would be of lower order than the methods.
         options.setdefault("interp", "cubic")

@@ -89,8 +89,8 @@ def hooked_input(name: str, dtype: torch.dtype) -> InvalidInputError:
     """The error for a hook that would see the gradient of a copy alone."""
     return invalid(
         name,
-        got=f"a function that registers a hook on its input of {dtype}, a copy of the state, "
-        "whose gradient goes another way",
+        got=f"a hook on its input of {dtype}, a copy of the state, whose gradient goes "
+        "another way: of the function itself, or of a tool that watches modules (FlopCounterMode)",
         expected="hooks on tensors that the function computes",
         fix="Register it on x.clone(), or build the network with reversible=False.",
     )

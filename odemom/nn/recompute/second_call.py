@@ -9,14 +9,17 @@ by metadata, and by what the graph of the value reaches (`graph`).
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from odemom.nn.recompute.holders import Snapshot, as_it_was
 from odemom.nn.recompute.slots import Buffers, Slot, buffers_put_aside, swapped
@@ -30,6 +33,8 @@ __all__ = [
     "repeatable",
     "tried",
 ]  # fmt: skip
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
 @dataclass(frozen=True)
@@ -162,15 +167,39 @@ class CalledAgain(AbstractContextManager[None]):
 
 
 @contextmanager
-def tried(function: nn.Module, arguments: Snapshot, device: torch.device) -> Iterator[None]:
-    """Forget all that a call made inside moves."""
-    attributes = Snapshot(modules=function.modules())
-    with (
-        torch.no_grad(),
-        RandomStates.current(device).again(),
-        CalledAgain(function, arguments, attributes),
-    ):
+def tried(
+    function: nn.Module, arguments: Snapshot, device: torch.device, *, hooks: bool
+) -> Iterator[None]:
+    """Forget all that a call made inside moves; ``hooks``: whether those on modules run in it."""
+    modules = tuple(function.modules())
+    attributes = Snapshot(modules=modules)
+    numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global one is meant
+    cached, parametrize._cache_enabled = parametrize._cache_enabled, 0
+    try:
+        with (
+            torch.no_grad(),
+            RandomStates.current(device).again(),
+            CalledAgain(function, arguments, attributes),
+            nullcontext() if hooks else _without_hooks(modules),
+        ):
+            yield
+    finally:
+        parametrize._cache_enabled = cached
+        random.setstate(numbers[0])
+        np.random.set_state(numbers[1])  # noqa: NPY002
+
+
+@contextmanager
+def _without_hooks(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Call modules without their hooks: what these collect is collected once, in the call meant."""
+    kept = [(m, name, vars(m)[name]) for m in modules for name in HOOKS if vars(m).get(name)]
+    for module, name, hooks in kept:
+        vars(module)[name] = type(hooks)()
+    try:
         yield
+    finally:
+        for module, name, hooks in kept:
+            vars(module)[name] = hooks
 
 
 @dataclass

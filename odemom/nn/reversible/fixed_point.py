@@ -141,12 +141,21 @@ class FixedPoint:
                 f"{where}: got a value that is not finite; expected finite activations. "
                 "Look at the inputs and weights of the function there."
             )
-        needed = max(1, RANGE_BITS - math.ceil(math.log2(max(size, 1.0))) - 4)
+        needed = RANGE_BITS - math.ceil(math.log2(max(size, 1.0))) - 4
+        coarser = min(needed, self.bits - 1)
+        way_out = "Scale the input or the functions down"
+        if coarser >= 1:
+            way_out += f", or pass a coarser resolution, for example resolution={coarser}"
         return FixedPointRangeError(
             f"{where}: got {what} of {size:.6g}; the fixed point with resolution={self.bits} "
-            f"{does} below {bound:.6g}. Scale the input or the functions down, or "
-            f"pass a coarser resolution, for example resolution={min(needed, self.bits - 1)}."
+            f"{does} below {bound:.6g}. {way_out}."
         )
+
+
+OR_COARSE = (
+    "Scale the input, or pass a resolution, for example resolution=43, which rounds entries to "
+    "multiples of 2^-43 and holds magnitudes below 524288."
+)
 
 
 def choose(largest: float, dtype: torch.dtype, resolution: int | None) -> FixedPoint:
@@ -305,8 +314,7 @@ def _expect_all_digits(
             raise FixedPointRangeError(
                 f"the input: got {got} in sample {sample} (along the first axis), of which the "
                 f"fixed point would keep fewer than the {digits} binary digits of its floats. "
-                "Scale the input, or pass a resolution, for example resolution=43, which rounds "
-                "entries to multiples of 2^-43 and holds magnitudes below 524288."
+                f"{OR_COARSE}{' Here they become 0.' if kind == 'small' else ''}"
             )
 
 

@@ -203,9 +203,16 @@ def _try(
     """Call a block for the first time, to see whether it keeps its input's shape."""
     check_function_is_whole(block, place.label)
     function = BlockFunction(block, own, place.label, adds_input=False)
-    with tried(function, extras.snapshot(), x.device):
-        # A clone: one that changes its input's shape may change it in place, too.
-        first = extras.call(function, x.detach().clone())
+
+    def called(*, hooks: bool) -> Tensor:
+        with tried(function, extras.snapshot(), x.device, hooks=hooks):
+            # A clone: one that changes its input's shape may change it in place, too.
+            return extras.call(function, x.detach().clone())
+
+    try:
+        first = called(hooks=False)
+    except Exception:  # hooks may be what makes the call possible
+        first = called(hooks=True)
     place.learn(x, first)
 
 

@@ -12,6 +12,8 @@ from odemom.nn.transform.places import Place, place_of
 
 __all__ = ["RowOfBlocks", "TwinReport", "twin_report"]
 
+NOT_SEEN = "it was not called, or in compiled code alone, which notes nothing"
+
 
 @dataclass(frozen=True)
 class RowOfBlocks:
@@ -28,6 +30,9 @@ class RowOfBlocks:
         Of the state.
     mode : str
         "exact", "checkpoint" or "plain".
+    start : str
+        Why it did not go on with the row of the block before it in the list; empty where that
+        block was in none.
     """
 
     container: str
@@ -35,6 +40,7 @@ class RowOfBlocks:
     layers: int
     shape: tuple[int, ...]
     mode: str
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,10 @@ class TwinReport:
         for row in self.rows:
             first, last = row.blocks[0], row.blocks[-1]
             names = first if first == last else f"{first} to {last}"
-            shape = " x ".join(map(str, row.shape))
-            lines.append(f"  {names}: {row.layers} layers of shape {shape}, {row.mode}")
+            shape = f" of shape {' x '.join(map(str, row.shape))}" if row.shape else ""
+            why = f"; begun anew, since {row.start}" if row.start else ""
+            count = f"{row.layers} layer{'' if row.layers == 1 else 's'}"
+            lines.append(f"  {names}: {count}{shape}, {row.mode}{why}")
         lines += [f"  {name} alone: {why}" for name, why in self.alone.items()]
         return "\n".join(lines)
 
@@ -114,7 +122,8 @@ def twin_report(model: nn.Module) -> TwinReport:
     for name, functions in lists.items():
         count = len(functions._modules)
         names = tuple(f"{name}.{n}" if name else n for n in functions._modules)
-        rows.append(RowOfBlocks(name, names, count, (), "exact"))
+        mode = "exact" if functions.__dict__["added"].net.reversible else "plain"
+        rows.append(RowOfBlocks(name, names, count, (), mode))
     inside = {name for row in rows for name in row.blocks}
     joined = [m for path, (m, _) in places.items() if path in inside] + [*lists.values()]
     own = {id(p): p.numel() for m in joined for p in m.parameters()}
@@ -135,10 +144,11 @@ def _of_places(places: dict[str, Place]) -> tuple[list[RowOfBlocks], dict[str, s
     alone: dict[str, str] = {}
     for path, place in places.items():
         if place.row is None:
-            alone[path] = place.start or "it was not called"
+            alone[path] = place.start or NOT_SEEN
         else:
             members.setdefault(id(place.row), []).append((path, place))
     rows: list[RowOfBlocks] = []
+    in_rows = {(id(p.container), p.index) for group in members.values() for _, p in group}
     for group in members.values():
         path, place = group[0]
         row = place.row
@@ -147,5 +157,7 @@ def _of_places(places: dict[str, Place]) -> tuple[list[RowOfBlocks], dict[str, s
         inside = path.endswith(f".{place.name}")
         container = path.removesuffix(place.name) + row.container if inside else row.container
         names = tuple(name for name, _ in group)
-        rows.append(RowOfBlocks(container, names, row.length, row.shape, row.mode))
+        before = (id(place.container), place.index - 1)
+        start = place.start if before in in_rows else ""
+        rows.append(RowOfBlocks(container, names, row.length, row.shape, row.mode, start))
     return rows, alone

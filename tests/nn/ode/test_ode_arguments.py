@@ -228,6 +228,16 @@ def test_ways_to_the_gradient_that_there_are_not_are_refused(changes, message):
         ODEBlock(**{"f": nn.Tanh(), **changes})
 
 
+@pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
+@pytest.mark.parametrize("horizon", [1e-300, 1e-30, 1e-17])
+def test_a_horizon_far_shorter_than_a_step_is_one_step(gradient, horizon):
+    block = ODEBlock(nn.Tanh(), 1, method="rk4", options={"step_size": 0.1}, gradient=gradient)
+    x = torch.ones(1, 2, dtype=torch.float64, requires_grad=True)
+    y = block(x, horizon=horizon)
+    assert torch.equal(y, x)
+    assert torch.equal(torch.autograd.grad(y.sum(), x)[0], x)
+
+
 @pytest.mark.parametrize("method", ["dopri8", "dopri5", "bosh3"])
 @pytest.mark.parametrize("horizon", [1.0, 1.3])
 def test_the_last_step_ends_at_the_horizon(method, horizon):

@@ -56,6 +56,8 @@ BAD_STATES = [
     (torch.eye(2).to_sparse(), "x: got a sparse or nested tensor.*to_dense"),
     (torch.tensor(math.inf), r"x: got the entry inf at \[\]"),
     (torch.ones(2, dtype=torch.float16), "take fixed steps"),
+    (torch.ones(2).to(torch.float8_e4m3fn), "float8_e4m3fn on the device cpu"),
+    (torch.ones(2, device="meta"), "float32 on the device meta"),
     (torch.ones(2, dtype=torch.bfloat16), "rtol: got 1e-05 for a state in torch.bfloat16"),
 ]
 

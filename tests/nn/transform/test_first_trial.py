@@ -1,0 +1,136 @@
+"""What the first call of a reversible twin leaves behind: what one call does, and no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from odemom.nn import transform, twin_report
+from tests.nn.transform.stacks import DEPTH, MODES, Block, Stack, rows, twin_of
+
+
+class Doubled(nn.Module):
+    def forward(self, weight):
+        return 2 * weight
+
+
+class Prepared(Block):
+    """Its layer lacks what a hook gives it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer.register_forward_pre_hook(self.prepare)
+
+    @staticmethod
+    def prepare(layer, _given):
+        layer.scale = 3.0
+
+    def forward(self, x):
+        y = self.layer(x)
+        return x + torch.tanh(y * self.layer.__dict__.pop("scale"))
+
+
+class Drawing(Block):
+    def forward(self, x):
+        np.random.random()  # noqa: NPY002 - the global generator is what this is about
+        return super().forward(x)
+
+
+def gradients(twin, loss) -> list[torch.Tensor | None]:
+    names = [name for name, _ in twin.named_parameters()]
+    assert names
+    return [None if g is None else g.clone() for g in torch.autograd.grad(
+        loss, [*twin.parameters()], allow_unused=True)]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_hooks_on_the_inside_collect_once(mode):
+    def step(twin):
+        found: list[torch.Tensor] = []
+        for block in twin.h:
+            block.layer.register_forward_hook(lambda _m, _x, y: found.append(y))
+        twin(rows())
+        count = len(found)
+        return count, gradients(twin, sum(y.square().sum() for y in found))
+
+    count, found = step(twin_of(Stack(), mode))
+    _, expected = step(twin_of(Stack(), False))
+    assert count == DEPTH
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_parametrizations_that_are_cached_keep_their_gradients(mode):
+    def step(mode):
+        model: Any = Stack()
+        for block in model.h:
+            parametrize.register_parametrization(block.layer, "weight", Doubled())
+        twin = twin_of(model, mode)
+        with parametrize.cached():
+            return gradients(twin, twin(rows()).square().sum())
+
+    for one, other in zip(step(mode), step(False), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_hooks_without_which_a_block_cannot_run_are_there(mode):
+    def step(mode):
+        twin = twin_of(Stack(Prepared), mode)
+        return gradients(twin, twin(rows()).square().sum())
+
+    for one, other in zip(step(mode), step(False), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_numpys_random_numbers_move_once():
+    np.random.seed(0)  # noqa: NPY002
+    for _ in range(DEPTH):
+        np.random.random()  # noqa: NPY002
+    expected = np.random.random()  # noqa: NPY002
+    twin = twin_of(Stack(Drawing), True)
+    np.random.seed(0)  # noqa: NPY002
+    twin(rows())
+    assert np.random.random() == expected  # noqa: NPY002
+
+
+def test_the_report_says_why_a_row_was_begun_anew():
+    class Dropping(Stack):
+        def forward(self, x):
+            for block in self.h:
+                x = nn.functional.dropout(block(x), 0.5)
+            return x
+
+    twin = twin_of(Dropping(), False)
+    with pytest.warns(UserWarning, match="not one momentum network|went on"):
+        twin(rows())
+    report = twin_report(twin)
+    assert not report.rows[0].start
+    assert {row.start for row in report.rows[1:]} == {
+        "its input is not the tensor that a block of the same list returned"
+    }
+    assert "h.1: 1 layer of shape 3 x 4, plain; begun anew, since its input" in str(report)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("what", ["attentions", "hidden_states"])
+def test_outputs_that_transformers_collects_are_there_once(what, mode):
+    library = pytest.importorskip("transformers")
+    layers = 4
+    config = library.BertConfig(
+        vocab_size=11, hidden_size=8, num_hidden_layers=layers, num_attention_heads=2,
+        intermediate_size=16, attn_implementation="eager",
+    )  # fmt: skip
+    model = library.BertForMaskedLM(config)
+    twins = [transform(model, gamma, reversible=mode) for gamma in (0.9, 0.5)]
+    tokens = torch.zeros(2, 5, dtype=torch.long)
+    asked: Any = {f"output_{what}": True}
+    expected = layers + (what == "hidden_states")
+    for net in (*twins, model, *twins):
+        assert len(net(tokens, **asked)[what]) == expected
