@@ -299,8 +299,10 @@ def train_network(
         fit(trainer, model, module, resume)
         trainer.test(model, datamodule=module, verbose=False)
     # A finished training that goes on into another folder leaves its files where they are.
-    moved = resume is not None and not (folder / "checkpoints" / "last.ckpt").exists()
-    result = _result(config, model, trainer, resume.parent.parent if moved else folder)
+    kept = folder
+    if resume is not None and not (folder / "checkpoints" / "last.ckpt").exists():
+        kept = resume.parent.parent
+    result = _result(config, model, trainer, kept)
     if trainer.is_global_zero:
         write_json(folder / "result.json", result.to_dict())
     return result

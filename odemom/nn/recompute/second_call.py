@@ -10,6 +10,7 @@ by metadata, and by what the graph of the value reaches (`graph`).
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ __all__ = [
     "CalledAgain",
     "FunctionCall",
     "RandomStates",
+    "has_hooks",
     "repeatable",
     "tried",
 ]  # fmt: skip
@@ -174,19 +176,54 @@ def tried(
     modules = tuple(function.modules())
     attributes = Snapshot(modules=modules)
     numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global one is meant
-    cached, parametrize._cache_enabled = parametrize._cache_enabled, 0
     try:
         with (
             torch.no_grad(),
             RandomStates.current(device).again(),
             CalledAgain(function, arguments, attributes),
             nullcontext() if hooks else _without_hooks(modules),
+            _nothing_cached(),
+            _nothing_collected(),
         ):
             yield
     finally:
-        parametrize._cache_enabled = cached
         random.setstate(numbers[0])
         np.random.set_state(numbers[1])  # noqa: NPY002
+
+
+@contextmanager
+def _nothing_cached() -> Iterator[None]:
+    """Leave no weights without a graph in the cache of `parametrize.cached`."""
+    kept = parametrize._cache
+    parametrize._cache = {}
+    try:
+        yield
+    finally:
+        if parametrize._cache_enabled:  # else it was emptied meanwhile, in another thread
+            parametrize._cache = kept
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Leave nothing among the outputs that transformers collects by hooks."""
+    collecting = sys.modules.get("transformers.utils.output_capturing")
+    collector: Any = getattr(collecting, "_active_collector", None)
+    if not (hasattr(collector, "context_var") and hasattr(collector, "global_var")):
+        yield
+        return
+    # One of the two holds the outputs; the latter, where some of the model is compiled.
+    kept, token = collector.global_var, collector.context_var.set(None)
+    collector.global_var = None
+    try:
+        yield
+    finally:
+        collector.global_var = kept
+        collector.context_var.reset(token)
+
+
+def has_hooks(function: nn.Module) -> bool:
+    """Whether any part of it has hooks on its call."""
+    return any(vars(part).get(name) for part in function.modules() for name in HOOKS)
 
 
 @contextmanager

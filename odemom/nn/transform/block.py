@@ -8,6 +8,7 @@ hooks see the momentum network's states, once a call.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import types
 import warnings
@@ -32,7 +33,7 @@ from odemom.nn.recompute.calls import Extras
 from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.inside import recomputed_inside
 from odemom.nn.recompute.refusals import in_backward, moved_input
-from odemom.nn.recompute.second_call import tried
+from odemom.nn.recompute.second_call import has_hooks, tried
 from odemom.nn.transform import rows
 from odemom.nn.transform.calls import Arguments, BlockFunction, positional_names
 from odemom.nn.transform.copies import copied, derived, rebind
@@ -209,9 +210,13 @@ def _try(
             # A clone: one that changes its input's shape may change it in place, too.
             return extras.call(function, x.detach().clone())
 
-    try:
-        first = called(hooks=False)
-    except Exception:  # hooks may be what makes the call possible
+    first = None
+    # Without the hooks first, which may collect what the block computes; but they may be what makes
+    # the call possible, and the shape and dtype what they are.
+    if has_hooks(block) and not place.may_widen(x):
+        with contextlib.suppress(Exception):
+            first = called(hooks=False)
+    if first is None or first.shape != x.shape:
         first = called(hooks=True)
     place.learn(x, first)
 

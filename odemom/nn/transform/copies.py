@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
-import sys
 import types
 from typing import Any
 
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-__all__ = ["copied", "derived", "rebind", "with_output_hooks", "with_replacements"]
+__all__ = ["copied", "derived", "rebind", "with_replacements"]
 
 
 def copied(module: Any) -> Any:
@@ -29,22 +28,6 @@ def copied(module: Any) -> Any:
             twin.__dict__[name] = type(value)(value) if name != "_modules" else dict(value)
     rebind(twin, module)
     return twin
-
-
-def with_output_hooks(model: nn.Module) -> None:
-    """Have models of transformers put their hooks for outputs on their modules now, not later.
-
-    They do so in the first call that asks for attentions, say, and note it on the model; a copy of
-    the model would not know of it, and put a second set on the modules that both share.
-    """
-    capturing: Any = sys.modules.get("transformers.utils.output_capturing")
-    install = getattr(capturing, "maybe_install_capturing_hooks", None)
-    kind = getattr(sys.modules.get("transformers.modeling_utils"), "PreTrainedModel", None)
-    if install is None or kind is None:
-        return
-    for module in model.modules():
-        if isinstance(module, kind):
-            install(module)
 
 
 def rebind(new: Any, old: Any) -> None:

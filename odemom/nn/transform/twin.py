@@ -19,7 +19,7 @@ from torch import nn
 from odemom.checks import as_initial_velocity, expect, invalid, shown
 from odemom.nn.reversible.gamma import rational_gamma
 from odemom.nn.transform.block import as_block, twin_block
-from odemom.nn.transform.copies import copied, with_output_hooks, with_replacements
+from odemom.nn.transform.copies import copied, with_replacements
 from odemom.nn.transform.find import blocks_found, blocks_named, said_lists
 from odemom.nn.transform.functions import FunctionRow, function_row
 from odemom.nn.transform.names import has_no_skip
@@ -145,7 +145,6 @@ def transform(
         expected="a ResNet or a Transformer of torch, torchvision, timm or transformers",
         fix=f"Name its lists of residual blocks, as in layers=['blocks']. {said_lists(model)}",
     )
-    with_output_hooks(model)
     if residual:
         lists = {
             id(m := model.get_submodule(path)): function_row(

@@ -127,10 +127,61 @@ def test_outputs_that_transformers_collects_are_there_once(what, mode):
         vocab_size=11, hidden_size=8, num_hidden_layers=layers, num_attention_heads=2,
         intermediate_size=16, attn_implementation="eager",
     )  # fmt: skip
-    model = library.BertForMaskedLM(config)
-    twins = [transform(model, gamma, reversible=mode) for gamma in (0.9, 0.5)]
     tokens = torch.zeros(2, 5, dtype=torch.long)
     asked: Any = {f"output_{what}": True}
     expected = layers + (what == "hidden_states")
-    for net in (*twins, model, *twins):
-        assert len(net(tokens, **asked)[what]) == expected
+    for precision in (torch.float32, torch.bfloat16):
+        twin = transform(library.BertForMaskedLM(config), 0.9, reversible=mode)
+        for _ in range(2):
+            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+                assert len(twin(tokens, **asked)[what]) == expected
+
+
+class Padded(Block):
+    """Its value has the shape of its input by a hook's doing alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv1d(1, 1, 3)
+        self.layer.register_forward_pre_hook(lambda _m, given: nn.functional.pad(given[0], (1, 1)))
+
+    def forward(self, x):
+        return torch.tanh(self.layer(x[:, None]))[:, 0]
+
+
+class Upcast(Block):
+    """Its value has another dtype by a hook's doing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer.register_forward_hook(lambda _m, _x, y: y.float())
+
+
+@pytest.mark.parametrize("kind", [Padded, Upcast])
+def test_shape_and_dtype_are_those_with_hooks(kind):
+    def step(mode):
+        twin = twin_of(Stack(kind), mode)
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind is Upcast):
+            x = rows().bfloat16() if kind is Upcast else rows()
+            return [twin(x) for _ in range(2)], twin_report(twin)
+
+    exact, report = step(True)
+    plain, _ = step(False)
+    assert [row.layers for row in report.rows] == [DEPTH]
+    for one, other in zip(exact, plain, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_cache_of_weights_is_as_it_was_after_a_trial():
+    model: Any = Stack()
+    other = nn.Linear(4, 4)
+    for layer in (other, *(block.layer for block in model.h)):
+        parametrize.register_parametrization(layer, "weight", Doubled())
+    twin = twin_of(model, True)
+    with parametrize.cached():
+        weight = other.weight
+        twin(rows())
+        assert other.weight is weight
+    with torch.no_grad():
+        other.parametrizations.weight.original.mul_(2)
+    assert torch.equal(other.weight, 2 * weight)
