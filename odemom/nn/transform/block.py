@@ -130,7 +130,7 @@ def _in_floats(block: MomentumBlock, place: Place, own: Callable[..., Any], call
     value = own(x, *call.args, **call.kwargs)
     first = function.first(value)
     if isinstance(x, Tensor):
-        _shape_was(place, first, changes=first.shape != x.shape)
+        place.note_shape(first, changes=first.shape != x.shape)
         if first.shape != x.shape or not place.skips:
             return value
         if rows.version_of(x) != version:
@@ -168,7 +168,7 @@ def _recompute(block: MomentumBlock, place: Place, own: Callable[..., Any], call
         value = _checkpointed(block, place, own, call)(x, *call.args, **call.kwargs)
         return rows.plain_step(row, function, x, carry, function.first(value))
     y = rows.exact_step(row, function, x, carry, extras, last=place.ahead == 1)
-    _shape_was(place, x, changes=False)
+    place.note_shape(x, changes=False)
     return y
 
 
@@ -201,7 +201,10 @@ def _mode(place: Place, x: Any) -> str:
 def _try(
     block: nn.Module, place: Place, own: Callable[..., Any], x: Tensor, extras: Extras
 ) -> None:
-    """Call a block for the first time, to see whether it keeps its input's shape."""
+    """Call a block for the first time, to see whether it keeps its input's shape.
+
+    Without hooks where these do not change that: they may collect what the block computes.
+    """
     check_function_is_whole(block, place.label)
     function = BlockFunction(block, own, place.label, adds_input=False)
 
@@ -211,10 +214,8 @@ def _try(
             return extras.call(function, x.detach().clone())
 
     first = None
-    # Without the hooks first, which may collect what the block computes; but they may be what makes
-    # the call possible, and the shape and dtype what they are.
     if has_hooks(block) and not place.may_widen(x):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # hooks may be what makes the call possible
             first = called(hooks=False)
     if first is None or first.shape != x.shape:
         first = called(hooks=True)
@@ -234,7 +235,7 @@ def _first_call(
     function = _function(block, place, lambda *_, **__: value, call, adds_input=True)
     first = function.first(value)
     place.learn(x, first)
-    _shape_was(place, first, changes=first.shape != x.shape)
+    place.note_shape(first, changes=first.shape != x.shape)
     if place.alone:
         return value
     if rows.version_of(x) != version:
@@ -254,17 +255,6 @@ def _checkpointed(
     if kept or not torch.is_grad_enabled():
         return own
     return recomputed_inside(own, block, place.label, Snapshot((call.args, call.kwargs)))
-
-
-def _shape_was(place: Place, value: Any, *, changes: bool) -> None:
-    if torch.compiler.is_compiling():
-        return
-    place.changes_shape = changes
-    place.entries = value.numel()
-    if changes:
-        place.note(None, "it changes the shape of its input")
-    elif not place.skips:
-        place.note(None, "it does not add its input to its value")
 
 
 def _row(

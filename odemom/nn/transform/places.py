@@ -196,6 +196,17 @@ class Place:
         if self.may_widen(x):
             self.value_dtype = torch.promote_types(x.dtype, first.dtype)
 
+    def note_shape(self, value: Tensor, *, changes: bool) -> None:
+        """What a call's hidden state has shown."""
+        if torch.compiler.is_compiling():
+            return
+        self.changes_shape = changes
+        self.entries = value.numel()
+        if changes:
+            self.note(None, "it changes the shape of its input")
+        elif not self.skips:
+            self.note(None, "it does not add its input to its value")
+
     def note(self, row: rows.Row | None, start: str) -> None:
         """What a call has shown; nothing is written down while a graph is compiled."""
         if torch.compiler.is_compiling():

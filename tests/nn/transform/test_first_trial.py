@@ -174,7 +174,7 @@ def test_shape_and_dtype_are_those_with_hooks(kind):
 
 def test_a_cache_of_weights_is_as_it_was_after_a_trial():
     model: Any = Stack()
-    other = nn.Linear(4, 4)
+    other: Any = nn.Linear(4, 4)
     for layer in (other, *(block.layer for block in model.h)):
         parametrize.register_parametrization(layer, "weight", Doubled())
     twin = twin_of(model, True)
