@@ -83,6 +83,16 @@ def load_folder(
 def files_digest(path: Path) -> str:
     """A digest of the names, sizes and times of a folder's images: other files, another one.
 
+    Parameters
+    ----------
+    path : Path
+        As that of `load_folder`; no image is opened.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+
     Raises
     ------
     InvalidInputError

@@ -109,14 +109,11 @@ def test_a_checkpoint_of_another_model_is_refused(result, tmp_path):
         evaluate(tmp_path / "other.ckpt")
 
 
-@pytest.mark.parametrize("name", ["network.head.weight", "network.stem.0.weight"])
-def test_weights_that_are_not_finite_are_refused(result, tmp_path, name):
+def test_weights_that_are_not_finite_are_refused(result, tmp_path):
     payload = torch.load(result.checkpoint, weights_only=True)
-    names = payload["state_dict"]
-    name = name if name in names else next(iter(names))
-    names[name].view(-1)[-1] = torch.nan
+    payload["state_dict"]["network.head.weight"][-1, -1] = torch.nan
     torch.save(payload, tmp_path / "nan.ckpt")
-    with pytest.raises(InvalidInputError, match=f"nan.ckpt, whose {name[8:]} is not finite"):
+    with pytest.raises(InvalidInputError, match=r"nan\.ckpt, whose head\.weight is not finite"):
         evaluate(tmp_path / "nan.ckpt")
 
 

@@ -63,17 +63,17 @@ def by_torchdiffeq(problem: Problem, field: VectorField, start: Parts, times: li
         "rtol": problem.rtol,
         "atol": problem.atol,
         "method": problem.method,
-        "options": _options_for(problem, grid, start[0].dtype),
+        "options": _options_for(problem, grid, times[-1] - times[0], start[0].dtype),
     }
     if problem.gradient == "adjoint":
         return adjoint_solution(field, Borrowed(field.f), start, grid, solver)
     return integrate(field, start, grid, solver)
 
 
-def _options_for(problem: Problem, grid: Tensor, dtype: torch.dtype) -> dict[str, Any]:
+def _options_for(problem: Problem, grid: Tensor, span: float, dtype: torch.dtype) -> dict[str, Any]:
     options, method = dict(problem.options), problem.method
     if "step_size" in options:  # of far longer ones torchdiffeq makes no step at all
-        options["step_size"] = min(options["step_size"], problem.horizon)
+        options["step_size"] = min(options["step_size"], span)
     if method in FIXED_STEP_METHODS and len(grid) > 2:
         # Its linear default would be of lower order than the methods.
         options.setdefault("interp", "cubic")

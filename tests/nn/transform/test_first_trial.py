@@ -42,8 +42,6 @@ class Drawing(Block):
 
 
 def gradients(twin, loss) -> list[torch.Tensor | None]:
-    names = [name for name, _ in twin.named_parameters()]
-    assert names
     return [None if g is None else g.clone() for g in torch.autograd.grad(
         loss, [*twin.parameters()], allow_unused=True)]  # fmt: skip
 
