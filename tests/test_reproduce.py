@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from odemom import InvalidInputError, MissingDependencyError
-from odemom.experiments import fig4
+from odemom.experiments import fig4, fig9
 from odemom.experiments.frame import load
 from odemom.reproduce import redraw, reproduce, write_summary
+from tests.pictures import image_folder
 
 TINY = fig4.Config(points=5, per_unit=1)
 
@@ -186,6 +189,34 @@ def test_a_folder_without_results_has_no_summary(tmp_path):
 def test_redraw_draws_the_same(finished, tmp_path):
     again = redraw(finished["json"], tmp_path)
     assert {k: again[k].read_bytes() for k in again} == {k: finished[k].read_bytes() for k in again}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_trainings_on_images_that_were_replaced_are_not_taken_for_these(tmp_path, monkeypatch):
+    def train(config, **_):
+        history = ({"validation_accuracy": 0.5, "seconds": 1.0},)
+        return SimpleNamespace(source="", parameters=1, test_accuracy=0.5, history=history)
+
+    monkeypatch.setattr("odemom.training.run.train", train)
+    folder, out, done = image_folder(tmp_path / "tints"), tmp_path / "out", []
+    config = fig9.Config(data=str(folder), seeds=1, epochs=1, limit=0, channels=(2,))
+
+    def carry_out():
+        fig9.EXPERIMENT.carry_out(config, folder=out, progress=lambda *at: done.append(at))
+
+    carry_out()
+    carry_out()
+    assert done[-1:] == [(3, 3)]  # those of the first run
+    reproduce("fig9", out, config=config)
+    reproduce("fig9", out, config=config)
+    shutil.rmtree(folder)
+    image_folder(folder, seed=1)
+    with pytest.raises(InvalidInputError, match=r"with other images in '\S*tints'; expected"):
+        reproduce("fig9", out, config=config)
+    done.clear()
+    carry_out()
+    assert done[0] == (0, 3)
+    reproduce("fig9", out, config=config, overwrite=True)
 
 
 def test_an_interrupted_drawing_leaves_no_half_file(tmp_path, monkeypatch):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from odemom.checks import expect, shown
 
-__all__ = ["AUGMENTATIONS", "FOLDER", "NAMES_OF_DATA", "check_data", "full_scale"]
+__all__ = ["AUGMENTATIONS", "FOLDER", "NAMES_OF_DATA", "check_data", "files_behind", "full_scale"]
 
 NAMES_OF_DATA = ("digits", "cifar10", "cifar100")
 FOLDER = "imagefolder:"
@@ -34,6 +35,33 @@ def check_data(data: Any) -> None:
         got=shown(data),
         expected=f"one of {', '.join(map(repr, NAMES_OF_DATA))}, or a folder of images",
     )
+
+
+def files_behind(data: str) -> dict[str, str]:
+    """What an outcome depends on beside the name of its data: the files of a folder of images.
+
+    Parameters
+    ----------
+    data : str
+        As `check_data` takes it.
+
+    Returns
+    -------
+    dict
+        ``images``: a digest of the names, sizes and times of the folder's files; nothing for other
+        data, nor where the folder is not seen from here.
+
+    Examples
+    --------
+    >>> files_behind("digits")
+    {}
+    """
+    folder = Path(data.removeprefix(FOLDER))
+    if data in NAMES_OF_DATA or not folder.is_dir():  # over machines it may be elsewhere
+        return {}
+    from odemom.data.folders import files_digest  # brings PyTorch
+
+    return {"images": files_digest(folder)}
 
 
 def full_scale(data: str) -> float:

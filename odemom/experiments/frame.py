@@ -27,6 +27,7 @@ from typing import Any, Generic, Literal, TypeVar
 import odemom.experiments
 from odemom import __version__
 from odemom.checks import expect, invalid, shown
+from odemom.data.names import files_behind
 from odemom.errors import MissingDependencyError
 from odemom.records import from_json, jsonable
 from odemom.sweep import Backend, TaskStore, task_key
@@ -81,10 +82,20 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finished(Generic[ResultT]):
-    """A result, and the seconds that its tasks took, summed over the workers."""
+    """A result and what it came from.
+
+    Attributes
+    ----------
+    result
+    seconds : float
+        What its tasks took, summed over the workers.
+    inputs : dict
+        As `Experiment.inputs` gave them before the first task.
+    """
 
     result: ResultT
     seconds: float
+    inputs: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,11 @@ class Experiment(Generic[ConfigT, TaskT, OutcomeT, ResultT]):
         """
         return {"experiment": self.name, "version": __version__, "code": _digest(self.module)}
 
+    def inputs(self, config: ConfigT) -> dict[str, str]:
+        """What the outcomes depend on beside the configuration: the files of a folder of images."""
+        data = getattr(config, "data", None)
+        return files_behind(data) if isinstance(data, str) else {}
+
     def store_in(self, folder: Path) -> TaskStore:
         """The store of the finished tasks of this experiment in a folder."""
         return TaskStore(folder / f"{self.name}.parts.jsonl", self.identity)
@@ -215,7 +231,8 @@ class Experiment(Generic[ConfigT, TaskT, OutcomeT, ResultT]):
         place = Backend(backend, workers, scheduler)
         store = None if folder is None else self.store_in(folder)
         tasks = list(self.tasks(config))
-        keys = [task_key(task) for task in tasks]
+        inputs = self.inputs(config)
+        keys = [task_key(task, inputs) for task in tasks]
         found = {} if store is None else store.load()
         known = {k: (found[k].outcome, found[k].seconds) for k in keys if k in found}
         waiting = {k: task for k, task in zip(keys, tasks, strict=True) if k not in known}
@@ -232,7 +249,7 @@ class Experiment(Generic[ConfigT, TaskT, OutcomeT, ResultT]):
                         progress(len(known), total)
         outcomes = [from_json(self.outcome_type, known[key][0], "outcome") for key in keys]
         seconds = sum(known[key][1] for key in dict.fromkeys(keys))
-        return Finished(self.gather(config, outcomes), seconds)
+        return Finished(self.gather(config, outcomes), seconds, inputs)
 
 
 def _keep_nothing(key: str, outcome: Any, seconds: float) -> None:

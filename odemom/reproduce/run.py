@@ -8,7 +8,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,7 @@ def payload_of(experiment: AnyExperiment, config: Any, finished: Finished[Any]) 
         "config": jsonable(config, "config"),
         "claims": jsonable(experiment.claims(finished.result), "claims"),
         "seconds": finished.seconds,
+        "inputs": finished.inputs,
         "provenance": provenance(getattr(config, "seed", None)),
         "result": jsonable(finished.result, "result"),
     }
@@ -146,6 +147,9 @@ def _finished(experiment: AnyExperiment, config: Any, path: Path) -> dict[str, A
         for key in dict.fromkeys([*asked, *found])
         if asked.get(key) != found.get(key)
     ]
+    known, now = payload.get("inputs") or {}, experiment.inputs(config)  # older results say nothing
+    others = [key for key in known if known[key] != now.get(key)]
+    differ += [f"other {key} in {shown(config.data, 200)}" for key in others]
     if differ:
         raise invalid(
             "out",
@@ -169,6 +173,7 @@ class Payload:
     seconds: float
     provenance: dict[str, Any]
     result: Any
+    inputs: dict[str, str] = field(default_factory=dict)
 
 
 # What reading and drawing a damaged file raises.

@@ -41,20 +41,23 @@ class Stored:
     seconds: float
 
 
-def task_key(task: Any) -> str:
+def task_key(task: Any, inputs: Mapping[str, str] | None = None) -> str:
     """A digest of all that a task holds: equal tasks have equal keys.
 
     Parameters
     ----------
     task : object
         Anything that `jsonable` takes; it holds all that the outcome depends on, the seed included.
+    inputs : mapping of str to str, optional
+        What the outcome depends on beside it, such as a digest of the files that the task names.
 
     Examples
     --------
     >>> task_key({"seed": 1}) == task_key({"seed": 1}) != task_key({"seed": 2})
     True
     """
-    text = json.dumps([type(task).__name__, jsonable(task, "task")], sort_keys=True)
+    held = [type(task).__name__, jsonable(task, "task"), *([dict(inputs)] if inputs else [])]
+    text = json.dumps(held, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from odemom import __version__
 from odemom.checks import expect, invalid, shown
-from odemom.data.names import FOLDER, NAMES_OF_DATA
+from odemom.data.names import files_behind
 from odemom.records import as_folder, from_json, json_text, jsonable, write_all_atomic
 from odemom.sweep.backends import Backend
 from odemom.sweep.store import TaskStore, task_key
@@ -180,7 +180,7 @@ def run_sweep(
     place = Backend(backend, workers, scheduler)
     folder = as_folder(out_dir).resolve()
     store = TaskStore(folder / "sweep.parts.jsonl", {"sweep": "trainings", "version": __version__})
-    keys = [task_key(_asked(config)) for config in plan.configs]
+    keys = [task_key(config, files_behind(config.data)) for config in plan.configs]
     known = {key: stored.outcome for key, stored in store.load().items()}
     waiting = {
         key: Task(config, str(folder / "runs" / key))
@@ -214,16 +214,6 @@ def run_sweep(
         }
     )
     return result
-
-
-def _asked(config: TrainingConfig) -> Any:
-    """All that a training depends on: its configuration, and the files of a folder of images."""
-    folder = Path(config.data.removeprefix(FOLDER))
-    if config.data in NAMES_OF_DATA or not folder.is_dir():  # over machines it may be elsewhere
-        return config
-    from odemom.data.folders import files_digest  # brings PyTorch
-
-    return {"config": config, "images": files_digest(folder)}
 
 
 def _run(item: tuple[str, Task]) -> tuple[str, dict[str, Any], float]:
