@@ -29,6 +29,19 @@ CASES = [
     (256, 64, 1, 1, 1, "bfloat16", False),
     (256, 512, 1, 2, 1, "bfloat16", False),
     (64, 64, 3, 1, 64, "bfloat16", False),
+    (1024, 1024, 3, 1, 1, "float32", False),
+    (1024, 1024, 3, 1, 1, "float32", True),
+    (512, 512, 3, 1, 1, "bfloat16", False),
+    (1024, 1024, 3, 1, 1, "bfloat16", True),
+    (1024, 512, 1, 2, 1, "float32", True),
+    (64, 64, 7, 1, 64, "float32", False),
+    (96, 96, 7, 1, 96, "float32", True),
+    (96, 96, 3, 2, 96, "float32", False),
+    (96, 96, 3, 2, 96, "float32", True),
+    (96, 96, 15, 1, 96, "float32", True),
+    (128, 128, 3, 1, 32, "float32", False),
+    (128, 128, 3, 1, 4, "float32", False),
+    (3, 64, 7, 2, 1, "float32", False),
 ]
 
 
@@ -51,7 +64,7 @@ def convolution(inner, outer, kernel, stride, groups, dtype, last):
     layout = torch.channels_last if last else torch.contiguous_format
     x = torch.randn(16, inner, 32, 32, dtype=kind).to(memory_format=layout)
     w = torch.randn(outer, inner // groups, kernel, kernel, dtype=kind).to(memory_format=layout)
-    strides, padding = [stride] * 2, [kernel // 2] * 2
+    strides, padding = [stride] * 2, [0 if kernel == stride else kernel // 2] * 2
 
     def forward():
         return torch.conv2d(x, w, None, strides, padding, 1, groups)
