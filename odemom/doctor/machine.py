@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +116,8 @@ def kernels(answer: Answer, triton: bool) -> Kernels:
         cpu = f"none: odemom.nn cannot be used ({answer.error})"
     elif path is None:
         cpu = "PyTorch operations, which are slower: there is no C compiler"
+    elif library is None and (refusal := _cache_refuses()):
+        cpu = f"PyTorch operations, which are slower: {refusal}"
     elif usable is False:
         cpu = f"PyTorch operations, which are slower: {path} does not build step.c"
     elif library is None:
@@ -122,6 +125,7 @@ def kernels(answer: Answer, triton: bool) -> Kernels:
     else:
         cpu = "C, fused, built already"
     cuda = "Triton, fused" if triton else "PyTorch operations, which are slower: no Triton"
+    cuda = cuda if answer.error is None else cpu
     return Kernels(path, _first_line(path), library, triton, cpu, cuda)
 
 
@@ -131,6 +135,22 @@ def _cpu_name() -> str:
     except Exception:  # where NumPy is broken, which the packages say
         return platform.processor() or platform.machine()
     return cpu_name()
+
+
+def _cache_refuses() -> str | None:
+    """Why the compiled library cannot be kept where it belongs; nothing is left there."""
+    try:
+        from odemom.records.machine import cache_directory
+
+        folder = cache_directory()
+    except Exception:  # where NumPy is broken, which the packages say
+        return None
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryDirectory(dir=there):
+            return None
+    except OSError as error:
+        return f"{folder} cannot be written ({error.strerror}); set ODEMOM_CACHE"
 
 
 def _c_compiler() -> str | None:

@@ -8,8 +8,10 @@ equality where its blocks meet the condition at critical points. Of several the 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
     from odemom.representability.base import RealEigenvalue
 
-__all__ = ["THRESHOLD_BITS", "Extreme", "bracket", "ends", "largest_scale", "least_eps"]
+__all__ = [
+    "THRESHOLD_BITS", "Extreme", "bracket", "ends", "largest_scale", "least_eps", "rounded_text",
+]  # fmt: skip
 
 # Of the first ball around a threshold: those that its printed value takes, so that one will do.
 THRESHOLD_BITS = 80
@@ -80,6 +84,39 @@ class Extreme:
             f"Extreme(value={self.value!r}, attained={self.attained}, interval=({low}, {high}), "
             f"eigenvalue={decides}, status={self.status!r})"
         )
+
+
+def rounded_text(extreme: Extreme, factor: Fraction = Fraction(1), *, up: bool) -> str:
+    """An extreme times a factor in six digits, rounded to the side on which what is said holds.
+
+    Parameters
+    ----------
+    extreme : Extreme
+        Of finite value.
+    factor : Fraction
+        Positive.
+    up : bool
+        Whether an eps at or above the number is said to do, rather than a scale at or below it.
+        The nearest number is taken where it cannot be told from the extreme.
+
+    Examples
+    --------
+    >>> third = Extreme(1 / 3, True, (Fraction(1, 3), Fraction(1, 3)), None)
+    >>> rounded_text(third, up=True), rounded_text(third, up=False)
+    ('0.333334', '0.333333')
+    """
+    low, high = (end * factor for end in extreme.interval)
+    value = extreme.value * float(factor)
+    doubles = sys.float_info.min <= value < math.inf
+    nearest = f"{value:.6g}" if doubles or low == high == 0 else number_text(low if low else high)
+    end = high if up else low
+    told = Decimal(nearest) if "/" not in nearest else None
+    if told is None or end == math.inf or low <= Fraction(told) <= high:
+        return nearest
+    if (Fraction(told) < end) == up:
+        last = Decimal((0, (1,), told.adjusted() - 5))
+        told += last if up else -last
+    return f"{told.normalize():.6g}"
 
 
 def least_eps(eigenvalues: Sequence[RealEigenvalue]) -> Extreme:

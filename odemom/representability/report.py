@@ -10,8 +10,10 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from odemom.flows.base import Attainment, Flow, number_text
+from odemom.checks import nearest_double
+from odemom.flows.base import Attainment, Flow, exact, number_text
 from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
+from odemom.representability.edge import rounded_text
 from odemom.representability.report_json import eigenvalue_json, repairs_json, value_json
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class EigenvalueReport:
             return number_text(value)
         if isinstance(value, AlgebraicNumber):
             return value.text()
-        return f"{value:.6g}"
+        return f"{value + 0:.6g}"  # no sign of a zero
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class Representability:
         This 1 x 1 matrix is not representable by 1/2 x'' + x' = theta x, x'(0) = 0. The eigenvalue
         -1 lies below lambda_eps = -0.383322 and has one Jordan block, of size 1: every block size
         must occur an even number of times, but size 1 occurs once. It is representable for eps =
-        inf, or when scaled by at most 0.383322. Decided in exact arithmetic. The cheapest changes
+        inf, or when scaled by at most 0.383321. Decided in exact arithmetic. The cheapest changes
         that reach it, of those that odemom.routes lists: with the initial velocity x'(0) = theta
         x0, or if theta stops at a switch.
         """
@@ -281,7 +283,10 @@ class Representability:
 
     def _where(self, eigenvalue: EigenvalueReport) -> str:
         verb = {"above": "lies above", "at": "equals", "below": "lies below"}
-        return f"{verb[eigenvalue.position]} {self._threshold_name()}"
+        name, value = self._threshold_name(), eigenvalue.value
+        real = nearest_double(value) if isinstance(value, Fraction) else complex(value).real
+        alike = eigenvalue.position != "at" and name.endswith(f" {real:.6g}")
+        return f"{verb[eigenvalue.position]} {name}{' (by less than six digits show)' * alike}"
 
     def _threshold_name(self) -> str:
         named = self.threshold is not None and "=" in self.threshold
@@ -321,16 +326,15 @@ class Representability:
         # The thresholds of the other flows are no function of eps, those of "field" do not exist.
         if isinstance(self.flow, ODEFlow):
             least = self.repairs.minimal_eps
-            horizon = float(self.flow.horizon)
             if least.value < math.inf:
-                ways.append(f"for every eps above {least.value * horizon:.6g}")
+                most = rounded_text(least, exact(self.flow.horizon), up=True)
+                ways.append(f"for every eps {'of at least' if least.attained else 'above'} {most}")
             elif least.attained:
                 ways.append("for eps = inf")
         scale = self.repairs.maximal_scale
         if scale.value < math.inf and scale.interval[0] > 0:
             bound = "at most" if scale.attained else "less than"
-            most = f"{scale.value:.6g}" if scale.value > 0 else number_text(scale.interval[0])
-            ways.append(f"when scaled by {bound} {most}")
+            ways.append(f"when scaled by {bound} {rounded_text(scale, up=False)}")
         return [f"It is representable {', or '.join(ways)}."] if ways else []
 
     def _routes_sentence(self) -> str:

@@ -17,6 +17,7 @@ from odemom.flows.coasting_net import CoastingNet
 from odemom.flows.ode import ODEFlow
 from odemom.flows.second_order import SecondOrder
 from odemom.representability.augmentation import augmentation
+from odemom.representability.edge import rounded_text
 from odemom.representability.extremes import Extreme
 from odemom.representability.interlacing import least_coordinates
 from odemom.representability.nearest import nearest_representable
@@ -181,7 +182,8 @@ def _larger_eps(found: Spectrum, flow: ODEFlow) -> Route:
         end = least.interval[1]  # inf where the tolerance reaches beyond every eps
         top = Fraction(least.value if end == math.inf else end) * horizon
         mass = _short(max(top * MORE, Fraction(1, 100) * horizon))
-        reaches, what = True, f"every eps above {float(least.value * horizon):.6g}"
+        bound = "of at least" if least.attained else "above"
+        reaches, what = True, f"every eps {bound} {rounded_text(least, horizon, up=True)}"
         if flow.unit_eps != math.inf and Fraction(flow.unit_eps) * horizon >= mass:
             mass, what = Fraction(flow.unit_eps) * horizon, what + ", as it is"
     larger = flow_of(mass, horizon=horizon)
@@ -204,10 +206,11 @@ def _smaller_scale(found: Spectrum, report: Representability) -> Route:
         return Route("smaller scale", False, "no scale suffices", 0, "", "")
     scale = _inside(most)
     bound = "at most" if most.attained else "less than"
+    allowed = f"{bound} {rounded_text(most, up=False)}" if most.value else "below the doubles"
     return Route(
         "smaller scale",
         report.representable,
-        f"a D, a {bound} {most.value:.6g}" if most.value else "a D, a below the doubles",
+        f"a D, a {allowed}",
         found.dimension**2,
         SAME,
         f"odemom.represent(a * D, {call_text(flow)})",

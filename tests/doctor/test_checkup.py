@@ -201,7 +201,23 @@ def test_versions_are_compared_by_numbers(version, wanted, expected):
 def test_the_kernel_in_use_is_said(monkeypatch, answer, compiler, expected):
     monkeypatch.setattr(machine, "_c_compiler", lambda: compiler)
     monkeypatch.setattr(machine, "_first_line", lambda path: None)
-    assert expected in machine.kernels(answer, triton=False).cpu
+    found = machine.kernels(answer, triton=False)
+    assert expected in found.cpu
+    assert ("odemom.nn cannot be used" in found.cuda) is (answer.error is not None)
+
+
+def test_a_cache_that_cannot_be_written_is_named_and_not_the_compiler(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "_c_compiler", lambda: "/bin/cc")
+    monkeypatch.setattr(machine, "_first_line", lambda path: None)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("ODEMOM_CACHE", str(blocked / "cache"))
+    for usable in (None, False):
+        said = machine.kernels(Answer({"library": None, "usable": usable}), triton=False).cpu
+        assert f"{blocked / 'cache'} cannot be written (Not a directory); set ODEMOM_CACHE" in said
+    monkeypatch.setenv("ODEMOM_CACHE", str(tmp_path / "new" / "cache"))
+    assert "built at the first use" in machine.kernels(Answer({}), triton=False).cpu
+    assert [*tmp_path.iterdir()] == [blocked]
 
 
 def test_gpus_without_pytorch_are_those_of_nvidia_smi(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +14,7 @@ import odemom
 from odemom import InvalidInputError
 from odemom.flows import MomentumResNet, SecondOrder
 from odemom.records import jsonable
+from odemom.representability.edge import Extreme, rounded_text
 
 MATRIX = [[Fraction(-3, 4), 1], [0, Fraction(-3, 4)]]
 
@@ -94,3 +96,50 @@ def test_a_mass_is_given_once_and_gamma_lies_between_0_and_1(arguments):
         odemom.lambda_eps(**arguments)
     with pytest.raises(InvalidInputError, match="flow"):
         odemom.psi([[1.0]], 2, gamma=math.nan)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "eps"),
+    [
+        ([["-3/4", 0], [0, "1/2"]], "1.713"),
+        ([["-3/4", 0], [0, "1/2"]], "1.71383"),
+        ([[-3]], "1/2"),
+        ([["-1/3", 1], [0, "-1/3"]], "1/4"),
+        ([["-999/1000"]], "3"),
+    ],
+)
+def test_printed_bounds_are_on_the_side_on_which_they_hold(matrix, eps):
+    D = [[Fraction(entry) for entry in row] for row in matrix]
+    said = odemom.analyze(D, eps).explain()
+    if least := re.search(r"every eps (?:above|of at least) ([\d.]+)", said):
+        assert odemom.is_representable(D, least[1])
+        assert not odemom.is_representable(D, Fraction(least[1]) * Fraction(999_980, 1_000_000))
+    scale = re.search(r"scaled by (?:at most|less than) (\d\.\d+)", said)
+    for factor, expected in ((1, True), (Fraction(1_000_020, 1_000_000), False)):
+        scaled = [[Fraction(scale[1]) * factor * entry for entry in row] for row in D]
+        assert odemom.is_representable(scaled, eps) is expected
+
+
+def test_bounds_that_six_digits_hold_are_printed_as_they_are():
+    exact_half = Extreme(0.5, True, (Fraction(1, 2), Fraction(1, 2)), None)
+    assert rounded_text(exact_half, up=True) == rounded_text(exact_half, up=False) == "0.5"
+    assert rounded_text(exact_half, Fraction(3), up=True) == "1.5"
+    within = Extreme(0.5, True, (0.5 - 1e-9, 0.5 + 1e-9), None)
+    assert rounded_text(within, up=True) == "0.5"
+    tiny = Extreme(0.0, True, (Fraction(123456749, 10**408),) * 2, None)
+    assert (rounded_text(tiny, up=False), rounded_text(tiny, up=True)) == (
+        "1.23456e-400",
+        "1.23457e-400",
+    )
+    last = Extreme(0.99999999, True, (Fraction("0.99999999"),) * 2, None)
+    assert (rounded_text(last, up=True), rounded_text(last, up=False)) == ("1", "0.99999")
+
+
+def test_an_eigenvalue_that_prints_as_its_threshold_is_told_from_it():
+    report = odemom.analyze([[Fraction(-3, 4)]], "1.71383")
+    assert "lambda_eps = -0.75 (by less than six digits show) and has" in report.explain()
+
+
+def test_no_zero_has_a_sign():
+    report = odemom.analyze([[1e-30, 1e-30], [0, 0]], "1/10000", exact=False)
+    assert "-0 " not in report.explain()

@@ -138,7 +138,7 @@ def test_the_witness_of_each_row_is_that_of_its_call():
 
 def test_larger_eps_and_smaller_scale_have_witnesses():
     ways = odemom.routes([[F(-1, 2), 1], [0, F(1, 3)]], "1/4")
-    assert ways["larger eps"].what == "every eps above 0.69881"
+    assert ways["larger eps"].what == "every eps of at least 0.69881"
     assert ways["larger eps"].norm is not None
     theta = ways["smaller scale"].witness()
     image = odemom.psi(theta, "1/4")
