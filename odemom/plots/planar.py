@@ -107,18 +107,18 @@ def draw_paths(axes: Axes, paths: np.ndarray) -> None:
     colors = [COLORS[name] for name in ("blue", "vermilion", "green", "purple", "orange", "sky")]
     for i, path in enumerate(paths):
         axes.plot(path[:, 0], path[:, 1], "-", color=colors[i % len(colors)], linewidth=1.2)
-    for at, face in ((0, "white"), (-1, "black")):
+    for at, face, size in ((-1, "black", 3.5), (0, "none", 7)):  # a start is seen around an end
         axes.plot(
             paths[:, at, 0],
             paths[:, at, 1],
             "o",
             color="black",
             markerfacecolor=face,
-            markersize=4,
+            markersize=size,
             markeredgewidth=0.8,
         )
     axes.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
-    axes.set_title("circles: start, dots: end", fontsize=8)
+    axes.set_title("rings: start, dots: end", fontsize=8)
 
 
 def eigenvalues(D: Any, eps: Any, *, axes: Axes | None = None) -> Figure:

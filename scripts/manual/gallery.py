@@ -1,13 +1,14 @@
 """The gallery: a page for each experiment whose numbers lie in docs/results, and one of cards.
 
-Numbers of the same experiment on other data lie in a folder there of the data's name, and are a
-section of its page.
+Numbers of the same experiment on other data, or with other settings, lie in a folder there that is
+named after these, and are a section of its page.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from odemom.reproduce.summary import Entry, entries_in
 from scripts.manual.markdown import literal, table
@@ -38,7 +39,7 @@ def gallery_pages(folder: Path) -> dict[str, str]:
         for entry in _readable(other):
             if f"gallery/{entry.name}.md" not in pages:
                 raise ValueError(f"{other.name}/{entry.name}.json: no {entry.name}.json above it")
-            pages[f"gallery/{entry.name}.md"] += _section(entry, other)
+            pages[f"gallery/{entry.name}.md"] += _section(entry, folder, other)
     return {"gallery/index.md": _index(entries), "made/failed-claims.md": _failed(entries), **pages}
 
 
@@ -132,12 +133,22 @@ def _page(entry: Entry, folder: Path) -> str:
 {_shown(entry, folder, "", "##")}"""
 
 
-def _section(entry: Entry, folder: Path) -> str:
-    """The same experiment on the data that the folder is named after."""
+def _section(entry: Entry, folder: Path, other: Path) -> str:
+    """The same experiment on other data, or with other settings."""
+    first, second = _config(entry, folder), _config(entry, other)
+    heading = f"On {other.name}"
+    if first.get("data") == second.get("data"):
+        changed = [key for key in second if second[key] != first.get(key)]
+        heading = "With " + ", ".join(f"{key} = {_value(second[key])}" for key in changed)
     return f"""
-## On {folder.name}
+## {heading}
 
-{_shown(entry, folder, f"{folder.name}/", "###")}"""
+{_shown(entry, other, f"{other.name}/", "###")}"""
+
+
+def _config(entry: Entry, folder: Path) -> dict[str, Any]:
+    payload = json.loads((folder / f"{entry.name}.json").read_text(encoding="utf-8"))
+    return payload["config"]
 
 
 def _shown(entry: Entry, folder: Path, where: str, level: str) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import copy
 import functools
 import random
+import re
+from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from benchmarks.resident import ask
@@ -318,3 +321,13 @@ def test_the_advice_of_a_reversible_network_on_the_meta_device_is_right():
     with pytest.raises(InvalidInputError, match=r"For memory, odemom.nn.memory_report\(net, x\)"):
         net(x)
     assert after(memory_report(net, x)).peak > 0
+
+
+def test_the_figures_of_the_manual_are_those_of_the_report():
+    text = (Path(__file__).parents[3] / "docs" / "transform.md").read_text()
+    said = re.search(r"ViT-B/16 with 32 images goes from (\S+) to (\S+) GB, (\S+) of it", text)
+    model = torchvision.models.vit_b_16(weights=None)
+    report = memory_report(model, torch.empty(32, 3, 224, 224, device="meta"))
+    both = report.parameters + report.gradients
+    sizes = [f"{(step.peak + both) / 1e9:.1f}" for step in (report.plain, report.twin)]
+    assert list(said.groups()) == [*sizes, f"{report.ratio_in_all:.2f}"]
