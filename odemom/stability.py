@@ -112,6 +112,8 @@ def resnet_spectrum(K: Any) -> np.ndarray:
     ------
     InvalidInputError
         If K is not a finite real square matrix, or a stack of them.
+    ResultOverflowError
+        If an eigenvalue of K exceeds the range of doubles.
 
     References
     ----------
@@ -122,7 +124,7 @@ def resnet_spectrum(K: Any) -> np.ndarray:
     >>> resnet_spectrum([[-0.5]]).real.tolist()
     [0.5]
     """
-    return 1 + np.linalg.eigvals(as_float_matrices(K, "K")).astype(np.complex128)
+    return 1 + _kappa(K)
 
 
 def momentum_spectrum(K: Any, gamma: Any) -> np.ndarray:
@@ -153,6 +155,8 @@ def momentum_spectrum(K: Any, gamma: Any) -> np.ndarray:
     ------
     InvalidInputError
         If K is not a finite real square matrix, or a stack, or ``gamma`` is not in [0, 1].
+    ResultOverflowError
+        If an eigenvalue of K exceeds the range of doubles.
 
     References
     ----------
@@ -173,7 +177,7 @@ def momentum_spectrum(K: Any, gamma: Any) -> np.ndarray:
     value = as_number(gamma, "gamma", expected)
     expect(0 <= value <= 1, "gamma", got=shown(gamma), expected=expected)
     g, rest = float(value), float(1 - value)  # of an exact gamma the difference is exact
-    kappa = np.linalg.eigvals(as_float_matrices(K, "K")).astype(np.complex128)
+    kappa = _kappa(K)
     large, small = _roots(1 + g + rest * kappa, np.full_like(kappa, g))
     return np.stack([large, small], axis=-1).reshape(*kappa.shape[:-1], -1)
 
@@ -191,9 +195,16 @@ def _roots(total: np.ndarray, product: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return large, small
 
 
-def _require_finite(values: np.ndarray, what: str) -> None:
+def _kappa(K: Any) -> np.ndarray:
+    """The eigenvalues of K."""
+    kappa = np.linalg.eigvals(as_float_matrices(K, "K")).astype(np.complex128)
+    _require_finite(kappa, "the eigenvalues of K", "K")
+    return kappa
+
+
+def _require_finite(values: np.ndarray, what: str, given: str = "A and B") -> None:
     if not np.isfinite(values).all():
-        raise ResultOverflowError(f"{what} exceed the range of doubles. Scale A and B.")
+        raise ResultOverflowError(f"{what} exceed the range of doubles. Scale {given}.")
 
 
 def _pair(A: Any, B: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ from odemom.checks.spelling import SpellingError, spelt_exactly
 __all__ = ["is_tensor", "plain_entry", "plain_lists", "spacing_of", "tensor_as_array"]
 
 MATRIX_PACKAGES = ("sympy", "flint", "mpmath")
+LARGEST_BINARY_EXPONENT = 100_000  # within which a rational is short
 MOST_NESTED = 32  # NumPy takes no more axes than that, or 64
 
 
@@ -92,7 +93,7 @@ def plain_lists(value: Any, name: str, *, exactly: bool) -> Any:
         return tensor_as_array(value, name)
     if type(value).__module__.startswith(MATRIX_PACKAGES):
         if hasattr(value, "as_explicit"):
-            value = value.as_explicit()
+            value = _explicit(value, name)
         if hasattr(value, "tolist") and not isinstance(value, np.ndarray):
             value = value.tolist()
     if not isinstance(value, list | tuple):
@@ -100,6 +101,18 @@ def plain_lists(value: Any, name: str, *, exactly: bool) -> Any:
     kinds = _kinds_of_entries(value)
     refuse_booleans_beside_numbers(kinds, name)
     return _plain(value, name, (), exactly) if any(map(_is_foreign, kinds)) else value
+
+
+def _explicit(value: Any, name: str) -> Any:
+    """The entries of a matrix of SymPy."""
+    try:
+        return value.as_explicit()
+    except (ValueError, TypeError) as error:
+        raise invalid(
+            name,
+            got=f"{shown(value)}, whose entries are not known ({shown(str(error))})",
+            expected="a matrix of numbers",
+        ) from None
 
 
 def refuse_booleans_beside_numbers(kinds: set[type], name: str) -> None:
@@ -173,7 +186,7 @@ def plain_entry(value: Any, name: str, where: tuple[int, ...], *, exactly: bool)
             ) from None
     # SymPy stores its floats as mpmath does. Balls of python-flint look so too, and are no floats.
     if type(value).__module__.startswith(("sympy", "mpmath")) and hasattr(value, "_mpf_"):
-        return _of_binary(value, exactly)
+        return _of_binary(value, name, place, exactly)
     if type(value).__module__.startswith("sympy") and isinstance(value, numbers.Rational):
         p, q = int(value.numerator), int(value.denominator)
         return p if q == 1 else Fraction(p, q)
@@ -187,13 +200,24 @@ def plain_entry(value: Any, name: str, where: tuple[int, ...], *, exactly: bool)
     return value
 
 
-def _of_binary(value: Any, exactly: bool) -> Fraction | float:
+def _of_binary(value: Any, name: str, place: str, exactly: bool) -> Fraction | float:
     sign, mantissa, exponent, _ = value._mpf_
-    rounded = float(value)
-    # Within these exponents a rational is short.
-    if not exactly or not math.isfinite(rounded) or not mantissa or abs(exponent) > 100_000:
+    if not mantissa:  # 0, inf or nan
+        return float(value)
+    if exactly and abs(exponent) <= LARGEST_BINARY_EXPONENT:
+        return (-1) ** sign * Fraction(int(mantissa)) * Fraction(2) ** exponent
+    try:
+        rounded = float(value)
+    except OverflowError:
+        rounded = math.inf
+    if rounded and math.isfinite(rounded):
         return rounded
-    return (-1) ** sign * Fraction(int(mantissa)) * Fraction(2) ** exponent
+    most = f"a size of 2^±{LARGEST_BINARY_EXPONENT} at the most"
+    raise invalid(
+        name,
+        got=f"{shown(value)}{place}, which no double holds",
+        expected=most if exactly else "numbers within the doubles, or exact ones",
+    )
 
 
 def _is_irrational(value: Any) -> bool:

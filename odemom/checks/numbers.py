@@ -33,7 +33,7 @@ INITIAL_VELOCITIES = ("zero", "field")
 def is_exact_number(value: object) -> bool:
     """Whether ``value`` is a rational number: an int, a Fraction, a NumPy, SymPy or GMP one."""
     if isinstance(value, numbers.Rational):
-        return True
+        return not isinstance(value, np.timedelta64)  # which NumPy counts among integers
     # python-flint does not register its types with `numbers`.
     return type(value).__module__.startswith("flint") and type(value).__name__ in {"fmpz", "fmpq"}
 
@@ -67,7 +67,9 @@ def as_number(value: Any, name: str, expected: str) -> Fraction | float:
     if is_exact_number(value):
         return as_fraction(value)
     if isinstance(value, float | np.floating):
-        return float(value)
+        double = float(value)
+        longer = isinstance(value, np.floating) and np.isfinite(value) and value != double
+        return as_fraction(value) if longer else double
     if is_tensor(value):
         value = tensor_as_array(value, name)
     if isinstance(value, np.ndarray) and value.ndim == 0:
@@ -90,7 +92,7 @@ def as_integer(value: Any, name: str, least: int, most: int | None = None, fix: 
     >>> as_integer(3, "depth", 1)
     3
     """
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool | np.timedelta64)
     span = f"an integer >= {least}" if most is None else f"an integer from {least} to {most}"
     fits = whole and least <= value and (most is None or value <= most)
     expect(fits, name, got=shown(value), expected=span, fix=fix)

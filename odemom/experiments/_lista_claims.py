@@ -97,11 +97,12 @@ def _equal_steps_claim(result: Fig10) -> Claim:
         for step, gamma, ratio in sorted(ratios, key=lambda entry: entry[:2])
     )
     depths = result.tuning_depths
-    judged = _enough(result) and len(depths) > 1 and depths[-1] >= DEEP and len(ratios) > 0
-    leads = f" and leads at depth {depths[-1]}" if len(depths) > 1 else ""
+    first, last = min(depths), max(depths)
+    judged = _enough(result) and first < last >= DEEP and len(ratios) > 0
+    leads = f" and leads at depth {last}" if first < last else ""
     return Claim.judged(
         f"at equal effective steps (1 - gamma) eta, those that LISTA bears, momentum is level or "
-        f"behind at depth {depths[0]}{leads}: its lead at small depth "
+        f"behind at depth {first}{leads}: its lead at small depth "
         "comes of the longer steps that only it bears",
         "beyond the paper",
         f"momentum over LISTA, {result.tuning_seeds} dictionaries, depths "

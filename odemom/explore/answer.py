@@ -58,6 +58,11 @@ class Decided:
     repairs: Repairs | None
 
     @property
+    def threshold_text(self) -> str:
+        """lambda_eps in six digits, as the report prints it: not 0 where doubles have none."""
+        return str(self.report.threshold).rpartition(" ")[2]
+
+    @property
     def reals(self) -> list[float]:
         """The real eigenvalues, which `obstructed` begins with."""
         return [mu.real for mu in self.eigenvalues if mu.imag == 0]

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 
 from odemom.checks import nearest_double
+from odemom.checks.symbols import in_symbols
 from odemom.explore.answer import Answer
-from odemom.explore.question import Question
 from odemom.explore.svg import Frame
 from odemom.flows.by_eps import flow_of
 
-__all__ = ["beyond_the_line", "dots_on_the_line", "psi_on_the_line", "real_eigenvalues"]
+__all__ = [
+    "dots_on_the_line",
+    "levels_on_the_line",
+    "minimum_on_the_line",
+    "psi_on_the_line",
+    "real_eigenvalues",
+]
 
 SMALL = 0.05
-"""Below this eps the minimum is too shallow, and too far, to be seen beside 1."""
+"""Below this eps the minimum is too shallow to be looked for, be it ever so far out."""
+FLAT = 0.005
+"""What is as small a part of the height as this is no more than half the width of the curve."""
+BELOW = 0.08
+"""So much of the height is left for words below lambda_eps, where the curve never is."""
 
 
 def psi_on_the_line(answer: Answer) -> str:
     """psi(z) for real z; the real eigenvalues of theta lie on it, at the height of those of D."""
-    question, decided = answer.question, answer.decided
     z, values = _graph(answer)
-    top = float(values[-1])
-    low = min([1.2 * decided.threshold, -0.3, *(mu - 0.3 for mu in decided.reals if mu > -3)])
+    low, top = _heights(answer, values)
     frame = Frame("line", (float(z[0]), float(z[-1])), (low, top))
-    bar = decided.threshold
+    bar = answer.decided.threshold
     parts = [
         frame.area((z[0], z[-1]), (low, bar), "forbidden"),
         frame.curve((z[0], z[-1]), (0, 0), "zero"),
@@ -34,24 +43,43 @@ def psi_on_the_line(answer: Answer) -> str:
     ]
     parts += [
         frame.curve((z[0], z[-1]), (mu, mu), "level bad" if bad else "level good")
-        for mu, bad in zip(decided.reals, decided.obstructed, strict=False)
+        for mu, bad in levels_on_the_line(answer)
     ]
     parts.append(frame.curve(z, values, "line"))
     points = dots_on_the_line(answer)
-    heights = _psi(np.array(points), question.eps)
+    heights = _psi(np.array(points), answer.question.eps)
     dots = [frame.dot(x, y, "here", 5) for x, y in zip(points, heights.tolist(), strict=True)]
+    taken = any(bar > mu > bar - BELOW * (top - low) for mu, _ in levels_on_the_line(answer))
     return frame.picture(
         "psi on the real line, its least value lambda_eps, and the eigenvalues of D",
         frame.axes("z", "ψ(z)"),
         frame.inside(*parts, *dots),
         frame.text(
             z[0],
-            bar,
-            f"λ_ε = {bar:.4g}: ψ stays above".replace("-", "−"),
+            low if taken else bar,
+            in_symbols(f"lambda_eps = {answer.decided.threshold_text}: psi stays above"),
             "note",
-            (8, 14 if bar - low > 0.06 * (top - low) else -6),
+            (8, -6 if taken else 15),
         ),
     )
+
+
+def levels_on_the_line(answer: Answer) -> list[tuple[float, bool]]:
+    """The real eigenvalues of D within the picture, and whether they are obstructed."""
+    low, top = _heights(answer, _graph(answer)[1])
+    both = zip(answer.decided.reals, answer.decided.obstructed, strict=False)
+    return [(mu, bad) for mu, bad in both if low < mu < top]
+
+
+def minimum_on_the_line(answer: Answer) -> Literal["none", "outside", "flat", "seen"]:
+    """Whether one sees the minimum of psi: it may be too near 0, and to the left of all as well."""
+    if answer.question.eps == 0:
+        return "none"
+    z, values = _graph(answer)
+    low, top = _heights(answer, values)
+    if -answer.decided.threshold > FLAT * (top - low):
+        return "seen"
+    return "flat" if float(flow_of(answer.question.eps).critical_point()) >= z[0] else "outside"
 
 
 def dots_on_the_line(answer: Answer) -> list[float]:
@@ -94,11 +122,13 @@ def _graph(answer: Answer) -> tuple[np.ndarray, np.ndarray]:
     return z, np.minimum(_psi(z, mass), 4 * top)
 
 
+def _heights(answer: Answer, values: np.ndarray) -> tuple[float, float]:
+    """The window of a graph: with the eigenvalues below the threshold, unless they are far off."""
+    top, bar = float(values[-1]), answer.decided.threshold
+    near = [mu - 0.3 for mu in answer.decided.reals if mu > -3]
+    return min([-0.3, bar - BELOW * (top - bar), *near]), top
+
+
 def _psi(z: np.ndarray, eps: Fraction | float) -> np.ndarray:
     with np.errstate(over="ignore"):
         return flow_of(eps).scalar(z)
-
-
-def beyond_the_line(question: Question) -> bool:
-    """Whether the minimum is left out of the picture."""
-    return question.eps < SMALL

@@ -67,8 +67,7 @@ def _drawn(
     kind: Callable[..., Frame], name: str, paths: np.ndarray, ends: np.ndarray
 ) -> tuple[Frame, str]:
     """The paths of points of the page: an array (m, 2, n), and the places (2, n) that D wants."""
-    near = max(1.0, float(np.abs(ends).max()), float(np.abs(paths[-1]).max()))
-    reach = bounds([min(float(np.abs(paths).max()), 3 * near)], 1.5)
+    reach = _reach(paths, ends)
     frame = kind(name, (-reach, reach), (-reach, reach))
     parts, dots = [], []
     for k in range(paths.shape[2]):
@@ -79,6 +78,13 @@ def _drawn(
         parts.append(frame.dot(ends[0, k], ends[1, k], "wanted", 5.5))
         dots.append(frame.dot(x[-1], y[-1], "end", 3.4, f' fill="{color}"'))
     return frame, frame.inside(*parts, *dots)
+
+
+def _reach(paths: np.ndarray, ends: np.ndarray) -> float:
+    """Half the width of a window with all the ends, and paths up to three times as far."""
+    wanted, farthest = float(np.abs(ends).max()), float(np.abs(paths).max())
+    near = max(1.0, wanted, float(np.abs(paths[-1]).max()))
+    return bounds([max(wanted, min(farthest, 3 * near))], 1.5)
 
 
 def _axes_of_space(frame: Frame) -> list[str]:
@@ -104,8 +110,7 @@ def _color(x: float, y: float) -> str:
 def _on_the_line(motion: Motion, target: np.ndarray) -> str:
     starts = np.linspace(-1, 1, 9)
     x = motion.maps[:, 0, 0, None] * starts
-    near = max(1.0, float(np.abs(target).max()), float(np.abs(x[-1]).max()))
-    reach = bounds([min(float(np.abs(x).max()), 3 * near)], 1.5)
+    reach = _reach(x, target)
     frame = Frame("paths", (0, 1.02), (-reach, reach))
     parts = []
     for k, start in enumerate(starts):
@@ -134,8 +139,9 @@ def net_beside_the_flow(question: Question, motion: Motion) -> str:
         left, top, right, _ = frame.box
         parts.append(label(left + 6, top + 14, f"from e{INDEX[j]}" if d > 1 else "", "note"))
         names = [(i, f"x{INDEX[i]}") for i in range(d)] if j == 0 and d > 1 else []
-        parts += [label(right - 17 * (d - i), top + 14, x, f"name s{i + 1}") for i, x in names]
-    alt = "Coordinates against time: curves of the flow, and the layers of the net as dots"
+        parts += [label(right - 15 * (d - i), top + 14, x, f"name s{i + 1}") for i, x in names]
+    dots = "" if motion.layers is None else ", and the layers of the net as dots"
+    alt = f"Coordinates against time: curves of the flow{dots}"
     return Frame("net", (0, 1), (0, 1)).picture(alt, *parts)
 
 

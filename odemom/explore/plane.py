@@ -8,14 +8,16 @@ from functools import cache
 import numpy as np
 
 import odemom
+from odemom.checks.symbols import in_symbols
 from odemom.explore.answer import Decided
 from odemom.explore.question import Question
 from odemom.explore.svg import Frame, bounds
 
-__all__ = ["complex_plane", "plane_of_pairs", "threshold_curve"]
+__all__ = ["complex_plane", "pairs_of", "plane_of_pairs", "threshold_curve", "threshold_levels"]
 
 LEAST = 3.0
 DECADES = (-2.0, 2.0)
+HEIGHTS = (-1.15, 0.15)
 
 
 @cache
@@ -26,34 +28,41 @@ def _curve() -> tuple[np.ndarray, np.ndarray]:
 
 def threshold_curve(question: Question, decided: Decided) -> str:
     """Figure 4, left: lambda_eps against eps, with the flow's own as a dot."""
-    frame = Frame("threshold", DECADES, (-1.15, 0.15))
+    frame = Frame("threshold", DECADES, HEIGHTS)
     decades, values = _curve()
     eps = float(question.eps)
     here = min(max(math.log10(eps) if eps > 0 else -math.inf, DECADES[0]), DECADES[1])
     marks = [
         frame.curve(DECADES, (mu, mu), "level bad" if bad else "level good")
-        for mu, bad in zip(decided.reals, decided.obstructed, strict=False)
+        for mu, bad in threshold_levels(decided)
     ]
     return frame.picture(
-        f"lambda_eps against eps; here it is {decided.threshold:.6g}",
+        f"lambda_eps against eps; here it is {decided.threshold_text}",
         frame.axes("log₁₀ ε", "λ_ε"),
         frame.inside(*marks, frame.curve(decades, values, "line")),
         frame.dot(here, decided.threshold, "here", 5),
         frame.text(
             here,
             decided.threshold,
-            f"λ_ε = {decided.threshold:.4g}".replace("-", "−"),
+            in_symbols(f"lambda_eps = {decided.threshold_text}"),
             "note end" if here > 0.2 else "note",
-            (-9, 16) if here > 0.2 else (9, -8 if decided.threshold < -0.1 else 18),
+            (-9, 16) if here > 0.2 else (9, -8),
         ),
     )
 
 
-def plane_of_pairs(question: Question, decided: Decided) -> str:
-    """Figure 4, right: which two real eigenvalues go together, and those of D, paired from below.
+def threshold_levels(decided: Decided) -> list[tuple[float, bool]]:
+    """The real eigenvalues that `threshold_curve` shows as lines; whether they are obstructed."""
+    low, high = HEIGHTS
+    both = zip(decided.reals, decided.obstructed, strict=False)
+    return [(mu, bad) for mu, bad in both if low < mu < high]
 
-    A pair reaches where both are above lambda_eps, or where they are equal; one that is left over
-    stands at the lower edge.
+
+def plane_of_pairs(question: Question, decided: Decided) -> str:
+    """Figure 4, right: which two real eigenvalues go together, and those of D, in pairs.
+
+    A pair is reached where both are above lambda_eps, or where they are equal; one that is left
+    over stands at the lower edge.
     """
     reals = decided.reals
     reach = bounds(reals, LEAST)
@@ -66,15 +75,11 @@ def plane_of_pairs(question: Question, decided: Decided) -> str:
         frame.curve((-reach, low), (-reach, low), "diagonal"),
     ]
     dots = []
-    for k in range(0, len(reals) - 1, 2):
-        bad = decided.obstructed[k] or decided.obstructed[k + 1]
-        more = f' data-eigen="{k},{k + 1}" tabindex="-1"'
-        kind = "mark bad" if bad else "mark good"
-        dots.append(frame.dot(reals[k], reals[k + 1], kind, 8, more))
-    if len(reals) % 2:
-        bad = decided.obstructed[len(reals) - 1]
-        more = f' data-eigen="{len(reals) - 1}" tabindex="-1"'
-        dots.append(frame.dot(reals[-1], -reach, "mark bad" if bad else "mark good", 8, more))
+    for pair in pairs_of(reals):
+        x, y = reals[pair[0]], reals[pair[1]] if len(pair) == 2 else -reach
+        kind = "mark bad" if any(decided.obstructed[k] for k in pair) else "mark good"
+        more = f' data-eigen="{",".join(map(str, pair))}" tabindex="-1"'
+        dots.append(frame.dot(x, y, kind, 8, more))
     words = [frame.text(reach, reach, "both above λ_ε", "note end", (-6, 16))]
     if low > -0.8 * reach:
         words.append(frame.text(-reach, -reach, "equal: at every ε", "note", (30, -12)))
@@ -85,6 +90,24 @@ def plane_of_pairs(question: Question, decided: Decided) -> str:
         *words,
         *dots,
     )
+
+
+def pairs_of(reals: list[float]) -> list[tuple[int, ...]]:
+    """Which of the values, in ascending order, go together: equal ones, and the rest from below.
+
+    Examples
+    --------
+    >>> pairs_of([-2, -1, -1, 2]), pairs_of([-2, -2, 1])
+    ([(1, 2), (0, 3)], [(0, 1), (2,)])
+    """
+    pairs: list[tuple[int, ...]] = []
+    rest: list[int] = []
+    for k, value in enumerate(reals):
+        if rest and reals[rest[-1]] == value:
+            pairs.append((rest.pop(), k))
+        else:
+            rest.append(k)
+    return pairs + [tuple(rest[k : k + 2]) for k in range(0, len(rest), 2)]
 
 
 def complex_plane(question: Question, decided: Decided) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from odemom.checks import (
     SpellingError,
-    as_eps,
+    as_number,
     eps_or_gamma,
     expect,
     exponent_of,
@@ -29,6 +29,8 @@ LONGEST_TEXT = 40
 LARGEST_EXPONENT = 30
 LARGEST_ENTRY = 10**6
 EPS_RANGE = (Fraction(1, 10_000), 10_000)
+MASSES = "a number from 1/10000 to 10000, or 0, or inf"
+MOMENTA = "a number from 0 to 0.9999, or 1"
 FIELDS = {"matrix", "eps", "gamma", "layers", "floats"}
 
 
@@ -147,20 +149,23 @@ def _short(text: Any, place: str, expected: str) -> str:
 
 
 def _mass(eps: Any, gamma: Any) -> Fraction | float:
-    name, given = ("eps", eps) if gamma is None else ("gamma", gamma)
-    expected = "a number from 1/10000 to 10000, or 0, or inf" if gamma is None else "in [0, 1]"
+    name, given, expected = ("eps", eps, MASSES) if gamma is None else ("gamma", gamma, MOMENTA)
     text = _short(given, name, expected).replace("\N{INFINITY}", "inf")
     expect(exponent_of(text) <= LARGEST_EXPONENT, name, got=shown(text), expected=expected)
-    mass = as_eps(text if gamma is None else eps_or_gamma(eps, text))
-    if 0 < mass < math.inf:
-        low, high = EPS_RANGE
-        expect(
-            low <= mass <= high,
-            name,
-            got=shown(text),
-            expected=expected if gamma is None else "1, or at most 0.9999",
-            fix="Beyond these pictures show nothing; odemom check takes any mass.",
-        )
+    mass = as_number(text, name, expected)
+    if gamma is not None:
+        expect(0 <= mass <= 1, name, got=shown(text), expected=expected)
+        mass = eps_or_gamma(eps, text)
+    low, high = EPS_RANGE
+    expect(
+        mass in (0, math.inf) or low <= mass <= high,
+        name,
+        got=shown(text),
+        expected=expected,
+        fix="A negative mass has no meaning here; the sign of theta is free."
+        if mass < 0
+        else "Beyond these pictures show nothing; odemom check takes any mass.",
+    )
     return mass
 
 

@@ -19,6 +19,8 @@ __all__ = ["Frame", "bounds", "label", "ticks"]
 
 # Left, top, right, bottom: what they leave of 360 by 346 is square.
 MARGIN = (50.0, 10.0, 12.0, 38.0)
+DIGIT = 7.0
+"""The width of a digit beside a tick."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ class Frame:
         for value in ticks(*self.x, self.most_ticks):
             x = self.at(value, self.y[0])[0]
             grid.append(f"M{x:.1f} {top}V{bottom}")
-            parts.append(label(x, bottom + 14, shown(value), "tick middle"))
+            words = shown(value)
+            within = right + MARGIN[2] - DIGIT / 2 * len(words)
+            parts.append(label(min(x, within), bottom + 14, words, "tick middle"))
         for value in ticks(*self.y, self.most_ticks):
             y = self.at(self.x[0], value)[1]
             grid.append(f"M{left} {y:.1f}H{right}")
@@ -167,9 +171,13 @@ def shown(value: float) -> str:
     Examples
     --------
     >>> shown(-0.5), shown(2e6)
-    ('−0.5', '2e+06')
+    ('−0.5', '2e6')
     """
-    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:g}"
+    if abs(value) >= 10_000:  # five digits and a sign are wider than a margin
+        digits, _, power = f"{value:e}".partition("e")
+        text = f"{float(digits):g}e{int(power)}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:

@@ -11,16 +11,24 @@ import numpy as np
 
 from odemom.checks.symbols import as_html
 from odemom.errors import OdemomError
-from odemom.explore.answer import Answer, Decided, Motion, answer_to, decide
+from odemom.explore.answer import Answer, Decided, Motion, Net, answer_to, decide
 from odemom.explore.line import (
-    beyond_the_line,
     dots_on_the_line,
+    levels_on_the_line,
+    minimum_on_the_line,
     psi_on_the_line,
     real_eigenvalues,
 )
 from odemom.explore.paths import net_beside_the_flow, paths_of_points
-from odemom.explore.plane import complex_plane, plane_of_pairs, threshold_curve
+from odemom.explore.plane import (
+    complex_plane,
+    pairs_of,
+    plane_of_pairs,
+    threshold_curve,
+    threshold_levels,
+)
 from odemom.explore.question import Question, question_of
+from odemom.representability.edge import rounded_text
 from odemom.representability.report import Repairs, Representability, blocks_text
 
 __all__ = ["respond"]
@@ -36,6 +44,17 @@ DRAWN = {
     2: "From the small rings to the dots; the large rings are where D would have them.",
     3: "In space, from a corner: from the small rings to the dots, where D would have them.",
     4: "Starts on the first two axes, in these coordinates; and on the last two, in those.",
+}
+MARKED = (
+    "D has no real eigenvalue.",
+    "The dot at the edge is D’s only real eigenvalue: drag it.",
+    "The dot is D’s pair: drag it.",
+    "The dots are D’s pair and, at the edge, the odd one out: drag them.",
+    "The dots are D’s pairs, equal ones first: drag them.",
+)
+FLAT = {
+    "flat": "The minimum is too near 0 to be seen.",
+    "outside": "The minimum is too far out, and too near 0, to be seen.",
 }
 SEEN = 0.005
 """A miss of that size, on a picture from -3 to 3, is as wide as a line."""
@@ -77,11 +96,13 @@ def respond(part: str, fields: Any) -> dict[str, Any]:
 def _said(question: Question, decided: Decided) -> dict[str, Any]:
     report = decided.report
     parts = {
-        "about": as_html(f"eps = {_number(question.eps)}, lambda_eps = {decided.threshold:.6g}"),
+        "about": as_html(f"eps = {_number(question.eps)}, lambda_eps = {decided.threshold_text}"),
         "why": as_html(report.explain()),
         "facts": _facts(decided),
         "threshold": threshold_curve(question, decided),
+        "threshold-caption": as_html(_about_the_threshold(decided)),
         "plane": plane_of_pairs(question, decided),
+        "plane-caption": escape(_about_the_pairs(decided)),
         "complex": complex_plane(question, decided),
         "same": escape(_command(question)),
     }
@@ -125,7 +146,7 @@ def _facts(decided: Decided) -> str:
         elif entry.multiplicity > 1:
             text += f", {entry.multiplicity} times"
         real = entry.position != "non-real"
-        name = entry.text if real else f"{value.real:.4g} ± {value.imag:.4g}i"
+        name = entry.text if real else f"{value.real + 0:.4g} ± {value.imag:.4g}i"
         rows.append((name, text))
     if decided.repairs is not None:
         rows += _repairs(decided.repairs)
@@ -142,11 +163,11 @@ def _repairs(repairs: Repairs) -> list[tuple[str, str]]:
     elif least.value == 0 and least.attained:
         masses = "every eps"
     else:
-        masses = f"eps {'≥' if least.attained else '>'} {least.value:.6g}"
+        masses = f"eps {'≥' if least.attained else '>'} {rounded_text(least, up=True)}"
     if most.value == math.inf:
         scales = "every a > 0"
     elif most.interval[0] > 0:
-        scales = f"a {'≤' if most.attained else '<'} {most.value:.6g}"
+        scales = f"a {'≤' if most.attained else '<'} {rounded_text(most, up=False)}"
     else:
         scales = "no a > 0"
     return [("D is reached for", masses), ("a D is reached for", scales)]
@@ -170,7 +191,7 @@ def _matrix(theta: np.ndarray) -> str:
     rows = "".join(
         "<tr>" + "".join(f"<td>{_entry(value)}</td>" for value in row) + "</tr>" for row in theta
     )
-    return f'<div class="scroll"><table class="matrix">{rows}</table></div>'
+    return f'<div class="scroll"><table class="matrix m{len(theta)}">{rows}</table></div>'
 
 
 def _entry(value: float) -> str:
@@ -178,23 +199,50 @@ def _entry(value: float) -> str:
     return escape(text.replace("-", "\N{MINUS SIGN}"))
 
 
+def _about_the_pairs(decided: Decided) -> str:
+    reals, bad = decided.reals, decided.obstructed
+    said = ["Blue: the pairs that are reached.", MARKED[len(reals)]]
+    equal = [pair for pair in pairs_of(reals) if reals[pair[0]] == reals[pair[-1]]]
+    if any(len(pair) == 2 and bad[pair[0]] for pair in equal):
+        said.append("Red on the diagonal: equal ones whose Jordan blocks do not pair.")
+    return " ".join(said)
+
+
+def _about_the_threshold(decided: Decided) -> str:
+    said = ["lambda_eps, the least value of psi on the real line."]
+    drawn = len(threshold_levels(decided))
+    if drawn:
+        said.append("Lines: the real eigenvalues of D.")
+    return " ".join(said + _outside("D", len(decided.reals) - drawn))
+
+
+def _outside(matrix: str, count: int) -> list[str]:
+    return [f"Real eigenvalues of {matrix} outside of the picture: {count}."] if count else []
+
+
 def _on_the_line(answer: Answer) -> str:
-    said = []
-    if beyond_the_line(answer.question) and answer.question.eps > 0:
-        said.append("At so small a mass the minimum is too far out, and too near 0, to be seen.")
+    said = [FLAT[place]] if (place := minimum_on_the_line(answer)) in FLAT else []
     if answer.witness is None:
-        said.append("Red: an eigenvalue that ψ takes nowhere on the line, or not in such blocks.")
-    else:
-        all_of_them = answer.question.dimension
-        real, seen = len(real_eigenvalues(answer.witness.theta)), len(dots_on_the_line(answer))
-        off = all_of_them - real
-        if seen:
-            said.append("Dots: the real eigenvalues of θ, each at the height of one of D.")
-        if seen < real:
-            said.append(f"Real eigenvalues of θ outside of the picture: {real - seen}.")
-        if off:
-            said.append(f"{'All' if off == all_of_them else off} eigenvalues of θ are not real.")
+        return escape(" ".join(said + _about_the_levels(answer)))
+    all_of_them = answer.question.dimension
+    real, seen = len(real_eigenvalues(answer.witness.theta)), len(dots_on_the_line(answer))
+    off = all_of_them - real
+    if seen:
+        said.append("Dots: the real eigenvalues of θ, each at the height of one of D.")
+    said += _outside("θ", real - seen)
+    if off:
+        said.append(f"{'All' if off == all_of_them else off} eigenvalues of θ are not real.")
     return escape(" ".join(said))
+
+
+def _about_the_levels(answer: Answer) -> list[str]:
+    """What the lines of the picture are, where there are no dots on it."""
+    levels, said = levels_on_the_line(answer), []
+    if levels:
+        said.append("Lines: the real eigenvalues of D.")
+    if any(bad for _, bad in levels):
+        said.append("Red: one that ψ takes nowhere on the line, or not in such blocks.")
+    return said + _outside("D", len(answer.decided.reals) - len(levels))
 
 
 def _moving(answer: Answer) -> dict[str, str]:
@@ -232,23 +280,33 @@ def _about_the_paths(question: Question, motion: Motion) -> str:
 
 
 def _about_the_net(answer: Answer) -> str:
-    if answer.net is None:
-        return as_html(answer.notes["net"])
-    question, net = answer.question, answer.net
+    said = [] if answer.net is None else [_what_the_net_reaches(answer.question, answer.net)]
+    if "net" in answer.notes:
+        said.append(answer.notes["net"])
+    if answer.motion is not None:
+        said.append("Curves: the flow of θ, by coordinate.")
+        if answer.motion.layers is not None:
+            said.append("Dots: the layers, with weights θ/N.")
+    return as_html(" ".join(said))
+
+
+def _what_the_net_reaches(question: Question, net: Net) -> str:
     layers = "1 layer" if question.layers == 1 else f"{question.layers} layers"
     kind = (
         f"A ResNet of {layers}"
         if net.gamma == 0
-        else f"A momentum net of {layers}, γ = 1 − 1/(Nε) = {float(net.gamma):.4g},"
+        else f"A momentum net of {layers}, γ = 1 − 1/(Nε) = {_momentum(net.gamma)},"
     )
     can = "has tied weights that reach D" if net.report else "reaches D by no tied weights"
     if net.report.status == "borderline":
         can = "is too close to call on D"
-    note = answer.notes.get("net", "")
-    return escape(
-        f"{kind} {can}. Curves: the flow of θ, by coordinate. Dots: the layers, with weights θ/N. "
-        + note
-    )
+    return f"{kind} {can}."
+
+
+def _momentum(gamma: Fraction) -> str:
+    """The momentum, exact where that is short; close to 1, by how much it is less."""
+    text, rest = _number(gamma), 1 - gamma
+    return text if "/" in text or rest > Fraction(1, 1000) else f"1 − {float(rest):.3g}"
 
 
 def _command(question: Question) -> str:

@@ -37,7 +37,7 @@ def psi_multiply(
         Real. A LinearOperator needs ``rmatvec`` (for the estimate of its norm), or ``interval``.
     X : array_like of real numbers, shape (d,) or (d, k)
     eps : number or str in [0, inf], or Flow
-        As for `psi`.
+        As for `psi`; a flow in continuous time.
     horizon : number, default 1
     initial_velocity : {"zero", "field"}, default "zero"
         As for `psi`.

@@ -52,9 +52,10 @@ def flow_of(
     if isinstance(eps, Flow):  # not the equal one, of 0.5 in place of 1/2, that the cache may hold
         return _flow_of.__wrapped__(eps, horizon, initial_velocity)
     try:
-        return _flow_of(eps, horizon, initial_velocity)
-    except TypeError:  # an unhashable number, such as an array of no axes
+        hash((eps, horizon, initial_velocity))
+    except Exception:  # an unhashable number, such as an array of no axes
         return _flow_of.__wrapped__(eps, horizon, initial_velocity)
+    return _flow_of(eps, horizon, initial_velocity)
 
 
 @lru_cache(maxsize=256, typed=True)

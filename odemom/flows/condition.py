@@ -93,12 +93,21 @@ def psi_cond(
     where = f"for theta of norm {frobenius(matrix):.3g} and {flow.describe()}"
     if not value.any():
         raise ResultOverflowError(
-            f"psi_cond: psi(theta) vanishes in doubles, {where}, so that it has no relative error. "
-            "scaled=True gives the condition number, psi(theta, eps, scaled=True) the magnitude."
+            f"psi_cond: psi(theta) vanishes in doubles, {where}, so that it has no relative error."
+            + (
+                " scaled=True gives the condition number, psi(theta, eps, scaled=True) the "
+                "magnitude."
+                if isinstance(flow, ODEFlow)
+                else ""
+            )
         )
     raise ResultOverflowError(
         f"psi_cond: psi(theta) or its derivative exceeds the doubles, {where}. "
-        + ("Scale theta down." if scaled else "scaled=True gives the condition number.")
+        + (
+            "scaled=True gives the condition number."
+            if isinstance(flow, ODEFlow) and not scaled
+            else "Scale theta down."
+        )
     )
 
 

@@ -80,6 +80,6 @@ def psi_frechet(
         result = flow.derivatives(matrix, stack)[1].reshape(direction.shape)
     if not np.isfinite(result).all():
         raise ResultOverflowError(
-            "psi_frechet: the derivative exceeds the range of doubles. Scale E down."
+            "psi_frechet: the derivative exceeds the range of doubles. Scale theta or E down."
         )
     return result

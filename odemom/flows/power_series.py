@@ -22,6 +22,7 @@ __all__ = [
     "inverse_of_root",
     "middle",
     "series_length",
+    "times_power",
     "variable",
     "wave_kernel_series",
 ]
@@ -54,6 +55,11 @@ def middle(z: flint.acb) -> flint.acb:
     import flint
 
     return flint.acb(z.real.mid(), z.imag.mid())
+
+
+def times_power(z: flint.acb, exponent: int) -> flint.acb:
+    """Z times 2^exponent."""
+    return z * 2**exponent if exponent >= 0 else z / 2**-exponent
 
 
 def variable(z: flint.acb, length: int) -> flint.acb_series:

@@ -102,6 +102,9 @@ def _double(source: Source, token: str, place: Callable[[str], str]) -> Number:
     if not math.isfinite(value):
         expected = "a finite number, within the doubles"
         raise source.error(_bad_entry(token, place(token), expected, SpellingError()))
+    if value == 0 and re.search("[1-9]", re.split("[eE/]", token)[0]):
+        expected = "a number within the doubles, which is not rounded to 0, or exact=True (--exact)"
+        raise source.error(_bad_entry(token, place(token), expected, SpellingError()))
     return value
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from odemom.flows.base import RealImage
+from odemom.representability.reach import FEW, TRIED
 from odemom.representability.schur import SchurForm
 
 __all__ = ["certain_verdict"]
@@ -55,6 +56,24 @@ def _odd_separator(form: SchurForm, real: np.ndarray, t: float, delta: float) ->
     return any(form.smallest_singular_value(y) > delta for y in candidates)
 
 
+def _is_clear(form: SchurForm, places: np.ndarray, delta: float) -> bool:
+    """Whether none of the places, in increasing order, is in S; False where that takes long.
+
+    The singular value at a place changes by no more than the place does, so that it answers for
+    those next to it.
+    """
+    clear_to, left = -np.inf, TRIED if form.dimension > FEW else len(places)
+    for place in places.tolist():
+        if place < clear_to:
+            continue
+        value = form.smallest_singular_value(place) if left else 0.0
+        if not value > delta:
+            return False
+        left -= 1
+        clear_to = place + 0.99 * (value - delta)
+    return True
+
+
 def _verdict_by_level_set(form: SchurForm, real: np.ndarray, t: float, delta: float) -> bool | None:
     """The verdict from the ends of the intervals of S, or None.
 
@@ -62,10 +81,10 @@ def _verdict_by_level_set(form: SchurForm, real: np.ndarray, t: float, delta: fl
     part; so every eigenvalue of it, and of D, counts as a place where S may be met.
     """
     z = np.concatenate([form.level_set(delta), form.eigenvalues])
-    near = np.abs(np.imag(z)) <= (np.inf if form.dimension <= 64 else 1e-3 * form.norm)
-    places = np.unique(np.real(z)[near & (np.real(z) <= t)])
+    z = z[np.real(z) <= t]
     if not real.size:
-        clear = all(form.smallest_singular_value(x) > delta for x in [t, *places])
-        return True if clear else None
+        return True if _is_clear(form, np.unique([*np.real(z), t]), delta) else None
+    near = np.abs(np.imag(z)) <= (np.inf if form.dimension <= FEW else 1e-3 * form.norm)
+    places = np.unique(np.real(z)[near])  # a separator that is left out makes no answer wrong
     separators = [y for y in (places[1:] + places[:-1]) / 2 if (real < y).sum() % 2]
     return False if any(form.smallest_singular_value(y) > delta for y in separators) else None

@@ -31,8 +31,9 @@ def minimal_eps(
     Extreme
         ``value`` is 0 when every eps > 0 will do (``attained`` tells whether eps = 0, that is
         x' = theta x, does too), and inf when no finite eps does (``attained`` tells whether
-        eps = inf, that is x'' = theta x, does). On floating input ``interval`` encloses the values
-        of all matrices within the tolerance, and ``status`` says whether they agree.
+        eps = inf, that is x'' = theta x, does) or none that a double holds. On floating input
+        ``interval`` encloses the values of all matrices within the tolerance, and ``status`` says
+        whether they agree.
 
     Raises
     ------
@@ -85,7 +86,8 @@ def maximal_scale(
     Returns
     -------
     Extreme
-        ``value`` is inf when every scale will do, and 0 when no a > 0 does; every smaller positive
+        ``value`` is inf when every scale will do, and 0 when no a > 0 does, or none that a double
+        holds (``interval`` tells); every smaller positive
         scale will do. On floating input as with `minimal_eps`.
 
     Raises

@@ -20,7 +20,7 @@ import scipy.linalg
 from odemom.errors import ResultOverflowError
 from odemom.flows.base import Flow
 from odemom.flows.branches import Branches
-from odemom.flows.power_series import inverse_branch, middle, series_length
+from odemom.flows.power_series import inverse_branch, middle, series_length, times_power
 from odemom.flows.preimages import PRECISION, newton, quadratic_step, reach_of
 from odemom.representability.criterion import attainment_at
 
@@ -386,8 +386,10 @@ def _taylor(flow: Flow, group: _Group, t: np.ndarray) -> np.ndarray:
     with series_length(length, PRECISION + 8 * length):
         series = flow.series(group.z, length)
         f: list[flint.acb] = inverse_branch(series, group.z, length)
-        coefficients = [complex(middle(c)) for c in f]
-    nilpotent = t - group.mu * np.eye(n)
+        nilpotent = t - group.mu * np.eye(n)
+        scale = int(np.frexp(np.abs(nilpotent).max())[1])  # its powers, else, leave the doubles
+        coefficients = [complex(middle(times_power(c, scale * k))) for k, c in enumerate(f)]
+    nilpotent = np.ldexp(nilpotent.real, -scale) + 1j * np.ldexp(nilpotent.imag, -scale)
     value, power = coefficients[0] * np.eye(n, dtype=complex), np.eye(n, dtype=complex)
     for c in coefficients[1:]:
         power = power @ nilpotent

@@ -74,8 +74,7 @@ def _by_discs(form: SchurForm, delta: float) -> Reach | None:
 
 def _by_level_set(form: SchurForm, delta: float) -> Reach:
     z = np.concatenate([form.level_set(2 * delta), form.eigenvalues])
-    near = np.abs(np.imag(z)) <= (np.inf if form.dimension <= FEW else 1e-3 * form.norm)
-    places = np.unique(np.append(np.real(z)[near & (np.real(z) <= 0)], 0.0))
+    places = np.unique(np.append(np.real(z)[np.real(z) <= 0], 0.0))
     low = _first_met(form, places, delta)
     if low == np.inf:
         return Reach(np.inf, np.inf, True)
@@ -97,11 +96,18 @@ def _one_alone(form: SchurForm, low: float, high: float, delta: float) -> bool:
 
 def _first_met(form: SchurForm, places: np.ndarray, delta: float) -> float:
     """The least of the places that is in S, or may be."""
-    most = len(places) if form.dimension <= FEW else TRIED
-    for place in places[:most].tolist():
-        if form.smallest_singular_value(place) <= 3 * delta:
+    clear_to, left = -np.inf, len(places) if form.dimension <= FEW else TRIED
+    for place in places.tolist():
+        if place < clear_to:  # the singular value changes by no more than the place does
+            continue
+        if left == 0:
+            return place
+        left -= 1
+        value = form.smallest_singular_value(place)
+        if value <= 3 * delta:
             return _left_of(form, place, delta)
-    return float(places[most]) if most < len(places) else np.inf
+        clear_to = place + 0.99 * (value - 3 * delta)
+    return np.inf
 
 
 def _left_of(form: SchurForm, place: float, delta: float) -> float:

@@ -202,16 +202,18 @@ def _smaller_scale(found: Spectrum, report: Representability) -> Route:
     if most.value == math.inf:
         every = "every scale" if most.interval[0] == math.inf else "every scale that doubles hold"
         return _row("smaller scale", found, flow, every, reaches=report.representable)
-    if most.interval[0] == 0:
+    if most.interval[1] == 0:
         return Route("smaller scale", False, "no scale suffices", 0, "", "")
-    scale = _inside(most)
+    scale, entries = _inside(most), found.dimension**2
+    if scale == 0:
+        below = "a D, a below the doubles"
+        return Route("smaller scale", report.representable, below, entries, SAME, "")
     bound = "at most" if most.attained else "less than"
-    allowed = f"{bound} {rounded_text(most, up=False)}" if most.value else "below the doubles"
     return Route(
         "smaller scale",
         report.representable,
-        f"a D, a {allowed}",
-        found.dimension**2,
+        f"a D, a {bound} {rounded_text(most, up=False)}",
+        entries,
         SAME,
         f"odemom.represent(a * D, {call_text(flow)})",
         lambda: _scaled(found, flow, scale),

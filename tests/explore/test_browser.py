@@ -118,7 +118,7 @@ def test_an_entry_is_typed_exactly(visit):
     assert abs(odemom.psi(theta, 0.5) - [[-0.75, 0], [0, -0.75]]).max() < 1e-3
     entry(page, 1, 2).fill("1e-30")
     page.wait_for_selector("#verdict.no")  # exact: no double is as near to 0 beside 3/4
-    assert "1.71383" in page.inner_text("#facts")
+    assert "1.71384" in page.inner_text("#facts")
 
 
 def pressed(page, row, column):
@@ -227,6 +227,9 @@ def test_nothing_is_cut_off_and_the_verdict_is_in_sight(visit, size, scheme):
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function("() => settled()")
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    if size is DESK:
+        for box in page.locator(".scroll").all():
+            assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     top = page.locator("#verdict").bounding_box()["y"]
     assert 0 <= top < 100
@@ -258,6 +261,14 @@ def test_an_address_that_is_pasted_is_the_whole_question(visit):
     assert page.input_value("#layers") == "12"
     assert not page.is_checked("#floats")
     assert "floats" not in page.url
+    page.evaluate("location.hash = '#gamma=1/2&D=1'")
+    about(page, "ε = 2,")
+    page.evaluate("location.hash = '#N=99'")
+    page.wait_for_selector("#error:not([hidden])")
+    assert (page.input_value("#eps"), page.input_value("#gamma")) == ("1/2", "")
+    page.evaluate("location.hash = '#gamma=2'")
+    page.wait_for_function("() => document.querySelector('#error').textContent.includes('gamma')")
+    assert (page.input_value("#eps"), page.input_value("#gamma")) == ("", "2")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The pictures are well-formed, show what was computed, and say nothing that was typed."""
 
+import itertools
 import json
 import math
 from functools import cache
@@ -60,6 +61,63 @@ def test_a_pair_of_eigenvalues_stands_at_its_place_in_figure_4():
     (dot,) = dots(answer["parts"]["plane"], "mark")
     assert place(answer["parts"]["plane"], dot) == pytest.approx((-0.75, 0.5), abs=0.01)
     assert "bad" in dot.get("class", "")
+
+
+def test_equal_eigenvalues_are_paired_first():
+    svg = answered("-2 0 0 0; 0 -1 0 0; 0 0 -1 0; 0 0 0 2", "1/2")["parts"]["plane"]
+    found = {
+        tuple(round(v) for v in place(svg, dot)): (dot.get("class"), dot.get("data-eigen"))
+        for dot in dots(svg, "mark")
+    }
+    assert found == {(-1, -1): ("mark good", "1,2"), (-2, 2): ("mark bad", "0,3")}
+
+
+@pytest.mark.parametrize("matrix", ["-5 0; 0 1/2", "-3", "-2 0; 0 1", "-4 0 0; 0 1 0; 0 0 2"])
+def test_the_places_where_d_would_have_the_points_are_in_the_picture(matrix):
+    svg = answered(matrix, "1/2", "motion")["parts"]["paths"]
+    left, top, right, bottom = map(float, next(tree(svg).iter("svg")).get("data-box", "").split())
+    for ring in dots(svg, "wanted"):
+        x, y, r = (float(ring.get(name, "")) for name in ("cx", "cy", "r"))
+        assert left < x < right
+        assert top + r < y < bottom - r
+
+
+def test_the_words_below_the_threshold_are_clear_of_psi_and_of_lines():
+    for matrix in ("-5", "0 1 0; 0 0 1; 1 0 0", "-0.45 0; 0 -0.42"):
+        svg = answered(matrix, "1/2", "motion")["parts"]["line"]
+        (words,) = (t for t in tree(svg).iter("text") if t.get("class") == "note")
+        baseline = float(words.get("y", ""))
+        box = next(tree(svg).iter("svg")).get("data-box", "")
+        assert baseline < float(box.split()[3])
+        for path in tree(svg).iter("path"):
+            if path.get("class") in {"line", "threshold", "level bad"}:
+                heights = [float(p.split()[1]) for p in path.get("d", "")[1:].split("L")]
+                if path.get("class") == "level bad":
+                    assert not any(baseline - 10 < y < baseline for y in heights)
+                else:
+                    assert max(heights) < baseline - 10
+
+
+def test_the_names_of_four_coordinates_stand_beside_the_start():
+    svg = answered("1 0 0 0; 0 1 0 0; 0 0 1 0; 0 0 0 1", "2", "motion")["parts"]["net"]
+    texts = {"".join(t.itertext()): float(t.get("x", "")) for t in tree(svg).iter("text")}
+    assert texts["x₁"] - texts["from e₁"] > 50
+
+
+@pytest.mark.parametrize("largest", ["500000", "1e6", "60000", "-123456"])
+def test_ticks_of_large_numbers_keep_their_signs_and_their_distance(largest):
+    answer = answered(f"{largest} 0; 0 {largest}", "2")
+    parts = answer["parts"] | answered(f"{largest} 0; 0 {largest}", "2", "motion")["parts"]
+    for name in ("plane", "complex", "paths"):
+        texts = [t for t in tree(parts[name]).iter("text") if "tick" in t.get("class", "")]
+        ends = []
+        for text in texts:
+            x, width = float(text.get("x", "")), 7 * len(text.text or "")
+            across = "middle" in text.get("class", "")
+            assert x - (width / 2 if across else width) >= 0, text.text
+            assert x + (width / 2 if across else 0) <= 360, text.text
+            ends += [(x - width / 2, x + width / 2)] if across else []
+        assert all(one[1] <= next_one[0] for one, next_one in itertools.pairwise(ends))
 
 
 def test_the_region_begins_at_lambda_eps():

@@ -50,6 +50,18 @@ def test_gamma_is_that_of_the_mass():
 ONE = [["1"]]
 
 
+@pytest.mark.parametrize("text", ["NaN", "1e400", "-1", "", "x", "1e-5", "10001", "1e-400"])
+def test_a_mass_that_is_none_is_told_one_range(text):
+    with pytest.raises(InvalidInputError, match="from 1/10000 to 10000, or 0, or inf"):
+        question_of({"matrix": ONE, "eps": text})
+
+
+@pytest.mark.parametrize("text", ["NaN", "inf", "-1", "", "x", "1.5", "0.99999"])
+def test_a_momentum_that_is_none_is_told_one_range(text):
+    with pytest.raises(InvalidInputError, match=r"a number from 0 to 0\.9999, or 1"):
+        question_of({"matrix": ONE, "gamma": text})
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -71,7 +83,8 @@ ONE = [["1"]]
         ({"matrix": ONE, "eps": "1e-5"}, "odemom check takes any mass"),
         ({"matrix": ONE, "eps": "1e99999999"}, "eps: got '1e99999999'"),
         ({"matrix": ONE, "gamma": "2"}, "gamma: got '2'"),
-        ({"matrix": ONE, "gamma": "0.99999"}, "at most 0.9999"),
+        ({"matrix": ONE, "gamma": "0.99999"}, "from 0 to 0.9999, or 1"),
+        ({"matrix": ONE, "gamma": ""}, "gamma: got nothing; expected a number from 0 to 0.9999"),
         ({"matrix": ONE, "eps": "1", "gamma": "1/2"}, "either of the two"),
         ({"matrix": ONE, "eps": "1", "layers": "65"}, "layers: got '65'; expected an integer from"),
         ({"matrix": ONE, "eps": "1", "layers": "²"}, "layers: got '²'"),

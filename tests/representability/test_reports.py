@@ -111,10 +111,12 @@ def test_a_mass_is_given_once_and_gamma_lies_between_0_and_1(arguments):
 def test_printed_bounds_are_on_the_side_on_which_they_hold(matrix, eps):
     D = [[Fraction(entry) for entry in row] for row in matrix]
     said = odemom.analyze(D, eps).explain()
-    if least := re.search(r"every eps (?:above|of at least) ([\d.]+)", said):
+    least = re.search(r"every eps (?:above|of at least) ([\d.]+)", said)
+    if least:
         assert odemom.is_representable(D, least[1])
         assert not odemom.is_representable(D, Fraction(least[1]) * Fraction(999_980, 1_000_000))
     scale = re.search(r"scaled by (?:at most|less than) (\d\.\d+)", said)
+    assert scale is not None
     for factor, expected in ((1, True), (Fraction(1_000_020, 1_000_000), False)):
         scaled = [[Fraction(scale[1]) * factor * entry for entry in row] for row in D]
         assert odemom.is_representable(scaled, eps) is expected
@@ -126,12 +128,14 @@ def test_bounds_that_six_digits_hold_are_printed_as_they_are():
     assert rounded_text(exact_half, Fraction(3), up=True) == "1.5"
     within = Extreme(0.5, True, (0.5 - 1e-9, 0.5 + 1e-9), None)
     assert rounded_text(within, up=True) == "0.5"
-    tiny = Extreme(0.0, True, (Fraction(123456749, 10**408),) * 2, None)
+    end = Fraction(123456749, 10**408)
+    tiny = Extreme(0.0, True, (end, end), None)
     assert (rounded_text(tiny, up=False), rounded_text(tiny, up=True)) == (
         "1.23456e-400",
         "1.23457e-400",
     )
-    last = Extreme(0.99999999, True, (Fraction("0.99999999"),) * 2, None)
+    end = Fraction("0.99999999")
+    last = Extreme(0.99999999, True, (end, end), None)
     assert (rounded_text(last, up=True), rounded_text(last, up=False)) == ("1", "0.99999")
 
 

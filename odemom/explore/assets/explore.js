@@ -332,7 +332,7 @@ function remember(fields) {
 function recall() {
   let rows = [["-3/4", "0"], ["0", "1/2"]];
   source = "eps"; // what the address does not say is as at first
-  for (const [id, value] of [["eps", "1/2"], ["layers", "12"]]) $(id).value = value;
+  for (const [id, value] of [["eps", "1/2"], ["gamma", ""], ["layers", "12"]]) $(id).value = value;
   $("floats").checked = false;
   for (const piece of location.hash.slice(1).split("&")) {
     const [name, text = ""] = piece.split("=");
@@ -351,6 +351,7 @@ function recall() {
     }
     if (name === "floats") $("floats").checked = true;
   }
+  if (source === "gamma") $("eps").value = ""; // the answer brings it, if there is one
   setEntries(rows);
 }
 

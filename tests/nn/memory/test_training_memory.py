@@ -329,5 +329,7 @@ def test_the_figures_of_the_manual_are_those_of_the_report():
     model = torchvision.models.vit_b_16(weights=None)
     report = memory_report(model, torch.empty(32, 3, 224, 224, device="meta"))
     both = report.parameters + report.gradients
+    assert said is not None
+    assert report.twin is not None
     sizes = [f"{(step.peak + both) / 1e9:.1f}" for step in (report.plain, report.twin)]
     assert list(said.groups()) == [*sizes, f"{report.ratio_in_all:.2f}"]
