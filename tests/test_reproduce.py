@@ -210,6 +210,7 @@ def test_trainings_on_images_that_were_replaced_are_not_taken_for_these(tmp_path
     reproduce("fig9", out, config=config)
     reproduce("fig9", out, config=config)
     shutil.rmtree(folder)
+    reproduce("fig9", out, config=config)  # only drawn again
     image_folder(folder, seed=1)
     with pytest.raises(InvalidInputError, match=r"with other images in '\S*tints'; expected"):
         reproduce("fig9", out, config=config)

@@ -235,12 +235,13 @@ def _finite_doubles(array: np.ndarray, name: str) -> np.ndarray:
     with np.errstate(over="ignore"):  # a long double beyond the range becomes inf: refused below
         doubles = np.asarray(array, dtype=np.float64)
     require_finite(doubles, name)
-    if array.dtype.kind == "O" or array.dtype.itemsize > doubles.dtype.itemsize:
+    if array.dtype.itemsize > doubles.dtype.itemsize:
         for where in np.argwhere((doubles == 0) & (array != 0))[:1].tolist():
             raise invalid(
                 name,
                 got=f"the entry {shown(array[tuple(where)])} at {where}, of which doubles make 0",
                 expected="entries within the doubles, or exact ones",
+                fix="Set what rounding has left to 0, or pass rationals.",
             )
     return doubles
 

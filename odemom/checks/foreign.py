@@ -217,6 +217,7 @@ def _of_binary(value: Any, name: str, place: str, exactly: bool) -> Fraction | f
         name,
         got=f"{shown(value)}{place}, which no double holds",
         expected=most if exactly else "numbers within the doubles, or exact ones",
+        fix="" if exactly else "mpmath.chop removes what rounding has left; or pass rationals.",
     )
 
 

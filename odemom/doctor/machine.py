@@ -145,8 +145,8 @@ def _cache_refuses() -> str | None:
         folder = cache_directory()
     except Exception:  # where NumPy is broken, which the packages say
         return None
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     try:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryDirectory(dir=there):
             return None
     except OSError as error:

@@ -8,10 +8,12 @@ psi - mu at a critical point.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     import flint
@@ -21,8 +23,9 @@ __all__ = [
     "inverse_branch",
     "inverse_of_root",
     "middle",
+    "polynomial_at",
     "series_length",
-    "times_power",
+    "shifted",
     "variable",
     "wave_kernel_series",
 ]
@@ -57,7 +60,19 @@ def middle(z: flint.acb) -> flint.acb:
     return flint.acb(z.real.mid(), z.imag.mid())
 
 
-def times_power(z: flint.acb, exponent: int) -> flint.acb:
+def polynomial_at(coefficients: Sequence[complex], matrix: np.ndarray) -> np.ndarray:
+    """The polynomial at a matrix; shape (n, n), complex128. Powers that vanish end it."""
+    n = len(matrix)
+    value, power = coefficients[0] * np.eye(n, dtype=complex), np.eye(n, dtype=complex)
+    for c in coefficients[1:]:
+        power = power @ matrix
+        if not power.any():
+            break
+        value = value + c * power
+    return value
+
+
+def shifted(z: flint.acb, exponent: int) -> flint.acb:
     """Z times 2^exponent."""
     return z * 2**exponent if exponent >= 0 else z / 2**-exponent
 

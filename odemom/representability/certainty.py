@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from odemom.flows.base import RealImage
-from odemom.representability.reach import FEW, TRIED
+from odemom.representability.reach import ALL, FEW, TRIED
 from odemom.representability.schur import SchurForm
 
 __all__ = ["certain_verdict"]
@@ -62,7 +62,7 @@ def _is_clear(form: SchurForm, places: np.ndarray, delta: float) -> bool:
     The singular value at a place changes by no more than the place does, so that it answers for
     those next to it.
     """
-    clear_to, left = -np.inf, TRIED if form.dimension > FEW else len(places)
+    clear_to, left = -np.inf, len(places) if form.dimension <= ALL else TRIED
     for place in places.tolist():
         if place < clear_to:
             continue

@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -105,18 +105,18 @@ def rounded_text(extreme: Extreme, factor: Fraction = Fraction(1), *, up: bool) 
     >>> rounded_text(third, up=True), rounded_text(third, up=False)
     ('0.333334', '0.333333')
     """
-    low, high = (end * factor for end in extreme.interval)
-    value = extreme.value * float(factor)
+    low, high = (end if end == math.inf else Fraction(end) * factor for end in extreme.interval)
+    value = nearest_double(Fraction(extreme.value) * factor)
     doubles = sys.float_info.min <= value < math.inf
-    nearest = f"{value:.6g}" if doubles or low == high == 0 else number_text(low if low else high)
+    nearest = f"{value:.6g}" if doubles or high in (0, math.inf) else number_text(low or high)
     end = high if up else low
     told = Decimal(nearest) if "/" not in nearest else None
     if told is None or end == math.inf or low <= Fraction(told) <= high:
         return nearest
     if (Fraction(told) < end) == up:
         last = Decimal((0, (1,), told.adjusted() - 5))
-        told += last if up else -last
-    return f"{told.normalize():.6g}"
+        told = Context(prec=28).add(told, last if up else -last)
+    return f"{float(told):.6g}" if doubles else f"{told:.6g}"
 
 
 def least_eps(eigenvalues: Sequence[RealEigenvalue]) -> Extreme:

@@ -20,7 +20,7 @@ import scipy.linalg
 from odemom.errors import ResultOverflowError
 from odemom.flows.base import Flow
 from odemom.flows.branches import Branches
-from odemom.flows.power_series import inverse_branch, middle, series_length, times_power
+from odemom.flows.power_series import inverse_branch, middle, polynomial_at, series_length, shifted
 from odemom.flows.preimages import PRECISION, newton, quadratic_step, reach_of
 from odemom.representability.criterion import attainment_at
 
@@ -383,17 +383,13 @@ def _taylor(flow: Flow, group: _Group, t: np.ndarray) -> np.ndarray:
     """The matrix f(T), T a triangular block with eigenvalues close to the centre of the group."""
     n = len(t)
     length = 1 if n == 1 and t[0, 0] == group.mu else n + TAYLOR_TERMS
-    with series_length(length, PRECISION + 8 * length):
-        series = flow.series(group.z, length)
-        f: list[flint.acb] = inverse_branch(series, group.z, length)
-        nilpotent = t - group.mu * np.eye(n)
-        scale = int(np.frexp(np.abs(nilpotent).max())[1])  # its powers, else, leave the doubles
-        coefficients = [complex(middle(times_power(c, scale * k))) for k, c in enumerate(f)]
-    nilpotent = np.ldexp(nilpotent.real, -scale) + 1j * np.ldexp(nilpotent.imag, -scale)
-    value, power = coefficients[0] * np.eye(n, dtype=complex), np.eye(n, dtype=complex)
-    for c in coefficients[1:]:
-        power = power @ nilpotent
-        if not power.any():
-            break
-        value = value + c * power
+    value = nilpotent = np.array(t - group.mu * np.eye(n), dtype=complex)
+    size = int(np.frexp(np.abs(nilpotent).max())[1])
+    with series_length(length, PRECISION + 8 * length), np.errstate(all="ignore"):
+        f: list[flint.acb] = inverse_branch(flow.series(group.z, length), group.z, length)
+        for e in (0, size):  # powers of the matrix as it is may leave the doubles
+            coefficients = [complex(middle(shifted(c, e * k))) for k, c in enumerate(f)]
+            value = polynomial_at(coefficients, np.ldexp(nilpotent.view(float), -e).view(complex))
+            if np.isfinite(value).all():
+                break
     return value

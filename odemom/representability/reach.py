@@ -29,6 +29,7 @@ __all__ = ["Reach", "largest_scale_within", "least_eps_within", "obstruction_rea
 
 FEW = 64  # beyond this dimension only some gaps of S, and some places, are tried
 TRIED = 16
+ALL = 200  # up to this dimension all places take less time than the decision itself
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _one_alone(form: SchurForm, low: float, high: float, delta: float) -> bool:
 
 def _first_met(form: SchurForm, places: np.ndarray, delta: float) -> float:
     """The least of the places that is in S, or may be."""
-    clear_to, left = -np.inf, len(places) if form.dimension <= FEW else TRIED
+    clear_to, left = -np.inf, len(places) if form.dimension <= ALL else TRIED
     for place in places.tolist():
         if place < clear_to:  # the singular value changes by no more than the place does
             continue

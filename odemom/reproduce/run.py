@@ -148,7 +148,7 @@ def _finished(experiment: AnyExperiment, config: Any, path: Path) -> dict[str, A
         if asked.get(key) != found.get(key)
     ]
     known, now = payload.get("inputs") or {}, experiment.inputs(config)  # older results say nothing
-    others = [key for key in known if known[key] != now.get(key)]
+    others = [key for key in known if key in now and known[key] != now[key]]
     differ += [f"other {key} in {shown(config.data, 200)}" for key in others]
     if differ:
         raise invalid(

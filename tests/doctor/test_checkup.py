@@ -215,6 +215,8 @@ def test_a_cache_that_cannot_be_written_is_named_and_not_the_compiler(tmp_path, 
     for usable in (None, False):
         said = machine.kernels(Answer({"library": None, "usable": usable}), triton=False).cpu
         assert f"{blocked / 'cache'} cannot be written (Not a directory); set ODEMOM_CACHE" in said
+    monkeypatch.setenv("ODEMOM_CACHE", "x" * 300)
+    assert "cannot be written" in machine.kernels(Answer({}), triton=False).cpu
     monkeypatch.setenv("ODEMOM_CACHE", str(tmp_path / "new" / "cache"))
     assert "built at the first use" in machine.kernels(Answer({}), triton=False).cpu
     assert [*tmp_path.iterdir()] == [blocked]

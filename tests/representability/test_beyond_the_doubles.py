@@ -111,6 +111,13 @@ def test_large_matrices_with_an_obstructed_neighbour_are_borderline(
     assert not odemom.is_representable(neighbour, 0.5, exact=True)
 
 
+@pytest.mark.parametrize("d", [66, 100])
+def test_large_matrices_with_no_obstructed_neighbour_are_certain(d):
+    eye = np.eye(d)
+    D = -(eye - np.eye(d, k=-1) + np.eye(d, k=1) + np.eye(d, k=2) + np.eye(d, k=3))
+    assert odemom.analyze(D, 0.5).status == odemom.minimal_eps(D).status == "certain"
+
+
 def test_scales_below_the_doubles_are_told_from_none():
     ways = {eps: odemom.routes([[-1]], eps)["smaller scale"] for eps in ("1e-300", "1/10000", 0)}
     assert [way.what for way in ways.values()] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 import math
 import re
@@ -137,6 +138,11 @@ def test_bounds_that_six_digits_hold_are_printed_as_they_are():
     end = Fraction("0.99999999")
     last = Extreme(0.99999999, True, (end, end), None)
     assert (rounded_text(last, up=True), rounded_text(last, up=False)) == ("1", "0.99999")
+    whole = Extreme(123459.4, True, (Fraction("123459.4"), Fraction("123459.4")), None)
+    with decimal.localcontext(prec=3):  # of the caller, for numbers of its own
+        assert rounded_text(whole, up=True) == "123460"
+    none = Extreme(0.0, True, (Fraction(0), math.inf), None)
+    assert rounded_text(none, Fraction(10**400), up=True) == "0"
 
 
 def test_an_eigenvalue_that_prints_as_its_threshold_is_told_from_it():
