@@ -21,6 +21,8 @@ __all__ = [
 ]  # fmt: skip
 
 DEVICES = ("cpu", "cuda")
+MOST_SEED = 2**32 - 1
+"""The largest that NumPy's generators take."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class ImageConfig:
     device : {"cpu", "cuda"}
     seeds : int
         Trainings per network: initial weights, order of the images, validation split.
+    first_seed : int
+        The seeds are ``first_seed``, ``first_seed + 1``, ...: a setting that was chosen on some
+        seeds is put to the test on others.
     limit : int
         Training images; 0 takes all.
     epochs, batch_size : int
@@ -59,6 +64,7 @@ class ImageConfig:
     root: str = ""
     device: str = "cpu"
     seeds: int = 2
+    first_seed: int = 0
     limit: int = 0
     epochs: int = 10
     batch_size: int = 128
@@ -75,12 +81,19 @@ class ImageConfig:
         expect(self.device in DEVICES, "device", got=shown(self.device), expected='"cpu" or "cuda"')
         check_data(self.data)
         as_integer(self.seeds, "seeds", 1)
+        as_integer(self.first_seed, "first_seed", 0, MOST_SEED + 1 - self.seeds)
         as_integer(self.limit, "limit", 0)
         positive = "one or more different finite numbers > 0"
         rates = [as_number(rate, "learning_rates", positive) for rate in self.learning_rates]
         fits = rates and len(set(rates)) == len(rates) and all(0 < r < math.inf for r in rates)
         expect(bool(fits), "learning_rates", got=shown(self.learning_rates), expected=positive)
-        self.training("resnet20", {}, 0, self.learning_rates[0]).config()  # refuses the rest
+        rate = self.learning_rates[0]
+        self.training("resnet20", {}, self.first_seed, rate).config()  # refuses the rest
+
+    @property
+    def all_seeds(self) -> range:
+        """The seeds of the trainings."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     def training(self, model: str, options: dict[str, Any], seed: int, rate: float) -> Training:
         """One training of a network."""
@@ -108,7 +121,7 @@ class ImageConfig:
         return [
             self.training(model, options, seed, rate)
             for rate in self.learning_rates
-            for seed in range(self.seeds)
+            for seed in self.all_seeds
         ]
 
 

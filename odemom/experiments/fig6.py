@@ -208,7 +208,7 @@ def tasks(config: Config) -> list[Training | Tested]:
     moved = [
         Tested(config.training(*config.twin(gamma), seed, rate), gamma, *rest)
         for gamma in config.trained
-        for seed in range(config.seeds)
+        for seed in config.all_seeds
     ]
     curves = [t for kind in KINDS for t in config.trainings(*config.architecture(kind))]
     learnt = config.trainings(f"{LEARNT}{config.family}", {"gamma": config.gamma})

@@ -146,7 +146,7 @@ def tasks(config: Config) -> list[CappedOnes]:
             batches=config.batches,
         )
 
-    return [CappedOnes(tuple(one(kind, seed) for kind in KINDS)) for seed in range(config.seeds)]
+    return [CappedOnes(tuple(one(kind, seed) for kind in KINDS)) for seed in config.all_seeds]
 
 
 def run(task: CappedOnes) -> tuple[Learning, ...]:

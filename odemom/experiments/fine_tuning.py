@@ -184,7 +184,7 @@ class FineTuning:
 def tasks(config: Config) -> list[Task]:
     """A task per seed for all that starts from one network, one per training from fresh weights."""
     found = []
-    for seed in range(config.seeds):
+    for seed in config.all_seeds:
         first = config.training(config.family, {}, seed, config.rate)
         common = first, config.refit_limit, config.refit_epochs, config.tested
         found.append(Task("weights", config.gammas, config.learning_rates, *common))

@@ -16,8 +16,8 @@ from odemom.flows.discrete import (
     as_gamma,
     momentum_of_matrices,
     momentum_of_points,
-    series_of_layers,
 )
+from odemom.flows.layers_series import series_of_layers
 from odemom.flows.ode import WELL_CONDITIONED
 from odemom.flows.power_series import middle
 from odemom.flows.preimages import PRECISION, condition_at, follow, newton

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -23,13 +22,14 @@ from odemom.flows.base import (
     exact,
     number_text,
 )
+from odemom.flows.layers_series import series_of_layers
 from odemom.flows.momentum_preimages import best_real_preimage
 from odemom.flows.momentum_threshold import (
     LARGEST_SEARCHED,
     MomentumThreshold,
     minimiser_ball,
 )
-from odemom.flows.power_series import ball, middle, variable
+from odemom.flows.power_series import middle, variable
 from odemom.flows.preimages import PRECISION, newton
 from odemom.propagator.named_methods import Method
 
@@ -41,7 +41,6 @@ __all__ = [
     "ResNet",
     "momentum_of_matrices",
     "momentum_of_points",
-    "series_of_layers",
 ]
 
 
@@ -250,7 +249,7 @@ class MomentumResNet(Flow):
         return momentum_mp(theta, exact(self.gamma), self.depth, dps)
 
     def series(self, z: flint.acb, length: int) -> flint.acb_series:
-        """Psi(z + t) by the recurrence of the layers; see `Flow.series`."""
+        """Psi(z + t) by powers of the map of a layer; see `Flow.series`."""
         return series_of_layers(exact(self.gamma), self.depth, z, length)
 
     def critical_point(self) -> flint.arb:
@@ -317,37 +316,3 @@ def momentum_of_matrices(
         v = g * v + rest * (theta @ x)
         x = x + v
     return x, v
-
-
-def series_of_layers(
-    gamma: Fraction, depth: int, z: flint.acb, length: int, gain: Fraction = Fraction(0)
-) -> flint.acb_series:
-    """The state after the layers of a momentum net, at theta = z + t, and what coasting adds.
-
-    Parameters
-    ----------
-    gamma : Fraction
-    depth : int
-    z : flint.acb
-    length : int
-        Terms of the series.
-    gain : Fraction
-        Of the last velocity: how far layers without a residual carry the state on.
-
-    Returns
-    -------
-    flint.acb_series
-        x + gain v, from x = 1, v = 0, by v <- gamma v + (1 - gamma) theta x and x <- x + v.
-    """
-    import flint
-
-    # In the worst case a layer magnifies the radii by this, while psi itself stays moderate.
-    growth = 1 + float(gamma) + float(1 - gamma) * float(abs(z).upper())
-    extra = math.ceil(depth * math.log2(growth))
-    with flint.ctx.workprec(flint.ctx.prec + extra):
-        points, g = variable(z, length), ball(gamma)
-        x, v = flint.acb_series([1], length), flint.acb_series([0], length)
-        for _ in range(depth):
-            v = g * v + (1 - g) * points * x
-            x = x + v
-        return x + v * ball(gain) if gain else x

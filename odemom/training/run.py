@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from torch import nn
 
 from odemom.checks import expect, invalid, optional_import, shown
 from odemom.data.images import ImageData, load_images
+from odemom.errors import OdemomWarning
 from odemom.models.table import build_model
+from odemom.nn.memory.workspace import has_bfloat16_convolutions
 from odemom.records import as_folder, provenance, write_json
 from odemom.training.checkpoints import (
     check_images,
@@ -53,6 +56,11 @@ __all__ = [
 ]
 
 COMPILERS = ("torch._inductor", "torch._dynamo")
+SLOW_PRECISION = (
+    "precision: bf16-mixed, on a processor without the instructions (on x86: AVX-512) that "
+    "PyTorch's layers in bfloat16 take. They are imitated there, many times slower than float32 "
+    "(ResNet-20: twenty times). Train here with --precision 32."
+)
 
 
 def train(
@@ -188,9 +196,23 @@ def network_for(config: TrainingConfig, data: ImageData) -> nn.Module:
 
 @contextlib.contextmanager
 def settings_of(config: TrainingConfig) -> Iterator[None]:
-    """Threads, a quiet Lightning and random numbers of a training; those of before are put back."""
+    """Threads, a quiet Lightning and random numbers of a training; those of before are put back.
+
+    Warns
+    -----
+    OdemomWarning
+        If the precision is one that this processor has to imitate.
+    """
+    if config.precision == "bf16-mixed" and not _on_gpu(config) and not has_bfloat16_convolutions():
+        warnings.warn(SLOW_PRECISION, OdemomWarning, stacklevel=3)
     with quiet_lightning(), seeds.isolate_rng(), cpu_threads(config.threads):
         yield
+
+
+def _on_gpu(config: TrainingConfig) -> bool:
+    if config.accelerator == "auto":
+        return torch.cuda.is_available() or torch.backends.mps.is_available()
+    return config.accelerator != "cpu"
 
 
 def _start_with(

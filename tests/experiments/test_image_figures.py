@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Literal
 
 import pytest
 import torch
 
 from odemom.data.images import load_images
+from odemom.errors import InvalidInputError
 from odemom.experiments import fig6, fig7, fig8, fig9, fine_tuning, table2
 from odemom.experiments._capped_training import Learning
 from odemom.experiments._halves_of_classes import write_halves
 from odemom.experiments._image_step import Step, StepRequest, Steps
 from odemom.experiments._image_trainings import Trained, best_rate
+from odemom.records import jsonable
 
 SOURCE = "CIFAR-10 (JPEG)"
 
@@ -43,6 +47,24 @@ def test_the_rate_is_chosen_on_validation_images_and_by_the_mean():
     runs[1] = trained(0.8, 1, 0.1)
     assert {run.rate for run in best_rate(runs)} == {0.1}
     assert [run.seed for run in best_rate(runs)] == [0, 1]
+
+
+def test_seeds_begin_where_they_are_told_to():
+    """So that what was chosen on some seeds is put to the test on others."""
+    for module in (fig6, fig7, fig8, fig9, fine_tuning, table2):
+        every, later = (
+            json.dumps(jsonable(module.tasks(module.Config(seeds=n, first_seed=s)), "tasks"))
+            for n, s in ((4, 0), (2, 2))
+        )
+        seeds = [set(re.findall(r'"seed": (\d+)', tasks)) for tasks in (every, later)]
+        assert seeds == [{"0", "1", "2", "3"}, {"2", "3"}], module.__name__
+
+
+def test_seeds_are_those_of_the_generators():
+    assert table2.Config(seeds=2, first_seed=2**32 - 2).all_seeds[-1] == 2**32 - 1
+    for seed in (-1, 2**32 - 1):
+        with pytest.raises(InvalidInputError, match="first_seed: got"):
+            table2.Config(seeds=2, first_seed=seed)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import warnings
 
 import numpy as np
 import pytest
 import torch
 import torch._dynamo.exc as dynamo_errors
 
-from odemom.errors import DivergedError, InvalidInputError, NotEnoughMemoryError
+from odemom.errors import (
+    DivergedError,
+    InvalidInputError,
+    NotEnoughMemoryError,
+    OdemomWarning,
+)
 from odemom.training import TrainingConfig, run
 from odemom.training.dry_run import dry_run
 from odemom.training.graphs import capture_passes, stopped_replays_named
@@ -103,7 +109,8 @@ def test_killed_in_the_middle_it_resumes_to_the_same_weights(
     ],
     ids=str,
 )
-def test_other_settings_train(small, tmp_path, changes):
+def test_other_settings_train(small, tmp_path, changes, monkeypatch):
+    monkeypatch.setattr(run, "has_bfloat16_convolutions", lambda: True)
     config = dataclasses.replace(small, epochs=1, **changes)
     result = train(config, out_dir=tmp_path, progress=False)
     assert np.isfinite(result.history[0]["train_loss"])
@@ -113,6 +120,19 @@ def test_other_settings_train(small, tmp_path, changes):
     assert np.isfinite(result.history[0]["validation_loss"]) == has_validation
     assert result.to_dict()["config"] == config.to_dict()
     assert TrainingConfig.from_dict(config.to_dict()) == config
+
+
+def test_a_precision_that_the_processor_imitates_is_named(small, monkeypatch):
+    half = dataclasses.replace(small, precision="bf16-mixed", accelerator="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for known, config in ((True, half), (False, dataclasses.replace(half, precision="32"))):
+            monkeypatch.setattr(run, "has_bfloat16_convolutions", lambda known=known: known)
+            with run.settings_of(config):
+                pass
+    found = pytest.warns(OdemomWarning, match="Train here with --precision 32")
+    with found, run.settings_of(half):
+        pass
 
 
 def test_capturing_graphs_leaves_no_trace_but_the_graphs(small, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["workspace"]
+__all__ = ["has_bfloat16_convolutions", "workspace"]
 
 FORWARD = torch.ops.aten.convolution.default
 BACKWARD = torch.ops.aten.convolution_backward.default
@@ -76,12 +76,19 @@ def _of_onednn(
     return 2 * own + both if wide > 1 else max(own, both)
 
 
+def has_bfloat16_convolutions() -> bool:
+    """Whether oneDNN, which PyTorch takes on processors, has convolutions in bfloat16 here."""
+    return _has_onednn() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _has_onednn() -> bool:
+    return bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)
+
+
 def _by_onednn(x: Tensor) -> bool:
-    if not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled):
-        return False
     if x.dtype == torch.bfloat16:
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return x.dtype == torch.float32
+        return has_bfloat16_convolutions()
+    return x.dtype == torch.float32 and _has_onednn()
 
 
 def _has_tiles() -> bool:
