@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from odemom import __version__
 from odemom.checks import expect, invalid, optional_import, shown
 from odemom.data.images import ImageData
 from odemom.errors import InvalidInputError, OdemomError
@@ -292,14 +293,13 @@ def _payload(path: Path, name: str, expected: str) -> dict[str, Any]:
     if not path.is_file():
         raise invalid(name, got=f"{path}, which is no file", expected=expected)
     start = "; start again without resume" if name == "resume" else ""
-    fix = f"The file is damaged or of another program{start}."
+    fix = f"The file is damaged, or of another program or version{start}."
     try:
         if is_whole(path):
             payload = torch.load(path, map_location="cpu", weights_only=True)
             if not isinstance(payload["odemom"]["config"], dict):
                 raise TypeError("no configuration")
-            TrainingConfig.from_dict(payload["odemom"]["config"])
-            wrong = _missing(payload)
+            wrong = _missing(payload) or _unknown(payload)
         else:
             payload, wrong = {}, "which cannot be read (its checksum is another, or it has none)"
     except OdemomError:
@@ -309,6 +309,16 @@ def _payload(path: Path, name: str, expected: str) -> dict[str, Any]:
     if wrong:
         raise invalid(name, got=f"{path}, {wrong}", expected=expected, fix=fix)
     return payload
+
+
+def _unknown(payload: dict[str, Any]) -> str:
+    """What this version does not know of the configuration of a checkpoint, in words."""
+    try:
+        TrainingConfig.from_dict(payload["odemom"]["config"])
+    except OdemomError as error:
+        said = shown(str(error), 160)
+        return f"whose configuration this version ({__version__}) does not know ({said})"
+    return ""
 
 
 def _missing(payload: dict[str, Any]) -> str:

@@ -78,6 +78,10 @@ def no_weights_at_all(payload):
     payload["state_dict"] = 5
 
 
+def a_field_of_a_later_version(payload):
+    payload["odemom"]["config"]["momentum_of_time"] = 3
+
+
 def other_shapes(payload):
     payload["state_dict"] = {k: torch.zeros(3, 1, 2) for k in payload["state_dict"]}
 
@@ -121,6 +125,7 @@ def changed(folder, tmp_path, change):
         (weights_of_another_kind, r"no tensor under 'network\.stem\.0\.weight'"),
         (other_shapes, "whose weights are not those of odenet"),
         (images_in_other_words, "describes its images in another way"),
+        (a_field_of_a_later_version, r"changed\.ckpt, whose configuration this version .*of_time"),
     ],
 )
 def test_a_checkpoint_that_holds_no_such_network_is_named(folder, tmp_path, change, message):
@@ -139,6 +144,7 @@ def test_a_checkpoint_that_holds_no_such_network_is_named(folder, tmp_path, chan
         (epochs_in_other_words, "describes its history in another way"),
         (without_the_sums, "whose state does not fit the network"),
         (without_loops, "whose state does not fit the network"),
+        (a_field_of_a_later_version, r"changed\.ckpt, whose configuration this version .*of_time"),
     ],
 )
 def test_a_training_does_not_go_on_from_what_is_none_of_its_own(folder, tmp_path, change, message):
