@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from torch import nn
 
@@ -30,6 +31,10 @@ class RowOfBlocks:
         Of the state.
     mode : str
         "exact", "checkpoint" or "plain".
+    weights : tuple of float
+        How often the function f of each layer counts in x at the end of the row: the end is
+        x_0 + sum of weights times f(x_n). From v0 = 0 that of the last is 1 - gamma, and none is
+        above 1.
     start : str
         Why it did not go on with the row of the block before it in the list; empty where that
         block was in none.
@@ -40,6 +45,7 @@ class RowOfBlocks:
     layers: int
     shape: tuple[int, ...]
     mode: str
+    weights: tuple[float, ...]
     start: str = ""
 
 
@@ -75,7 +81,7 @@ class TwinReport:
             shape = f" of shape {' x '.join(map(str, row.shape))}" if row.shape else ""
             why = f"; begun anew, since {row.start}" if row.start else ""
             count = f"{row.layers} layer{'' if row.layers == 1 else 's'}"
-            lines.append(f"  {names}: {count}{shape}, {row.mode}{why}")
+            lines.append(f"  {names}: {count}{shape}, {row.mode}{_counting(row)}{why}")
         lines += [f"  {name} alone: {why}" for name, why in self.alone.items()]
         return "\n".join(lines)
 
@@ -103,11 +109,11 @@ def twin_report(model: nn.Module) -> TwinReport:
     >>> import torch
     >>> from odemom.nn import transform, twin_report
     >>> layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-    >>> twin = transform(torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False))
+    >>> twin = transform(torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False), 0.5)
     >>> _ = twin(torch.zeros(2, 5, 8))
     >>> print(twin_report(twin))
     1 row of 3 momentum layers, 100% of the parameters, 100% of the states
-      layers.0 to layers.2: 3 layers of shape 2 x 5 x 8, checkpoint
+      layers.0 to layers.2: 3 layers of shape 2 x 5 x 8, checkpoint, f counts 0.88 to 0.5 times
     """
     modules = dict(model.named_modules())
     places = {path: (m, p) for path, m in modules.items() if (p := place_of(m)) is not None}
@@ -123,7 +129,8 @@ def twin_report(model: nn.Module) -> TwinReport:
         count = len(functions._modules)
         names = tuple(f"{name}.{n}" if name else n for n in functions._modules)
         mode = "exact" if functions.__dict__["added"].net.reversible else "plain"
-        rows.append(RowOfBlocks(name, names, count, (), mode))
+        weights = weights_of_functions(functions.__dict__["added"].net.gamma, count)
+        rows.append(RowOfBlocks(name, names, count, (), mode, weights))
     inside = {name for row in rows for name in row.blocks}
     joined = [m for path, (m, _) in places.items() if path in inside] + [*lists.values()]
     own = {id(p): p.numel() for m in joined for p in m.parameters()}
@@ -136,6 +143,36 @@ def twin_report(model: nn.Module) -> TwinReport:
         sum(own.values()) / every if every else 0.0,
         moved / states if states else float(bool(lists)),
     )
+
+
+def weights_of_functions(
+    gamma: Fraction | float, layers: int, *, field: bool = False
+) -> tuple[float, ...]:
+    """How often f of each of the layers counts in x after the last one.
+
+    Parameters
+    ----------
+    gamma : Fraction or float
+    layers : int
+    field : bool, default False
+        Whether v0 = f(x0) rather than 0.
+
+    Returns
+    -------
+    tuple of float
+        1 - gamma^(N - n) for the layer n of N; 1 + gamma + ... + gamma^(N - 1) for the first one
+        from v0 = f(x0).
+
+    Examples
+    --------
+    >>> weights_of_functions(0.5, 2), weights_of_functions(0.5, 2, field=True)
+    ((0.75, 0.5), (1.5, 0.5))
+    """
+    g = float(gamma)
+    weights = [1 - g ** (layers - n) for n in range(layers)]
+    if field:
+        weights[0] = sum(g**n for n in range(layers))
+    return tuple(weights)
 
 
 def _of_places(places: dict[str, Place]) -> tuple[list[RowOfBlocks], dict[str, str]]:
@@ -159,5 +196,17 @@ def _of_places(places: dict[str, Place]) -> tuple[list[RowOfBlocks], dict[str, s
         names = tuple(name for name, _ in group)
         before = (id(place.container), place.index - 1)
         start = place.start if before in in_rows else ""
-        rows.append(RowOfBlocks(container, names, row.length, row.shape, row.mode, start))
+        shared = place.container
+        weights = weights_of_functions(shared.gamma, row.length, field=shared.field)
+        rows.append(RowOfBlocks(container, names, row.length, row.shape, row.mode, weights, start))
     return rows, alone
+
+
+def _counting(row: RowOfBlocks) -> str:
+    """How often the functions of a row count, for a sentence; nothing where it is once."""
+    first, last = row.weights[0], row.weights[-1]
+    if first == last == 1:
+        return ""
+    if row.layers == 1:
+        return f", f counts {first:.2g} times"
+    return f", f counts {first:.2g} to {last:.2g} times"

@@ -113,7 +113,10 @@ def test_the_report_says_why_a_row_was_begun_anew():
     assert {row.start for row in report.rows[1:]} == {
         "its input is not the tensor that a block of the same list returned"
     }
-    assert "h.1: 1 layer of shape 3 x 4, plain; begun anew, since its input" in str(report)
+    assert (
+        "h.1: 1 layer of shape 3 x 4, plain, f counts 0.1 times; begun anew, since its input"
+        in str(report)
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
