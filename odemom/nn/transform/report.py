@@ -11,7 +11,7 @@ from odemom.checks import expect
 from odemom.nn.transform.functions import FunctionRow
 from odemom.nn.transform.places import Place, place_of
 
-__all__ = ["RowOfBlocks", "TwinReport", "twin_report"]
+__all__ = ["RowOfBlocks", "TwinReport", "twin_report", "weights_of_functions"]
 
 NOT_SEEN = "it was not called, or in compiled code alone, which notes nothing"
 
