@@ -80,7 +80,7 @@ class ImageConfig:
         check_fields(self)
         expect(self.device in DEVICES, "device", got=shown(self.device), expected='"cpu" or "cuda"')
         check_data(self.data)
-        as_integer(self.seeds, "seeds", 1)
+        as_integer(self.seeds, "seeds", 1, MOST_SEED + 1)
         as_integer(self.first_seed, "first_seed", 0, MOST_SEED + 1 - self.seeds)
         as_integer(self.limit, "limit", 0)
         positive = "one or more different finite numbers > 0"

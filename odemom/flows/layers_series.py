@@ -74,8 +74,10 @@ def _product(left: Map, right: Map) -> Map:
 
 def _is_sharp(state: Map, k: int, bits: int) -> bool:
     """Whether the entries' coefficients of t^k hold so many bits of the largest of them."""
+    import flint
+
     entries = [series[k] for series in state]
     if not all(entry.is_finite() for entry in entries):
         return False
     largest = max(abs(entry).mid() for entry in entries)
-    return all(entry.rad() <= largest * 2**-bits for entry in entries)
+    return all(entry.rad() <= largest * flint.arb(2) ** -bits for entry in entries)

@@ -65,6 +65,8 @@ def test_seeds_are_those_of_the_generators():
     for seed in (-1, 2**32 - 1):
         with pytest.raises(InvalidInputError, match="first_seed: got"):
             table2.Config(seeds=2, first_seed=seed)
+    with pytest.raises(InvalidInputError, match=r"^seeds: got"):
+        table2.Config(seeds=2**32 + 1)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import odemom
-from odemom.flows import MomentumResNet
+from odemom.flows import MomentumResNet, layers_series
 from odemom.flows.layers_series import series_of_layers
 from odemom.flows.power_series import series_length
 
@@ -66,6 +66,31 @@ def test_many_layers_where_the_radii_of_one_by_one_would_grow_by_thousands_of_bi
             missed = abs(found[k] - flint.arb(true)).upper()
             # z is rounded to 200 bits, which depth^2 magnifies at most at a double root.
             assert missed <= abs(flint.arb(true)).upper() * flint.arb(2) ** -150
+
+
+@pytest.mark.parametrize(
+    ("gamma", "depth", "z"),
+    [(Fraction(1, 10**30), 60, -1), (1 - Fraction(1, 10**30), 60, -1), (Fraction(9, 10), 901, -38)],
+)
+def test_precision_is_added_until_each_coefficient_has_its_bits(gamma, depth, z):
+    exact = coefficients(gamma, depth, Fraction(z), Fraction(0))
+    with series_length(TERMS, 128):
+        found = series_of_layers(gamma, depth, flint.acb(z), TERMS)
+        for k, true in enumerate(exact):
+            assert (found[k] - true).contains(0)
+            assert found[k].rad() <= abs(flint.arb(true)) * flint.arb(2) ** -110
+
+
+def test_bits_below_the_smallest_double_are_not_asked_for_again_and_again(monkeypatch):
+    asked = []
+    power = layers_series._power
+    monkeypatch.setattr(
+        layers_series, "_power", lambda *a: asked.append(flint.ctx.prec) or power(*a)
+    )
+    with series_length(2, 1200):
+        found = series_of_layers(Fraction(9, 10), 2001, flint.acb(-1), 2)
+        assert found[0].rad() <= abs(found[0]) * flint.arb(2) ** -1150
+    assert asked == [1264]
 
 
 def test_a_witness_of_ten_thousand_layers():

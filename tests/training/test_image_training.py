@@ -124,15 +124,35 @@ def test_other_settings_train(small, tmp_path, changes, monkeypatch):
 
 def test_a_precision_that_the_processor_imitates_is_named(small, monkeypatch):
     half = dataclasses.replace(small, precision="bf16-mixed", accelerator="cpu")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for known, config in ((True, half), (False, dataclasses.replace(half, precision="32"))):
-            monkeypatch.setattr(run, "has_bfloat16_convolutions", lambda known=known: known)
+    gpu = dataclasses.replace(half, accelerator="gpu")
+
+    def on(config, bfloat16=False, cuda=False):
+        run._say_once.cache_clear()
+        monkeypatch.setattr(run, "has_bfloat16_convolutions", lambda: bfloat16)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
             with run.settings_of(config):
                 pass
-    found = pytest.warns(OdemomWarning, match="Train here with --precision 32")
-    with found, run.settings_of(half):
-        pass
+        return [str(w.message).partition(",")[0] for w in found]
+
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    named = ["precision: bf16-mixed"]
+    assert on(half) == named
+    assert on(gpu) == named  # a dry run of what is for another machine
+    assert on(dataclasses.replace(half, accelerator="auto")) == named
+    assert on(half, bfloat16=True) == on(dataclasses.replace(half, precision="32")) == []
+    assert on(gpu, cuda=True) == on(dataclasses.replace(half, accelerator="mps")) == []
+
+
+def test_that_is_said_once_and_of_the_line_that_asked(small, monkeypatch):
+    monkeypatch.setattr(run, "has_bfloat16_convolutions", lambda: False)
+    run._say_once.cache_clear()
+    half = dataclasses.replace(small, precision="bf16-mixed", limit=16, model_options={})
+    with pytest.warns(OdemomWarning, match="Take that here") as found:
+        dry_run(half)
+    assert [w.filename for w in found] == [__file__]
+    dry_run(half)  # a second warning would be an error
 
 
 def test_capturing_graphs_leaves_no_trace_but_the_graphs(small, tmp_path, monkeypatch):
