@@ -40,6 +40,10 @@ def series_of_layers(
         x + gain v, from x = 1, v = 0, by v <- gamma v + (1 - gamma) theta x and x <- x + v. Where z
         is a point, each coefficient holds the bits of the working precision, counted from the
         largest of what the layers make of (1, 0) and (0, 1).
+
+    References
+    ----------
+    Sander et al. 2021, equation (3).
     """
     import flint
 

@@ -99,6 +99,10 @@ def rounded_text(extreme: Extreme, factor: Fraction = Fraction(1), *, up: bool) 
         Whether an eps at or above the number is said to do, rather than a scale at or below it.
         The nearest number is taken where it cannot be told from the extreme.
 
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> third = Extreme(1 / 3, True, (Fraction(1, 3), Fraction(1, 3)), None)
