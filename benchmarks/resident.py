@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from odemom.experiments._measuring import returning_memory
+
 __all__ = ["ask", "peak_of"]
 
 
@@ -23,7 +25,7 @@ def ask(module: str, *request: str, gives_back: bool = True) -> Any:
     ``gives_back``: malloc is set such that the memory of a freed tensor goes back to the system at
     once, which takes time.
     """
-    env = {**os.environ, **({"MALLOC_MMAP_THRESHOLD_": "65536"} if gives_back else {})}
+    env = returning_memory(os.environ) if gives_back else dict(os.environ)
     command = [sys.executable, "-m", module, *request]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -184,8 +184,13 @@ def test_the_gallery_shows_every_claim_with_its_verdict(path, made):
 
 @pytest.mark.parametrize("path", OTHER_RESULTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_gallery_has_a_section_for_other_data(path, made):
-    headings = {"digits": "On digits", "gamma-0.5": "With gamma = 0.5"}
-    section = made[f"gallery/{path.stem}.md"].partition(f"## {headings[path.parent.name]}\n")[2]
+    headings = {
+        "digits": "On digits",
+        "gamma-0.5": "With gamma = 0.5",
+        "first-seed-2": "With first_seed = 2, epochs = 5, precision = 32, gamma = 0.5",
+    }
+    page, heading = made[f"gallery/{path.stem}.md"], headings[path.parent.name]
+    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
     assert section.count(":::{card}") == len(claims) > 0
     assert f"../results/{path.parent.name}/{path.stem}.json" in section

@@ -3,7 +3,8 @@
 One process imports PyTorch, on one thread, lives as long as this one, and forks a child for every
 measurement, so that no child inherits what another has left. It is a program of its own because
 glibc reads its settings when a process starts: with ``MALLOC_MMAP_THRESHOLD_=65536`` a freed tensor
-goes back to the system at once, and the resident memory follows the tensors alive.
+goes back to the system at once, and the resident memory follows the tensors alive, whatever the
+user's own settings of malloc are.
 """
 
 from __future__ import annotations
@@ -20,19 +21,41 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from odemom.checks import invalid, optional_import
 from odemom.errors import OdemomError
 from odemom.records import jsonable
 
-__all__ = ["CudaGauge", "Gauge", "ResidentGauge", "answer_of", "gauge_of", "in_a_child"]
+__all__ = [
+    "CudaGauge",
+    "Gauge",
+    "ResidentGauge",
+    "answer_of",
+    "gauge_of",
+    "in_a_child",
+    "returning_memory",
+]  # fmt: skip
 
 Gauge = Literal["VmHWM", "ru_maxrss", "torch.cuda"]
 
 SHOWN = 1000
 """Characters of what a measurement that failed has written."""
+
+
+def returning_memory(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process in which a freed tensor goes back to the system at once.
+
+    Other settings of malloc are left out: with a trim threshold or padding of its own it keeps
+    what was freed, and a peak is no longer that of the tensors alive.
+    """
+    kept = {k: value for k, value in environment.items() if not k.startswith("MALLOC_")}
+    tunables = kept.pop("GLIBC_TUNABLES", "").split(":")
+    others = ":".join(t for t in tunables if t and not t.startswith("glibc.malloc."))
+    if others:
+        kept["GLIBC_TUNABLES"] = others
+    return {**kept, "MALLOC_MMAP_THRESHOLD_": "65536"}
 
 
 def answer_of(program: str, request: Any) -> Any:
@@ -106,13 +129,12 @@ class _Process:
         lives = self.process is not None and self.process.poll() is None
         if not lives or self.parent != os.getpid():  # a fork of the parent starts one of its own
             settings = {
-                "MALLOC_MMAP_THRESHOLD_": "65536",
                 "OMP_NUM_THREADS": "1",
                 "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
             }
             self.process = subprocess.Popen(
                 [sys.executable, "-m", __name__],
-                env={**os.environ, **settings},
+                env={**returning_memory(os.environ), **settings},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

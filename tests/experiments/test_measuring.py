@@ -11,7 +11,7 @@ import pytest
 
 from odemom.errors import OdemomError
 from odemom.experiments import _measuring
-from odemom.experiments._measuring import answer_of, in_a_child
+from odemom.experiments._measuring import answer_of, in_a_child, returning_memory
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,6 +76,30 @@ def test_it_works_where_its_caller_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ODEMOM_PLACE", "here")
     assert ask("place") == [str(tmp_path), "here"]
+
+
+def test_settings_of_malloc_that_keep_freed_memory_are_left_out(monkeypatch):
+    """With a trim threshold and padding, a step of 160 MB was measured as 189."""
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "17179869184")
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "268435456")
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "4294967296")
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.top_pad=1:glibc.rtld.nns=3")
+    started = []
+
+    def popen(command, **options):
+        started.append(options["env"])
+        raise OSError("not started")
+
+    monkeypatch.setattr(_measuring.subprocess, "Popen", popen)
+    with pytest.raises(OSError, match="not started"):
+        _measuring._Process().answer({})
+    (env,) = started
+    assert {k: v for k, v in env.items() if k.startswith(("MALLOC_", "GLIBC_"))} == {
+        "MALLOC_MMAP_THRESHOLD_": "65536",
+        "GLIBC_TUNABLES": "glibc.rtld.nns=3",
+    }
+    assert env["PATH"] == os.environ["PATH"]
+    assert "GLIBC_TUNABLES" not in returning_memory({"GLIBC_TUNABLES": "glibc.malloc.perturb=1"})
 
 
 def test_what_is_printed_is_no_answer():
