@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from odemom.experiments._measuring import returning_memory
+from odemom.experiments._measuring import ResidentGauge, returning_memory
 
 __all__ = ["ask", "peak_of"]
 
@@ -41,15 +41,10 @@ def peak_of(net: nn.Module, step: Callable[[], object]) -> dict[str, float]:
     for parameter in net.parameters():
         parameter.grad = torch.zeros_like(parameter)
     gc.collect()
-    before = _status("VmRSS")
-    with open("/proc/self/clear_refs", "w") as refs:
-        refs.write("5")  # VmHWM starts again from VmRSS
+    gauge = ResidentGauge()
+    if gauge.name != "VmHWM":
+        raise RuntimeError("the system does not let a process count its peak again: use Linux")
     start = time.perf_counter()
     step()
-    return {"peak": _status("VmHWM") - before, "seconds": time.perf_counter() - start}
-
-
-def _status(field: str) -> int:
-    with open("/proc/self/status") as lines:
-        line = next(line for line in lines if line.startswith(field))
-    return int(line.split()[1]) * 1024
+    seconds = time.perf_counter() - start
+    return {"peak": gauge.peak(), "seconds": seconds}

@@ -49,6 +49,15 @@ def returning_memory(environment: Mapping[str, str]) -> dict[str, str]:
 
     Other settings of malloc are left out: with a trim threshold or padding of its own it keeps
     what was freed, and a peak is no longer that of the tensors alive.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        That of the user.
+
+    Returns
+    -------
+    dict of str to str
     """
     kept = {k: value for k, value in environment.items() if not k.startswith("MALLOC_")}
     tunables = kept.pop("GLIBC_TUNABLES", "").split(":")
