@@ -15,6 +15,7 @@ from odemom.checks.foreign import spacing_of as spacing_of
 from odemom.checks.messages import expect as expect
 from odemom.checks.messages import invalid as invalid
 from odemom.checks.messages import optional_import as optional_import
+from odemom.checks.messages import readable as readable
 from odemom.checks.messages import shown as shown
 from odemom.checks.numbers import as_eps as as_eps
 from odemom.checks.numbers import as_fraction as as_fraction

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 from collections.abc import Mapping
 from types import ModuleType
 
@@ -11,7 +12,24 @@ import numpy as np
 
 from odemom.errors import InvalidInputError, MissingDependencyError
 
-__all__ = ["expect", "invalid", "optional_import", "shown"]
+__all__ = ["expect", "invalid", "optional_import", "readable", "shown"]
+
+
+def readable(size: float) -> str:
+    """Bytes in the unit that fits.
+
+    Examples
+    --------
+    >>> [readable(n) for n in (0, 999, 20480, 4.2e6, 24e9, 3e12)]
+    ['0 bytes', '999 bytes', '20.5 kB', '4.20 MB', '24.0 GB', '3.00 TB']
+    """
+    if size < 1000:
+        return f"{size:.0f} bytes"
+    rounded = float(f"{size:.3g}")
+    power = min(int(math.log10(rounded) + 1e-9) // 3, 4)
+    scaled = rounded / 1000**power
+    digits = max(0, 2 - int(math.log10(scaled) + 1e-9))
+    return f"{scaled:.{digits}f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -12,10 +12,12 @@ from torch.nn import functional as F
 
 from odemom.data.images import Images
 
-__all__ = ["EVALUATED", "Batches", "EpochSampler", "augmented"]
+__all__ = ["Batches", "EpochSampler", "augmented", "evaluated_at_once"]
 
 PADDING = 4
-EVALUATED = 1000  # at most so many images at a time where no gradient is kept
+EVALUATED = 1000  # at most so many images at a time where no gradient is kept,
+EVALUATED_PIXELS = EVALUATED * 32**2  # with at most so many pixels,
+EVALUATED_SHARE = 8  # and at most so many times those of a training step
 RESIDENT_SHARE = 0.5  # images may take this share of a GPU's free memory
 
 
@@ -96,6 +98,28 @@ def augmented(pixels: Tensor, corners: Tensor | None, flips: Tensor) -> Tensor:
     return torch.where(flips[:, None, None, None], pixels.flip(-1), pixels)
 
 
+def evaluated_at_once(image_size: int, batch_size: int) -> int:
+    """How many images a network looks at together where no gradient is kept.
+
+    The number depends on the training alone, not on the machine, and such a pass needs no more
+    memory than about a step of the training.
+
+    Parameters
+    ----------
+    image_size : int
+        Height and width in pixels.
+    batch_size : int
+        Images per step of the training.
+
+    Examples
+    --------
+    >>> [evaluated_at_once(32, 128), evaluated_at_once(224, 128), evaluated_at_once(32, 4)]
+    [1000, 20, 32]
+    """
+    fits = min(EVALUATED_PIXELS // image_size**2, EVALUATED_SHARE * batch_size)
+    return max(1, min(EVALUATED, fits))
+
+
 class Batches:
     """An iterable of (images, labels) on a device, for Lightning.
 
@@ -133,8 +157,10 @@ class Batches:
         world: int = 1,
         channels_last: bool = False,
     ) -> None:
-        resident = device.type != "cuda" or _fits(images.pixels, device)
-        self.pixels = images.pixels.to(device) if resident else images.pixels
+        self.images = images
+        # All of them as tensors of a GPU, where they fit.
+        resident = device.type == "cuda" and _fits(images, device)
+        self.pixels = images.pixels.to(device) if resident else None
         self.labels = images.labels.to(device)
         self.mean = torch.tensor(mean, device=device)[:, None, None]
         self.std = torch.tensor(std, device=device)[:, None, None]
@@ -183,9 +209,11 @@ class Batches:
             yield self._normalised(pixels), self.labels.index_select(0, on_device[places])
 
     def _taken(self, order: Tensor, on_device: Tensor, places: slice) -> Tensor:
-        if self.pixels.device == on_device.device:
+        if self.pixels is not None:
             return self.pixels.index_select(0, on_device[places])
-        rows = self.pixels.index_select(0, order[places])
+        rows = self.images.at(order[places])
+        if self.device.type != "cuda":
+            return rows.to(self.device)
         return rows.pin_memory().to(self.device, non_blocking=True)
 
     def _in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -200,6 +228,6 @@ class Batches:
         return values.contiguous(memory_format=self.format)
 
 
-def _fits(pixels: Tensor, device: torch.device) -> bool:
+def _fits(images: Images, device: torch.device) -> bool:
     free, _ = torch.cuda.mem_get_info(device)
-    return pixels.nbytes <= RESIDENT_SHARE * free
+    return images.nbytes <= RESIDENT_SHARE * free

@@ -39,5 +39,6 @@ def load_digits(seed: int, validation: float) -> ImageData:
         classes=tuple(map(str, range(10))),
         mean=(0.0,),
         std=(LEVELS,),
+        own_test=False,
         **{name: whole.subset(part) for name, part in shares.items()},
     )

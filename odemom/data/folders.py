@@ -8,6 +8,8 @@ import math
 import os
 import secrets
 import shutil
+import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,17 +19,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from odemom.checks import expect, invalid, optional_import, shown
+from odemom.checks import expect, invalid, optional_import, readable, shown
 from odemom.data.images import ImageData, Images
 from odemom.data.pictures import COMMON_SIZE, Picture, header, pixels_of
 from odemom.data.splits import parts
+from odemom.errors import OdemomWarning
+from odemom.records.machine import is_out_of_memory
 
 __all__ = ["files_digest", "load_folder"]
 
 TRAIN = "train"
 TESTS = ("test", "val", "valid", "validation")  # the first that is there is the test set
 TEST_SHARE = 0.2
-CHUNK = 1024
+DARK = 16  # levels of 256: those of a camera of 12 bits whose images were not scaled
+STALE = 86400  # seconds after which a file that is being written is not any more
+WAITING = 2**26  # bytes of decoded images that wait to be written
 FORMAT = 1  # of the cache; to be raised when images are decoded in another way
 
 
@@ -66,10 +72,11 @@ def load_folder(
     labels = torch.from_numpy(np.concatenate([each.labels for each in listings.values()]))
     whole, ends = Images(pixels, labels), np.cumsum([len(each.files) for each in listings.values()])
     sets = {
-        key: Images(whole.pixels[end - len(each.files) : end], labels[end - len(each.files) : end])
+        key: whole.subset(np.arange(end - len(each.files), end))
         for (key, each), end in zip(listings.items(), ends, strict=True)
     }
-    if "test" not in sets:
+    own_test = "test" in sets
+    if not own_test:
         chosen, left = parts(sets[TRAIN].labels.numpy(), TEST_SHARE, seed, "the test set")
         sets = {TRAIN: sets[TRAIN].subset(left), "test": sets[TRAIN].subset(chosen)}
     if "validation" not in sets:
@@ -77,7 +84,7 @@ def load_folder(
         sets["validation"] = sets[TRAIN].subset(chosen)
         sets[TRAIN] = sets[TRAIN].subset(left)
     source = _source(path, listings[TRAIN], pixels.shape[-1])
-    return ImageData(name, source, classes, mean=(), std=(), **sets)
+    return ImageData(name, source, classes, mean=(), std=(), own_test=own_test, **sets)
 
 
 def files_digest(path: Path) -> str:
@@ -132,11 +139,11 @@ def _listing(folder: Path) -> Listing:
     labels: list[int] = []
     for label, name in enumerate(classes):
         found = sorted(
-            (entry.path, entry.stat())
+            (entry.path, _state(entry))
             for entry in os.scandir(folder / name)
             if entry.name[0] != "."
             and os.path.splitext(entry.name)[1].lower() in suffixes
-            and entry.is_file()
+            and not entry.is_dir()
         )
         expect(
             bool(found),
@@ -152,6 +159,18 @@ def _listing(folder: Path) -> Listing:
     return Listing(tuple(classes), tuple(files), tuple(states), np.array(labels, dtype=np.int64))
 
 
+def _state(entry: os.DirEntry[str]) -> os.stat_result:
+    try:
+        return entry.stat()
+    except OSError as error:
+        raise invalid(
+            "data",
+            got=f"the image {entry.path}, which cannot be opened ({error.strerror})",
+            expected="a file, or a link to one",
+            fix="Remove the link, or mend it.",
+        ) from None
+
+
 def _suffixes() -> set[str]:
     image = optional_import("PIL.Image", "train")
     return set(image.registered_extensions())
@@ -164,23 +183,36 @@ def _decoded(
     path: Path, listings: list[Listing], root: Path, image_size: int | None
 ) -> torch.Tensor:
     """All images as one array, memory-mapped; decoded only where the files have changed."""
-    cache = root / "folders" / f"{path.resolve().name}-{_key(path, listings, image_size)}.npy"
+    how, files = _keys(path, listings, image_size)
+    name = path.resolve().name
+    cache = root / "folders" / f"{name}-{how}-{files}.npy"
     if not cache.is_file():
         with _beside(cache) as beside:
             _decode([file for each in listings for file in each.files], beside, image_size)
+        _tidy(cache, f"{name}-{how}-")
     # "c": pages are shared between processes, and what someone writes into them stays with him.
     return torch.from_numpy(np.load(cache, mmap_mode="c"))
 
 
-def _key(path: Path, listings: list[Listing], image_size: int | None) -> str:
-    """A digest of the places, sizes and times of the files, and of how they are decoded."""
+def _keys(path: Path, listings: list[Listing], image_size: int | None) -> tuple[str, str]:
+    """Digests of the folder and how it is decoded, and of places, sizes and times of its files."""
     how = FORMAT, image_size, COMMON_SIZE, str(path.resolve())
-    found = hashlib.sha256(repr(how).encode())
+    found = hashlib.sha256()
     start = len(str(path))
     for each in listings:
         for file, state in zip(each.files, each.states, strict=True):
             found.update(repr((file[start:], state)).encode())
-    return found.hexdigest()[:16]
+    return hashlib.sha256(repr(how).encode()).hexdigest()[:8], found.hexdigest()[:16]
+
+
+def _tidy(cache: Path, start: str) -> None:
+    """Remove what the folder was before, and what killed processes have left."""
+    for entry in list(os.scandir(cache.parent)):
+        before = entry.name.startswith(start) and entry.name != cache.name
+        with contextlib.suppress(OSError):
+            left = entry.name.endswith(".tmp") and time.time() - entry.stat().st_mtime > STALE
+            if before or left:
+                os.unlink(entry.path)
 
 
 @contextlib.contextmanager
@@ -192,6 +224,8 @@ def _beside(cache: Path) -> Iterator[Path]:
         yield beside
         os.replace(beside, cache)
     except OSError as error:
+        if is_out_of_memory(error):
+            raise
         raise invalid(
             "root",
             got=f"{cache.parent}, which cannot be written ({error.strerror or error})",
@@ -215,16 +249,25 @@ def _decode(files: list[str], target: Path, image_size: int | None) -> None:
         expect(
             needed <= free,
             "root",
-            got=f"{target.parent} with {free / 1e9:.1f} GB free",
-            expected=f"{needed / 1e9:.1f} GB, for {len(files)} images of {size} pixels",
+            got=f"{target.parent} with {readable(free)} free",
+            expected=f"{readable(needed)}, for {len(files)} images of {size} pixels",
             fix="Name another place with --root, or scale down with --image-size.",
         )
         array: Any = np.lib.format.open_memmap(target, "w+", dtype=np.uint8, shape=shape)
-        for start in range(0, len(files), CHUNK):  # few decoded images wait to be written
-            part = files[start : start + CHUNK]
+        chunk = max(1, WAITING // math.prod(shape[1:]))
+        for start in range(0, len(files), chunk):
+            part = files[start : start + chunk]
             for row, pixels in enumerate(pool.map(lambda f: pixels_of(f, size, grey=grey), part)):
                 array[start + row] = pixels
         array.flush()
+    if all(picture.sixteen_bits for picture in pictures) and array.max() < DARK:
+        warnings.warn(
+            f"data: the images of 16 bits in {Path(files[0]).parent.parent} have no value above "
+            f"{(int(array.max()) + 1) * 256 - 1} of 65535, so that their upper 8 bits tell "
+            f"{int(array.max()) + 1} levels apart. Scale them to the whole range, or to 8 bits.",
+            OdemomWarning,
+            stacklevel=2,
+        )
 
 
 CIFAR_CLASSES = (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,37 +15,80 @@ from torch import Tensor
 
 from odemom.checks import as_integer, expect, invalid, shown
 from odemom.data.names import FOLDER, NAMES_OF_DATA, check_data
+from odemom.errors import NotEnoughMemoryError
 from odemom.records import as_path
-from odemom.records.machine import cache_directory
+from odemom.records.machine import cache_directory, is_out_of_memory
 
 __all__ = ["ImageData", "Images", "load_images"]
 
 VALIDATION_SHARE = 0.1
 READ_AT_MOST = 2**31  # bytes of each set that its digest reads
+PORTION = 2**25  # bytes of images that are looked at together
 COUNTED = 10_000  # mean and spread are taken of at most so many training images
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images and what they show.
+    """Images and what they show; a subset shares the array of the whole, which may be on disk.
 
     Attributes
     ----------
-    pixels : Tensor of uint8, shape (n, c, h, w)
+    stored : Tensor of uint8, shape (m, c, h, w)
     labels : Tensor of int64, shape (n,)
         Positions in `ImageData.classes`.
+    rows : Tensor of int64, shape (n,), optional
+        Where in ``stored`` the images are; None: they are all of it.
     """
 
-    pixels: Tensor
+    stored: Tensor
     labels: Tensor
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, c, h, w)"""
+        return len(self), *self.stored.shape[1:]
+
+    @property
+    def nbytes(self) -> int:
+        """Of the pixels of these images."""
+        return math.prod(self.shape)
+
+    @property
+    def pixels(self) -> Tensor:
+        """All of them as one tensor of uint8, shape (n, c, h, w): a copy where it is a subset."""
+        return self.stored if self.rows is None else self.stored.index_select(0, self.rows)
+
+    def at(self, index: Tensor) -> Tensor:
+        """The pixels at these positions, in this order: a copy."""
+        rows = index if self.rows is None else self.rows.index_select(0, index)
+        return self.stored.index_select(0, rows)
+
     def subset(self, index: np.ndarray) -> Images:
-        """The images at these positions, in this order: a copy."""
-        rows = torch.from_numpy(np.asarray(index, dtype=np.int64))
-        return Images(self.pixels.index_select(0, rows), self.labels.index_select(0, rows))
+        """The images at these positions, in this order; their pixels are not copied."""
+        places = torch.from_numpy(np.asarray(index, dtype=np.int64))
+        rows = places if self.rows is None else self.rows.index_select(0, places)
+        return Images(self.stored, self.labels.index_select(0, places), rows)
+
+    def joined(self, *others: Images) -> Images:
+        """These images and others of the same array."""
+        sets = (self, *others)
+        rows = [torch.arange(len(s)) if s.rows is None else s.rows for s in sets]
+        return Images(self.stored, torch.cat([s.labels for s in sets]), torch.cat(rows))
+
+    def is_of(self, other: Images) -> bool:
+        """Whether these are the places of another set's images, in arrays of equal length."""
+        one, two = (s.rows if s.rows is not None else torch.arange(len(s)) for s in (self, other))
+        return torch.equal(one, two)
+
+    def portions(self, step: int = 1) -> Iterator[Tensor]:
+        """The pixels of every so manieth image, as many at a time as need 32 MiB."""
+        one = max(1, math.prod(self.stored.shape[1:]))
+        for index in torch.arange(0, len(self), step).split(max(1, PORTION // one)):
+            yield self.at(index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +106,9 @@ class ImageData:
         The validation set may be empty.
     mean, std : tuple of float
         One per channel, in the unit of the pixels: a network sees (pixels - mean)/std.
+    own_test : bool
+        Whether the test images are a set of their own; otherwise the seed has split them off, and
+        a file more or less changes which they are.
     """
 
     name: str
@@ -70,16 +119,17 @@ class ImageData:
     test: Images
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    own_test: bool = True
 
     @property
     def channels(self) -> int:
         """1 for grey images, 3 for colours."""
-        return self.train.pixels.shape[1]
+        return self.train.shape[1]
 
     @property
     def image_size(self) -> int:
         """Height and width in pixels."""
-        return self.train.pixels.shape[-1]
+        return self.train.shape[-1]
 
     @property
     def digest(self) -> str:
@@ -87,13 +137,12 @@ class ImageData:
 
         Of sets of more than 2 GiB every second image counts, of more than 4 every third, and so on.
         """
-        found = hashlib.sha256(repr((self.classes, self.mean, self.std)).encode())
+        found = hashlib.sha256(repr(self.classes).encode())
         for images in (self.train, self.validation, self.test):
-            found.update(repr(tuple(images.pixels.shape)).encode())
+            found.update(repr(images.shape).encode())
             found.update(images.labels.numpy().tobytes())
-            step = 1 + images.pixels.nbytes // READ_AT_MOST
-            for part in images.pixels[::step].split(1024):
-                found.update(part.contiguous().numpy().tobytes())
+            for pixels in images.portions(1 + images.nbytes // READ_AT_MOST):
+                found.update(pixels.numpy().tobytes())
         return found.hexdigest()[:16]
 
 
@@ -141,6 +190,8 @@ def load_images(
     InvalidInputError
         If the data are missing (with the places that were looked at and how to get them), an image
         cannot be read (by name), or there are fewer than two classes.
+    NotEnoughMemoryError
+        If the images do not fit into memory.
 
     Examples
     --------
@@ -162,17 +213,41 @@ def load_images(
         got=f"{image_size} beside data {data!r}",
         expected="it beside a folder of images",
     )
+    with _named_shortage(data):
+        whole = _whole(data, root, seed, share, image_size, download=download)
+        return _normalised(whole if limit is None else _limited(whole, limit, seed))
+
+
+def _whole(
+    data: str, root: Path | str | None, seed: int, share: float, image_size: int | None, *,
+    download: bool,
+) -> ImageData:  # fmt: skip
+    """All images of a data set, split."""
     if data == "digits":
         from odemom.data.digits import load_digits
 
-        whole = load_digits(seed, share)
-    elif folder:
-        whole = _from_folder(data, root, seed, share, image_size)
-    else:
-        from odemom.data.cifar import load_cifar
+        return load_digits(seed, share)
+    if data not in NAMES_OF_DATA:
+        return _from_folder(data, root, seed, share, image_size)
+    from odemom.data.cifar import load_cifar
 
-        whole = load_cifar(data, _root(root), seed, share, download=download)
-    return _normalised(whole if limit is None else _limited(whole, limit, seed))
+    return load_cifar(data, _root(root), seed, share, download=download)
+
+
+@contextlib.contextmanager
+def _named_shortage(data: str) -> Iterator[None]:
+    """Turn a failed allocation into a sentence."""
+    try:
+        yield
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        said = shown(str(error).partition("\n")[0], 100) if str(error) else type(error).__name__
+        raise NotEnoughMemoryError(
+            f"out of memory while the images of {shown(data, 200)} were loaded ({said}). Give the "
+            "process more memory, or scale the images of a folder down with image_size "
+            "(--image-size)."
+        ) from None
 
 
 def _from_folder(
@@ -237,9 +312,14 @@ def _normalised(data: ImageData) -> ImageData:
     """
     if data.mean:
         return data
-    pixels = data.train.pixels[:: -(-len(data.train) // COUNTED)].double()
-    mean = pixels.mean(dim=(0, 2, 3))
-    std = pixels.std(dim=(0, 2, 3), correction=0)
-    # Images of one colour have no spread: they become 0.
-    std = torch.where(std > 0, std, torch.ones_like(std))
-    return replace(data, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+    counts = torch.zeros(data.channels, 256, dtype=torch.int64)
+    for pixels in data.train.portions(-(-len(data.train) // COUNTED)):
+        counts += torch.stack([p.flatten().bincount(minlength=256) for p in pixels.unbind(1)])
+    levels = torch.arange(256)
+    n = int(counts[0].sum())
+    mean, std = [], []
+    for total, square in zip(counts @ levels, counts @ levels**2, strict=True):
+        mean.append(int(total) / n)
+        # In integers, so that nothing cancels. Images of one colour have no spread: they become 0.
+        std.append(math.sqrt((n * int(square) - int(total) ** 2) / n**2) or 1.0)
+    return replace(data, mean=tuple(mean), std=tuple(std))

@@ -8,7 +8,10 @@ from typing import Any
 
 from odemom.checks import expect, shown
 
-__all__ = ["AUGMENTATIONS", "FOLDER", "NAMES_OF_DATA", "check_data", "files_behind", "full_scale"]
+__all__ = [
+    "AUGMENTATIONS", "FOLDER", "NAMES_OF_DATA", "check_data", "files_behind", "full_scale",
+    "placed",
+]  # fmt: skip
 
 NAMES_OF_DATA = ("digits", "cifar10", "cifar100")
 FOLDER = "imagefolder:"
@@ -27,14 +30,32 @@ def check_data(data: Any) -> None:
     >>> check_data("digits"), check_data("pictures/flowers"), check_data("imagefolder:flowers")
     (None, None, None)
     """
-    fits = isinstance(data, str) and data != ""
-    path = fits and (data.startswith(FOLDER) or os.sep in data or "/" in data)
+    names = f"one of {', '.join(map(repr, NAMES_OF_DATA))}, or a folder of images"
+    fits = isinstance(data, str) and data not in ("", FOLDER)
+    expect(fits, "data", got=shown(data), expected=names)
+    path = data.startswith(FOLDER) or os.sep in data or "/" in data
     expect(
-        fits and (path or data in NAMES_OF_DATA or os.path.isdir(data)),
+        path or data in NAMES_OF_DATA or os.path.isdir(data),
         "data",
-        got=shown(data),
-        expected=f"one of {', '.join(map(repr, NAMES_OF_DATA))}, or a folder of images",
+        got=f"{shown(data)}, and there is no folder {shown(os.path.abspath(data), 200)}",
+        expected=names,
     )
+
+
+def placed(data: str) -> str:
+    """The name of data, or the absolute path of a folder: the same folder from everywhere.
+
+    Parameters
+    ----------
+    data : str
+        As `check_data` takes it.
+
+    Examples
+    --------
+    >>> placed("cifar10"), placed("/pictures/flowers"), placed("imagefolder:/pictures/flowers")
+    ('cifar10', '/pictures/flowers', '/pictures/flowers')
+    """
+    return data if data in NAMES_OF_DATA else os.path.abspath(data.removeprefix(FOLDER))
 
 
 def files_behind(data: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from odemom.checks import expect, invalid, optional_import, shown
+from odemom.records.machine import is_out_of_memory
 
 __all__ = ["COMMON_SIZE", "Picture", "header", "pixels_of"]
 
@@ -27,10 +28,13 @@ class Picture:
         Width and height.
     grey : bool
         Whether it has no colours.
+    sixteen_bits : bool
+        Whether its pixels have 16 bits, or more.
     """
 
     size: tuple[int, int]
     grey: bool
+    sixteen_bits: bool
 
 
 def header(file: str) -> Picture:
@@ -42,7 +46,7 @@ def header(file: str) -> Picture:
         If it is no image, by name.
     """
     with _opened(file) as image:
-        return Picture(image.size, image.mode in GREY)
+        return Picture(image.size, image.mode in GREY, image.mode in SIXTEEN_BITS)
 
 
 def pixels_of(file: str, size: int, *, grey: bool) -> np.ndarray:
@@ -75,6 +79,8 @@ def pixels_of(file: str, size: int, *, grey: bool) -> np.ndarray:
             if image.size != (size, size):
                 image = operations.fit(image, (size, size))
         except Exception as error:  # decoders raise anything on damaged data
+            if is_out_of_memory(error):
+                raise
             raise _unreadable(file, error) from None
         array = np.asarray(image, dtype=np.uint8)
     return array[None] if grey else array.transpose(2, 0, 1)
@@ -95,6 +101,8 @@ def _opened(file: str) -> Any:
             warnings.simplefilter("error", pil.DecompressionBombWarning)
             image = pil.open(file)
     except Exception as error:  # plugins raise anything on damaged data
+        if is_out_of_memory(error):
+            raise
         raise _unreadable(file, error) from None
     expect(
         image.mode != "F",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from odemom.experiments._measuring import Gauge, answer_of, gauge_of, in_a_child
@@ -62,9 +62,19 @@ class Step:
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps to measure, one after the other, on one device."""
+    """Steps to measure, one after the other, on one device.
+
+    Attributes
+    ----------
+    requests : tuple of StepRequest
+    folder, root : str
+        A folder of images whose channels, classes and size are those of every request, and where
+        it is decoded to; empty where the requests say them.
+    """
 
     requests: tuple[StepRequest, ...]
+    folder: str = ""
+    root: str = ""
 
     @property
     def device(self) -> str:
@@ -81,7 +91,17 @@ class Steps:
         OdemomError
             If a measurement failed, as for want of memory; the message has its last lines.
         """
-        return from_json(tuple[Step, ...], answer_of(__name__, self))
+        return from_json(tuple[Step, ...], answer_of(__name__, self._in_full()))
+
+    def _in_full(self) -> Steps:
+        if not self.folder:
+            return self
+        from odemom.data.images import load_images
+
+        data = load_images(self.folder, root=self.root or None)
+        shape = {"in_channels": data.channels, "image_size": data.image_size}
+        classes = len(data.classes)
+        return Steps(tuple(replace(r, classes=classes, **shape) for r in self.requests))
 
 
 def prepare(request: Any) -> None:

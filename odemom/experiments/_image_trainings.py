@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from odemom.checks import as_integer, as_number, expect, shown
-from odemom.data.names import check_data
+from odemom.data.names import NAMES_OF_DATA, check_data, placed
+from odemom.experiments._image_step import StepRequest, Steps
 from odemom.records import check_fields
 from odemom.training import TrainingConfig
 
@@ -21,6 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 DEVICES = ("cpu", "cuda")
+SHAPES = {"digits": (1, 10, 8), "cifar10": (3, 10, 32), "cifar100": (3, 100, 32)}
 MOST_SEED = 2**32 - 1
 """The largest that NumPy's generators take."""
 
@@ -90,6 +93,17 @@ class ImageConfig:
         rate = self.learning_rates[0]
         self.training("resnet20", {}, self.first_seed, rate).config()  # refuses the rest
 
+    def steps(self, requests: Sequence[StepRequest]) -> Steps:
+        """Steps with the images of the trainings."""
+        if self.data in NAMES_OF_DATA:
+            return Steps(tuple(requests))
+        return Steps(tuple(requests), placed(self.data), self.root and os.path.abspath(self.root))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, classes, and height and width of the images; zeros: the folder tells."""
+        return SHAPES.get(self.data, (0, 0, 0))
+
     @property
     def all_seeds(self) -> range:
         """The seeds of the trainings."""
@@ -102,8 +116,8 @@ class ImageConfig:
             options=tuple(sorted(options.items())),
             seed=seed,
             rate=float(rate),
-            data=self.data,
-            root=self.root,
+            data=placed(self.data),
+            root=self.root and os.path.abspath(self.root),
             device=self.device,
             limit=self.limit,
             epochs=self.epochs,

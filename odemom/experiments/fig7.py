@@ -85,8 +85,7 @@ class Config(ImageConfig):
     def step(self, kind: str, depth: int, batch: int, repeats: int) -> StepRequest:
         """A step that is measured."""
         model, options = self.network(kind, depth, recompute=True)
-        channels, size = (1, 8) if self.data == "digits" else (3, 32)
-        fields = model, tuple(sorted(options.items())), channels, 10, size, batch
+        fields = model, tuple(sorted(options.items())), *self.shape, batch
         return StepRequest(*fields, self.device, self.precision, repeats)
 
 
@@ -160,7 +159,7 @@ def tasks(config: Config) -> list[Training | Steps]:
         for depth in config.depths
         for training in config.trainings(*config.network(kind, depth, recompute=False))
     ]
-    return [Steps((*deep, *own)), *trainings]
+    return [config.steps([*deep, *own]), *trainings]
 
 
 def run(task: Training | Steps) -> Outcome:

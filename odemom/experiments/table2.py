@@ -89,8 +89,7 @@ class Config(ImageConfig):
     def step(self, kind: str) -> StepRequest:
         """The step that is measured of a network."""
         model, options = self.network(kind, recompute=True)
-        channels, size = (1, 8) if self.data == "digits" else (3, 32)
-        fields = model, tuple(sorted(options.items())), channels, 10, size
+        fields = model, tuple(sorted(options.items())), *self.shape
         batch = self.step_batch or self.batch_size
         return StepRequest(*fields, batch, self.device, self.precision, repeats=3)
 
@@ -149,7 +148,7 @@ class Outcome:
 
 def tasks(config: Config) -> list[Task]:
     """The steps, then one task per network, rate and seed."""
-    steps = Steps(tuple(config.step(kind) for kind in KINDS))
+    steps = config.steps([config.step(kind) for kind in KINDS])
     trainings = [
         training
         for kind in KINDS

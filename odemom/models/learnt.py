@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from odemom.checks import expect, shown
 from odemom.models.resnet import SmallResNet
 
-__all__ = ["LearntMomentum"]
+__all__ = ["GAMMAS", "LearntMomentum"]
+
+GAMMAS = ("logit",)
+"""Names in the state dict of what gamma is made from."""
 
 
 class LearntMomentum(SmallResNet):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
 from pathlib import Path
 
-__all__ = ["c_compiler", "cache_directory", "cpu_name"]
+__all__ = ["c_compiler", "cache_directory", "cpu_name", "is_out_of_memory"]
+
+# What PyTorch says, and Python where there is no room for the stack of a thread.
+SHORT = ("can't allocate memory", "not enough memory", "CUDA out of memory", "start new thread")
 
 
 def cache_directory() -> Path:
@@ -37,3 +41,17 @@ def c_compiler() -> str | None:
     """The path of the C compiler: ``$CC``, else cc, gcc or clang."""
     names = (os.environ.get("CC", ""), "cc", "gcc", "clang")
     return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that an allocation has failed.
+
+    Examples
+    --------
+    >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("a wrong shape"))
+    (True, False)
+    """
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = isinstance(error, RuntimeError) and any(words in str(error) for words in SHORT)
+    return said or isinstance(error, MemoryError)

@@ -16,6 +16,7 @@ from odemom import __version__
 from odemom.checks import expect, invalid, optional_import, shown
 from odemom.data.images import ImageData
 from odemom.errors import InvalidInputError, OdemomError
+from odemom.models.learnt import GAMMAS
 from odemom.models.table import build_model
 from odemom.records import from_json, write_bytes_atomic
 from odemom.training.config import TrainingConfig
@@ -75,6 +76,8 @@ class Trained:
     classes : tuple of str
     in_channels, image_size : int
     mean, std : tuple of float
+    digest : str
+        Of the images of the training: see `odemom.data.images.ImageData`.
     """
 
     network: nn.Module
@@ -85,6 +88,7 @@ class Trained:
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    digest: str
 
 
 def signature(data: ImageData) -> dict[str, Any]:
@@ -209,6 +213,8 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
         **options,
     )
     prefix = "network."
+    # A gamma that was learnt is not kept where another one is asked for.
+    asked = {} if gamma is None else {n: v for n, v in network.state_dict().items() if n in GAMMAS}
     weights = {
         name.removeprefix(prefix): value
         for name, value in payload["state_dict"].items()
@@ -223,7 +229,7 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
             fix="Train again: a training whose loss is not a number stops before it is saved.",
         )
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(weights | asked)
     except RuntimeError as error:
         raise invalid(
             "checkpoint",
@@ -239,6 +245,7 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
         images.image_size,
         images.mean,
         images.std,
+        images.digest,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from odemom.checks import (
     nearest_double,
     shown,
 )
-from odemom.data.names import AUGMENTATIONS, check_data
+from odemom.data.names import AUGMENTATIONS, FOLDER, NAMES_OF_DATA, check_data, placed
 from odemom.models.table import model_options
 from odemom.records import from_json, jsonable
 
@@ -74,7 +75,7 @@ class TrainingConfig:
         ``atol`` and ``adjoint`` here.
     data : str
         The images: see `odemom.data.images.load_images`, as for ``root``, ``limit``, ``validation``
-        and ``image_size``.
+        and ``image_size``. Of a folder, as of ``root``, the absolute path is kept.
     root : str, optional
         Where data lie, or are decoded to.
     limit : int, optional
@@ -180,6 +181,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_data(self.data)
+        object.__setattr__(self, "data", placed(self.data))
         if isinstance(self.augment, bool):
             object.__setattr__(self, "augment", AUGMENTATIONS[-1 if self.augment else 0])
         for name, known in (
@@ -208,7 +210,7 @@ class TrainingConfig:
             self._check_graph()
         plain: dict[str, Any] = {name: _number(name, getattr(self, name)) for name in NUMBERS}
         plain["eps"] = float(as_eps(self.eps))
-        plain["root"] = None if self.root is None else str(self.root)
+        plain["root"] = None if self.root is None else os.path.abspath(str(self.root))
         # Plain numbers and plain text, so that configurations compare and go through JSON.
         for name, value in plain.items():
             object.__setattr__(self, name, value)
@@ -299,8 +301,10 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> TrainingConfig:
-        """The inverse of `to_dict`."""
-        return from_json(cls, dict(fields), "config")
+        """The inverse of `to_dict`; whether a folder of images is still there does not matter."""
+        data = fields.get("data")
+        lone = isinstance(data, str) and data not in ("", *NAMES_OF_DATA)
+        return from_json(cls, {**fields, "data": FOLDER + data} if lone else dict(fields), "config")
 
 
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainingConfig)}

@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from odemom.checks import as_number, expect, invalid, shown
-from odemom.data.images import ImageData, load_images
+from odemom.data.batches import evaluated_at_once
+from odemom.data.images import ImageData
 from odemom.data.names import NAMES_OF_DATA, full_scale
 from odemom.models.table import model_options, with_and_without_momentum
 from odemom.records import as_folder, jsonable, provenance, write_bytes_atomic, write_json
@@ -36,7 +37,7 @@ from odemom.training.run import (
 from odemom.training.seal import sealed
 from odemom.training.sources import Source
 from odemom.training.transfer import freeze_all_but, network_from, network_of, rows_of
-from odemom.training.use import accuracy_and_loss
+from odemom.training.use import accuracy_and_loss, are_those, changed_since
 
 __all__ = ["Refit", "refit", "refit_config"]
 
@@ -329,12 +330,18 @@ def _check_form(source: Source, config: TrainingConfig, data: ImageData) -> None
 def _check_unseen(source: Source, config: TrainingConfig, data: ImageData) -> None:
     """Refuse a split of the source's own images by which it has seen some of the test images."""
     trained = source.training
-    if trained is None or trained.seed == config.seed or not _same_place(trained, config):
+    if trained is None or data.own_test or not _same_place(trained, config):
         return
-    kept = {"image_size": config.image_size, "root": config.root or trained.root}
-    test = load_images(trained.data, seed=trained.seed, validation=trained.validation, **kept).test
+    place = dataclasses.replace(trained, root=config.root or trained.root)
+
+    def load(limit: int | None = None) -> ImageData:
+        return images_of(dataclasses.replace(place, limit=limit))
+
+    then = load()
+    if not are_those(then, source.images, trained.limit, load):
+        raise changed_since(trained.data, "DIR/test, beside DIR/train")
     expect(
-        torch.equal(test.pixels, data.test.pixels),
+        then.test.is_of(data.test),
         "seed",
         got=f"{config.seed} beside a network trained on {data.source} with seed {trained.seed}",
         expected=f"seed {trained.seed}, which split off the same test images",
@@ -346,8 +353,7 @@ def _check_unseen(source: Source, config: TrainingConfig, data: ImageData) -> No
 def _same_place(one: TrainingConfig, other: TrainingConfig) -> bool:
     if {one.data, other.data} & set(NAMES_OF_DATA):
         return one.data == other.data
-    places = (Path(each.data.rpartition("imagefolder:")[2]).resolve() for each in (one, other))
-    return next(places) == next(places)
+    return Path(one.data).resolve() == Path(other.data).resolve()
 
 
 # --- tests and files ---------------------------------------------------------------------------
@@ -356,7 +362,8 @@ def _same_place(one: TrainingConfig, other: TrainingConfig) -> bool:
 def _accuracy(network: nn.Module, config: TrainingConfig, data: ImageData) -> float:
     on_gpu = config.accelerator in ("auto", "gpu") and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
-    found = accuracy_and_loss(network.to(device), data.test, data.mean, data.std, device)
+    at_once = evaluated_at_once(data.image_size, config.batch_size)
+    found = accuracy_and_loss(network.to(device), data.test, data.mean, data.std, at_once, device)
     network.train()
     return found[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from odemom.checks import optional_import
-from odemom.data.batches import EVALUATED, Batches
+from odemom.data.batches import Batches, evaluated_at_once
 from odemom.data.images import ImageData, Images
 
 lightning = optional_import("lightning.pytorch", "train")
@@ -53,11 +53,15 @@ class ImageModule(lightning.LightningDataModule):
         """The validation images, in order; nothing where there are none."""
         if not len(self.data.validation):
             return []
-        return self._batches(self.data.validation, EVALUATED)
+        return self._batches(self.data.validation, self._at_once)
 
     def test_dataloader(self) -> Batches:
         """The test images, in order."""
-        return self._batches(self.data.test, EVALUATED)
+        return self._batches(self.data.test, self._at_once)
+
+    @property
+    def _at_once(self) -> int:
+        return evaluated_at_once(self.data.image_size, self.batch_size)
 
     def _batches(self, images: Images, batch_size: int, **options: Any) -> Batches:
         trainer = self.trainer

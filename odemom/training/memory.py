@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from odemom.checks import readable
 from odemom.data.images import ImageData
 from odemom.errors import NotEnoughMemoryError, OdemomError
 from odemom.models.table import build_model
 from odemom.nn.memory import StepMemory, memory_report
-from odemom.nn.memory.report import readable
+from odemom.records.machine import is_out_of_memory
 from odemom.training.config import TrainingConfig
 
 __all__ = [
@@ -33,7 +34,6 @@ __all__ = [
 
 LOOKED_AT = 4  # `memory_report` follows a batch of so many images
 KEPT = {"sgd": 1, "adamw": 2}  # how many numbers an optimizer keeps per parameter
-ALLOCATION = ("can't allocate memory", "not enough memory", "CUDA out of memory")
 
 
 @dataclass(frozen=True)
@@ -191,18 +191,13 @@ def named_out_of_memory(config: TrainingConfig, data: ImageData) -> Iterator[Non
         yield
         return
     except (MemoryError, RuntimeError) as error:
-        if not _is_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         said = str(error).partition("\n")[0][:160]
         traceback.clear_frames(error.__traceback__)  # they hold the tensors of the step
     raise NotEnoughMemoryError(
         f"out of memory with batch_size {config.batch_size} ({said}). {_advice(config, data)}"
     )
-
-
-def _is_of_memory(error: BaseException) -> bool:
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or any(words in str(error) for words in ALLOCATION)
 
 
 def _advice(config: TrainingConfig, data: ImageData) -> str:
@@ -218,10 +213,10 @@ def _advice(config: TrainingConfig, data: ImageData) -> str:
     except OdemomError:  # a network that cannot be followed
         return "Take a smaller batch_size."
     except (MemoryError, RuntimeError) as error:
-        if not _is_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         return "Not even the network fits: take a smaller one, or smaller images."
-    fits = found.largest_batch
-    # What fits on paper leaves no room for what an allocator cannot use.
-    advice = f"take batch_size {max(1, int(0.9 * fits))}" if fits else "take a smaller network"
+    # What fits on paper leaves no room for what an allocator cannot use, nor for a validation.
+    fits = min(int(0.9 * found.largest_batch), config.batch_size // 2)
+    advice = f"take batch_size {fits}" if fits else "take a smaller network, or smaller images"
     return f"Estimate: {found}. To fit, {advice}, or a momentum twin, which keeps no activations."

@@ -54,6 +54,8 @@ class Source:
         What its images were normalised with, in pixels of 0 to 255; empty: nothing yet.
     training : TrainingConfig or None
         Of a checkpoint.
+    images : str
+        Of a checkpoint, the digest of the images of its training.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Source:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     training: TrainingConfig | None
+    images: str = ""
 
     @property
     def digest(self) -> str:
@@ -132,6 +135,7 @@ def load_source(source: str | os.PathLike[str], weights: str | None = None) -> S
         mean=tuple(levels * m for m in trained.mean),
         std=tuple(levels * s for s in trained.std),
         training=trained.config,
+        images=trained.digest,
     )
 
 

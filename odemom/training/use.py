@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,14 +13,18 @@ import torch
 from torch import nn
 
 from odemom.checks import expect, invalid, shown
-from odemom.data.batches import EVALUATED, Batches
+from odemom.data.batches import Batches, evaluated_at_once
 from odemom.data.images import ImageData, Images, load_images
 from odemom.data.names import NAMES_OF_DATA, check_data, full_scale
 from odemom.data.pictures import pixels_of
+from odemom.errors import InvalidInputError
 from odemom.records import as_path
 from odemom.training.checkpoints import Trained, load_trained
 
-__all__ = ["Evaluation", "Prediction", "accuracy_and_loss", "evaluate", "predict"]
+__all__ = [
+    "Evaluation", "Prediction", "accuracy_and_loss", "are_those", "changed_since", "evaluate",
+    "predict",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ def evaluate(
         For momentum networks.
     data : str, optional
         Images with the classes of the training; by default those of the training, whose test set is
-        the one that the training has not seen.
+        the one that the training has not seen. Of another folder all images are tested, or those
+        of its ``test``.
     root : path-like, optional
         See `load_images`.
     device : str, default "cpu"
@@ -95,7 +101,8 @@ def evaluate(
     Raises
     ------
     InvalidInputError
-        If the checkpoint cannot be used, the network has no gamma, or the classes differ.
+        If the checkpoint cannot be used, the network has no gamma, the classes differ, or the
+        folder of the training has changed since, so that its split is another.
     """
     trained = load_trained(checkpoint, gamma)
     images = _test_images(trained, data, root)
@@ -103,7 +110,8 @@ def evaluate(
     network = trained.network.to(target)
     levels = full_scale(images.name) / full_scale(trained.config.data)
     mean, std = (tuple(levels * x for x in each) for each in (trained.mean, trained.std))
-    accuracy, loss = accuracy_and_loss(network, images.test, mean, std, target)
+    at_once = evaluated_at_once(trained.image_size, trained.config.batch_size)
+    accuracy, loss = accuracy_and_loss(network, images.test, mean, std, at_once, target)
     n = len(images.test)
     return Evaluation(trained.config.model, gamma, images.source, n, accuracy, loss)
 
@@ -113,6 +121,7 @@ def accuracy_and_loss(
     images: Images,
     mean: tuple[float, ...],
     std: tuple[float, ...],
+    batch_size: int,
     device: torch.device,
 ) -> tuple[float, float]:
     """The share of images that a network classifies correctly, and its mean cross-entropy.
@@ -124,12 +133,14 @@ def accuracy_and_loss(
     images : Images
     mean, std : tuple of float
         The network sees (pixels - mean)/std.
+    batch_size : int
+        Images that it looks at together, at most.
     device : torch.device
     """
     network.eval()
     correct, loss = 0, 0.0
     with torch.no_grad():
-        for pixels, labels in Batches(images, mean, std, EVALUATED, device):
+        for pixels, labels in Batches(images, mean, std, batch_size, device):
             logits = network(pixels)
             correct += int((logits.argmax(dim=1) == labels).sum())
             entropy = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
@@ -164,16 +175,19 @@ def predict(
         expect(path.is_file(), "image", got=f"{path}, which is no file", expected="an image")
     trained = load_trained(checkpoint)
     grey = trained.in_channels == 1
-    pixels = np.stack([pixels_of(str(p), trained.image_size, grey=grey) for p in paths])
     levels = full_scale(trained.config.data) / 255
     mean, std = (torch.tensor(each)[:, None, None] for each in (trained.mean, trained.std))
-    with torch.no_grad():
-        logits = trained.network((torch.from_numpy(pixels) * levels - mean) / std)
+    at_once = evaluated_at_once(trained.image_size, trained.config.batch_size)
     found = []
-    for path, row in zip(paths, logits.softmax(dim=1), strict=True):
-        order = row.argsort(descending=True).tolist()
-        shares = {trained.classes[k]: float(row[k]) for k in order}
-        found.append(Prediction(path, trained.classes[order[0]], shares))
+    for start in range(0, len(paths), at_once):
+        some = paths[start : start + at_once]
+        pixels = np.stack([pixels_of(str(p), trained.image_size, grey=grey) for p in some])
+        with torch.no_grad():
+            logits = trained.network((torch.from_numpy(pixels) * levels - mean) / std)
+        for path, row in zip(some, logits.softmax(dim=1), strict=True):
+            order = row.argsort(descending=True).tolist()
+            shares = {trained.classes[k]: float(row[k]) for k in order}
+            found.append(Prediction(path, trained.classes[order[0]], shares))
     return found
 
 
@@ -186,15 +200,23 @@ def _test_images(
     if data is not None:
         check_data(data)
         size = None if data in NAMES_OF_DATA else trained.image_size
-        given = replace(config, data=data, image_size=size, limit=None)
-    images = load_images(
+        given = replace(config, data=data, image_size=size)
+    elif config.data not in NAMES_OF_DATA and not Path(config.data).is_dir():
+        raise invalid(
+            "data",
+            got=f"a network trained on {shown(config.data, 200)}, which is not there",
+            expected="the folder that it was trained on, or other images with its classes",
+            fix="Say where they are now: --data DIR.",
+        )
+    load = functools.partial(
+        load_images,
         given.data,
         root=Path(root) if root is not None else config.root,
         seed=config.seed,
-        limit=given.limit,
         validation=config.validation,
         image_size=given.image_size,
     )
+    images = load()
     wanted = trained.classes, trained.in_channels, trained.image_size
     found = images.classes, images.channels, images.image_size
     if found != wanted:
@@ -205,7 +227,56 @@ def _test_images(
             expected=f"what the network was trained on ({trained.source}): classes "
             f"{shown(wanted[0], 120)}, {wanted[1]} channels, {wanted[2]} pixels",
         )
-    return images
+    if images.own_test or given.data in NAMES_OF_DATA:
+        return images
+    return _unseen(trained, images, load, same=_resolved(given.data) == _resolved(config.data))
+
+
+def _resolved(data: str) -> Path:
+    return Path(data).resolve()
+
+
+def _unseen(
+    trained: Trained, images: ImageData, load: Callable[..., ImageData], *, same: bool
+) -> ImageData:
+    """Images of a folder without a test set of its own, of which the training has seen none."""
+    if are_those(images, trained.digest, trained.config.limit, load):  # here or moved
+        return images
+    if same:
+        raise changed_since(trained.config.data, "--data DIR")
+    return replace(images, test=images.train.joined(images.validation, images.test))
+
+
+def are_those(
+    images: ImageData, digest: str, limit: int | None, load: Callable[..., ImageData]
+) -> bool:
+    """Whether the images are those of a training, split as they were for it.
+
+    Parameters
+    ----------
+    images : ImageData
+        All of them.
+    digest : str
+        That of the images of the training.
+    limit : int or None
+        How many of them it took.
+    load : callable
+        limit=... -> the images with that limit.
+    """
+    if limit is None:
+        return images.digest == digest
+    return limit <= len(images.train) and load(limit=limit).digest == digest
+
+
+def changed_since(folder: str, what: str) -> InvalidInputError:
+    """What is said of a folder whose split is not that of a training any more."""
+    return invalid(
+        "data",
+        got=f"{folder}, whose images are not those of the training any more",
+        expected="the same files: with others the split is another, and images that the network "
+        "was trained on are among those to test on",
+        fix=f"Put them back, or put images it has not seen into a folder of their own: {what}.",
+    )
 
 
 def _device(name: str) -> torch.device:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from odemom.data.batches import Batches, EpochSampler, augmented
+from odemom.data.batches import Batches, EpochSampler, augmented, evaluated_at_once
 from odemom.data.images import Images
 
 CPU = torch.device("cpu")
@@ -96,3 +96,10 @@ def test_channels_last_is_a_format_of_memory_only(images):
     plain, last = (next(iter(batches(images, seed=0, channels_last=b)))[0] for b in (False, True))
     assert torch.equal(plain, last)
     assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_evaluation_needs_no_more_than_about_a_training_step():
+    assert evaluated_at_once(32, 128) == evaluated_at_once(8, 500) == 1000
+    assert evaluated_at_once(32, 10) == 80
+    assert evaluated_at_once(224, 64) * 224**2 <= 1000 * 32**2
+    assert evaluated_at_once(4096, 1) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from odemom.data import folders
 from odemom.data.images import load_images
-from odemom.errors import InvalidInputError
+from odemom.errors import InvalidInputError, NotEnoughMemoryError, OdemomWarning
 from tests.pictures import image_folder, tinted
 
 
@@ -82,9 +83,19 @@ def test_images_are_decoded_once_until_a_file_changes(tmp_path, load, monkeypatc
         patch.setattr(folders, "pixels_of", None)  # not called again
         load(path)
     tinted(np.random.default_rng(5), 0, (8, 8)).save(path / "red" / "000.png")
+    (tmp_path / "cache" / "folders" / ".killed.npy.0.tmp").touch()
+    stale = tmp_path / "cache" / "folders" / ".killed.npy.1.tmp"
+    stale.touch()
+    os.utime(stale, (0, 0))
+    image_folder(tmp_path / "other" / "tints")
+    load(tmp_path / "other" / "tints")
+    load(path, image_size=4)
     load(path)
-    assert one in cached(tmp_path)
-    assert len(cached(tmp_path)) == 2
+    kept = cached(tmp_path)
+    assert one not in kept  # what the folder is no more
+    # the folder now, in two sizes; another of its name; what is being written
+    assert len(kept) == 4
+    assert ".killed.npy.0.tmp" in kept
 
 
 def test_files_that_were_exchanged_with_their_times_are_decoded_again(tmp_path, load):
@@ -117,11 +128,48 @@ def test_train_alone_is_split_as_a_folder_is(tmp_path, load):
     assert [len(s) for s in (data.train, data.validation, data.test)] == [28, 4, 8]
 
 
+def test_sets_share_the_array_on_disk_and_are_looked_at_in_portions(tmp_path, load, monkeypatch):
+    path = image_folder(tmp_path / "tints", images=30)
+    data = load(path, limit=20)
+    sets = (data.train, data.validation, data.test)
+    assert len({images.stored.data_ptr() for images in sets}) == 1
+    assert data.train.shape == tuple(data.train.pixels.shape) == (20, 3, 8, 8)
+    assert data.train.nbytes == data.train.pixels.nbytes
+    some = torch.tensor([3, 0, 3])
+    assert torch.equal(data.train.at(some), data.train.pixels[some])
+    part = data.train.subset(np.array([5, 1]))
+    assert torch.equal(part.pixels, data.train.pixels[[5, 1]])
+    assert torch.equal(part.labels, data.train.labels[[5, 1]])
+    whole = data.train.joined(data.test)
+    assert torch.equal(whole.pixels, torch.cat([data.train.pixels, data.test.pixels]))
+    pixels = data.train.pixels.double()
+    assert data.mean == pytest.approx(pixels.mean(dim=(0, 2, 3)).tolist(), rel=1e-14)
+    assert data.std == pytest.approx(pixels.std(dim=(0, 2, 3), correction=0).tolist(), rel=1e-13)
+    monkeypatch.setattr("odemom.data.images.PORTION", 400)  # two images
+    again = load(path, limit=20)
+    assert [len(p) for p in data.train.portions(3)] == [2, 2, 2, 1]
+    assert (again.mean, again.std, again.digest) == (data.mean, data.std, data.digest)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+@pytest.mark.parametrize("where", ["folders.pixels_of", "folders.np.load", "pictures.np.asarray"])
+def test_images_for_which_there_is_no_memory_are_named(tmp_path, load, monkeypatch, where, error):
+    def fails(*_, **__):
+        raise error
+
+    path = image_folder(tmp_path / "tints")
+    monkeypatch.setattr(f"odemom.data.{where}", fails)
+    with pytest.raises(NotEnoughMemoryError, match=r"images of '.*tints' were loaded .*image_size"):
+        load(path)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
 @pytest.mark.parametrize("which", ["train", "validation", "test"])
 def test_the_digest_sees_every_image(tmp_path, load, which):
     data = load(image_folder(tmp_path / "tints", images=60))
     before = data.digest
-    getattr(data, which).pixels[-1, 0, 0, 0] ^= 1
+    images = getattr(data, which)
+    images.stored[images.rows[-1], 0, 0, 0] ^= 1
     assert data.digest != before
 
 
@@ -255,7 +303,10 @@ def test_a_class_of_one_image_cannot_be_split(tmp_path, load):
         ({"data": "digits", "image_size": 3}, "image_size: got 3 beside data 'digits'"),
         ({"data": "digits", "seed": -1}, "seed: got -1"),
         ({"data": "digits", "validation": 1.0}, "validation: got 1.0"),
-        ({"data": "mnist"}, "data: got 'mnist'; expected one of 'digits', 'cifar10'"),
+        (
+            {"data": "mnist"},
+            "data: got 'mnist', and there is no folder '/.*/mnist'",
+        ),
         ({"data": 3}, "data: got 3"),
     ],
 )
@@ -306,3 +357,23 @@ def test_the_cache_lies_where_the_user_keeps_caches(tmp_path, monkeypatch, varia
     monkeypatch.setenv(variable, str(tmp_path / "cache"))
     load_images(str(image_folder(tmp_path / "tints", images=4)))
     assert os.listdir(tmp_path / "cache" / below)
+
+
+def test_dark_images_of_16_bits_are_spoken_of(tmp_path, load):
+    rng = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (tmp_path / "dark" / label).mkdir(parents=True)
+        for n in range(4):
+            pixels = rng.integers(0, 4096, (8, 8), dtype=np.uint16)
+            Image.fromarray(pixels).save(tmp_path / "dark" / label / f"{n}.png")
+    with pytest.warns(OdemomWarning, match=r"16 bits in .*dark have no value above 4095 of 65535"):
+        load(tmp_path / "dark")
+    Image.fromarray(np.full((8, 8), 5000, np.uint16)).save(tmp_path / "dark" / "a" / "0.png")
+    load(tmp_path / "dark")  # no warning
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path, load):
+    path = image_folder(tmp_path / "tints")
+    (path / "red" / "link.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(InvalidInputError, match=r"red/link\.png, which cannot be opened \(No such"):
+        load(path)

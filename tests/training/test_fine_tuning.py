@@ -174,7 +174,8 @@ def ink(path, seed=0):
 
 
 def test_levels_of_ink_and_of_files_are_brought_together(tmp_path):
-    path = ink(tmp_path / "ink")
+    path = ink(tmp_path / "ink" / "train").parent
+    ink(path / "test", seed=1)
     common = {"model": "odenet", "model_options": {"blocks": 0}, "accelerator": "cpu"}
     config = TrainingConfig(epochs=1, batch_size=256, **common)
     first = train(config, out_dir=tmp_path / "a", progress=False)

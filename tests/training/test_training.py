@@ -205,7 +205,7 @@ def test_the_splits_depend_on_the_seed_alone():
 # --- refusals ----------------------------------------------------------------------------------
 
 BAD_CONFIGS = [
-    ({"data": "imagenet"}, "data: got 'imagenet'; expected one of 'digits'"),
+    ({"data": "imagenet"}, "data: got 'imagenet', and there is no folder '/.*/imagenet'; expected"),
     ({"data": 3}, "data: got 3"),
     ({"order": 3}, "order: got 3"),
     ({"order": True}, "order: got True"),

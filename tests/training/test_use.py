@@ -55,7 +55,10 @@ def test_evaluate_finds_the_accuracy_of_the_training_again(result, config):
 def test_evaluate_on_other_images_with_the_same_classes(result, config, tmp_path):
     other = image_folder(tmp_path / "other", seed=5, images=10)
     found = evaluate(result.checkpoint, data=str(other), root=config.root)
-    assert (found.source, found.images) == ("other", 4)
+    assert (found.source, found.images) == ("other", 20)  # all: it was trained on none of them
+    image_folder(tmp_path / "split" / "train", seed=6, images=10)
+    image_folder(tmp_path / "split" / "test", seed=7, images=3)
+    assert evaluate(result.checkpoint, data=str(tmp_path / "split"), root=config.root).images == 6
     image_folder(tmp_path / "three", ("blue", "red", "green"), images=5)
     with pytest.raises(InvalidInputError, match=r"classes \('blue', 'green', 'red'\).*trained on"):
         evaluate(result.checkpoint, data=str(tmp_path / "three"), root=config.root)

@@ -6,32 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from odemom.checks import as_integer, as_positive, expect
+from odemom.checks import as_integer, as_positive, expect, readable
 
-__all__ = ["StepMemory", "TrainingMemory", "envelope", "readable"]
+__all__ = ["StepMemory", "TrainingMemory", "envelope"]
 
 Line = tuple[float, float]
 """Bytes a + c b of a batch of b samples, as (a, c)."""
 
 SMALL = 0.005
 """Share of the whole below which a part has no line of its own."""
-
-
-def readable(size: float) -> str:
-    """Bytes in the unit that fits.
-
-    Examples
-    --------
-    >>> [readable(n) for n in (0, 999, 20480, 4.2e6, 24e9, 3e12)]
-    ['0 bytes', '999 bytes', '20.5 kB', '4.20 MB', '24.0 GB', '3.00 TB']
-    """
-    if size < 1000:
-        return f"{size:.0f} bytes"
-    rounded = float(f"{size:.3g}")
-    power = min(int(math.log10(rounded) + 1e-9) // 3, 4)
-    scaled = rounded / 1000**power
-    digits = max(0, 2 - int(math.log10(scaled) + 1e-9))
-    return f"{scaled:.{digits}f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
 def envelope(

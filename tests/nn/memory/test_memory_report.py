@@ -8,8 +8,9 @@ import random
 
 import pytest
 
+from odemom.checks import readable
 from odemom.errors import InvalidInputError
-from odemom.nn.memory.report import StepMemory, TrainingMemory, envelope, readable
+from odemom.nn.memory.report import StepMemory, TrainingMemory, envelope
 
 
 @pytest.mark.parametrize(
