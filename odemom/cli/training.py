@@ -15,7 +15,9 @@ from odemom.cli.shared import (
     Scheduler,
     Workers,
     answer,
+    complain,
     interruptible,
+    note,
     on_terminal,
     print_json,
     progress_bar,
@@ -59,6 +61,7 @@ from odemom.cli.training_options import (
 
 __all__ = ["register"]
 
+FAILED = 2
 Checkpoint = Annotated[Path, typer.Argument(metavar="FILE", help="A .ckpt file of odemom train.")]
 
 
@@ -300,6 +303,12 @@ def sweep(
         settings = ", ".join(f"{name} {value}" for name, value in row.settings.items())
         say(f"{settings}: test accuracy {row.test_accuracy:.2%} on {row.source}")
     say(f"{Path(out) / 'sweep.csv'}\n{Path(out) / 'sweep.json'}")
+    for failure in found.failures:
+        settings = ", ".join(f"{name} {value}" for name, value in failure.settings.items())
+        complain(f"{settings}: {failure.error}")
+    if found.failures:
+        note("the others are kept: the same command tries again what failed")
+        raise typer.Exit(FAILED)
 
 
 def demo(

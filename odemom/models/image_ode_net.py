@@ -75,6 +75,8 @@ class ImageODENet(nn.Module):
             "stride",
             got=f"{stride} for images of {image_size} pixels",
             expected="a divisor of the image size",
+            fix="Take one with --set stride=N (stride among the options in Python), or bring the "
+            "images of a folder to another size with --image-size.",
         )
         expect(head in ("flat", "mean"), "head", got=shown(head), expected='"flat" or "mean"')
         size = 3 if stride < 3 else stride  # patches that touch, or overlap

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+import torch
 from torch import nn
 
 from odemom.checks import as_integer, expect, invalid, optional_import, shown
+from odemom.records.machine import is_out_of_memory
 
 models = optional_import("torchvision.models", "train")
 
@@ -64,7 +66,7 @@ def network(name: str, in_channels: int, classes: int, image_size: int) -> nn.Mo
     Raises
     ------
     InvalidInputError
-        If the images are not in colour, or a transformer cannot cut them into patches.
+        If the images are not in colour, or the network does not take their size.
     """
     as_integer(in_channels, "in_channels", 1)
     expect(
@@ -84,4 +86,25 @@ def network(name: str, in_channels: int, classes: int, image_size: int) -> nn.Mo
             expected=f"a multiple of {patch}, the size of its patches",
         )
         options["image_size"] = image_size
-    return models.get_model(name, weights=None, **options)
+    found = models.get_model(name, weights=None, **options)
+    _check_size(found, name, image_size)
+    return found
+
+
+def _check_size(network: nn.Module, name: str, image_size: int) -> None:
+    """Refuse images that are too small for a network, or of another size than its windows need."""
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, 3, image_size, image_size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise invalid(
+            "image_size",
+            got=f"{image_size} pixels for torchvision:{name} ({shown(str(error), 120)})",
+            expected="a size that this network takes, such as 224",
+            fix="Images of a folder are brought to it: --image-size 224.",
+        ) from error
+    finally:
+        network.train()

@@ -6,12 +6,14 @@ import contextlib
 import functools
 import gc
 import os
+import pkgutil
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from odemom import __version__
 from odemom.checks import as_integer, expect, invalid, optional_import, shown
 from odemom.errors import BackendError
 
@@ -74,7 +76,7 @@ class Backend:
                 got=f"{workers} beside a scheduler",
                 expected="either of the two: a cluster has its own workers",
             )
-        if name != "serial":
+        if name == "joblib":
             self.joblib: Any = optional_import("joblib", "sweep")
         if name == "dask":
             self.distributed: Any = optional_import("distributed", "sweep")
@@ -91,36 +93,29 @@ class Backend:
         elif self.name == "joblib":
             yield self._parallel
         else:
-            with self._client(), self.joblib.parallel_config(backend="dask"):
-                yield self._parallel
+            with contextlib.ExitStack() as stack:
+                join = self._start_cluster if self.scheduler is None else self._join_cluster
+                yield functools.partial(self._over_cluster, join(stack))
 
     def _parallel(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
-        # over Dask the cluster says how many there are
-        jobs, run = None, function
-        if self.name == "joblib":
-            jobs, run = self.workers or -1, functools.partial(_with_parent, function, os.getpid())
-        parallel = self.joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        try:
+        run = functools.partial(_with_parent, function, os.getpid())
+        parallel = self.joblib.Parallel(n_jobs=self.workers or -1, return_as="generator_unordered")
+        with _lost_workers_named():
             yield from parallel(self.joblib.delayed(run)(task) for task in tasks)
-        except Exception as error:
-            if not _is_of_the_backend(error):
-                raise
-            raise BackendError(
-                f"a worker ended before its task was done ({type(error).__name__}: "
-                f"{shown(str(error), 100)}). Finished tasks are kept where a folder was given: the "
-                "same command goes on. Where memory ran out, take fewer workers."
-            ) from error
 
-    @contextlib.contextmanager
-    def _client(self) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            if self.scheduler is None:
-                self._start_cluster(stack)
-            else:
-                self._join_cluster(stack)
-            yield
+    def _over_cluster(
+        self, client: Any, function: Callable[[Any], Any], tasks: Sequence[Any]
+    ) -> Iterator[Any]:
+        """As Dask has it: joblib would run all in this process where one worker has one thread."""
+        with _lost_workers_named():
+            futures = client.map(function, list(tasks), pure=False)
+            try:
+                for future in self.distributed.as_completed(futures):
+                    yield future.result()
+            finally:
+                client.cancel(futures)
 
-    def _start_cluster(self, stack: contextlib.ExitStack) -> None:
+    def _start_cluster(self, stack: contextlib.ExitStack) -> Any:
         options = {"n_workers": self.workers, "threads_per_worker": 1, "dashboard_address": None}
         # Without a dashboard Dask serves its web pages all the same, at 8787: at no fixed address,
         # then, without a page, and closed as soon as they are there.
@@ -135,14 +130,14 @@ class Backend:
         except Exception as error:  # a loop that does not start raises an AssertionError
             why = _said(error)
         else:
-            return
+            return client
         gc.collect()  # see _join_cluster
         raise BackendError(
             f"a Dask cluster on this machine did not start ({why}). Take fewer workers, or the "
             "backend joblib."
         )
 
-    def _join_cluster(self, stack: contextlib.ExitStack) -> None:
+    def _join_cluster(self, stack: contextlib.ExitStack) -> Any:
         address = self.scheduler
         usable = isinstance(address, str) and ADDRESS.fullmatch(address) is not None
         client, why = self._connected(address) if usable else (None, "no such address")
@@ -164,6 +159,25 @@ class Backend:
             expected="a cluster with a worker that has odemom installed",
             fix=f"Start one with: dask worker {address}.",
         )
+        self._check_versions(client)
+        return client
+
+    def _check_versions(self, client: Any) -> None:
+        """Refuse a cluster that has another odemom, or none: tasks would fail, or wait for ever."""
+        asked = pkgutil.resolve_name, "odemom:__version__"
+        try:
+            found = {"its scheduler": client.run_on_scheduler(*asked)}
+            found |= {f"its worker {at}": version for at, version in client.run(*asked).items()}
+            other = [f"{who} has {v}" for who, v in found.items() if v != __version__]
+        except Exception as error:  # whatever an import raises there
+            other = [_said(error)]
+        expect(
+            not other,
+            "scheduler",
+            got=f"{self.scheduler}, a cluster with another odemom or none ({'; '.join(other[:3])})",
+            expected=f"odemom {__version__} for the scheduler and its workers, as here",
+            fix="Install it there, or start them in an environment that has it.",
+        )
 
     def _connected(self, address: str | None) -> tuple[Any, str]:
         """A client, or None and why; in a thread, since a peer may accept and then say nothing."""
@@ -180,6 +194,21 @@ class Backend:
         thread.start()
         thread.join(2 * CONNECT_SECONDS)
         return (found[0], "") if found else (None, reasons[0])
+
+
+@contextlib.contextmanager
+def _lost_workers_named() -> Iterator[None]:
+    """Turn what joblib and Dask say of a worker that was lost into a sentence."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_of_the_backend(error):
+            raise
+        raise BackendError(
+            f"a worker ended before its task was done ({_said(error)}). Finished tasks are kept "
+            "where a folder was given: the same command goes on. Where memory ran out, take fewer "
+            "workers."
+        ) from error
 
 
 def _with_parent(function: Callable[[Any], Any], parent: int, task: Any) -> Any:

@@ -22,7 +22,7 @@ from odemom.sweep.yaml_file import read_yaml
 from odemom.training.config import TrainingConfig
 from odemom.training.presets import configured
 
-__all__ = ["Row", "Sweep", "SweepResult", "read_sweep", "run_sweep"]
+__all__ = ["Failure", "Row", "Sweep", "SweepResult", "read_sweep", "run_sweep"]
 
 PARTS = ("base", "grid")
 
@@ -72,10 +72,34 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A training that ended early.
+
+    Attributes
+    ----------
+    settings : dict
+        What was varied.
+    error : str
+        The exception and its message.
+    """
+
+    settings: dict[str, Any]
+    error: str
+
+
+@dataclass(frozen=True)
 class SweepResult:
-    """The rows of a sweep, in the order of its combinations."""
+    """What came of a sweep, in the order of its combinations.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+    failures : tuple of Failure
+        Trainings that ended early; the same sweep tries them again.
+    """
 
     rows: tuple[Row, ...]
+    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,8 +129,7 @@ def read_sweep(path: Path) -> Sweep:
     Raises
     ------
     InvalidInputError
-        If the file is missing or no such file, or a training would be refused; all are checked
-        before the first one starts.
+        If the file is missing or no such file, or a configuration is refused.
     """
     content = read_yaml(path)
     fits = isinstance(content, dict) and set(content) <= set(PARTS) and "grid" in content
@@ -114,6 +137,7 @@ def read_sweep(path: Path) -> Sweep:
     base, grid = content.get("base") or {}, content["grid"]
     for name, part in (("base", base), ("grid", grid)):
         expect(isinstance(part, dict), name, got=shown(part), expected="a mapping of settings")
+    expect(bool(grid), "grid", got="nothing", expected="settings with lists of values")
     for name, values in grid.items():
         expect(
             isinstance(values, list) and len(values) > 0,
@@ -147,7 +171,15 @@ def _config(settings: Mapping[str, Any]) -> TrainingConfig:
             got=shown(unknown[0]),
             expected=f"preset, model, an option of {name}, or a field of TrainingConfig",
         )
-    return configured(preset, model, {**own, **brief}, asked)
+    config = configured(preset, model, {**own, **brief}, asked)
+    expect(
+        config.devices * config.num_nodes == 1,
+        "devices",
+        got=f"{config.devices} on {config.num_nodes} machine{'s' * (config.num_nodes > 1)}",
+        expected="1: each training of a sweep is one process",
+        fix="Trainings run side by side with --backend joblib --workers N, or dask.",
+    )
+    return config
 
 
 def run_sweep(
@@ -162,7 +194,8 @@ def run_sweep(
     """Train all combinations; those that are finished are read, not trained again.
 
     Writes ``sweep.csv`` and ``sweep.json`` into ``out_dir``, and a folder per training below
-    ``runs``. A training that was interrupted goes on from its last checkpoint.
+    ``runs``. A training that was interrupted goes on from its last checkpoint. One that fails, as
+    by divergence, does not stop the others.
 
     Parameters
     ----------
@@ -176,6 +209,12 @@ def run_sweep(
     Returns
     -------
     SweepResult
+
+    Raises
+    ------
+    InvalidInputError
+        If a training would be refused: all are looked at before the first one starts. On a cluster
+        data may be where only its workers see them, and are not looked at then.
     """
     place = Backend(backend, workers, scheduler)
     folder = as_folder(out_dir).resolve()
@@ -187,7 +226,10 @@ def run_sweep(
         for key, config in zip(keys, plan.configs, strict=True)
         if key not in known
     }
+    asked = dict(zip(keys, plan.settings, strict=True))
+    _check_all([(asked[key], task.config) for key, task in waiting.items()], backend != "dask")
     total = len(set(keys))
+    failed: dict[str, str] = {}
 
     def tell() -> None:
         if progress is not None:
@@ -197,34 +239,77 @@ def run_sweep(
     if waiting:
         with place.running() as each, store.writing() as keep:
             for key, outcome, seconds in each(_run, list(waiting.items())):
-                known[key] = outcome
-                keep(key, outcome, seconds)
+                if isinstance(outcome, str):
+                    failed[key] = outcome
+                else:
+                    known[key] = outcome
+                    keep(key, outcome, seconds)
                 tell()
-    rows = [
-        from_json(Row, {**known[key], "settings": jsonable(settings)}, "outcome")
-        for key, settings in zip(keys, plan.settings, strict=True)
-    ]
-    result = SweepResult(tuple(rows))
+    each_one = list(zip(keys, map(jsonable, plan.settings), plan.configs, strict=True))
+    result = SweepResult(
+        tuple(
+            from_json(Row, {**known[key], "settings": settings}, "outcome")
+            for key, settings, _ in each_one
+            if key in known
+        ),
+        tuple(Failure(settings, failed[key]) for key, settings, _ in each_one if key in failed),
+    )
+    configs = [config.to_dict() for key, _, config in each_one if key in known]
+    content = {"rows": result.rows, "configs": configs, "failures": result.failures}
     write_all_atomic(
         {
-            folder / "sweep.csv": _table(result).encode(),
-            folder / "sweep.json": json_text(
-                {"rows": rows, "configs": [config.to_dict() for config in plan.configs]}
-            ).encode(),
+            folder / "sweep.csv": _table(list(plan.settings[0]), result).encode(),
+            folder / "sweep.json": json_text(content).encode(),
         }
     )
     return result
 
 
-def _run(item: tuple[str, Task]) -> tuple[str, dict[str, Any], float]:
-    """Train one combination, from its last checkpoint where there is one."""
+def _check_all(trainings: list[tuple[dict[str, Any], TrainingConfig]], local: bool) -> None:
+    """Refuse what the data or the network of a training would refuse, by its settings."""
+    from odemom.errors import InvalidInputError
+    from odemom.training.run import network_for, settings_of, training_data
+
+    seen = set()
+    for settings, config in trainings:
+        # The seed splits the images, but there are as many of them.
+        alike = task_key(dataclasses.replace(config, seed=0, learning_rate=1.0, epochs=1))
+        here = local or config.data == "digits" or bool(files_behind(config.data))
+        if alike in seen or not here:
+            continue
+        seen.add(alike)
+        try:
+            data = training_data(config)
+            with settings_of(config):
+                network_for(config, data)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{_said(settings)}: {error}") from error
+
+
+def _said(settings: Mapping[str, Any]) -> str:
+    """What was varied, in words."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def _run(item: tuple[str, Task]) -> tuple[str, dict[str, Any] | str, float]:
+    """Train one combination, from its last checkpoint where there is one; or why it failed."""
+    from odemom.errors import InvalidInputError, OdemomError
+    from odemom.training.checkpoints import read_checkpoint
     from odemom.training.run import train
 
     key, task = item
     start = time.perf_counter()
     last = Path(task.folder) / "checkpoints" / "last.ckpt"
     resume = last if last.is_file() else None
-    result = train(task.config, out_dir=task.folder, resume=resume, progress=False)
+    try:
+        if resume is not None:
+            read_checkpoint(last, task.config)
+    except InvalidInputError:  # it is damaged, and nothing but it is lost
+        resume = None
+    try:
+        result = train(task.config, out_dir=task.folder, resume=resume, progress=False)
+    except OdemomError as error:
+        return key, f"{type(error).__name__}: {error}", time.perf_counter() - start
     outcome = {
         "source": result.source,
         "test_accuracy": result.test_accuracy,
@@ -237,10 +322,9 @@ def _run(item: tuple[str, Task]) -> tuple[str, dict[str, Any], float]:
     return key, jsonable(outcome, "outcome"), time.perf_counter() - start
 
 
-def _table(result: SweepResult) -> str:
+def _table(varied: list[str], result: SweepResult) -> str:
     stream = io.StringIO()
     names = [field.name for field in dataclasses.fields(Row) if field.name != "settings"]
-    varied = list(result.rows[0].settings)
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([*varied, *names])
     for row in result.rows:

@@ -9,17 +9,11 @@ import torch
 from odemom.training.config import TrainingConfig
 from odemom.training.memory import (
     StepEstimate,
-    named_out_of_memory,
     seconds_of,
     step_estimate,
     training_step,
 )
-from odemom.training.run import (
-    named_compile_errors,
-    network_for,
-    settings_of,
-    training_data,
-)
+from odemom.training.run import conditions_of, network_for, training_data
 
 __all__ = ["DryRun", "dry_run"]
 
@@ -77,7 +71,7 @@ def dry_run(config: TrainingConfig) -> DryRun:
     data = training_data(config)
     on_gpu = config.accelerator in ("auto", "gpu") and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
-    with settings_of(config), named_out_of_memory(config, data), named_compile_errors(config):
+    with conditions_of(config, data):
         network = network_for(config, data).to(device)
         memory = step_estimate(network, config, data, device)
         if config.compile:

@@ -25,15 +25,8 @@ from odemom.models.table import model_options, with_and_without_momentum
 from odemom.records import as_folder, jsonable, provenance, write_bytes_atomic, write_json
 from odemom.training.checkpoints import check_images, check_origin, read_checkpoint, signature
 from odemom.training.config import TrainingConfig, TrainingResult
-from odemom.training.memory import named_out_of_memory
 from odemom.training.presets import configured
-from odemom.training.run import (
-    images_of,
-    named_compile_errors,
-    settings_of,
-    train_network,
-    training_data,
-)
+from odemom.training.run import conditions_of, images_of, train_network, training_data
 from odemom.training.seal import sealed
 from odemom.training.sources import Source
 from odemom.training.transfer import freeze_all_but, network_from, network_of, rows_of
@@ -248,7 +241,7 @@ def refit(
         check_origin(about, origin)
         check_images(about, data)
     folder = as_folder(out_dir)
-    with settings_of(config), named_out_of_memory(config, data), named_compile_errors(config):
+    with conditions_of(config, data):
         network, head, new_head = network_from(source, config, data)
         rows = rows_of(network, config, data)
         original = None if new_head else _accuracy(network_of(source, config, data), config, data)

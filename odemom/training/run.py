@@ -47,10 +47,9 @@ lightning = optional_import("lightning.pytorch", "train")
 seeds = optional_import("lightning.pytorch.utilities.seed", "train")
 
 __all__ = [
+    "conditions_of",
     "images_of",
-    "named_compile_errors",
     "network_for",
-    "settings_of",
     "train",
     "train_network",
     "training_data",
@@ -138,7 +137,7 @@ def train(
         check_origin(about, None)
         check_images(about, data)
     folder = as_folder(out_dir)
-    with settings_of(config), named_out_of_memory(config, data), named_compile_errors(config):
+    with conditions_of(config, data):
         network = network_for(config, data)
         if weights is not None:
             _start_with(network, config, weights)
@@ -193,6 +192,31 @@ def network_for(config: TrainingConfig, data: ImageData) -> nn.Module:
     if config.channels_last:
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return network
+
+
+@contextlib.contextmanager
+def conditions_of(config: TrainingConfig, data: ImageData) -> Iterator[None]:
+    """The settings of a training; what ends it early is said in a sentence.
+
+    Raises
+    ------
+    NotEnoughMemoryError
+        If a step does not fit.
+    InvalidInputError
+        If the network cannot be compiled, or a batch norm meets a batch of one value per channel.
+
+    Warns
+    -----
+    OdemomWarning
+        If the precision is one that this processor has to imitate.
+    """
+    with (
+        settings_of(config),
+        named_out_of_memory(config, data),
+        named_compile_errors(config),
+        named_single_values(config),
+    ):
+        yield
 
 
 @contextlib.contextmanager
@@ -284,6 +308,27 @@ def named_compile_errors(config: TrainingConfig) -> Iterator[None]:
             f"({type(error).__name__}: {shown(str(error), 160)})",
             expected="a network and a machine that it can do",
             fix="Train without: --no-compile.",
+        ) from error
+
+
+@contextlib.contextmanager
+def named_single_values(config: TrainingConfig) -> Iterator[None]:
+    """Turn what a batch norm says of a batch with one value per channel into a sentence.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise invalid(
+            "batch_size",
+            got=f"{config.batch_size} for {config.model}, whose last batch norms see one value per "
+            "channel then",
+            expected="at least 2, or larger images: one value has no spread",
         ) from error
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -17,6 +14,7 @@ import pytest
 
 from odemom.errors import InvalidInputError
 from odemom.sweep.trainings import read_sweep, run_sweep
+from tests.clusters import cluster
 from tests.pictures import image_folder
 
 SMALL = "base: {width: 8, epochs: 1, batch_size: 512, method: euler, accelerator: cpu}\n"
@@ -152,33 +150,6 @@ def test_a_dask_cluster_does_each_training_once(tmp_path):
     assert [r.test_accuracy for r in over.rows] == [r.test_accuracy for r in alone.rows]
     lines = (tmp_path / "dask" / "sweep.parts.jsonl").read_text().splitlines()
     assert len(lines) == 1 + 4
-
-
-@contextlib.contextmanager
-def cluster(tmp_path, workers):
-    """A scheduler and workers, each a process without a nanny: its address and the workers."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
-    file = tmp_path / "scheduler.json"
-    started = []
-
-    def start(*command):
-        program = [sys.executable, "-m", "distributed.cli." + command[0], *command[1:]]
-        none = subprocess.DEVNULL
-        started.append(subprocess.Popen(program, env=env, cwd=tmp_path, stdout=none, stderr=none))
-
-    try:
-        options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
-        start("dask_scheduler", *options, "--scheduler-file", str(file))
-        while not file.exists():
-            time.sleep(0.1)
-        for _ in range(workers):
-            one = ("--nworkers", "1", "--nthreads", "1", "--no-nanny", "--no-dashboard")
-            start("dask_worker", "--scheduler-file", str(file), *one)
-        yield json.loads(file.read_text())["address"], started[1:]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait(30)
 
 
 @pytest.mark.slow
