@@ -268,7 +268,8 @@ def run_sweep(
 def _check_all(trainings: list[tuple[dict[str, Any], TrainingConfig]], local: bool) -> None:
     """Refuse what the data or the network of a training would refuse, by its settings."""
     from odemom.errors import InvalidInputError
-    from odemom.training.run import network_for, settings_of, training_data
+    from odemom.training.conditions import conditions_of
+    from odemom.training.run import network_for, training_data
 
     seen = set()
     for settings, config in trainings:
@@ -280,7 +281,7 @@ def _check_all(trainings: list[tuple[dict[str, Any], TrainingConfig]], local: bo
         seen.add(alike)
         try:
             data = training_data(config)
-            with settings_of(config):
+            with conditions_of(config, data):
                 network_for(config, data)
         except InvalidInputError as error:
             raise InvalidInputError(f"{_said(settings)}: {error}") from error

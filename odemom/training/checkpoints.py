@@ -1,8 +1,7 @@
-"""Checkpoints: written whole or not at all, checked before they are used, networks from them."""
+"""Checkpoints checked before they are used, and the networks of them."""
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +12,16 @@ import torch
 from torch import nn
 
 from odemom import __version__
-from odemom.checks import expect, invalid, optional_import, shown
+from odemom.checks import expect, invalid, shown
 from odemom.data.images import ImageData
 from odemom.errors import InvalidInputError, OdemomError
 from odemom.models.learnt import GAMMAS
 from odemom.models.table import build_model
-from odemom.records import from_json, write_bytes_atomic
+from odemom.records import from_json
 from odemom.training.config import TrainingConfig
-from odemom.training.seal import is_whole, sealed
-
-plugins = optional_import("lightning.pytorch.plugins.io", "train")
+from odemom.training.seal import is_whole
 
 __all__ = [
-    "CheckpointFiles",
     "Trained",
     "check_images",
     "check_origin",
@@ -33,32 +29,6 @@ __all__ = [
     "read_checkpoint",
     "signature",
 ]
-
-
-class CheckpointFiles(plugins.TorchCheckpointIO):
-    """Lightning's checkpoints, of which the old one stands until the new one is on disk."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
-    ) -> None:
-        """Write beside ``path``, then rename.
-
-        Raises
-        ------
-        InvalidInputError
-            If there is no room; the file of before is whole.
-        """
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        try:
-            write_bytes_atomic(path, sealed(buffer.getvalue()))
-        except InvalidInputError as error:
-            before = Path(path).with_name("last.ckpt")
-            kept = f"The one before is whole: make room, then --resume {before}."
-            raise InvalidInputError(
-                f"{error} The checkpoint has {len(buffer.getvalue()) / 1e6:.1f} MB. "
-                f"{kept if before.exists() else 'None was there before.'}"
-            ) from None
 
 
 @dataclass(frozen=True)

@@ -302,9 +302,11 @@ class TrainingConfig:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> TrainingConfig:
         """The inverse of `to_dict`; whether a folder of images is still there does not matter."""
-        data = fields.get("data")
-        lone = isinstance(data, str) and data not in ("", *NAMES_OF_DATA)
-        return from_json(cls, {**fields, "data": FOLDER + data} if lone else dict(fields), "config")
+        data = fields.get("data", "digits")
+        known = {**fields}
+        if isinstance(data, str) and data not in ("", *NAMES_OF_DATA):
+            known["data"] = f"{FOLDER}{data.removeprefix(FOLDER)}"
+        return from_json(cls, known, "config")
 
 
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainingConfig)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from odemom.training.conditions import conditions_of
 from odemom.training.config import TrainingConfig
 from odemom.training.memory import (
     StepEstimate,
@@ -13,7 +14,7 @@ from odemom.training.memory import (
     step_estimate,
     training_step,
 )
-from odemom.training.run import conditions_of, network_for, training_data
+from odemom.training.run import network_for, training_data
 
 __all__ = ["DryRun", "dry_run"]
 

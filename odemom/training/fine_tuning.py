@@ -23,10 +23,12 @@ from odemom.data.images import ImageData
 from odemom.data.names import NAMES_OF_DATA, full_scale
 from odemom.models.table import model_options, with_and_without_momentum
 from odemom.records import as_folder, jsonable, provenance, write_bytes_atomic, write_json
+from odemom.training.checkpoint_files import LAST, remove_results
 from odemom.training.checkpoints import check_images, check_origin, read_checkpoint, signature
+from odemom.training.conditions import conditions_of
 from odemom.training.config import TrainingConfig, TrainingResult
 from odemom.training.presets import configured
-from odemom.training.run import conditions_of, images_of, train_network, training_data
+from odemom.training.run import images_of, train_network, training_data
 from odemom.training.seal import sealed
 from odemom.training.sources import Source
 from odemom.training.transfer import freeze_all_but, network_from, network_of, rows_of
@@ -373,4 +375,6 @@ def _save(
     weights = {f"network.{name}": value.cpu() for name, value in network.state_dict().items()}
     buffer = io.BytesIO()
     torch.save({"state_dict": weights, "odemom": about}, buffer)
-    return write_bytes_atomic(folder / "checkpoints" / "last.ckpt", sealed(buffer.getvalue()))
+    path = write_bytes_atomic(folder / "checkpoints" / LAST, sealed(buffer.getvalue()))
+    remove_results(folder)
+    return path

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from odemom.checks import invalid, shown
 from odemom.errors import DivergedError
+from odemom.training.checkpoint_files import CheckpointFiles
 from odemom.training.config import TrainingConfig
 
 __all__ = ["capture_passes", "require_cuda", "stopped_replays_named"]
@@ -74,7 +74,7 @@ def capture_passes(network: nn.Module, images: Tensor) -> None:
 
 
 @contextmanager
-def stopped_replays_named(config: TrainingConfig, folder: Path) -> Iterator[None]:
+def stopped_replays_named(config: TrainingConfig, files: CheckpointFiles) -> Iterator[None]:
     """Turn what CUDA says of a replay that stopped itself into a sentence.
 
     Raises
@@ -86,8 +86,7 @@ def stopped_replays_named(config: TrainingConfig, folder: Path) -> Iterator[None
     except RuntimeError as error:
         if not config.cuda_graph or "device-side assert" not in str(error):
             raise
-        last = folder / "checkpoints" / "last.ckpt"
-        go_on = f" and --resume {last}, which is whole" if last.exists() else ""
+        go_on = f" and --resume {files.last}, which is whole" if files.last else ""
         raise DivergedError(
             "the device stopped a step whose passes are replayed as CUDA graphs. Train without "
             f"them, --no-cuda-graph{go_on}: that says what it is and where. Most often it is a "

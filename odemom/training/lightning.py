@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import importlib
 import logging
 import math
 import time
@@ -17,12 +17,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from odemom.checks import invalid, optional_import, shown
-from odemom.errors import DivergedError, FixedPointRangeError, InvalidInputError, OdemomError
+from odemom.errors import (
+    DivergedError,
+    FixedPointRangeError,
+    IntegrationError,
+    InvalidInputError,
+    OdemomError,
+)
 from odemom.training.bar import Bar
-from odemom.training.checkpoints import CheckpointFiles
+from odemom.training.checkpoint_files import CheckpointFiles, Checkpoints
 from odemom.training.config import TrainingConfig
 from odemom.training.graphs import capture_passes
 from odemom.training.metrics_table import MetricsTable
+from odemom.training.sums import Sums
 
 lightning = optional_import("lightning.pytorch", "train")
 exceptions = optional_import("lightning.pytorch.utilities.exceptions", "train")
@@ -72,7 +79,7 @@ class Classifier(lightning.LightningModule):
         self.config = config
         self.images = images
         self.history: list[dict[str, float]] = []
-        self.sums = {stage: _Sums() for stage in ("train", "validation", "test")}
+        self.sums = {stage: Sums() for stage in ("train", "validation", "test")}
         self.started = False
         self._captured = False
         self._started = 0.0
@@ -111,7 +118,7 @@ class Classifier(lightning.LightningModule):
     def _logits(self, images: Tensor) -> Tensor:
         try:
             return self.network(images)
-        except (InvalidInputError, FixedPointRangeError) as error:
+        except (InvalidInputError, FixedPointRangeError, IntegrationError) as error:
             # It took such images before: what it refuses are activations of weights gone astray.
             if self.global_step == 0:
                 raise
@@ -125,12 +132,12 @@ class Classifier(lightning.LightningModule):
 
     def _diverged(self, what: str) -> DivergedError:
         rate, precision = self.config.learning_rate, self.config.precision
-        last = Path(self.trainer.checkpoint_callback.dirpath) / "last.ckpt"
+        last = self.trainer.strategy.checkpoint_io.last
         other = "" if precision == "32" else f", or precision 32 in place of {precision}"
         return DivergedError(
             f"the {what} in epoch {self.current_epoch + 1} at step {self.global_step}: the "
             f"training has diverged and was stopped. Take a smaller learning_rate than {rate:g}"
-            f"{other}." + (f" The last finite state is in {last}." if last.exists() else "")
+            f"{other}." + ("" if last is None else f" The last finite state is in {last}.")
         )
 
     def configure_optimizers(self) -> Any:
@@ -152,17 +159,20 @@ class Classifier(lightning.LightningModule):
     def on_train_start(self) -> None:
         """Write the rows of the epochs before an interruption again: one table holds them all."""
         self.started = True
-        for row in self.history:
-            self.loggers[0].log_metrics(row, step=int(row["step"]))
+        for logger in self.loggers:
+            for left in getattr(logger, "of_before", ()) if self.trainer.is_global_zero else ():
+                left.unlink(missing_ok=True)
+            for row in self.history:
+                logger.log_metrics(row, step=int(row["step"]))
         self._started = time.perf_counter() - (self.history[-1]["seconds"] if self.history else 0)
 
     def on_train_epoch_start(self) -> None:
         """Forget the counts of the epoch before."""
-        self.sums["train"] = _Sums()
+        self.sums["train"] = Sums()
 
     def on_validation_epoch_start(self) -> None:
         """Forget the counts of the validation before."""
-        self.sums["validation"] = _Sums()
+        self.sums["validation"] = Sums()
 
     def on_train_epoch_end(self) -> None:
         """Add the epoch to the history, the tables and the progress bar."""
@@ -192,12 +202,12 @@ class Classifier(lightning.LightningModule):
         """Count the test images of every process."""
         self.sums["test"] = self._all("test")
 
-    def _all(self, stage: str) -> _Sums:
+    def _all(self, stage: str) -> Sums:
         """The counts of all processes together."""
         if self.trainer.world_size == 1:
             return self.sums[stage]
         mine = self.sums[stage].as_tensor(self.device)
-        return _Sums.from_tensor(self.trainer.strategy.reduce(mine, reduce_op="sum"))
+        return Sums.from_tensor(self.trainer.strategy.reduce(mine, reduce_op="sum"))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say whose checkpoint it is, on which images, and how it came there."""
@@ -212,58 +222,11 @@ class Classifier(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the history, and an epoch that is not finished, up where they were."""
         self.history = list(checkpoint["odemom"]["history"])
-        self.sums["train"] = _Sums.from_tensor(checkpoint["odemom"]["sums"])
-
-
-class _Sums:
-    """Totals over the batches of a stage; tensors, so that no batch waits for the device."""
-
-    def __init__(self) -> None:
-        self.images = 0
-        self.batches = 0
-        self.loss: Tensor | float = 0.0
-        self.correct: Tensor | float = 0.0
-        self.nfe = 0
-
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, network: nn.Module) -> None:
-        if not len(labels):  # the share of a process of a very small set
-            return
-        self.images += len(labels)
-        self.batches += 1
-        self.loss = self.loss + loss * len(labels)
-        self.correct = self.correct + (logits.argmax(dim=1) == labels).sum()
-        self.nfe += getattr(network, "nfe", 0)
-
-    def as_tensor(self, device: torch.device) -> Tensor:
-        """The five totals."""
-        numbers = self.images, self.batches, self.loss, self.correct, self.nfe
-        return torch.stack(
-            [torch.as_tensor(n, dtype=torch.float64, device=device) for n in numbers]
-        )
-
-    @classmethod
-    def from_tensor(cls, totals: Tensor) -> _Sums:
-        """The inverse of `as_tensor`."""
-        sums = cls()
-        images, batches, sums.loss, sums.correct, nfe = totals.tolist()
-        sums.images, sums.batches, sums.nfe = int(images), int(batches), int(nfe)
-        return sums
-
-    @property
-    def mean_loss(self) -> float:
-        return float(self.loss) / self.images if self.images else math.nan
-
-    @property
-    def accuracy(self) -> float:
-        return float(self.correct) / self.images if self.images else math.nan
-
-    @property
-    def mean_nfe(self) -> float:
-        return self.nfe / self.batches if self.batches else 0.0
+        self.sums["train"] = Sums.from_tensor(checkpoint["odemom"]["sums"])
 
 
 def make_trainer(
-    config: TrainingConfig, out_dir: Path, *, progress: bool, validation: bool = True
+    config: TrainingConfig, files: CheckpointFiles, *, progress: bool, validation: bool = True
 ) -> Any:
     """A Lightning trainer that writes ``checkpoints/{best,last}.ckpt`` and ``metrics.csv``.
 
@@ -273,7 +236,7 @@ def make_trainer(
         If the machine does not have the devices.
     """
     try:
-        return _trainer(config, out_dir, progress=progress, validation=validation)
+        return _trainer(config, files, progress=progress, validation=validation)
     except (exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
         raise invalid(
             "accelerator",
@@ -284,9 +247,10 @@ def make_trainer(
         ) from error
 
 
-def _trainer(config: TrainingConfig, out_dir: Path, *, progress: bool, validation: bool) -> Any:
-    callbacks = optional_import("lightning.pytorch.callbacks", "train")
-    saved = _saved(config, out_dir / "checkpoints", callbacks.ModelCheckpoint, validation)
+def _trainer(
+    config: TrainingConfig, files: CheckpointFiles, *, progress: bool, validation: bool
+) -> Any:
+    saved = _saved(config, files.folder, validation)
     return lightning.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -296,8 +260,8 @@ def _trainer(config: TrainingConfig, out_dir: Path, *, progress: bool, validatio
         max_epochs=config.epochs,
         limit_val_batches=1.0 if validation else 0,
         callbacks=[*saved, *([Bar()] if progress else [])],
-        plugins=[CheckpointFiles()],
-        logger=_loggers(out_dir),
+        plugins=[files],
+        logger=_loggers(files.folder.parent),
         enable_progress_bar=progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -306,28 +270,35 @@ def _trainer(config: TrainingConfig, out_dir: Path, *, progress: bool, validatio
     )
 
 
-def _saved(config: TrainingConfig, folder: Path, kind: Any, validation: bool) -> list[Any]:
+def _saved(config: TrainingConfig, folder: Path, validation: bool) -> list[Any]:
     """What writes checkpoints: the best one, and the last one, each by itself.
 
     ``save_last`` of the best one would write only where the best one is written too.
     """
     every = {"dirpath": folder, "enable_version_counter": False}
     best = {"filename": "best", "monitor": "validation_accuracy", "mode": "max"}
-    saved = [kind(**every, **best, save_on_train_epoch_end=True)] if validation else []
-    saved.append(kind(**every, filename="last", save_on_train_epoch_end=True))
+    saved = [Checkpoints(**every, **best, save_on_train_epoch_end=True)] if validation else []
+    saved.append(Checkpoints(**every, filename="last", save_on_train_epoch_end=True))
     if config.checkpoint_steps:
         steps = config.checkpoint_steps
-        saved.append(kind(**every, filename="last", every_n_train_steps=steps))
+        saved.append(Checkpoints(**every, filename="last", every_n_train_steps=steps))
     return saved
 
 
 def _loggers(out_dir: Path) -> list[Any]:
-    """A table, and TensorBoard's files where TensorBoard is installed."""
+    """A table, and TensorBoard's files where TensorBoard can be imported; both begin anew.
+
+    ``of_before`` are the files that an earlier training has left.
+    """
     loggers = optional_import("lightning.pytorch.loggers", "train")
     found: list[Any] = [MetricsTable(out_dir / "metrics.csv")]
-    if importlib.util.find_spec("tensorboard") is not None:
-        found.append(loggers.TensorBoardLogger(out_dir, name="tensorboard", version=""))
-    return found
+    try:
+        importlib.import_module("torch.utils.tensorboard")
+    except ImportError:  # it is not there, or something that it needs is not
+        return found
+    curves = loggers.TensorBoardLogger(out_dir, name="tensorboard", version="")
+    curves.of_before = list((out_dir / "tensorboard").glob("events.out.tfevents.*"))
+    return [*found, curves]
 
 
 # What Lightning and PyTorch raise when a checkpoint is not that of the network and its optimizer.
@@ -360,8 +331,8 @@ def fit(trainer: Any, model: Classifier, data: Any, resume: Path | None) -> None
         if not trainer.interrupted:
             raise
     if trainer.interrupted:
-        last = Path(trainer.checkpoint_callback.dirpath) / "last.ckpt"
-        advice = f"resume from {last}" if last.exists() else "no epoch was finished; start again"
+        last = trainer.strategy.checkpoint_io.last
+        advice = f"resume from {last}" if last else "no epoch was finished; start again"
         raise KeyboardInterrupt(f"The training was interrupted: {advice}.")
 
 

@@ -6,12 +6,7 @@ half a minute.
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import functools
 import os
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +15,9 @@ from torch import nn
 
 from odemom.checks import expect, invalid, optional_import, shown
 from odemom.data.images import ImageData, load_images
-from odemom.errors import OdemomWarning
 from odemom.models.table import build_model
-from odemom.nn.memory.workspace import has_bfloat16_convolutions
 from odemom.records import as_folder, provenance, write_json
+from odemom.training.checkpoint_files import LAST, CheckpointFiles
 from odemom.training.checkpoints import (
     check_images,
     check_origin,
@@ -31,36 +25,21 @@ from odemom.training.checkpoints import (
     read_checkpoint,
     signature,
 )
+from odemom.training.conditions import conditions_of, named_disk_errors
 from odemom.training.config import TrainingConfig, TrainingResult
 from odemom.training.graphs import require_cuda, stopped_replays_named
 from odemom.training.image_module import ImageModule
-from odemom.training.lightning import (
-    Classifier,
-    cpu_threads,
-    fit,
-    make_trainer,
-    quiet_lightning,
-)
-from odemom.training.memory import named_out_of_memory
+from odemom.training.lightning import Classifier, fit, make_trainer
 
 lightning = optional_import("lightning.pytorch", "train")
-seeds = optional_import("lightning.pytorch.utilities.seed", "train")
 
 __all__ = [
-    "conditions_of",
     "images_of",
     "network_for",
     "train",
     "train_network",
     "training_data",
 ]
-
-COMPILERS = ("torch._inductor", "torch._dynamo")
-SLOW_PRECISION = (
-    "precision: bf16-mixed, on a processor without the instructions (on x86: AVX-512) that "
-    "PyTorch's layers in bfloat16 take. They are imitated there: a step of a ResNet takes ten to "
-    "twenty times as long as with precision 32. Take that here, from the start of a training."
-)
 
 
 def train(
@@ -75,7 +54,7 @@ def train(
 
     Writes into ``out_dir``: ``checkpoints/last.ckpt`` and ``checkpoints/best.ckpt`` (the best
     validation accuracy) and ``metrics.csv`` after every epoch, ``result.json`` at the end, and
-    ``tensorboard/`` where TensorBoard is installed. Files of an earlier training there are
+    ``tensorboard/`` where TensorBoard can be imported. Files of an earlier training there are
     replaced.
 
     Parameters
@@ -194,60 +173,6 @@ def network_for(config: TrainingConfig, data: ImageData) -> nn.Module:
     return network
 
 
-@contextlib.contextmanager
-def conditions_of(config: TrainingConfig, data: ImageData) -> Iterator[None]:
-    """The settings of a training; what ends it early is said in a sentence.
-
-    Raises
-    ------
-    NotEnoughMemoryError
-        If a step does not fit.
-    InvalidInputError
-        If the network cannot be compiled, or a batch norm meets a batch of one value per channel.
-
-    Warns
-    -----
-    OdemomWarning
-        If the precision is one that this processor has to imitate.
-    """
-    with (
-        settings_of(config),
-        named_out_of_memory(config, data),
-        named_compile_errors(config),
-        named_single_values(config),
-    ):
-        yield
-
-
-@contextlib.contextmanager
-def settings_of(config: TrainingConfig) -> Iterator[None]:
-    """Threads, a quiet Lightning and random numbers of a training; those of before are put back.
-
-    Warns
-    -----
-    OdemomWarning
-        If the precision is one that this processor has to imitate.
-    """
-    if config.precision == "bf16-mixed" and _on_processor(config):
-        _say_once(has_bfloat16_convolutions())
-    with quiet_lightning(), seeds.isolate_rng(), cpu_threads(config.threads):
-        yield
-
-
-def _on_processor(config: TrainingConfig) -> bool:
-    """Whether a step is taken on a CPU, be it for a dry run of a training that wants a GPU."""
-    if config.accelerator in ("auto", "gpu"):
-        return not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    return config.accelerator == "cpu"
-
-
-@functools.cache
-def _say_once(has_bfloat16: bool) -> None:
-    """An experiment has dozens of trainings."""
-    if not has_bfloat16:
-        warnings.warn(SLOW_PRECISION, OdemomWarning, stacklevel=5)
-
-
 def _start_with(
     network: nn.Module, config: TrainingConfig, weights: str | os.PathLike[str]
 ) -> None:
@@ -259,76 +184,6 @@ def _start_with(
             "weights",
             got=f"a checkpoint of {trained.config.model}",
             expected=f"one with the parameters of {config.model} and as many classes",
-        ) from error
-
-
-# Of a disk that is full or broken, of a folder that may not be written to.
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-
-
-@contextlib.contextmanager
-def named_disk_errors(folder: Path) -> Iterator[None]:
-    """Turn what the operating system says of the files of a training into a sentence.
-
-    Raises
-    ------
-    InvalidInputError
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in DISK:
-            raise
-        last = folder / "checkpoints" / "last.ckpt"
-        kept = f" {last} is whole: --resume {last} goes on." if last.exists() else ""
-        raise invalid(
-            "out",
-            got=f"{folder}, which cannot be written to ({error.strerror})",
-            expected="a folder that may be written to, with room for checkpoints",
-            fix=f"Make room, or name another folder.{kept}",
-        ) from error
-
-
-@contextlib.contextmanager
-def named_compile_errors(config: TrainingConfig) -> Iterator[None]:
-    """Turn what the compiler says of a network, or of its own absence, into a sentence.
-
-    Raises
-    ------
-    InvalidInputError
-    """
-    try:
-        yield
-    except Exception as error:
-        if not config.compile or not type(error).__module__.startswith(COMPILERS):
-            raise
-        raise invalid(
-            "compile",
-            got=f"{config.model}, which torch.compile cannot compile on this machine "
-            f"({type(error).__name__}: {shown(str(error), 160)})",
-            expected="a network and a machine that it can do",
-            fix="Train without: --no-compile.",
-        ) from error
-
-
-@contextlib.contextmanager
-def named_single_values(config: TrainingConfig) -> Iterator[None]:
-    """Turn what a batch norm says of a batch with one value per channel into a sentence.
-
-    Raises
-    ------
-    InvalidInputError
-    """
-    try:
-        yield
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise invalid(
-            "batch_size",
-            got=f"{config.batch_size} for {config.model}, whose last batch norms see one value per "
-            "channel then",
-            expected="at least 2, or larger images: one value has no spread",
         ) from error
 
 
@@ -370,13 +225,14 @@ def train_network(
         channels_last=config.channels_last,
     )
     validated = len(data.validation) > 0
-    trainer = make_trainer(config, folder, progress=progress, validation=validated)
-    with named_disk_errors(folder), stopped_replays_named(config, folder):
+    files = CheckpointFiles(folder / "checkpoints", resume)
+    trainer = make_trainer(config, files, progress=progress, validation=validated)
+    with named_disk_errors(files), stopped_replays_named(config, files):
         fit(trainer, model, module, resume)
         trainer.test(model, datamodule=module, verbose=False)
     # A finished training that goes on into another folder leaves its files where they are.
     kept = folder
-    if resume is not None and not (folder / "checkpoints" / "last.ckpt").exists():
+    if resume is not None and not (folder / "checkpoints" / LAST).exists():
         kept = resume.parent.parent
     result = _result(config, model, trainer, kept)
     if trainer.is_global_zero:
@@ -397,7 +253,7 @@ def _result(
         seconds=model.history[-1]["seconds"],
         history=tuple(model.history),
         provenance=provenance(config.seed),
-        checkpoint=folder / "checkpoints" / "last.ckpt",
+        checkpoint=folder / "checkpoints" / LAST,
         best_checkpoint=Path(trainer.checkpoint_callback.best_model_path),
         csv=folder / "metrics.csv",
     )

@@ -13,7 +13,9 @@ import torch
 
 from odemom.errors import InvalidInputError
 from odemom.training import TrainingConfig
+from odemom.training.checkpoint_files import CheckpointFiles
 from odemom.training.checkpoints import load_trained
+from odemom.training.conditions import named_disk_errors
 from odemom.training.lightning import fit
 from odemom.training.metrics_table import MetricsTable
 from odemom.training.run import train
@@ -182,7 +184,10 @@ def test_on_a_full_or_read_only_disk_a_sentence_comes_and_old_files_are_whole(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InvalidInputError, match=os.strerror(number)):
         train(SMALL, out_dir=tmp_path / "t", progress=False)
-    assert path.read_bytes() == before
+    if file == "result.json":
+        assert not path.exists()  # it went with the checkpoints that it was of
+    else:
+        assert path.read_bytes() == before
     assert not list((tmp_path / "t").rglob("*.tmp"))
 
 
@@ -194,5 +199,13 @@ def test_what_a_logger_says_of_the_disk_is_a_sentence_too(folder, tmp_path, monk
 
     monkeypatch.setattr(MetricsTable, "log_metrics", full)
     last = tmp_path / "t" / "checkpoints" / "last.ckpt"
-    with pytest.raises(InvalidInputError, match=f"out: got .*No space left.*--resume {last}"):
+    with pytest.raises(InvalidInputError, match=r"out: got .*No space left.*another folder\.$"):
         train(SMALL, out_dir=tmp_path / "t", progress=False)
+    goes_on = CheckpointFiles(last.parent, last)
+    with (
+        pytest.raises(
+            InvalidInputError, match=f"out: got .*No space left.*--resume {last} goes on"
+        ),
+        named_disk_errors(goes_on),
+    ):
+        raise OSError(28, "No space left on device")

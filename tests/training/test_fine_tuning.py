@@ -300,7 +300,7 @@ def test_a_network_in_which_no_row_forms_is_named(folder, source, tmp_path, monk
     for name in ("torchvision:squeezenet1_0", "strided-0", "strided-1"):
         own = dataclasses.replace(source, model=name, options={}, weights=None)
         with pytest.raises(InvalidInputError, match=f"momentum for {name}, in which no row forms"):
-            refit(own, to_three(folder, own), out_dir=tmp_path, epochs=0)
+            refit(own, to_three(folder, own, image_size=32), out_dir=tmp_path, epochs=0)
     own = dataclasses.replace(source, model="strided-2", options={}, weights=None)
     assert refit(own, to_three(folder, own), out_dir=tmp_path, epochs=0).layers == 2
 

@@ -18,7 +18,8 @@ from odemom.errors import (
     NotEnoughMemoryError,
     OdemomWarning,
 )
-from odemom.training import TrainingConfig, run
+from odemom.training import TrainingConfig, conditions, run
+from odemom.training.checkpoint_files import CheckpointFiles
 from odemom.training.dry_run import dry_run
 from odemom.training.graphs import capture_passes, stopped_replays_named
 from odemom.training.lightning import Classifier
@@ -110,7 +111,7 @@ def test_killed_in_the_middle_it_resumes_to_the_same_weights(
     ids=str,
 )
 def test_other_settings_train(small, tmp_path, changes, monkeypatch):
-    monkeypatch.setattr(run, "has_bfloat16_convolutions", lambda: True)
+    monkeypatch.setattr(conditions, "has_bfloat16_convolutions", lambda: True)
     config = dataclasses.replace(small, epochs=1, **changes)
     result = train(config, out_dir=tmp_path, progress=False)
     assert np.isfinite(result.history[0]["train_loss"])
@@ -127,12 +128,12 @@ def test_a_precision_that_the_processor_imitates_is_named(small, monkeypatch):
     gpu = dataclasses.replace(half, accelerator="gpu")
 
     def on(config, bfloat16=False, cuda=False):
-        run._say_once.cache_clear()
-        monkeypatch.setattr(run, "has_bfloat16_convolutions", lambda: bfloat16)
+        conditions._say_once.cache_clear()
+        monkeypatch.setattr(conditions, "has_bfloat16_convolutions", lambda: bfloat16)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
-            with run.settings_of(config):
+            with conditions.settings_of(config):
                 pass
         return [str(w.message).partition(",")[0] for w in found]
 
@@ -146,8 +147,8 @@ def test_a_precision_that_the_processor_imitates_is_named(small, monkeypatch):
 
 
 def test_that_is_said_once_and_of_the_line_that_asked(small, monkeypatch):
-    monkeypatch.setattr(run, "has_bfloat16_convolutions", lambda: False)
-    run._say_once.cache_clear()
+    monkeypatch.setattr(conditions, "has_bfloat16_convolutions", lambda: False)
+    conditions._say_once.cache_clear()
     half = dataclasses.replace(small, precision="bf16-mixed", limit=16, model_options={})
     with pytest.warns(OdemomWarning, match="Take that here") as found:
         dry_run(half)
@@ -235,11 +236,12 @@ def test_graphs_need_a_gpu_and_one_process(small):
 def test_a_replay_that_stopped_itself_is_named(small, whole, tmp_path):
     graphed = dataclasses.replace(small, cuda_graph=True, accelerator="gpu")
     said = "CUDA error: device-side assert triggered"
-    folder = whole.checkpoint.parent.parent
-    for where, words in ((folder, "--no-cuda-graph and --resume .*last.ckpt"), (tmp_path, "ph: ")):
-        with pytest.raises(DivergedError, match=words), stopped_replays_named(graphed, where):
+    goes_on = CheckpointFiles(tmp_path / "checkpoints", whole.checkpoint)
+    fresh = CheckpointFiles(whole.checkpoint.parent)  # what lies there is of another training
+    for files, words in ((goes_on, "--no-cuda-graph and --resume .*last.ckpt"), (fresh, "ph: ")):
+        with pytest.raises(DivergedError, match=words), stopped_replays_named(graphed, files):
             raise RuntimeError(said)
-    with pytest.raises(RuntimeError, match=said), stopped_replays_named(small, folder):
+    with pytest.raises(RuntimeError, match=said), stopped_replays_named(small, fresh):
         raise RuntimeError(said)
 
 
@@ -273,11 +275,25 @@ def test_a_full_disk_keeps_the_old_checkpoint(small, whole, tmp_path, monkeypatc
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InvalidInputError, match=r"No space left.*--resume .*last\.ckpt"):
+    with pytest.raises(InvalidInputError, match=r"No space left.*had written none before\."):
         train(dataclasses.replace(small, seed=1), out_dir=tmp_path, progress=False)
     files = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
     assert files == ["best.ckpt", "last.ckpt"]
     assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
+    written = []
+
+    def full_later(descriptor):
+        if ".ckpt" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            written.append(descriptor)
+            if len(written) > 2:  # the best and the last of the first epoch
+                raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full_later)
+    with pytest.raises(InvalidInputError, match=r"No space left.*then --resume .*last\.ckpt"):
+        train(dataclasses.replace(small, seed=1), out_dir=tmp_path, progress=False)
+    kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert len(kept["odemom"]["history"]) == kept["odemom"]["config"]["seed"] == 1
 
 
 def test_out_of_memory_names_the_need_and_a_batch_that_fits(small, tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from odemom.training.sources import load_source
 from odemom.training.use import evaluate, predict
 from tests.pictures import image_folder, tinted
 
-SMALL = {"model": "resnet20", "epochs": 1, "batch_size": 12, "accelerator": "cpu"}
+SMALL: dict[str, Any] = {"model": "resnet20", "epochs": 1, "batch_size": 12, "accelerator": "cpu"}
 
 
 @pytest.fixture
@@ -43,7 +45,8 @@ def test_a_lone_name_is_the_same_folder_from_everywhere(trained, tmp_path):
 
 
 def test_a_folder_that_has_moved_is_named_again(trained, tmp_path):
-    moved = shutil.move(tmp_path / "home" / "pics", tmp_path / "moved")
+    moved = tmp_path / "moved"
+    shutil.move(tmp_path / "home" / "pics", moved)
     (found,) = predict(trained.checkpoint, [moved / "red" / "000.png"])
     assert found.label in ("blue", "red")
     with pytest.raises(InvalidInputError, match=r"home/pics', which is not there.*--data DIR"):
@@ -106,11 +109,8 @@ def test_a_test_folder_of_its_own_may_change(tmp_path):
 
 def test_another_gamma_takes_the_place_of_one_that_was_learnt(tmp_path):
     image_folder(tmp_path / "pics")
-    config = TrainingConfig(
-        data=str(tmp_path / "pics"),
-        root=str(tmp_path),
-        **SMALL | {"model": "learnt-momentum-resnet20"},
-    )
+    config = TrainingConfig(data=str(tmp_path / "pics"), root=str(tmp_path), **SMALL)
+    config = dataclasses.replace(config, model="learnt-momentum-resnet20")
     path = train(config, out_dir=tmp_path / "out", progress=False).checkpoint
     losses = [evaluate(path, gamma=gamma).loss for gamma in (None, 0.1, 0.99)]
     assert len({round(loss, 4) for loss in losses}) == 3

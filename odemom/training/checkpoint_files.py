@@ -1,0 +1,111 @@
+"""Checkpoints of a training on disk: whole or not at all, and none of another one beside them."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Container
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from odemom.checks import optional_import
+from odemom.errors import InvalidInputError
+from odemom.records import write_bytes_atomic
+from odemom.training.seal import sealed
+
+plugins = optional_import("lightning.pytorch.plugins.io", "train")
+callbacks = optional_import("lightning.pytorch.callbacks", "train")
+rank_zero = optional_import("lightning.pytorch.utilities.rank_zero", "train")
+
+__all__ = ["LAST", "CheckpointFiles", "Checkpoints", "remove_results"]
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+RESULTS = (f"checkpoints/{BEST}", "result.json", "transform.json")
+
+
+class CheckpointFiles(plugins.TorchCheckpointIO):
+    """Lightning's checkpoints, of which the old one stands until the new one is on disk.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are written to. What an earlier training has left there, with its result, is
+        removed once this one has written a checkpoint of its own.
+    resume : Path, optional
+        The checkpoint that the training goes on from.
+    """
+
+    def __init__(self, folder: Path, resume: Path | None = None) -> None:
+        super().__init__()
+        self.folder = folder
+        # In the folder of its own checkpoints the training goes on with the files that are there.
+        goes_on = resume is not None and resume.resolve().parent == folder.resolve()
+        self._last = resume
+        self._tidied = goes_on
+        self._keep = {LAST}
+        if resume is not None and not goes_on and resume.with_name(BEST).is_file():
+            # What was the best until then goes with it into another folder.
+            write_bytes_atomic(folder / BEST, resume.with_name(BEST).read_bytes())
+            self._keep |= {BEST}
+
+    @property
+    def last(self) -> Path | None:
+        """The last state of this training that is on disk."""
+        last = self.folder / LAST
+        if self._last is None and rank_zero.rank_zero_only.rank:
+            return last if last.exists() else None  # the first process has written it
+        return self._last
+
+    def _wrote(self, path: Path) -> None:
+        if not self._tidied:
+            remove_results(self.folder.parent, self._keep | {path.name})
+        self._tidied = True
+        if path.name == LAST:
+            self._last = path
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write beside ``path``, then rename.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no room; the file of before is whole.
+        """
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        try:
+            write_bytes_atomic(path, sealed(buffer.getvalue()))
+        except InvalidInputError as error:
+            if self.last is not None:
+                kept = f"The one before is whole: make room, then --resume {self.last}."
+            else:
+                kept = "This training had written none before."
+            raise InvalidInputError(
+                f"{error} The checkpoint has {len(buffer.getvalue()) / 1e6:.1f} MB. {kept}"
+            ) from None
+        self._wrote(Path(path))
+
+
+def remove_results(folder: Path, keep: Container[str] = ()) -> None:
+    """Remove what an earlier training has left in a folder and nothing will replace at once."""
+    for left in (folder / name for name in RESULTS):
+        if left.name not in keep:
+            left.unlink(missing_ok=True)
+
+
+class Checkpoints(callbacks.ModelCheckpoint):
+    """When checkpoints are written; the best score is known in whatever folder it goes on."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what was the best, where its file is in this folder."""
+        best = Path(self.dirpath) / BEST
+        if self.monitor is not None and best.is_file():
+            at = str(best)
+            paths = {"best_model_path": at, "kth_best_model_path": at, "dirpath": self.dirpath}
+            known = {at: state_dict["best_model_score"]}
+            state_dict = {**state_dict, **paths, "best_k_models": known}
+        super().load_state_dict(state_dict)

@@ -1,0 +1,156 @@
+"""Trainings into a folder in which one was before: what stays, what goes, and what is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import shutil
+
+import pytest
+import torch
+
+from odemom.errors import DivergedError, InvalidInputError
+from odemom.training import TrainingConfig
+from odemom.training.lightning import Classifier
+from odemom.training.run import train
+from tests.pictures import image_folder
+
+FILES = {"best.ckpt", "last.ckpt"}
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    path = image_folder(tmp_path_factory.mktemp("images") / "tints", images=30)
+    return TrainingConfig(
+        data=str(path),
+        root=str(path.parent),
+        model="odenet",
+        model_options={"channels": 2, "blocks": 1},
+        epochs=3,
+        batch_size=12,
+        accelerator="cpu",
+    )
+
+
+@pytest.fixture
+def used(config, tmp_path):
+    """A folder with a finished training of another seed."""
+    train(dataclasses.replace(config, seed=7, epochs=1), out_dir=tmp_path / "out", progress=False)
+    return tmp_path / "out"
+
+
+def stopped_in(monkeypatch, epoch, error):
+    real = Classifier.training_step
+
+    def step(self, batch, batch_idx):
+        if self.current_epoch == epoch:
+            raise error
+        return real(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", step)
+
+
+def seeds_of(folder):
+    return {
+        path.name: torch.load(path, weights_only=True)["odemom"]["config"]["seed"]
+        for path in (folder / "checkpoints").iterdir()
+    }
+
+
+def test_a_message_never_names_the_state_of_another_training(used, config, monkeypatch):
+    stopped_in(monkeypatch, 0, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt, match=r"no epoch was finished; start again"):
+        train(config, out_dir=used, progress=False)
+    assert seeds_of(used) == dict.fromkeys(FILES, 7)
+    assert (used / "result.json").exists()
+
+
+def test_what_another_training_left_goes_with_the_first_checkpoint(used, config, monkeypatch):
+    stopped_in(monkeypatch, 1, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt, match=r"resume from .*out/checkpoints/last\.ckpt"):
+        train(config, out_dir=used, progress=False)
+    assert seeds_of(used) == dict.fromkeys(FILES, 0)
+    assert not (used / "result.json").exists()
+
+
+def test_without_validation_no_best_state_of_another_training_stays(used, config):
+    result = train(dataclasses.replace(config, validation=0.0), out_dir=used, progress=False)
+    assert seeds_of(used) == {"last.ckpt": 0}
+    assert result.best_checkpoint == result.checkpoint
+
+
+def test_a_resumed_training_names_what_it_went_on_from(used, config, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        stopped_in(patch, 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out_dir=tmp_path / "first", progress=False)
+    last = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    stopped_in(monkeypatch, 1, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt, match=f"resume from {last}"):
+        train(config, out_dir=used, resume=last, progress=False)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_best_score_is_known_in_another_folder(config, monkeypatch, tmp_path, moved):
+    whole = train(config, out_dir=tmp_path / "whole", progress=False)
+    accuracies = [row["validation_accuracy"] for row in whole.history]
+    with monkeypatch.context() as patch:
+        stopped_in(patch, 2, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out_dir=tmp_path / "first", progress=False)
+    out = tmp_path / "second"
+    last = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    if moved:
+        shutil.move(tmp_path / "first", out)
+        last = out / "checkpoints" / "last.ckpt"
+    found = train(config, out_dir=out, resume=last, progress=False)
+    assert found.best_checkpoint == out / "checkpoints" / "best.ckpt"
+    best = torch.load(found.best_checkpoint, weights_only=True)["epoch"]
+    assert best == accuracies.index(max(accuracies))
+    assert last.exists()
+
+
+def test_tensorboard_has_the_rows_of_one_training(used, config, monkeypatch):
+    event = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    (before,) = (used / "tensorboard").glob("events*")
+    real = Classifier.training_step
+    with monkeypatch.context() as patch:
+        stopped_in(patch, 2, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out_dir=used, progress=False)
+    assert not before.exists()
+    assert Classifier.training_step is real
+    last = used / "checkpoints" / "last.ckpt"
+    result = train(config, out_dir=used, resume=last, progress=False)
+    train(config, out_dir=used, resume=last, progress=False)  # it is finished
+    found = event.EventAccumulator(str(used / "tensorboard")).Reload()
+    rows = [(e.step, round(e.value, 5)) for e in found.Scalars("train_loss")]
+    assert rows == [(int(r["step"]), round(r["train_loss"], 5)) for r in result.history]
+
+
+def test_a_broken_tensorboard_leaves_the_table(config, monkeypatch, tmp_path):
+    real = importlib.import_module
+
+    def missing(name, package=None):
+        if name == "torch.utils.tensorboard":
+            raise ImportError("No module named google.protobuf")
+        return real(name, package)
+
+    monkeypatch.setattr("odemom.training.lightning.importlib.import_module", missing)
+    train(dataclasses.replace(config, epochs=1), out_dir=tmp_path, progress=False)
+    assert (tmp_path / "metrics.csv").exists()
+    assert not (tmp_path / "tensorboard").exists()
+
+
+def test_divergence_of_the_network_for_digits_names_the_rate(tmp_path):
+    config = TrainingConfig(
+        width=8, limit=200, epochs=2, learning_rate=1e3, optimizer="sgd", accelerator="cpu"
+    )
+    with pytest.raises(DivergedError, match=r"smaller learning_rate than 1000"):
+        train(config, out_dir=tmp_path, progress=False)
+
+
+def test_a_batch_of_one_that_a_batch_norm_cannot_normalise_is_named(config, tmp_path):
+    one = dataclasses.replace(config, model="resnet18", model_options={}, batch_size=1)
+    with pytest.raises(InvalidInputError, match=r"batch_size: got 1 for resnet18.*at least 2"):
+        train(one, out_dir=tmp_path, progress=False)
