@@ -12,8 +12,8 @@ from odemom.cli.shared import (
     Out,
     Quiet,
     interruptible,
+    is_quiet,
     note,
-    on_terminal,
     print_json,
     say,
     waiting,
@@ -44,7 +44,9 @@ from odemom.cli.training_options import (
     Strategy,
     Threads,
     WeightDecay,
+    check_resume,
     given,
+    merged,
     nearest_number,
     note_compiling,
     print_dry_run,
@@ -146,7 +148,7 @@ def transform(
     as_integer(refit, "refit", 0)
     with waiting("loading the network"):
         found = load_source(source, weights)
-    options = parsed_options(set_ or ()) | given(initial_velocity=initial_velocity)
+    options = merged(parsed_options(set_ or ()), given(initial_velocity=initial_velocity))
     config = refit_config(
         found,
         gamma=nearest_number("gamma", gamma),
@@ -183,6 +185,7 @@ def transform(
 
         training_data(config, download=True)
     if dry_run:
+        check_resume(resume, config)
         print_dry_run(config, as_json)
     else:
         _refit(found, config, refit, out, freeze=freeze, resume=resume, as_json=as_json)
@@ -198,7 +201,7 @@ def _refit(
     with interruptible():
         found = refit(
             source, config, out_dir=out, epochs=epochs, freeze=freeze, resume=resume,
-            progress=not as_json and on_terminal(),
+            progress=not as_json and not is_quiet(),
         )  # fmt: skip
     if not speaks():
         return

@@ -17,8 +17,8 @@ from odemom.cli.shared import (
     answer,
     complain,
     interruptible,
+    is_quiet,
     note,
-    on_terminal,
     print_json,
     progress_bar,
     resumable,
@@ -52,7 +52,9 @@ from odemom.cli.training_options import (
     Strategy,
     Threads,
     WeightDecay,
+    check_resume,
     given,
+    merged,
     nearest_number,
     note_compiling,
     print_dry_run,
@@ -138,13 +140,16 @@ def train(
     optional_import("torch", "train")
     from odemom.training.presets import configured, parsed_options
 
-    options = parsed_options(set_ or ()) | given(
-        gamma=nearest_number("gamma", gamma),
-        order=order,
-        eps=None if eps is None else nearest_double(as_eps(eps)),
-        initial_velocity=initial_velocity,
-        channels=channels,
-        adjoint=adjoint or None,
+    options = merged(
+        parsed_options(set_ or ()),
+        given(
+            gamma=nearest_number("gamma", gamma),
+            order=order,
+            eps=None if eps is None else nearest_double(as_eps(eps)),
+            initial_velocity=initial_velocity,
+            channels=channels,
+            adjoint=adjoint or None,
+        ),
     )
     fields = given(
         data=data,
@@ -177,6 +182,7 @@ def train(
 
         training_data(config, download=True)
     if dry_run:
+        check_resume(resume, config)
         print_dry_run(config, as_json)
     else:
         _train(config, out, resume, as_json)
@@ -186,7 +192,7 @@ def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
     from odemom.training.run import train as run_training
 
     note_compiling(config)
-    shown = not as_json and on_terminal()
+    shown = not as_json and not is_quiet()
     with interruptible():
         result = run_training(config, out_dir=out, resume=resume, progress=shown)
     if not speaks():
@@ -211,7 +217,10 @@ def evaluate(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Test on other images with the same classes; see odemom train."),
+        typer.Option(
+            help="Test on other images with the same classes: a folder's test images, or all of "
+            "them where it has no folder test."
+        ),
     ] = None,
     root: Root = None,
     device: Annotated[str, typer.Option(help="Where to run: cpu or cuda.")] = "cpu",

@@ -75,6 +75,30 @@ def given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def merged(set_: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Options of ``--set`` and those with a name of their own; none may come twice."""
+    from odemom.checks import expect
+
+    for name in set_:
+        option = "--" + name.replace("_", "-")
+        twice = name in own
+        expect(
+            not twice,
+            name,
+            got=f"{set_[name]!r} by --set and {own.get(name)!r} by {option}",
+            expected="one of the two",
+        )
+    return set_ | own
+
+
+def check_resume(resume: Path | None, config: Any) -> None:
+    """Refuse, before a dry run, a checkpoint that the training itself would refuse."""
+    from odemom.training.checkpoints import read_checkpoint
+
+    if resume is not None:
+        read_checkpoint(resume, config)
+
+
 def nearest_number(name: str, text: str | None) -> float | None:
     """The double nearest to the number that the text of an option spells."""
     from odemom.checks import as_number, nearest_double

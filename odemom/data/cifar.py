@@ -11,6 +11,7 @@ import torch
 from odemom.checks import invalid, optional_import, shown
 from odemom.data.images import ImageData, Images
 from odemom.data.splits import parts
+from odemom.records.machine import cache_directory
 
 __all__ = ["load_cifar"]
 
@@ -46,17 +47,27 @@ def _read(kind: Any, name: str, root: Path, train: bool, download: bool) -> Any:
     try:
         return kind(str(root), train=train, download=download)
     except Exception as error:  # a damaged pickle raises anything, a download any network error
-        where = root / kind.base_folder
+        where, archive = root / kind.base_folder, root / kind.filename
         there = "which is damaged" if where.exists() else "which is not there"
+        if archive.exists():
+            whole = _is_whole(archive, kind.tgz_md5)
+            there += f", beside the archive {archive}{'' if whole else ', which is damaged'}"
+        at = "" if root == cache_directory() else f" --root {root}"
         said = f" ({type(error).__name__}: {shown(str(error), 100)})" if download else ""
         raise invalid(
             "data",
             got=f"{name} looked for in {where}, {there}{said}",
             expected=f"the files of {kind.url}",
-            fix=f"Fetch them: odemom train --data {name} --download --dry-run (download=True in "
-            "Python). Or name the folder that they are in: --root DIR, in an experiment --set "
-            "root=DIR (root=DIR in Python); or give a folder of images with one folder per class.",
+            fix=f"Fetch or unpack them: odemom train --data {name}{at} --download --dry-run "
+            "(download=True in Python). Or name the folder that they are in: --root DIR, in an "
+            "experiment --set root=DIR (root=DIR in Python); or give a folder of images with one "
+            "folder per class.",
         ) from error
+
+
+def _is_whole(archive: Path, md5: str) -> bool:
+    utils = optional_import("torchvision.datasets.utils", "train")
+    return utils.check_integrity(str(archive), md5)
 
 
 def _images(dataset: Any) -> Images:

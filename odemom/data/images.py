@@ -296,6 +296,7 @@ def _limited(whole: ImageData, limit: int, seed: int) -> ImageData:
         "limit",
         got=str(limit),
         expected=f"from {len(whole.classes)}, one a class, to {n}, the number of training images",
+        fix="For all of them leave it out; in an experiment --set limit=0.",
     )
     kept = round(len(whole.validation) * limit / n)
     kept = min(len(whole.validation), max(kept, len(whole.classes) if kept else 0))

@@ -1,16 +1,62 @@
-"""Lightning's progress bar, on the error stream: standard output is for answers."""
+"""The progress of a training, on the error stream: standard output is for answers."""
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Any
 
 import rich
+from rich.console import Console
 
 from odemom.checks import optional_import
 
 callbacks = optional_import("lightning.pytorch.callbacks", "train")
 
-__all__ = ["Bar"]
+__all__ = ["Bar", "Lines", "progress_of"]
+
+
+def progress_of() -> Any:
+    """A bar where it can move, on a terminal or in a notebook; else a line per epoch."""
+    console = Console(stderr=True)
+    return Bar() if console.is_terminal or console.is_jupyter else Lines()
+
+
+class Lines(callbacks.Callback):
+    """A line per epoch, for logs: what was reached, and when the training will end."""
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Leave the epochs before an interruption to the log of that time."""
+        self._told = len(pl_module.history)
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Print the line of the epoch before, which is in the checkpoint now."""
+        self._tell(trainer, pl_module)
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Print the line of the last epoch."""
+        self._tell(trainer, pl_module)
+
+    def _tell(self, trainer: Any, pl_module: Any) -> None:
+        rows, self._told = pl_module.history[self._told :], len(pl_module.history)
+        if sys.stderr is None or not trainer.is_global_zero:
+            return
+        for row in rows:
+            of = trainer.max_epochs
+            done = f"epoch {row['epoch']} of {of}: train loss {row['train_loss']:.4g}"
+            if not math.isnan(row["validation_accuracy"]):
+                done += f", validation accuracy {row['validation_accuracy']:.2%}"
+            left = row["seconds"] / row["epoch"] * (of - row["epoch"])
+            print(f"{done}; {_duration(left)} left", file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
 
 
 class Bar(callbacks.RichProgressBar):

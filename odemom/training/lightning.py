@@ -24,7 +24,7 @@ from odemom.errors import (
     InvalidInputError,
     OdemomError,
 )
-from odemom.training.bar import Bar
+from odemom.training.bar import Bar, progress_of
 from odemom.training.checkpoint_files import CheckpointFiles, Checkpoints
 from odemom.training.config import TrainingConfig
 from odemom.training.graphs import capture_passes
@@ -251,6 +251,7 @@ def _trainer(
     config: TrainingConfig, files: CheckpointFiles, *, progress: bool, validation: bool
 ) -> Any:
     saved = _saved(config, files.folder, validation)
+    shown = [progress_of()] if progress else []
     return lightning.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -259,10 +260,10 @@ def _trainer(
         precision={"32": "32-true"}.get(config.precision, config.precision),
         max_epochs=config.epochs,
         limit_val_batches=1.0 if validation else 0,
-        callbacks=[*saved, *([Bar()] if progress else [])],
+        callbacks=[*saved, *shown],
         plugins=[files],
         logger=_loggers(files.folder.parent),
-        enable_progress_bar=progress,
+        enable_progress_bar=any(isinstance(each, Bar) for each in shown),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         deterministic=config.deterministic,

@@ -135,6 +135,12 @@ def training_data(config: TrainingConfig, *, download: bool = False) -> ImageDat
     require_cuda(config)
     data = images_of(config, download=download)
     images, processes = len(data.train), config.devices * config.num_nodes
+    expect(
+        processes <= images,
+        "devices",
+        got=f"{processes} processes",
+        expected=f"at most {images}, the number of training images",
+    )
     each = "" if processes == 1 else f" for each of {processes} processes"
     expect(
         config.batch_size * processes <= images,

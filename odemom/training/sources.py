@@ -238,5 +238,12 @@ def _state_dict(path: Path) -> Mapping[str, Tensor]:
         found = next((found[k] for k in INSIDE if isinstance(found.get(k), Mapping)), found)
         found = {WRAPPERS.sub("", str(name)): value for name, value in found.items()}
         if found and all(isinstance(value, Tensor) for value in found.values()):
+            bad = [name for name, value in found.items() if not bool(value.isfinite().all())]
+            expect(
+                not bad,
+                "weights",
+                got=f"{path}, whose {' and '.join(bad[:1])} is not finite",
+                expected="the weights of a training that has not diverged",
+            )
             return found
     raise invalid("weights", got=f"{path}, which holds something else", expected=expected)

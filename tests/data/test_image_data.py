@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from types import SimpleNamespace
 
@@ -328,6 +329,19 @@ def test_missing_cifar_says_where_it_was_looked_for_and_how_to_get_it(tmp_path, 
         load_images("cifar10", root=tmp_path)
     for words in (str(tmp_path / "cifar-10-batches-py"), state, "--download", "https://"):
         assert words in str(caught.value)
+    assert f"odemom train --data cifar10 --root {tmp_path} --download" in str(caught.value)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_archive_of_cifar_is_named_and_what_it_is_worth(tmp_path, monkeypatch, whole):
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    archive.write_bytes(b"cut")
+    if whole:
+        monkeypatch.setattr("torchvision.datasets.CIFAR10.tgz_md5", hashlib.md5(b"cut").hexdigest())
+    with pytest.raises(InvalidInputError) as caught:
+        load_images("cifar10", root=tmp_path)
+    said = f"not there, beside the archive {archive}" + ("; " if whole else ", which is damaged; ")
+    assert said in str(caught.value)
 
 
 def test_cifar_is_split_for_validation(tmp_path, monkeypatch):

@@ -234,6 +234,14 @@ def test_a_state_dict_with_as_many_classes_keeps_its_head(folder, tmp_path):
     assert all(torch.equal(state[name], new[name]) for name in state)
 
 
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    state = squeezenet1_1(num_classes=3).state_dict()
+    state["classifier.1.bias"][1] = torch.nan
+    torch.save(state, tmp_path / "own.pth")
+    with pytest.raises(InvalidInputError, match=r"own\.pth, whose classifier\.1\.bias is not fini"):
+        load_source("torchvision:squeezenet1_1", str(tmp_path / "own.pth"))
+
+
 def unreachable(*_, **__):
     raise urllib.error.URLError("Name or service not known")
 

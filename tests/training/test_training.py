@@ -170,10 +170,12 @@ def test_without_progress_a_fresh_process_prints_nothing(tmp_path):
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_progress_shows_the_epoch(tmp_path, capfd):
+@pytest.mark.parametrize(("terminal", "said"), [(True, "Epoch 0/0"), (False, "epoch 1 of 1: ")])
+def test_progress_shows_the_epoch(tmp_path, capfd, monkeypatch, terminal, said):
+    monkeypatch.setattr("rich.console.Console.is_terminal", terminal)
     train(SHORT, out_dir=tmp_path)
     out, err = capfd.readouterr()
-    assert (out, "Epoch 0/0" in err) == ("", True)  # standard output is for answers
+    assert (out, said in err) == ("", True)  # standard output is for answers
 
 
 # --- the data ----------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ import torch
 
 from odemom.errors import DivergedError, InvalidInputError
 from odemom.training import TrainingConfig
+from odemom.training.dry_run import dry_run
 from odemom.training.lightning import Classifier
-from odemom.training.run import train
+from odemom.training.run import network_for, train, training_data
 from tests.pictures import image_folder
 
 FILES = {"best.ckpt", "last.ckpt"}
@@ -148,6 +149,28 @@ def test_divergence_of_the_network_for_digits_names_the_rate(tmp_path):
     )
     with pytest.raises(DivergedError, match=r"smaller learning_rate than 1000"):
         train(config, out_dir=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(("model", "takes"), [("alexnet", False), ("squeezenet1_1", True)])
+def test_a_network_of_torchvision_says_which_images_it_takes(config, model, takes):
+    small = dataclasses.replace(
+        config, model=f"torchvision:{model}", model_options={}, image_size=32, limit=12
+    )
+    if takes:
+        assert dry_run(small).steps > 0
+        return
+    for call in (dry_run, lambda c: network_for(c, training_data(c))):
+        with pytest.raises(
+            InvalidInputError, match=r"image_size: got 32 pixels for .*alexnet.*224"
+        ):
+            call(small)
+    at_224 = dataclasses.replace(small, image_size=224, batch_size=1)
+    assert network_for(at_224, training_data(at_224)).training
+
+
+def test_more_processes_than_images_are_named(config):
+    with pytest.raises(InvalidInputError, match=r"devices: got 64 processes; expected at most"):
+        training_data(dataclasses.replace(config, devices=64))
 
 
 def test_a_batch_of_one_that_a_batch_norm_cannot_normalise_is_named(config, tmp_path):
