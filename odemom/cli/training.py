@@ -307,7 +307,7 @@ def sweep(
         found = run_sweep(plan, out, progress=progress, **place)
     if as_json:
         print_json(found)
-        return
+        raise typer.Exit(FAILED if found.failures else 0)
     for row in found.rows:
         settings = ", ".join(f"{name} {value}" for name, value in row.settings.items())
         say(f"{settings}: test accuracy {row.test_accuracy:.2%} on {row.source}")

@@ -42,13 +42,15 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
         self.folder = folder
         # In the folder of its own checkpoints the training goes on with the files that are there.
         goes_on = resume is not None and resume.resolve().parent == folder.resolve()
+        self._begun = goes_on
         self._last = resume
-        self._tidied = goes_on
-        self._keep = {LAST}
-        if resume is not None and not goes_on and resume.with_name(BEST).is_file():
-            # What was the best until then goes with it into another folder.
-            write_bytes_atomic(folder / BEST, resume.with_name(BEST).read_bytes())
-            self._keep |= {BEST}
+        best = None if resume is None else resume.with_name(BEST)
+        self._best = best if best is not None and best.is_file() else None
+
+    @property
+    def best(self) -> Path | None:
+        """The best state of this training that is on disk."""
+        return self._best
 
     @property
     def last(self) -> Path | None:
@@ -59,11 +61,17 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
         return self._last
 
     def _wrote(self, path: Path) -> None:
-        if not self._tidied:
-            remove_results(self.folder.parent, self._keep | {path.name})
-        self._tidied = True
         if path.name == LAST:
             self._last = path
+        if path.name == BEST:
+            self._best = path
+        if self._begun:
+            return
+        self._begun = True
+        if self._best is not None and self._best != path:  # it goes with it into another folder
+            best = self._best.read_bytes()
+            self._best = write_bytes_atomic(self.folder / BEST, best)
+        remove_results(self.folder.parent, () if self._best is None else (BEST,))
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
@@ -101,11 +109,10 @@ class Checkpoints(callbacks.ModelCheckpoint):
     """When checkpoints are written; the best score is known in whatever folder it goes on."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what was the best, where its file is in this folder."""
-        best = Path(self.dirpath) / BEST
-        if self.monitor is not None and best.is_file():
-            at = str(best)
+        """Take up what was the best, as of this folder, into which its file goes too."""
+        score = state_dict["best_model_score"]
+        if self.monitor is not None and score is not None:
+            at = str(Path(self.dirpath) / BEST)
             paths = {"best_model_path": at, "kth_best_model_path": at, "dirpath": self.dirpath}
-            known = {at: state_dict["best_model_score"]}
-            state_dict = {**state_dict, **paths, "best_k_models": known}
+            state_dict = {**state_dict, **paths, "best_k_models": {at: score}}
         super().load_state_dict(state_dict)

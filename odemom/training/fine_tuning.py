@@ -325,16 +325,20 @@ def _check_form(source: Source, config: TrainingConfig, data: ImageData) -> None
 def _check_unseen(source: Source, config: TrainingConfig, data: ImageData) -> None:
     """Refuse a split of the source's own images by which it has seen some of the test images."""
     trained = source.training
-    if trained is None or data.own_test or not _same_place(trained, config):
+    if trained is None or data.own_test or data.classes != source.classes:
         return
-    place = dataclasses.replace(trained, root=config.root or trained.root)
+    size = None if config.data in NAMES_OF_DATA else trained.image_size
+    root = config.root or trained.root
+    place = dataclasses.replace(trained, data=config.data, root=root, image_size=size)
 
     def load(limit: int | None = None) -> ImageData:
         return images_of(dataclasses.replace(place, limit=limit))
 
     then = load()
     if not are_those(then, source.images, trained.limit, load):
-        raise changed_since(trained.data, "DIR/test, beside DIR/train")
+        if _same_place(trained, config):
+            raise changed_since(trained.data, "DIR/test, beside DIR/train")
+        return  # they are others; the source's own are known wherever they are
     expect(
         then.test.is_of(data.test),
         "seed",

@@ -17,7 +17,7 @@ from odemom.checks import expect, invalid, optional_import, shown
 from odemom.data.images import ImageData, load_images
 from odemom.models.table import build_model
 from odemom.records import as_folder, provenance, write_json
-from odemom.training.checkpoint_files import LAST, CheckpointFiles
+from odemom.training.checkpoint_files import CheckpointFiles
 from odemom.training.checkpoints import (
     check_images,
     check_origin,
@@ -236,20 +236,15 @@ def train_network(
     with named_disk_errors(files), stopped_replays_named(config, files):
         fit(trainer, model, module, resume)
         trainer.test(model, datamodule=module, verbose=False)
-    # A finished training that goes on into another folder leaves its files where they are.
-    kept = folder
-    if resume is not None and not (folder / "checkpoints" / LAST).exists():
-        kept = resume.parent.parent
-    result = _result(config, model, trainer, kept)
+    result = _result(config, model, files)
     if trainer.is_global_zero:
         write_json(folder / "result.json", result.to_dict())
     return result
 
 
-def _result(
-    config: TrainingConfig, model: Classifier, trainer: Any, folder: Path
-) -> TrainingResult:
-    test = model.sums["test"]
+def _result(config: TrainingConfig, model: Classifier, files: CheckpointFiles) -> TrainingResult:
+    test, last = model.sums["test"], files.last
+    assert last is not None  # a training that was finished before leaves its files where they are
     return TrainingResult(
         config=config,
         source=model.images["source"],
@@ -259,7 +254,7 @@ def _result(
         seconds=model.history[-1]["seconds"],
         history=tuple(model.history),
         provenance=provenance(config.seed),
-        checkpoint=folder / "checkpoints" / LAST,
-        best_checkpoint=Path(trainer.checkpoint_callback.best_model_path),
-        csv=folder / "metrics.csv",
+        checkpoint=last,
+        best_checkpoint=files.best or last,
+        csv=last.parent.parent / "metrics.csv",
     )

@@ -36,8 +36,9 @@ def test_a_training_that_fails_does_not_stop_the_others(run, tmp_path):
     assert [row["settings"] for row in found["rows"]] == [{"learning_rate": 0.001}]
     assert [f["settings"] for f in found["failures"]] == [{"learning_rate": 1e30}]
     assert len((out / "sweep.csv").read_text().splitlines()) == 2
-    again = run_sweep(read_sweep(path), out)
-    assert (len(again.rows), len(again.failures)) == (1, 1)
+    code, said, _ = run("sweep", str(path), "--out", str(out), "--json")
+    again = json.loads(said)
+    assert (code, len(again["rows"]), len(again["failures"])) == (2, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,14 @@ def test_a_folder_that_has_moved_is_named_again(trained, tmp_path):
         evaluate(trained.checkpoint)
     found = evaluate(trained.checkpoint, data=str(moved))
     assert (found.images, found.accuracy) == (8, trained.test_accuracy)  # its test images alone
-    config = refit_config(load_source(trained.checkpoint), data=str(moved), accelerator="cpu")
-    assert config.data == str(moved)
+    source = load_source(trained.checkpoint)
+    same, other = (
+        refit_config(source, data=str(moved), seed=seed, batch_size=8, accelerator="cpu")
+        for seed in (0, 1)
+    )
+    refit(source, same, out_dir=tmp_path / "refit", epochs=0, progress=False)
+    with pytest.raises(InvalidInputError, match="seed: got 1 beside a network trained on moved"):
+        refit(source, other, out_dir=tmp_path / "refit", epochs=0, progress=False)
 
 
 def test_a_configuration_of_before_with_a_lone_name_is_still_read():

@@ -109,6 +109,15 @@ def test_the_best_score_is_known_in_another_folder(config, monkeypatch, tmp_path
     best = torch.load(found.best_checkpoint, weights_only=True)["epoch"]
     assert best == accuracies.index(max(accuracies))
     assert last.exists()
+    assert found.best_checkpoint.exists()
+
+
+def test_a_finished_training_names_its_files_and_not_those_of_another(used, config, tmp_path):
+    whole = train(config, out_dir=tmp_path / "whole", progress=False)
+    found = train(config, out_dir=used, resume=whole.checkpoint, progress=False)
+    for name in ("checkpoint", "best_checkpoint", "csv"):
+        assert getattr(found, name) == getattr(whole, name)
+    assert seeds_of(used) == dict.fromkeys(FILES, 7)
 
 
 def test_tensorboard_has_the_rows_of_one_training(used, config, monkeypatch):
