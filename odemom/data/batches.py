@@ -15,9 +15,8 @@ from odemom.data.images import Images
 __all__ = ["Batches", "EpochSampler", "augmented", "evaluated_at_once"]
 
 PADDING = 4
-EVALUATED = 1000  # at most so many images at a time where no gradient is kept,
-EVALUATED_PIXELS = EVALUATED * 32**2  # with at most so many pixels,
-EVALUATED_SHARE = 8  # and at most so many times those of a training step
+EVALUATED = 1000  # at most so many images at a time where no gradient is kept
+SMALL = 2**16  # pixels that images may have together whatever a training step takes
 RESIDENT_SHARE = 0.5  # images may take this share of a GPU's free memory
 
 
@@ -101,8 +100,8 @@ def augmented(pixels: Tensor, corners: Tensor | None, flips: Tensor) -> Tensor:
 def evaluated_at_once(image_size: int, batch_size: int) -> int:
     """How many images a network looks at together where no gradient is kept.
 
-    The number depends on the training alone, not on the machine, and such a pass needs no more
-    memory than about a step of the training.
+    As many as in a step of the training, which needs more memory; or more, where they are small.
+    The number depends on the training alone, not on the machine.
 
     Parameters
     ----------
@@ -113,11 +112,10 @@ def evaluated_at_once(image_size: int, batch_size: int) -> int:
 
     Examples
     --------
-    >>> [evaluated_at_once(32, 128), evaluated_at_once(224, 128), evaluated_at_once(32, 4)]
-    [1000, 20, 32]
+    >>> [evaluated_at_once(32, 128), evaluated_at_once(224, 8), evaluated_at_once(8, 64)]
+    [128, 8, 1000]
     """
-    fits = min(EVALUATED_PIXELS // image_size**2, EVALUATED_SHARE * batch_size)
-    return max(1, min(EVALUATED, fits))
+    return min(EVALUATED, max(batch_size, SMALL // image_size**2))
 
 
 class Batches:

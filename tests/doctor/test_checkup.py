@@ -150,7 +150,7 @@ def test_what_is_asked_for_is_that_of_the_project():
     extras = set(project["optional-dependencies"]) - packages.FOR_DEVELOPERS
     assert extras == set(found) - {"core"}
     assert {"core", "plots", "torch", "train", "sweep"} <= set(packages.FEATURES)
-    assert found["train"].keys() == {"lightning", "torchvision", "scikit-learn"}
+    assert found["train"].keys() == {"lightning", "torchvision", "scikit-learn", "tensorboard"}
     assert found["sweep"] == {
         "joblib": ">=1.4", "dask": ">=2024.5", "distributed": "", "pyyaml": ">=6",
     }  # fmt: skip
