@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import math
 import os
+import re
 import secrets
 import shutil
+import stat
 import time
 import warnings
 from collections.abc import Iterator
@@ -48,9 +50,13 @@ class Listing:
 
 
 def load_folder(
-    path: Path, name: str, seed: int, validation: float, root: Path, image_size: int | None
-) -> ImageData:
+    path: Path, name: str, seed: int, validation: float, root: Path, image_size: int | None,
+    *, whole: bool = False,
+) -> ImageData:  # fmt: skip
     """The images of a folder: ``train`` and ``test`` below it, or a split by the seed.
+
+    With ``whole`` nothing is split: where there is no ``test``, all images are training and test
+    set, and there is no validation set.
 
     Raises
     ------
@@ -70,13 +76,16 @@ def load_folder(
         )
     pixels = _decoded(path, list(listings.values()), root, image_size)
     labels = torch.from_numpy(np.concatenate([each.labels for each in listings.values()]))
-    whole, ends = Images(pixels, labels), np.cumsum([len(each.files) for each in listings.values()])
+    every, ends = Images(pixels, labels), np.cumsum([len(each.files) for each in listings.values()])
     sets = {
-        key: whole.subset(np.arange(end - len(each.files), end))
+        key: every.subset(np.arange(end - len(each.files), end))
         for (key, each), end in zip(listings.items(), ends, strict=True)
     }
     own_test = "test" in sets
-    if not own_test:
+    if whole:
+        none = sets[TRAIN].subset(np.arange(0))
+        sets = {"test": sets[TRAIN], "validation": none, **sets}
+    if "test" not in sets:
         chosen, left = parts(sets[TRAIN].labels.numpy(), TEST_SHARE, seed, "the test set")
         sets = {TRAIN: sets[TRAIN].subset(left), "test": sets[TRAIN].subset(chosen)}
     if "validation" not in sets:
@@ -139,11 +148,11 @@ def _listing(folder: Path) -> Listing:
     labels: list[int] = []
     for label, name in enumerate(classes):
         found = sorted(
-            (entry.path, _state(entry))
+            (entry.path, entry.stat())
             for entry in os.scandir(folder / name)
             if entry.name[0] != "."
             and os.path.splitext(entry.name)[1].lower() in suffixes
-            and not entry.is_dir()
+            and _is_file(entry)
         )
         expect(
             bool(found),
@@ -159,9 +168,10 @@ def _listing(folder: Path) -> Listing:
     return Listing(tuple(classes), tuple(files), tuple(states), np.array(labels, dtype=np.int64))
 
 
-def _state(entry: os.DirEntry[str]) -> os.stat_result:
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link to one; a link that leads nowhere is refused by name."""
     try:
-        return entry.stat()
+        return stat.S_ISREG(entry.stat().st_mode)
     except OSError as error:
         raise invalid(
             "data",
@@ -186,12 +196,15 @@ def _decoded(
     how, files = _keys(path, listings, image_size)
     name = path.resolve().name
     cache = root / "folders" / f"{name}-{how}-{files}.npy"
-    if not cache.is_file():
-        with _beside(cache) as beside:
-            _decode([file for each in listings for file in each.files], beside, image_size)
-        _tidy(cache, f"{name}-{how}-")
-    # "c": pages are shared between processes, and what someone writes into them stays with him.
-    return torch.from_numpy(np.load(cache, mmap_mode="c"))
+    while True:
+        if not cache.is_file():
+            with _beside(cache) as beside:
+                _decode([file for each in listings for file in each.files], beside, image_size)
+            _tidy(cache, f"{name}-{how}-")
+        # Another process, which has seen other files in the folder, may have tidied since.
+        with contextlib.suppress(FileNotFoundError):
+            # "c": pages are shared by processes, and what someone writes into them stays with him.
+            return torch.from_numpy(np.load(cache, mmap_mode="c"))
 
 
 def _keys(path: Path, listings: list[Listing], image_size: int | None) -> tuple[str, str]:
@@ -205,13 +218,17 @@ def _keys(path: Path, listings: list[Listing], image_size: int | None) -> tuple[
     return hashlib.sha256(repr(how).encode()).hexdigest()[:8], found.hexdigest()[:16]
 
 
+OWN = r"-[0-9a-f]{8}-[0-9a-f]{16}\.npy"  # how the names of caches end
+
+
 def _tidy(cache: Path, start: str) -> None:
     """Remove what the folder was before, and what killed processes have left."""
     for entry in list(os.scandir(cache.parent)):
-        before = entry.name.startswith(start) and entry.name != cache.name
+        ours = entry.name.startswith(start) and re.search(rf"{OWN}$", entry.name)
+        beside = re.fullmatch(rf"\..+{OWN}\.[0-9a-f]{{8}}\.tmp", entry.name)
         with contextlib.suppress(OSError):
-            left = entry.name.endswith(".tmp") and time.time() - entry.stat().st_mtime > STALE
-            if before or left:
+            stale = beside and time.time() - entry.stat().st_mtime > STALE
+            if stale or (ours and entry.name != cache.name):
                 os.unlink(entry.path)
 
 

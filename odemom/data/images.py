@@ -15,7 +15,7 @@ from torch import Tensor
 
 from odemom.checks import as_integer, expect, invalid, shown
 from odemom.data.names import FOLDER, NAMES_OF_DATA, check_data
-from odemom.errors import NotEnoughMemoryError
+from odemom.errors import InvalidInputError, NotEnoughMemoryError
 from odemom.records import as_path
 from odemom.records.machine import cache_directory, is_out_of_memory
 
@@ -83,6 +83,16 @@ class Images:
         """Whether these are the places of another set's images, in arrays of equal length."""
         one, two = (s.rows if s.rows is not None else torch.arange(len(s)) for s in (self, other))
         return torch.equal(one, two)
+
+    def fingerprints(self) -> Tensor:
+        """A number of 64 bits for each image, sorted: equal pixels have equal ones.
+
+        Of sets of more than 2 GiB every second image counts, of more than 4 every third, and so on.
+        """
+        found: list[bytes] = []
+        for pixels in self.portions(1 + self.nbytes // READ_AT_MOST):
+            found += [hashlib.blake2b(p, digest_size=8).digest() for p in pixels.numpy()]
+        return torch.from_numpy(np.sort(np.frombuffer(b"".join(found), dtype=np.int64)))
 
     def portions(self, step: int = 1) -> Iterator[Tensor]:
         """The pixels of every so manieth image, as many at a time as need 32 MiB."""
@@ -155,6 +165,7 @@ def load_images(
     validation: float | None = None,
     image_size: int | None = None,
     download: bool = False,
+    whole: bool = False,
 ) -> ImageData:
     """A data set of images by its name, or from a folder.
 
@@ -180,6 +191,9 @@ def load_images(
         that all of them have, or 32.
     download : bool, default False
         Whether CIFAR may be downloaded where it is missing.
+    whole : bool, default False
+        Whether all images of a folder without a test set are taken for the test set, and for the
+        training set too.
 
     Returns
     -------
@@ -214,21 +228,21 @@ def load_images(
         expected="it beside a folder of images",
     )
     with _named_shortage(data):
-        whole = _whole(data, root, seed, share, image_size, download=download)
-        return _normalised(whole if limit is None else _limited(whole, limit, seed))
+        found = _loaded(data, root, seed, share, image_size, download=download, whole=whole)
+        return _normalised(found if limit is None else _limited(found, limit, seed))
 
 
-def _whole(
+def _loaded(
     data: str, root: Path | str | None, seed: int, share: float, image_size: int | None, *,
-    download: bool,
+    download: bool, whole: bool,
 ) -> ImageData:  # fmt: skip
-    """All images of a data set, split."""
+    """The images of a data set, without limit."""
     if data == "digits":
         from odemom.data.digits import load_digits
 
         return load_digits(seed, share)
     if data not in NAMES_OF_DATA:
-        return _from_folder(data, root, seed, share, image_size)
+        return _from_folder(data, root, seed, share, image_size, whole)
     from odemom.data.cifar import load_cifar
 
     return load_cifar(data, _root(root), seed, share, download=download)
@@ -241,6 +255,8 @@ def _named_shortage(data: str) -> Iterator[None]:
         yield
     except (MemoryError, OSError, RuntimeError) as error:
         if not is_out_of_memory(error):
+            if isinstance(error, OSError):
+                raise _unreadable(data, error) from error
             raise
         said = shown(str(error).partition("\n")[0], 100) if str(error) else type(error).__name__
         raise NotEnoughMemoryError(
@@ -250,9 +266,18 @@ def _named_shortage(data: str) -> Iterator[None]:
         ) from None
 
 
+def _unreadable(data: str, error: OSError) -> InvalidInputError:
+    return invalid(
+        "data",
+        got=f"{shown(str(error.filename or data), 200)}, which cannot be read ({error.strerror})",
+        expected="a folder of images that may be read, and that nobody changes meanwhile",
+    )
+
+
 def _from_folder(
-    data: str, root: Path | str | None, seed: int, share: float, image_size: int | None
-) -> ImageData:
+    data: str, root: Path | str | None, seed: int, share: float, image_size: int | None,
+    whole: bool,
+) -> ImageData:  # fmt: skip
     from odemom.data.folders import load_folder
 
     path = as_path(data.removeprefix(FOLDER), "data")
@@ -264,7 +289,7 @@ def _from_folder(
             "one folder per class",
             fix="Unpack an archive first: tar xf FILE." if path.is_file() else "",
         )
-    return load_folder(path, data, seed, share, _root(root), image_size)
+    return load_folder(path, data, seed, share, _root(root), image_size, whole=whole)
 
 
 def _root(root: Path | str | None) -> Path:

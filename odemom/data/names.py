@@ -55,7 +55,9 @@ def placed(data: str) -> str:
     >>> placed("cifar10"), placed("/pictures/flowers"), placed("imagefolder:/pictures/flowers")
     ('cifar10', '/pictures/flowers', '/pictures/flowers')
     """
-    return data if data in NAMES_OF_DATA else os.path.abspath(data.removeprefix(FOLDER))
+    if data in NAMES_OF_DATA:
+        return data
+    return str(Path.cwd() / data.removeprefix(FOLDER))  # "link/.." stays where the link leads
 
 
 def files_behind(data: str) -> dict[str, str]:

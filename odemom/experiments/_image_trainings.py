@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,7 @@ class ImageConfig:
         """Steps with the images of the trainings."""
         if self.data in NAMES_OF_DATA:
             return Steps(tuple(requests))
-        return Steps(tuple(requests), placed(self.data), self.root and os.path.abspath(self.root))
+        return Steps(tuple(requests), placed(self.data), self.root and str(Path.cwd() / self.root))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -117,7 +117,7 @@ class ImageConfig:
             seed=seed,
             rate=float(rate),
             data=placed(self.data),
-            root=self.root and os.path.abspath(self.root),
+            root=self.root and str(Path.cwd() / self.root),
             device=self.device,
             limit=self.limit,
             epochs=self.epochs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import logging
 import os
 import pkgutil
 import re
@@ -108,7 +109,8 @@ class Backend:
     ) -> Iterator[Any]:
         """As Dask has it: joblib would run all in this process where one worker has one thread."""
         with _lost_workers_named():
-            futures = client.map(function, list(tasks), pure=False)
+            alone = functools.partial(_alone, function)
+            futures = client.map(alone, list(tasks), pure=False)
             try:
                 for future in self.distributed.as_completed(futures):
                     yield future.result()
@@ -117,6 +119,7 @@ class Backend:
 
     def _start_cluster(self, stack: contextlib.ExitStack) -> Any:
         options = {"n_workers": self.workers, "threads_per_worker": 1, "dashboard_address": None}
+        options["silence_logs"] = logging.ERROR  # a worker that has loaded PyTorch ends slowly
         # Without a dashboard Dask serves its web pages all the same, at 8787: at no fixed address,
         # then, without a page, and closed as soon as they are there.
         options["scheduler_kwargs"] = {"dashboard_address": "127.0.0.1:0", "dashboard": False}
@@ -149,7 +152,8 @@ class Backend:
                 "scheduler",
                 got=f"{shown(address)} ({why})",
                 expected="the address of a Dask scheduler that runs, such as tcp://10.0.0.1:8786",
-                fix="Start one with: dask scheduler; and on every machine: dask worker ADDRESS.",
+                fix="Start one with: dask scheduler; and on every machine: dask worker ADDRESS "
+                "--nthreads 1.",
             )
         stack.enter_context(client)
         expect(
@@ -157,7 +161,7 @@ class Backend:
             "scheduler",
             got=f"{address}, which has no workers",
             expected="a cluster with a worker that has odemom installed",
-            fix=f"Start one with: dask worker {address}.",
+            fix=f"Start one with: dask worker {address} --nthreads 1.",
         )
         self._check_versions(client)
         return client
@@ -209,6 +213,15 @@ def _lost_workers_named() -> Iterator[None]:
             "where a folder was given: the same command goes on. Where memory ran out, take fewer "
             "workers."
         ) from error
+
+
+_ONE = threading.Lock()
+
+
+def _alone(function: Callable[[Any], Any], task: Any) -> Any:
+    """Run a task by itself in its process: trainings share its random numbers and settings."""
+    with _ONE:
+        return function(task)
 
 
 def _with_parent(function: Callable[[Any], Any], parent: int, task: Any) -> Any:

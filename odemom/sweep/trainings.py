@@ -295,7 +295,6 @@ def _said(settings: Mapping[str, Any]) -> str:
 def _run(item: tuple[str, Task]) -> tuple[str, dict[str, Any] | str, float]:
     """Train one combination, from its last checkpoint where there is one; or why it failed."""
     from odemom.errors import InvalidInputError, OdemomError
-    from odemom.training.checkpoints import read_checkpoint
     from odemom.training.run import train
 
     key, task = item
@@ -303,12 +302,13 @@ def _run(item: tuple[str, Task]) -> tuple[str, dict[str, Any] | str, float]:
     last = Path(task.folder) / "checkpoints" / "last.ckpt"
     resume = last if last.is_file() else None
     try:
-        if resume is not None:
-            read_checkpoint(last, task.config)
-    except InvalidInputError:  # it is damaged, and nothing but it is lost
-        resume = None
-    try:
-        result = train(task.config, out_dir=task.folder, resume=resume, progress=False)
+        try:
+            result = train(task.config, out_dir=task.folder, resume=resume, progress=False)
+        except InvalidInputError as error:
+            if resume is None or not str(error).startswith("resume:"):
+                raise
+            # It is damaged, or of images that were replaced: nothing but it is lost.
+            result = train(task.config, out_dir=task.folder, progress=False)
     except OdemomError as error:
         return key, f"{type(error).__name__}: {error}", time.perf_counter() - start
     outcome = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from odemom.checks import optional_import
+from odemom.checks import expect, optional_import
 from odemom.errors import InvalidInputError
 from odemom.records import write_bytes_atomic
 from odemom.training.seal import sealed
@@ -23,6 +23,7 @@ __all__ = ["LAST", "CheckpointFiles", "Checkpoints", "remove_results"]
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 RESULTS = (f"checkpoints/{BEST}", "result.json", "transform.json")
+CURVES = "tensorboard/events.out.tfevents.*"
 
 
 class CheckpointFiles(plugins.TorchCheckpointIO):
@@ -44,8 +45,9 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
         goes_on = resume is not None and resume.resolve().parent == folder.resolve()
         self._begun = goes_on
         self._last = resume
-        best = None if resume is None else resume.with_name(BEST)
-        self._best = best if best is not None and best.is_file() else None
+        self._best: Path | None = None
+        if resume is not None:
+            self.look_for_best(resume)
 
     @property
     def best(self) -> Path | None:
@@ -54,11 +56,16 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
 
     @property
     def last(self) -> Path | None:
-        """The last state of this training that is on disk."""
+        """The last state of this training that is on disk, or one that is as good to go on from."""
         last = self.folder / LAST
         if self._last is None and rank_zero.rank_zero_only.rank:
             return last if last.exists() else None  # the first process has written it
-        return self._last
+        return self._last or self._best
+
+    def look_for_best(self, beside: Path) -> None:
+        """Take the best state that lies beside a file of this training for its own."""
+        if self._best is None and beside.with_name(BEST).is_file():
+            self._best = beside.with_name(BEST)
 
     def _wrote(self, path: Path) -> None:
         if path.name == LAST:
@@ -68,9 +75,10 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
         if self._begun:
             return
         self._begun = True
-        if self._best is not None and self._best != path:  # it goes with it into another folder
-            best = self._best.read_bytes()
-            self._best = write_bytes_atomic(self.folder / BEST, best)
+        own = self.folder / BEST
+        if self._best is not None and self._best.resolve() != own.resolve():
+            # The best until then goes with it into another folder.
+            self._best = write_bytes_atomic(own, self._best.read_bytes())
         remove_results(self.folder.parent, () if self._best is None else (BEST,))
 
     def save_checkpoint(
@@ -98,21 +106,55 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
         self._wrote(Path(path))
 
 
-def remove_results(folder: Path, keep: Container[str] = ()) -> None:
-    """Remove what an earlier training has left in a folder and nothing will replace at once."""
-    for left in (folder / name for name in RESULTS):
+def remove_results(folder: Path, keep: Container[str] = (), *, trained: bool = True) -> None:
+    """Remove what an earlier training has left in a folder and nothing will replace at once.
+
+    Where no training follows (``trained=False``), its tables go too.
+    """
+    tables = [] if trained else [folder / "metrics.csv", *folder.glob(CURVES)]
+    for left in (*(folder / name for name in RESULTS), *tables):
         if left.name not in keep:
             left.unlink(missing_ok=True)
 
 
+def refuse_to_replace(start: Path | None, folder: Path) -> None:
+    """Refuse to write where the checkpoint lies that a training starts with.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    inside = start is not None and start.resolve().parent == (folder / "checkpoints").resolve()
+    expect(
+        not inside,
+        "out",
+        got=f"{folder}, where {start} lies, with which it starts",
+        expected="another folder: the checkpoints there would be replaced",
+    )
+
+
 class Checkpoints(callbacks.ModelCheckpoint):
-    """When checkpoints are written; the best score is known in whatever folder it goes on."""
+    """When checkpoints are written; the best score is known in whatever folder it goes on.
+
+    Parameters
+    ----------
+    files : CheckpointFiles
+    **options
+        Those of Lightning's ``ModelCheckpoint``, without the folder.
+    """
+
+    def __init__(self, files: CheckpointFiles, **options: Any) -> None:
+        super().__init__(dirpath=files.folder, enable_version_counter=False, **options)
+        self._files = files
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what was the best, as of this folder, into which its file goes too."""
-        score = state_dict["best_model_score"]
-        if self.monitor is not None and score is not None:
-            at = str(Path(self.dirpath) / BEST)
+        if self.monitor is not None:
+            self._files.look_for_best(Path(state_dict["best_model_path"] or BEST))
+            score = state_dict["best_model_score"]
+            if score is None or self._files.best is None:
+                return  # the next epoch is the best then
+            at = str(self._files.folder / BEST)
             paths = {"best_model_path": at, "kth_best_model_path": at, "dirpath": self.dirpath}
             state_dict = {**state_dict, **paths, "best_k_models": {at: score}}
         super().load_state_dict(state_dict)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from odemom import __version__
 from odemom.checks import expect, invalid, shown
@@ -48,6 +48,8 @@ class Trained:
     mean, std : tuple of float
     digest : str
         Of the images of the training: see `odemom.data.images.ImageData`.
+    seen : Tensor or None
+        Which images it was trained on: see `odemom.training.seen.seen_in`.
     """
 
     network: nn.Module
@@ -59,6 +61,7 @@ class Trained:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     digest: str
+    seen: Tensor | None = None
 
 
 def signature(data: ImageData) -> dict[str, Any]:
@@ -216,7 +219,19 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
         images.mean,
         images.std,
         images.digest,
+        _seen(path, about, expected),
     )
+
+
+def _seen(path: str | os.PathLike[str], about: dict[str, Any], expected: str) -> Tensor | None:
+    seen = about.get("seen")
+    fits = isinstance(seen, Tensor) and seen.dtype == torch.int64 and seen.dim() == 1
+    if seen is not None and not fits:
+        raise invalid(
+            "checkpoint", got=f"{path}, which describes what it has seen otherwise",
+            expected=expected,
+        )  # fmt: skip
+    return seen
 
 
 @dataclass(frozen=True)

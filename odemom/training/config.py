@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,7 +209,7 @@ class TrainingConfig:
             self._check_graph()
         plain: dict[str, Any] = {name: _number(name, getattr(self, name)) for name in NUMBERS}
         plain["eps"] = float(as_eps(self.eps))
-        plain["root"] = None if self.root is None else os.path.abspath(str(self.root))
+        plain["root"] = None if self.root is None else str(Path.cwd() / str(self.root))
         # Plain numbers and plain text, so that configurations compare and go through JSON.
         for name, value in plain.items():
             object.__setattr__(self, name, value)

@@ -23,16 +23,17 @@ from odemom.data.images import ImageData
 from odemom.data.names import NAMES_OF_DATA, full_scale
 from odemom.models.table import model_options, with_and_without_momentum
 from odemom.records import as_folder, jsonable, provenance, write_bytes_atomic, write_json
-from odemom.training.checkpoint_files import LAST, remove_results
+from odemom.training.checkpoint_files import LAST, refuse_to_replace, remove_results
 from odemom.training.checkpoints import check_images, check_origin, read_checkpoint, signature
 from odemom.training.conditions import conditions_of
 from odemom.training.config import TrainingConfig, TrainingResult
 from odemom.training.presets import configured
 from odemom.training.run import images_of, train_network, training_data
 from odemom.training.seal import sealed
+from odemom.training.seen import are_those, changed_since, warn_of_seen
 from odemom.training.sources import Source
 from odemom.training.transfer import freeze_all_but, network_from, network_of, rows_of
-from odemom.training.use import accuracy_and_loss, are_those, changed_since
+from odemom.training.use import accuracy_and_loss
 
 __all__ = ["Refit", "refit", "refit_config"]
 
@@ -243,6 +244,7 @@ def refit(
         check_origin(about, origin)
         check_images(about, data)
     folder = as_folder(out_dir)
+    refuse_to_replace(source.path, folder)
     with conditions_of(config, data):
         network, head, new_head = network_from(source, config, data)
         rows = rows_of(network, config, data)
@@ -254,11 +256,13 @@ def refit(
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
         if epochs == 0:
             result = None
-            path = _save(folder, network, config, signature(data), origin)
+            about = {"config": config.to_dict(), "images": signature(data), "history": []}
+            path = _save(folder, network, about | {"origin": origin, "seen": source.seen})
         else:
             result = train_network(
-                config, data, network, folder, checkpoint, progress=progress, origin=origin
-            )
+                config, data, network, folder, checkpoint,
+                progress=progress, origin=origin, seen=source.seen,
+            )  # fmt: skip
             path = result.checkpoint
     found = Refit(
         source=source.name,
@@ -294,6 +298,7 @@ def _images(
     data = load(config)
     _check_form(source, config, data)
     _check_unseen(source, config, data)
+    warn_of_seen(data, source.seen)
     if not source.mean:
         return data
     scale = full_scale(config.data) / 255
@@ -367,18 +372,11 @@ def _accuracy(network: nn.Module, config: TrainingConfig, data: ImageData) -> fl
     return found[0]
 
 
-def _save(
-    folder: Path,
-    network: nn.Module,
-    config: TrainingConfig,
-    images: dict[str, Any],
-    origin: dict[str, Any],
-) -> Path:
+def _save(folder: Path, network: nn.Module, about: dict[str, Any]) -> Path:
     """A checkpoint of a network that was not trained on."""
-    about = {"config": config.to_dict(), "images": images, "history": [], "origin": origin}
     weights = {f"network.{name}": value.cpu() for name, value in network.state_dict().items()}
     buffer = io.BytesIO()
     torch.save({"state_dict": weights, "odemom": about}, buffer)
     path = write_bytes_atomic(folder / "checkpoints" / LAST, sealed(buffer.getvalue()))
-    remove_results(folder)
+    remove_results(folder, trained=False)
     return path

@@ -62,6 +62,8 @@ class Classifier(lightning.LightningModule):
         a checkpoint which batches are done.)
     origin : dict, optional
         What a checkpoint says about the network that the training started from.
+    seen : Tensor, optional
+        What a checkpoint says of the images that it has seen: see `odemom.training.seen.seen_in`.
     """
 
     def __init__(
@@ -71,9 +73,10 @@ class Classifier(lightning.LightningModule):
         images: dict[str, Any],
         steps: int,
         origin: dict[str, Any] | None = None,
+        seen: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.origin = origin
+        self.origin, self.seen = origin, seen
         self.steps = steps
         self.network = network
         self.config = config
@@ -217,6 +220,7 @@ class Classifier(lightning.LightningModule):
             "history": self.history,
             "sums": self.sums["train"].as_tensor(self.device),
             "origin": self.origin,
+            "seen": self.seen,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -250,7 +254,7 @@ def make_trainer(
 def _trainer(
     config: TrainingConfig, files: CheckpointFiles, *, progress: bool, validation: bool
 ) -> Any:
-    saved = _saved(config, files.folder, validation)
+    saved = _saved(config, files, validation)
     shown = [progress_of()] if progress else []
     return lightning.Trainer(
         accelerator=config.accelerator,
@@ -271,18 +275,17 @@ def _trainer(
     )
 
 
-def _saved(config: TrainingConfig, folder: Path, validation: bool) -> list[Any]:
+def _saved(config: TrainingConfig, files: CheckpointFiles, validation: bool) -> list[Any]:
     """What writes checkpoints: the best one, and the last one, each by itself.
 
     ``save_last`` of the best one would write only where the best one is written too.
     """
-    every = {"dirpath": folder, "enable_version_counter": False}
     best = {"filename": "best", "monitor": "validation_accuracy", "mode": "max"}
-    saved = [Checkpoints(**every, **best, save_on_train_epoch_end=True)] if validation else []
-    saved.append(Checkpoints(**every, filename="last", save_on_train_epoch_end=True))
+    saved = [Checkpoints(files, **best, save_on_train_epoch_end=True)] if validation else []
+    saved.append(Checkpoints(files, filename="last", save_on_train_epoch_end=True))
     if config.checkpoint_steps:
         steps = config.checkpoint_steps
-        saved.append(Checkpoints(**every, filename="last", every_n_train_steps=steps))
+        saved.append(Checkpoints(files, filename="last", every_n_train_steps=steps))
     return saved
 
 

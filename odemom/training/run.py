@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from odemom.checks import expect, invalid, optional_import, shown
 from odemom.data.images import ImageData, load_images
 from odemom.models.table import build_model
 from odemom.records import as_folder, provenance, write_json
-from odemom.training.checkpoint_files import CheckpointFiles
+from odemom.training.checkpoint_files import CheckpointFiles, refuse_to_replace
 from odemom.training.checkpoints import (
     check_images,
     check_origin,
@@ -30,6 +30,7 @@ from odemom.training.config import TrainingConfig, TrainingResult
 from odemom.training.graphs import require_cuda, stopped_replays_named
 from odemom.training.image_module import ImageModule
 from odemom.training.lightning import Classifier, fit, make_trainer
+from odemom.training.seen import seen_in
 
 lightning = optional_import("lightning.pytorch", "train")
 
@@ -116,6 +117,7 @@ def train(
         check_origin(about, None)
         check_images(about, data)
     folder = as_folder(out_dir)
+    refuse_to_replace(None if weights is None else Path(weights), folder)
     with conditions_of(config, data):
         network = network_for(config, data)
         if weights is not None:
@@ -202,6 +204,7 @@ def train_network(
     *,
     progress: bool,
     origin: dict[str, Any] | None = None,
+    seen: Tensor | None = None,
 ) -> TrainingResult:
     """Train a network that is there, and test it: the inside of `train`.
 
@@ -218,11 +221,15 @@ def train_network(
     progress : bool
     origin : dict, optional
         What its checkpoints say about the network that it started from.
+    seen : Tensor, optional
+        Which images that network was trained on.
     """
     if config.compile:
         network.compile(dynamic=False)
     steps = len(data.train) // (config.batch_size * config.devices * config.num_nodes)
-    model = Classifier(network, config, signature(data), steps * config.epochs, origin)
+    model = Classifier(
+        network, config, signature(data), steps * config.epochs, origin, seen_in(data, seen)
+    )
     module = ImageModule(
         data,
         config.batch_size,

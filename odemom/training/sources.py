@@ -56,6 +56,10 @@ class Source:
         Of a checkpoint.
     images : str
         Of a checkpoint, the digest of the images of its training.
+    seen : Tensor or None
+        Of a checkpoint, which images it was trained on.
+    path : Path or None
+        Of a checkpoint.
     """
 
     name: str
@@ -69,6 +73,8 @@ class Source:
     std: tuple[float, ...]
     training: TrainingConfig | None
     images: str = ""
+    seen: Tensor | None = None
+    path: Path | None = None
 
     @property
     def digest(self) -> str:
@@ -136,6 +142,8 @@ def load_source(source: str | os.PathLike[str], weights: str | None = None) -> S
         std=tuple(levels * s for s in trained.std),
         training=trained.config,
         images=trained.digest,
+        seen=trained.seen,
+        path=Path(text),
     )
 
 

@@ -17,13 +17,12 @@ from odemom.data.batches import Batches, evaluated_at_once
 from odemom.data.images import ImageData, Images, load_images
 from odemom.data.names import NAMES_OF_DATA, check_data, full_scale
 from odemom.data.pictures import pixels_of
-from odemom.errors import InvalidInputError
 from odemom.records import as_path
 from odemom.training.checkpoints import Trained, load_trained
+from odemom.training.seen import are_those, changed_since, warn_of_seen
 
 __all__ = [
-    "Evaluation", "Prediction", "accuracy_and_loss", "are_those", "changed_since", "evaluate",
-    "predict",
+    "Evaluation", "Prediction", "accuracy_and_loss", "evaluate", "predict",
 ]  # fmt: skip
 
 
@@ -103,6 +102,11 @@ def evaluate(
     InvalidInputError
         If the checkpoint cannot be used, the network has no gamma, the classes differ, or the
         folder of the training has changed since, so that its split is another.
+
+    Warns
+    -----
+    OdemomWarning
+        If the network was trained on some of the images.
     """
     trained = load_trained(checkpoint, gamma)
     images = _test_images(trained, data, root)
@@ -216,7 +220,7 @@ def _test_images(
         validation=config.validation,
         image_size=given.image_size,
     )
-    images = load()
+    images = load(whole=True)
     wanted = trained.classes, trained.in_channels, trained.image_size
     found = images.classes, images.channels, images.image_size
     if found != wanted:
@@ -227,56 +231,28 @@ def _test_images(
             expected=f"what the network was trained on ({trained.source}): classes "
             f"{shown(wanted[0], 120)}, {wanted[1]} channels, {wanted[2]} pixels",
         )
-    if images.own_test or given.data in NAMES_OF_DATA:
-        return images
-    return _unseen(trained, images, load, same=_resolved(given.data) == _resolved(config.data))
+    if not images.own_test and given.data not in NAMES_OF_DATA:
+        images = _of_a_flat_folder(trained, images, load, same=_same(given.data, config.data))
+    warn_of_seen(images, trained.seen)
+    return images
 
 
-def _resolved(data: str) -> Path:
-    return Path(data).resolve()
+def _same(one: str, other: str) -> bool:
+    return Path(one).resolve() == Path(other).resolve()
 
 
-def _unseen(
+def _of_a_flat_folder(
     trained: Trained, images: ImageData, load: Callable[..., ImageData], *, same: bool
 ) -> ImageData:
-    """Images of a folder without a test set of its own, of which the training has seen none."""
-    if are_those(images, trained.digest, trained.config.limit, load):  # here or moved
-        return images
+    """The images that its training has split off, here or moved; of another folder all of them."""
+    fewest = int(images.test.labels.bincount().min())
+    if fewest > 1 + (trained.config.validation > 0):  # else a training would have refused it
+        split = load()
+        if are_those(split, trained.digest, trained.config.limit, load):
+            return split
     if same:
         raise changed_since(trained.config.data, "--data DIR")
-    return replace(images, test=images.train.joined(images.validation, images.test))
-
-
-def are_those(
-    images: ImageData, digest: str, limit: int | None, load: Callable[..., ImageData]
-) -> bool:
-    """Whether the images are those of a training, split as they were for it.
-
-    Parameters
-    ----------
-    images : ImageData
-        All of them.
-    digest : str
-        That of the images of the training.
-    limit : int or None
-        How many of them it took.
-    load : callable
-        limit=... -> the images with that limit.
-    """
-    if limit is None:
-        return images.digest == digest
-    return limit <= len(images.train) and load(limit=limit).digest == digest
-
-
-def changed_since(folder: str, what: str) -> InvalidInputError:
-    """What is said of a folder whose split is not that of a training any more."""
-    return invalid(
-        "data",
-        got=f"{folder}, whose images are not those of the training any more",
-        expected="the same files: with others the split is another, and images that the network "
-        "was trained on are among those to test on",
-        fix=f"Put them back, or put images it has not seen into a folder of their own: {what}.",
-    )
+    return images
 
 
 def _device(name: str) -> torch.device:

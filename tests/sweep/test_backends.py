@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -52,6 +54,22 @@ def test_tasks_run_in_this_process_and_in_others():
 def test_a_lost_worker_is_told_from_a_task_that_fails(function, error, message):
     with pytest.raises(error, match=message):
         results(Backend("joblib", 2), function)
+
+
+def test_tasks_of_one_process_never_run_at_once():
+    running, most = [], []
+
+    def task(n):
+        running.append(n)
+        most.append(len(running))
+        time.sleep(0.02)
+        running.remove(n)
+        return n
+
+    each = functools.partial(backends._alone, task)
+    with ThreadPoolExecutor(4) as pool:  # as a Dask worker has threads
+        assert list(pool.map(each, range(8))) == list(range(8))
+    assert most == [1] * 8
 
 
 def own_pid(n):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_numbers_are_those_that_the_file_spells(tmp_path):
     rates = [config.learning_rate for config in plan.configs]
     assert rates == [0.001, 0.001, 0.5, 0.5, 0.002, 0.002, 1, 1]
     assert {type(rate) for rate in rates} == {float}
-    assert [config.root for config in plan.configs[:2]] == [os.path.abspath("on"), None]
+    assert [config.root for config in plan.configs[:2]] == [str(Path.cwd() / "on"), None]
     assert plan.configs[0].limit == 10
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from odemom.errors import InvalidInputError
+from odemom.errors import InvalidInputError, OdemomWarning
 from odemom.experiments import fig7, table2
 from odemom.training import TrainingConfig
 from odemom.training.fine_tuning import refit, refit_config
@@ -111,6 +111,42 @@ def test_a_test_folder_of_its_own_may_change(tmp_path):
     assert evaluate(result.checkpoint).accuracy == result.test_accuracy
     added(tmp_path / "pics" / "test")
     assert evaluate(result.checkpoint).images == 13
+
+
+def test_images_that_were_trained_on_are_spoken_of_wherever_they_are(trained, tmp_path):
+    """Arranged anew, in another folder, with others, or seen by the network it was made of."""
+    pics = tmp_path / "home" / "pics"
+    copied = shutil.copytree(pics, tmp_path / "copied")
+    added(copied)
+    with pytest.warns(OdemomWarning, match=r"data: 32 of 41 test images of copied are images that"):
+        evaluate(trained.checkpoint, data=str(copied))
+    source = load_source(trained.checkpoint)
+    config = refit_config(source, data=str(copied), gamma=0.5, batch_size=8, accelerator="cpu")
+    with pytest.warns(OdemomWarning, match=r"of 8 test images of copied are images that"):
+        refit(source, config, out_dir=tmp_path / "warned", epochs=0, progress=False)
+    image_folder(tmp_path / "other", seed=4, images=8)
+    fields = {"data": str(tmp_path / "other"), "gamma": 0.5, "batch_size": 8}
+    config = refit_config(source, **fields, accelerator="cpu")
+    for epochs in (0, 1):
+        made = refit(source, config, out_dir=tmp_path / "m", epochs=epochs, progress=False)
+        with pytest.warns(OdemomWarning, match=r"data: 32 of 40 test images of pics are images"):
+            evaluate(made.checkpoint, data=str(pics))
+    shutil.move(pics, tmp_path / "train")
+    pics.mkdir()
+    shutil.move(tmp_path / "train", pics / "train")
+    for label in ("blue", "red"):
+        (pics / "test" / label).mkdir(parents=True)
+        for n in range(10):
+            shutil.move(pics / "train" / label / f"{n:03}.png", pics / "test" / label)
+    with pytest.warns(OdemomWarning, match=r"data: \d+ of 20 test images of pics are images that"):
+        evaluate(trained.checkpoint)
+
+
+def test_a_folder_to_test_on_needs_one_image_of_each_class(trained, tmp_path):
+    for images in (1, 2, 3):
+        image_folder(tmp_path / f"few{images}", seed=images, images=images)
+        found = evaluate(trained.checkpoint, data=str(tmp_path / f"few{images}"))
+        assert found.images == 2 * images
 
 
 def test_another_gamma_takes_the_place_of_one_that_was_learnt(tmp_path):

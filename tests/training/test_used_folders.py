@@ -12,8 +12,10 @@ import torch
 from odemom.errors import DivergedError, InvalidInputError
 from odemom.training import TrainingConfig
 from odemom.training.dry_run import dry_run
+from odemom.training.fine_tuning import refit, refit_config
 from odemom.training.lightning import Classifier
 from odemom.training.run import network_for, train, training_data
+from odemom.training.sources import load_source
 from tests.pictures import image_folder
 
 FILES = {"best.ckpt", "last.ckpt"}
@@ -118,6 +120,66 @@ def test_a_finished_training_names_its_files_and_not_those_of_another(used, conf
     for name in ("checkpoint", "best_checkpoint", "csv"):
         assert getattr(found, name) == getattr(whole, name)
     assert seeds_of(used) == dict.fromkeys(FILES, 7)
+
+
+def stop_after_an_epoch(config, out, monkeypatch):
+    with monkeypatch.context() as patch:
+        stopped_in(patch, 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out_dir=out, progress=False)
+    return out / "checkpoints" / "last.ckpt"
+
+
+def test_nothing_is_written_before_the_first_checkpoint(used, config, monkeypatch, tmp_path):
+    last = stop_after_an_epoch(config, tmp_path / "first", monkeypatch)
+    stopped_in(monkeypatch, 1, KeyboardInterrupt())
+    before = {path: path.read_bytes() for path in (used / "checkpoints").iterdir()}
+    with pytest.raises(KeyboardInterrupt):
+        train(config, out_dir=used, resume=last, progress=False)
+    assert {path: path.read_bytes() for path in before} == before
+    assert (used / "result.json").exists()
+
+
+def test_a_copy_of_the_last_state_knows_the_best_one(config, monkeypatch, tmp_path):
+    last = stop_after_an_epoch(config, tmp_path / "out", monkeypatch)
+    copy = shutil.copy(last, tmp_path / "out" / "backup.ckpt")
+    whole = train(config, out_dir=tmp_path / "whole", progress=False)
+    found = train(config, out_dir=tmp_path / "out", resume=copy, progress=False)
+    epochs = [torch.load(r.best_checkpoint, weights_only=True)["epoch"] for r in (found, whole)]
+    assert epochs[0] == epochs[1]
+    assert found.best_checkpoint == last.with_name("best.ckpt")
+
+
+def test_a_last_state_alone_does_not_take_the_best_of_another(used, config, monkeypatch, tmp_path):
+    last = stop_after_an_epoch(config, tmp_path / "first", monkeypatch)
+    (tmp_path / "alone").mkdir()
+    shutil.move(last, tmp_path / "alone" / "last.ckpt")
+    shutil.rmtree(tmp_path / "first")
+    found = train(config, out_dir=used, resume=tmp_path / "alone" / "last.ckpt", progress=False)
+    assert found.best_checkpoint.exists()
+    assert seeds_of(used) == dict.fromkeys(FILES, 0)
+
+
+def test_the_checkpoint_that_a_training_starts_with_is_not_replaced(config, tmp_path):
+    first = train(config, out_dir=tmp_path, progress=False)
+    for start in (first.checkpoint, first.best_checkpoint):
+        source = load_source(start)
+        again = refit_config(source, gamma=0, batch_size=12, accelerator="cpu")
+        for call in (
+            lambda s=source, c=again: refit(s, c, out_dir=tmp_path, epochs=0, progress=False),
+            lambda s=start: train(config, out_dir=tmp_path, weights=s, progress=False),
+        ):
+            with pytest.raises(InvalidInputError, match=r"out: got .*with which it starts"):
+                call()
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == FILES
+
+
+def test_a_network_that_was_only_transformed_has_no_tables(used, config, tmp_path):
+    source = load_source(train(config, out_dir=tmp_path / "s", progress=False).checkpoint)
+    again = refit_config(source, gamma=0, batch_size=12, accelerator="cpu")
+    refit(source, again, out_dir=used, epochs=0, progress=False)
+    left = {path.name for path in used.rglob("*") if path.is_file()} - {"hparams.yaml"}
+    assert left == {"last.ckpt", "transform.json"}
 
 
 def test_tensorboard_has_the_rows_of_one_training(used, config, monkeypatch):
