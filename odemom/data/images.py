@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from odemom.checks import as_integer, expect, invalid, shown
-from odemom.data.names import FOLDER, NAMES_OF_DATA, check_data
+from odemom.data.names import FOLDER, NAMES_OF_DATA, UNPACK, check_data
 from odemom.errors import InvalidInputError, NotEnoughMemoryError
 from odemom.records import as_path
 from odemom.records.machine import cache_directory, is_out_of_memory
@@ -287,7 +287,7 @@ def _from_folder(
             got=f"{shown(str(path), 200)}, which is {'a file' if path.is_file() else 'not there'}",
             expected=f"one of {', '.join(map(repr, NAMES_OF_DATA))}, or a folder of images with "
             "one folder per class",
-            fix="Unpack an archive first: tar xf FILE." if path.is_file() else "",
+            fix=UNPACK if path.is_file() else "",
         )
     return load_folder(path, data, seed, share, _root(root), image_size, whole=whole)
 

@@ -9,12 +9,13 @@ from typing import Any
 from odemom.checks import expect, shown
 
 __all__ = [
-    "AUGMENTATIONS", "FOLDER", "NAMES_OF_DATA", "check_data", "files_behind", "full_scale",
-    "placed",
+    "AUGMENTATIONS", "FOLDER", "NAMES_OF_DATA", "UNPACK", "check_data", "files_behind",
+    "full_scale", "placed",
 ]  # fmt: skip
 
 NAMES_OF_DATA = ("digits", "cifar10", "cifar100")
 FOLDER = "imagefolder:"
+UNPACK = "It is a file: unpack an archive first, with tar xf FILE."
 AUGMENTATIONS = ("none", "flip", "crop+flip")
 
 
@@ -39,6 +40,7 @@ def check_data(data: Any) -> None:
         "data",
         got=f"{shown(data)}, and there is no folder {shown(os.path.abspath(data), 200)}",
         expected=names,
+        fix=UNPACK if os.path.isfile(data) else "",
     )
 
 

@@ -178,6 +178,8 @@ def load_trained(path: str | os.PathLike[str], gamma: float | None = None) -> Tr
                 expected="it with a network that has one, such as momentum-resnet20",
             )
         options["gamma"] = gamma
+        if "reversible" in model_options(config.model):
+            options["reversible"] = False  # it keeps nothing to go back by, so takes any gamma
     network = build_model(
         config.model,
         in_channels=images.in_channels,

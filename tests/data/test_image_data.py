@@ -271,7 +271,7 @@ def floating(path):
         (one_class, "with 1 folder in it; expected at least two"),
         (empty_class, "the class .*green without an image"),
         (other_classes, r"test with the classes .*green.*expected those of .*train"),
-        (a_file, "which is a file.*Unpack an archive first"),
+        (a_file, "which is a file.*unpack an archive first"),
         (floating, r"float\.tiff of floating-point pixels"),
         (lambda path: path, "which is not there"),
     ],

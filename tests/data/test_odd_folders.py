@@ -89,3 +89,10 @@ def test_a_path_through_a_link_is_that_of_the_system(tmp_path, monkeypatch):
     assert load_images(config.data, root=config.root).source == "pics"
     assert os.path.samefile(config.data, tmp_path / "far" / "pics")
     assert (tmp_path / "far" / "cache").is_dir()
+
+
+def test_an_archive_that_is_named_by_a_lone_word_is_to_be_unpacked(tmp_path, monkeypatch):
+    (tmp_path / "pics.tar").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInputError, match="unpack an archive first, with tar xf"):
+        TrainingConfig(data="pics.tar", model="resnet20")

@@ -50,6 +50,8 @@ def test_evaluate_finds_the_accuracy_of_the_training_again(result, config):
     assert (found.images, found.source) == (12, "tints")
     assert evaluate(result.checkpoint, gamma=0.5) == dataclasses.replace(found, gamma=0.5)
     assert evaluate(result.checkpoint, gamma=0.99).loss != found.loss
+    near = evaluate(result.checkpoint, gamma=0.5 + 1e-9)  # no fraction that a way back could take
+    assert near.loss == pytest.approx(found.loss, rel=1e-5)
 
 
 def test_evaluate_on_other_images_with_the_same_classes(result, config, tmp_path):
