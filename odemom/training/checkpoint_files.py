@@ -13,7 +13,7 @@ import torch
 from odemom.checks import expect, optional_import
 from odemom.errors import InvalidInputError
 from odemom.records import write_bytes_atomic
-from odemom.training.seal import sealed
+from odemom.training.seal import is_whole, sealed
 
 plugins = optional_import("lightning.pytorch.plugins.io", "train")
 callbacks = optional_import("lightning.pytorch.callbacks", "train")
@@ -32,7 +32,7 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
     Parameters
     ----------
     folder : Path
-        Where they are written to. What an earlier training has left there, with its result, is
+        Where they are written to. What another training has left there, with its result, is
         removed once this one has written a checkpoint of its own.
     resume : Path, optional
         The checkpoint that the training goes on from.
@@ -41,11 +41,10 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
     def __init__(self, folder: Path, resume: Path | None = None) -> None:
         super().__init__()
         self.folder = folder
-        # In the folder of its own checkpoints the training goes on with the files that are there.
-        goes_on = resume is not None and resume.resolve().parent == folder.resolve()
-        self._begun = goes_on
+        self._begun = False
         self._last = resume
         self._best: Path | None = None
+        self._about = {} if resume is None else _about(resume)
         if resume is not None:
             self.look_for_best(resume)
 
@@ -63,9 +62,10 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
         return self._last or self._best
 
     def look_for_best(self, beside: Path) -> None:
-        """Take the best state that lies beside a file of this training for its own."""
-        if self._best is None and beside.with_name(BEST).is_file():
-            self._best = beside.with_name(BEST)
+        """Take the best state that lies beside a file, if it is one of this training."""
+        best = beside.with_name(BEST)
+        if self._best is None and best.is_file() and _are_of_one(self._about, _about(best)):
+            self._best = best
 
     def _wrote(self, path: Path) -> None:
         if path.name == LAST:
@@ -104,6 +104,29 @@ class CheckpointFiles(plugins.TorchCheckpointIO):
                 f"{error} The checkpoint has {len(buffer.getvalue()) / 1e6:.1f} MB. {kept}"
             ) from None
         self._wrote(Path(path))
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself; nothing if it cannot be read."""
+    try:
+        if is_whole(path):
+            return torch.load(path, map_location="cpu", weights_only=True)["odemom"]
+    except Exception:  # a damaged pickle or archive can raise nearly anything
+        return {}
+    return {}
+
+
+def _are_of_one(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two checkpoints are states of one training: of two epochs both have the earlier."""
+    if not one or not other or any(one.get(n) != other.get(n) for n in ("images", "origin")):
+        return False
+    configs = [{**a["config"], "data": "", "root": ""} for a in (one, other)]  # these may move
+    rows = [
+        [{name: x for name, x in row.items() if name != "seconds"} for row in a["history"]]
+        for a in (one, other)
+    ]
+    common = min(map(len, rows))
+    return configs[0] == configs[1] and rows[0][:common] == rows[1][:common]
 
 
 def remove_results(folder: Path, keep: Container[str] = (), *, trained: bool = True) -> None:

@@ -230,8 +230,8 @@ def _seen(path: str | os.PathLike[str], about: dict[str, Any], expected: str) ->
     fits = isinstance(seen, Tensor) and seen.dtype == torch.int64 and seen.dim() == 1
     if seen is not None and not fits:
         raise invalid(
-            "checkpoint", got=f"{path}, which describes what it has seen otherwise",
-            expected=expected,
+            "checkpoint", got=f"{path}, which says otherwise which images it has seen",
+            expected=expected, fix="The file is damaged, or of another program or version.",
         )  # fmt: skip
     return seen
 

@@ -236,9 +236,11 @@ def refit(
         got=f"{resume} beside a refit of 0 epochs",
         expected="the number of epochs that was interrupted",
     )
-    checkpoint = None if resume is None else Path(resume)
+    checkpoint = None if resume is None else Path(resume).absolute()
     about = None if checkpoint is None else read_checkpoint(checkpoint, config)
     data = _images(source, config, training_data if epochs != 0 else images_of)
+    if epochs == 0:  # a training says it itself
+        warn_of_seen(data, source.seen)
     origin = {"source": source.name, "digest": source.digest, "freeze": freeze}
     if about is not None:
         check_origin(about, origin)
@@ -298,7 +300,6 @@ def _images(
     data = load(config)
     _check_form(source, config, data)
     _check_unseen(source, config, data)
-    warn_of_seen(data, source.seen)
     if not source.mean:
         return data
     scale = full_scale(config.data) / 255

@@ -17,7 +17,7 @@ from odemom.checks import expect, invalid, optional_import, shown
 from odemom.data.images import ImageData, load_images
 from odemom.models.table import build_model
 from odemom.records import as_folder, provenance, write_json
-from odemom.training.checkpoint_files import CheckpointFiles, refuse_to_replace
+from odemom.training.checkpoint_files import LAST, CheckpointFiles, refuse_to_replace
 from odemom.training.checkpoints import (
     check_images,
     check_origin,
@@ -30,7 +30,7 @@ from odemom.training.config import TrainingConfig, TrainingResult
 from odemom.training.graphs import require_cuda, stopped_replays_named
 from odemom.training.image_module import ImageModule
 from odemom.training.lightning import Classifier, fit, make_trainer
-from odemom.training.seen import seen_in
+from odemom.training.seen import seen_in, warn_of_seen
 
 lightning = optional_import("lightning.pytorch", "train")
 
@@ -110,7 +110,7 @@ def train(
         got=shown(config),
         expected="a TrainingConfig",
     )
-    checkpoint = None if resume is None else Path(resume)
+    checkpoint = None if resume is None else Path(resume).absolute()
     about = None if checkpoint is None else read_checkpoint(checkpoint, config)
     data = training_data(config)
     if about is not None:
@@ -120,9 +120,10 @@ def train(
     refuse_to_replace(None if weights is None else Path(weights), folder)
     with conditions_of(config, data):
         network = network_for(config, data)
-        if weights is not None:
-            _start_with(network, config, weights)
-        return train_network(config, data, network, folder, checkpoint, progress=progress)
+        seen = None if weights is None else _start_with(network, config, weights)
+        return train_network(
+            config, data, network, folder, checkpoint, progress=progress, seen=seen
+        )
 
 
 def training_data(config: TrainingConfig, *, download: bool = False) -> ImageData:
@@ -183,7 +184,8 @@ def network_for(config: TrainingConfig, data: ImageData) -> nn.Module:
 
 def _start_with(
     network: nn.Module, config: TrainingConfig, weights: str | os.PathLike[str]
-) -> None:
+) -> Tensor | None:
+    """Load the weights of a checkpoint; which images it has seen."""
     trained = load_trained(weights)
     try:
         network.load_state_dict(trained.network.state_dict())
@@ -193,6 +195,7 @@ def _start_with(
             got=f"a checkpoint of {trained.config.model}",
             expected=f"one with the parameters of {config.model} and as many classes",
         ) from error
+    return trained.seen
 
 
 def train_network(
@@ -227,9 +230,9 @@ def train_network(
     if config.compile:
         network.compile(dynamic=False)
     steps = len(data.train) // (config.batch_size * config.devices * config.num_nodes)
-    model = Classifier(
-        network, config, signature(data), steps * config.epochs, origin, seen_in(data, seen)
-    )
+    seen = seen_in(data, seen)
+    warn_of_seen(data, seen)
+    model = Classifier(network, config, signature(data), steps * config.epochs, origin, seen)
     module = ImageModule(
         data,
         config.batch_size,
@@ -244,6 +247,13 @@ def train_network(
         fit(trainer, model, module, resume)
         trainer.test(model, datamodule=module, verbose=False)
     result = _result(config, model, files)
+    kept = result.checkpoint.parent
+    expect(
+        kept.resolve() == files.folder.resolve() or not (files.folder / LAST).exists(),
+        "out",
+        got=f"{folder}, which holds another training",
+        expected=f"another folder for the result of {resume}, which is finished",
+    )
     if trainer.is_global_zero:
         write_json(folder / "result.json", result.to_dict())
     return result

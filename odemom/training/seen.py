@@ -1,4 +1,7 @@
-"""Which images a network was trained on, so that it is not tested on them in silence."""
+"""Which images a network was trained on, so that it is not tested on them in silence.
+
+Images are known by their pixels, as they were brought to the size of the training.
+"""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_capturing_graphs_leaves_no_trace_but_the_graphs(small, tmp_path, monkey
     assert shapes == [(8, 3, 8, 8)]
     assert_same(found.checkpoint, without.checkpoint)
     again = dataclasses.replace(graphed, epochs=1)
-    train(again, out_dir=tmp_path / "graphed", resume=without.checkpoint, progress=False)
+    train(again, out_dir=tmp_path / "again", resume=without.checkpoint, progress=False)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

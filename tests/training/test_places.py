@@ -142,6 +142,20 @@ def test_images_that_were_trained_on_are_spoken_of_wherever_they_are(trained, tm
         evaluate(trained.checkpoint)
 
 
+def test_a_training_speaks_of_test_images_that_it_learns(trained, tmp_path):
+    pics = tmp_path / "home" / "pics"
+    shutil.copytree(pics, tmp_path / "both" / "train")
+    shutil.copytree(pics, tmp_path / "both" / "test")
+    config = dataclasses.replace(trained.config, data=str(tmp_path / "both"))
+    with pytest.warns(OdemomWarning, match=r"data: 40 of 40 test images of both are images that"):
+        train(config, out_dir=tmp_path / "leaky", progress=False)
+    image_folder(tmp_path / "other", seed=4, images=20)
+    config = dataclasses.replace(trained.config, data=str(tmp_path / "other"))
+    made = train(config, out_dir=tmp_path / "w", weights=trained.checkpoint, progress=False)
+    with pytest.warns(OdemomWarning, match=r"data: 32 of 40 test images of pics are images that"):
+        evaluate(made.checkpoint, data=str(pics))
+
+
 def test_a_folder_to_test_on_needs_one_image_of_each_class(trained, tmp_path):
     for images in (1, 2, 3):
         image_folder(tmp_path / f"few{images}", seed=images, images=images)

@@ -116,10 +116,36 @@ def test_the_best_score_is_known_in_another_folder(config, monkeypatch, tmp_path
 
 def test_a_finished_training_names_its_files_and_not_those_of_another(used, config, tmp_path):
     whole = train(config, out_dir=tmp_path / "whole", progress=False)
-    found = train(config, out_dir=used, resume=whole.checkpoint, progress=False)
+    found = train(config, out_dir=tmp_path / "new", resume=whole.checkpoint, progress=False)
     for name in ("checkpoint", "best_checkpoint", "csv"):
         assert getattr(found, name) == getattr(whole, name)
+    assert (tmp_path / "new" / "result.json").exists()
+    before = (used / "result.json").read_bytes()
+    with pytest.raises(InvalidInputError, match=r"out: got .*out, which holds another training"):
+        train(config, out_dir=used, resume=whole.checkpoint, progress=False)
+    assert (used / "result.json").read_bytes() == before
     assert seeds_of(used) == dict.fromkeys(FILES, 7)
+
+
+@pytest.mark.parametrize("where", ["beside", "inside", "recorded"])
+def test_the_best_of_another_training_is_never_taken(config, monkeypatch, tmp_path, where):
+    other = dataclasses.replace(config, seed=7)
+    last = stop_after_an_epoch(config, tmp_path / "part", monkeypatch)
+    (tmp_path / "copy").mkdir()
+    start = shutil.copy(last, tmp_path / "copy" / "last.ckpt")
+    shutil.rmtree(tmp_path / "part")
+    out = tmp_path / "out"
+    if where == "recorded":
+        train(other, out_dir=tmp_path / "part", progress=False)
+    elif where == "inside":
+        train(other, out_dir=out, progress=False)
+        start = shutil.copy(start, out / "checkpoints" / "mine.ckpt")
+    else:
+        best = train(other, out_dir=tmp_path / "other", progress=False).best_checkpoint
+        shutil.copy(best, tmp_path / "copy" / "best.ckpt")
+    found = train(config, out_dir=out, resume=start, progress=False)
+    assert found.best_checkpoint == out / "checkpoints" / "best.ckpt"
+    assert {n: s for n, s in seeds_of(out).items() if n in FILES} == dict.fromkeys(FILES, 0)
 
 
 def stop_after_an_epoch(config, out, monkeypatch):
