@@ -73,12 +73,6 @@ class Images:
         rows = places if self.rows is None else self.rows.index_select(0, places)
         return Images(self.stored, self.labels.index_select(0, places), rows)
 
-    def joined(self, *others: Images) -> Images:
-        """These images and others of the same array."""
-        sets = (self, *others)
-        rows = [torch.arange(len(s)) if s.rows is None else s.rows for s in sets]
-        return Images(self.stored, torch.cat([s.labels for s in sets]), torch.cat(rows))
-
     def is_of(self, other: Images) -> bool:
         """Whether these are the places of another set's images, in arrays of equal length."""
         one, two = (s.rows if s.rows is not None else torch.arange(len(s)) for s in (self, other))

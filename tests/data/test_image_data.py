@@ -143,8 +143,6 @@ def test_sets_share_the_array_on_disk_and_are_looked_at_in_portions(tmp_path, lo
     part = data.train.subset(np.array([5, 1]))
     assert torch.equal(part.pixels, data.train.pixels[[5, 1]])
     assert torch.equal(part.labels, data.train.labels[[5, 1]])
-    whole = data.train.joined(data.test)
-    assert torch.equal(whole.pixels, torch.cat([data.train.pixels, data.test.pixels]))
     pixels = data.train.pixels.double()
     assert data.mean == pytest.approx(pixels.mean(dim=(0, 2, 3)).tolist(), rel=1e-14)
     assert data.std == pytest.approx(pixels.std(dim=(0, 2, 3), correction=0).tolist(), rel=1e-13)
