@@ -299,7 +299,7 @@ def sweep(
     from odemom.checks import optional_import
 
     optional_import("torch", "train")
-    from odemom.sweep.trainings import read_sweep, run_sweep
+    from odemom.sweep.trainings import read_sweep, run_sweep, said
 
     plan = read_sweep(file)
     place: dict[str, Any] = {"backend": backend, "workers": workers, "scheduler": scheduler}
@@ -309,12 +309,10 @@ def sweep(
         print_json(found)
         raise typer.Exit(FAILED if found.failures else 0)
     for row in found.rows:
-        settings = ", ".join(f"{name} {value}" for name, value in row.settings.items())
-        say(f"{settings}: test accuracy {row.test_accuracy:.2%} on {row.source}")
+        say(f"{said(row.settings)}: test accuracy {row.test_accuracy:.2%} on {row.source}")
     say(f"{Path(out) / 'sweep.csv'}\n{Path(out) / 'sweep.json'}")
     for failure in found.failures:
-        settings = ", ".join(f"{name} {value}" for name, value in failure.settings.items())
-        complain(f"{settings}: {failure.error}")
+        complain(f"{said(failure.settings)}: {failure.error}")
     if found.failures:
         note("the others are kept: the same command tries again what failed")
         raise typer.Exit(FAILED)

@@ -127,6 +127,7 @@ def note_compiling(config: Any) -> None:
 def print_dry_run(config: Any, as_json: bool) -> None:
     """Print what a training would take."""
     from odemom.cli.shared import print_json, say, waiting
+    from odemom.training.bar import duration
     from odemom.training.dry_run import dry_run
 
     with waiting("measuring a step"):
@@ -145,18 +146,10 @@ def print_dry_run(config: Any, as_json: bool) -> None:
         say("without the CUDA graphs, which are made when the training begins:")
     say(
         f"time: {_short(found.step_seconds)} a step on {found.device}, about "
-        f"{_duration(found.seconds)} for all steps"
+        f"{duration(found.seconds)} for all steps"
     )
 
 
 def _short(seconds: float) -> str:
     """Milliseconds, or seconds from one on."""
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
-
-
-def _duration(seconds: float) -> str:
-    """Seconds, minutes or hours, as they come."""
-    for unit, size in (("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds:.2g} seconds"

@@ -10,7 +10,7 @@ from odemom.checks import expect, shown
 
 __all__ = [
     "AUGMENTATIONS", "FOLDER", "NAMES_OF_DATA", "UNPACK", "check_data", "files_behind",
-    "full_scale", "placed",
+    "full_scale", "placed", "same_place",
 ]  # fmt: skip
 
 NAMES_OF_DATA = ("digits", "cifar10", "cifar100")
@@ -60,6 +60,24 @@ def placed(data: str) -> str:
     if data in NAMES_OF_DATA:
         return data
     return str(Path.cwd() / data.removeprefix(FOLDER))  # "link/.." stays where the link leads
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two names of data are equal, or lead to the same folder.
+
+    Parameters
+    ----------
+    one, other : str
+        As `placed` returns them.
+
+    Examples
+    --------
+    >>> same_place("digits", "digits"), same_place("digits", "/a"), same_place("/a/b/..", "/a")
+    (True, False, True)
+    """
+    if {one, other} & set(NAMES_OF_DATA):
+        return one == other
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def files_behind(data: str) -> dict[str, str]:

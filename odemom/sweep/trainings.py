@@ -22,7 +22,7 @@ from odemom.sweep.yaml_file import read_yaml
 from odemom.training.config import TrainingConfig
 from odemom.training.presets import configured
 
-__all__ = ["Failure", "Row", "Sweep", "SweepResult", "read_sweep", "run_sweep"]
+__all__ = ["Failure", "Row", "Sweep", "SweepResult", "read_sweep", "run_sweep", "said"]
 
 PARTS = ("base", "grid")
 
@@ -284,11 +284,17 @@ def _check_all(trainings: list[tuple[dict[str, Any], TrainingConfig]], local: bo
             with conditions_of(config, data):
                 network_for(config, data)
         except InvalidInputError as error:
-            raise InvalidInputError(f"{_said(settings)}: {error}") from error
+            raise InvalidInputError(f"{said(settings)}: {error}") from error
 
 
-def _said(settings: Mapping[str, Any]) -> str:
-    """What was varied, in words."""
+def said(settings: Mapping[str, Any]) -> str:
+    """What was varied, in words.
+
+    Examples
+    --------
+    >>> said({"seed": 1, "gamma": 0.9})
+    'seed 1, gamma 0.9'
+    """
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 

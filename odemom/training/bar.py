@@ -13,11 +13,17 @@ from odemom.checks import optional_import
 
 callbacks = optional_import("lightning.pytorch.callbacks", "train")
 
-__all__ = ["Bar", "Lines", "progress_of"]
+__all__ = ["Bar", "Lines", "duration", "progress_of"]
 
 
 def progress_of() -> Any:
-    """A bar where it can move, on a terminal or in a notebook; else a line per epoch."""
+    """A bar where it can move, on a terminal or in a notebook; else a line per epoch.
+
+    Returns
+    -------
+    Bar or Lines
+        A callback for Lightning.
+    """
     console = Console(stderr=True)
     return Bar() if console.is_terminal or console.is_jupyter else Lines()
 
@@ -50,13 +56,21 @@ class Lines(callbacks.Callback):
             if not math.isnan(row["validation_accuracy"]):
                 done += f", validation accuracy {row['validation_accuracy']:.2%}"
             left = row["seconds"] / row["epoch"] * (of - row["epoch"])
-            print(f"{done}; {_duration(left)} left", file=sys.stderr, flush=True)
+            print(f"{done}; {duration(left)} left", file=sys.stderr, flush=True)
 
 
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, as they come.
+
+    Examples
+    --------
+    >>> [duration(s) for s in (0.42, 119, 150, 7000, 9000, 864000)]
+    ['0.42 seconds', '119 seconds', '2.5 minutes', '117 minutes', '2.5 hours', '240 hours']
+    """
+    units = (("hours", 3600), ("minutes", 60), ("seconds", 1))
+    unit, size = next((u, s) for u, s in units if seconds >= 2 * s or s == 1)
+    number = seconds / size
+    return f"{number:.0f} {unit}" if number >= 10 else f"{number:.2g} {unit}"
 
 
 class Bar(callbacks.RichProgressBar):

@@ -132,7 +132,14 @@ def _are_of_one(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def remove_results(folder: Path, keep: Container[str] = (), *, trained: bool = True) -> None:
     """Remove what an earlier training has left in a folder and nothing will replace at once.
 
-    Where no training follows (``trained=False``), its tables go too.
+    Parameters
+    ----------
+    folder : Path
+        The ``--out`` of a training.
+    keep : container of str
+        Names of files that stay.
+    trained : bool, default True
+        Whether a training writes there; otherwise the tables go too.
     """
     tables = [] if trained else [folder / "metrics.csv", *folder.glob(CURVES)]
     for left in (*(folder / name for name in RESULTS), *tables):
@@ -142,6 +149,13 @@ def remove_results(folder: Path, keep: Container[str] = (), *, trained: bool = T
 
 def refuse_to_replace(start: Path | None, folder: Path) -> None:
     """Refuse to write where the checkpoint lies that a training starts with.
+
+    Parameters
+    ----------
+    start : Path or None
+        That checkpoint, if there is one.
+    folder : Path
+        The ``--out`` of the training.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from torch import nn
 from odemom.checks import as_number, expect, invalid, shown
 from odemom.data.batches import evaluated_at_once
 from odemom.data.images import ImageData
-from odemom.data.names import NAMES_OF_DATA, full_scale
+from odemom.data.names import NAMES_OF_DATA, full_scale, same_place
 from odemom.models.table import model_options, with_and_without_momentum
 from odemom.records import as_folder, jsonable, provenance, write_bytes_atomic, write_json
 from odemom.training.checkpoint_files import LAST, refuse_to_replace, remove_results
@@ -342,7 +342,7 @@ def _check_unseen(source: Source, config: TrainingConfig, data: ImageData) -> No
 
     then = load()
     if not are_those(then, source.images, trained.limit, load):
-        if _same_place(trained, config):
+        if same_place(trained.data, config.data):
             raise changed_since(trained.data, "DIR/test, beside DIR/train")
         return  # they are others; the source's own are known wherever they are
     expect(
@@ -353,12 +353,6 @@ def _check_unseen(source: Source, config: TrainingConfig, data: ImageData) -> No
         fix="Otherwise the network is tested on images that it was trained on. A folder with "
         "train/ and test/ does not depend on the seed.",
     )
-
-
-def _same_place(one: TrainingConfig, other: TrainingConfig) -> bool:
-    if {one.data, other.data} & set(NAMES_OF_DATA):
-        return one.data == other.data
-    return Path(one.data).resolve() == Path(other.data).resolve()
 
 
 # --- tests and files ---------------------------------------------------------------------------

@@ -78,6 +78,10 @@ def are_those(
         How many of them it took.
     load : callable
         limit=... -> the images with that limit.
+
+    Returns
+    -------
+    bool
     """
     if limit is None:
         return images.digest == digest
@@ -85,7 +89,18 @@ def are_those(
 
 
 def changed_since(folder: str, what: str) -> InvalidInputError:
-    """What is said of a folder whose split is not that of a training any more."""
+    """What is said of a folder whose split is not that of a training any more.
+
+    Parameters
+    ----------
+    folder : str
+    what : str
+        How a folder of other images is given.
+
+    Returns
+    -------
+    InvalidInputError
+    """
     return invalid(
         "data",
         got=f"{folder}, whose images are not those of the training any more",

@@ -15,7 +15,7 @@ from torch import nn
 from odemom.checks import expect, invalid, shown
 from odemom.data.batches import Batches, evaluated_at_once
 from odemom.data.images import ImageData, Images, load_images
-from odemom.data.names import NAMES_OF_DATA, check_data, full_scale
+from odemom.data.names import NAMES_OF_DATA, check_data, full_scale, same_place
 from odemom.data.pictures import pixels_of
 from odemom.records import as_path
 from odemom.training.checkpoints import Trained, load_trained
@@ -232,13 +232,9 @@ def _test_images(
             f"{shown(wanted[0], 120)}, {wanted[1]} channels, {wanted[2]} pixels",
         )
     if not images.own_test and given.data not in NAMES_OF_DATA:
-        images = _of_a_flat_folder(trained, images, load, same=_same(given.data, config.data))
+        images = _of_a_flat_folder(trained, images, load, same=same_place(given.data, config.data))
     warn_of_seen(images, trained.seen)
     return images
-
-
-def _same(one: str, other: str) -> bool:
-    return Path(one).resolve() == Path(other).resolve()
 
 
 def _of_a_flat_folder(

@@ -44,7 +44,7 @@ def test_a_log_has_a_line_per_epoch(tmp_path, capsys):
             f"epoch {row['epoch']} of 3: train loss {row['train_loss']:.4g}, validation accuracy "
             f"{row['validation_accuracy']:.2%}; "
         )
-    assert lines[-1].endswith("0 min 00 s left")
+    assert lines[-1].endswith("; 0 seconds left")
     train(config, out_dir=tmp_path, progress=False)
     assert capsys.readouterr().err == ""
 
@@ -58,7 +58,7 @@ def test_lines_leave_out_what_was_told_before_an_interruption(capsys):
     lines.on_train_epoch_start(trainer, module)
     module.history.append({**row, "epoch": 2, "seconds": 5400.0})
     lines.on_train_end(trainer, module)
-    assert capsys.readouterr().err == "epoch 2 of 4: train loss 2; 1 h 30 min left\n"
+    assert capsys.readouterr().err == "epoch 2 of 4: train loss 2; 90 minutes left\n"
 
 
 @pytest.mark.parametrize("terminal", [False, True])
