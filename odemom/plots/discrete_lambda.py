@@ -16,7 +16,7 @@ from odemom.plots.style import COLORS, new_figure, shared_style
 __all__ = ["draw"]
 
 CYCLE = ("blue", "vermilion", "green", "purple", "orange", "sky")
-ODE = "its ODE on $[0, N]$,\n" + r"$\varepsilon = 1/(1 - \gamma)$"
+ODE = "its ODE\non $[0, N]$,\n" + r"$\varepsilon = 1/(1 - \gamma)$"
 LEAST = "net: least value,\nhollow: an artefact"
 ARTEFACT = "#A6A6A6"
 SMALLEST = 1e-3  # what is nearer to 0 than this is left out: it is 0 for every use

@@ -121,7 +121,7 @@ def _name_regions(axes: Axes, data: Figure4, low: float, high: float) -> None:
         axes.annotate(
             r"$\lambda_1 = \lambda_2$: every $\varepsilon$",
             (middle, middle),
-            xytext=(-7, 7),
+            xytext=(-2, 12),
             textcoords="offset points",
             ha="center",
             va="center",

@@ -18,6 +18,7 @@ from odemom.plots.style import COLORS, new_figure, shared_style
 __all__ = ["draw"]
 
 REACHED_SHADE = "#7FB6DA"
+FIRST_MINIMUM, LEAST_VALUE = COLORS["vermilion"], "black"  # thresholds
 BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
 
 
@@ -43,6 +44,7 @@ def draw(data: Figure4Trained) -> Figure:
         _draw_reached(
             grid[1, 0], small, own, f"Reached at depth 20 from weights of {small.scale:g}"
         )
+        _name_edges(grid[1, 0], small, own)  # once: on the right there are cells behind
         _draw_reached(grid[1, 1], large, own, rf"Reached from $\theta$ near ${-large.scale:g}\,I$")
     return figure
 
@@ -64,12 +66,13 @@ def _draw_losses(axes: Axes, data: Figure4Trained) -> None:
     title = r"$\varepsilon = 0.5$: $\psi$ (shade), ODE block ($\circ$ reached, $\times$ not)"
     axes.set_title(title, fontsize=8)
     _finish(axes, -1)
+    below = [value for value in block.axis if value < plane.threshold][-2:]
     axes.text(
         0.97,
-        plane.threshold - 0.04,
+        np.mean(below) if len(below) == 2 else plane.threshold - 0.1,  # between rows of marks
         rf"Theorem 1: $\lambda_\varepsilon = {plane.threshold:.4f}$",
         ha="right",
-        va="top",
+        va="center",
         color=COLORS["vermilion"],
         fontsize=8,
         bbox=BEHIND_TEXT,
@@ -102,27 +105,27 @@ def _draw_reached(axes: Axes, plane: Plane, own: float, title: str) -> None:
     axes.add_collection(PatchCollection(squares, facecolor=REACHED_SHADE, linewidth=0))
     low = plane.axis[0] - half
     high = plane.axis[-1] + half
-    lines = (
-        (plane.threshold, COLORS["vermilion"], "-", "first minimum"),
-        (own, "black", (0, (4, 2)), "least value"),
-    )
-    for value, color, style, name in lines:
-        _draw_edge(axes, value, high, color, style)
-        axes.annotate(
-            rf"{name} ${value:.2f}$",
-            (high, value),
-            xytext=(-3, -2),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            color=color,
-            fontsize=8,
-            bbox=BEHIND_TEXT,
-        )
+    _draw_edge(axes, plane.threshold, high, FIRST_MINIMUM)
+    _draw_edge(axes, own, high, LEAST_VALUE, (0, (4, 2)))
     _finish(axes, low)
     axes.set(xlim=(low, high), ylim=(low, high), title=title)
     axes.set_xticks(range(round(plane.axis[0]), 2))
     axes.set_yticks(range(round(plane.axis[0]), 2))
+
+
+def _name_edges(axes: Axes, plane: Plane, own: float) -> None:
+    """The two thresholds by their names, where no cell is reached."""
+    high = axes.get_xlim()[1]
+    text: dict[str, Any] = {
+        "textcoords": "offset points", "ha": "right", "va": "top", "fontsize": 8,
+    }  # fmt: skip
+    axes.annotate(
+        rf"first minimum ${plane.threshold:.2f}$", (plane.threshold, high), xytext=(-4, -3),
+        color=FIRST_MINIMUM, **text,
+    )  # fmt: skip
+    axes.annotate(
+        rf"least value ${own:.2f}$", (high, own), xytext=(-3, -2), color=LEAST_VALUE, **text
+    )
 
 
 def _draw_escapes(axes: Axes, data: Figure4Trained) -> None:

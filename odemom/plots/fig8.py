@@ -34,15 +34,13 @@ def draw(data: UnderACap) -> Figure:
             for run in network.runs if len(network.runs) > 1 else ():
                 axes.plot(run.seconds, 100 * np.array(run.accuracies), color=color, lw=0.7)
             x, y = network.seconds, 100 * network.accuracies
-            axes.plot(x, y, "o-", color=color, ms=4)
-            axes.annotate(
-                f"{NAMES[kind]}\n{network.batch} images per step", (x[-1], y[-1]), (7, 0),
-                textcoords="offset points", va="center", color=color, annotation_clip=False,
-            )  # fmt: skip
+            name = f"{NAMES[kind]}, {network.batch} images per step"
+            axes.plot(x, y, "o-", color=color, ms=4, label=name)
         axes.set(
             xlabel="seconds of training",
             ylabel=f"test accuracy, %, {data.source}",
             title=f"{data.family}, {data.megabytes} MB for a step",
         )
         axes.set_xlim(left=0)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8, labelcolor="linecolor")
     return figure
