@@ -71,5 +71,6 @@ def test_words_lie_on_no_words_and_on_no_points(path):
             for text, box in words:
                 level = text.get_rotation() % 90 == 0  # else the box says little
                 if text.axes is axes and level and text.get_bbox_patch() is None:
-                    inside = (points > box.p0 + TOUCH).all(1) & (points < box.p1 - TOUCH).all(1)
+                    low, high = box.get_points()
+                    inside = (points > low + TOUCH).all(1) & (points < high - TOUCH).all(1)
                     assert not inside.any(), f"{text.get_text()!r} on a point"
