@@ -71,6 +71,13 @@ def as_number(value: Any, name: str, expected: str) -> Fraction | float:
         longer = isinstance(value, np.floating) and np.isfinite(value) and value != double
         return as_fraction(value) if longer else double
     if is_tensor(value):
+        expect(
+            not value.requires_grad,
+            name,
+            got="a tensor that requires a gradient, which it would not get: it is read as a number",
+            expected=expected,
+            fix="Pass float(x), or x.detach().",
+        )
         value = tensor_as_array(value, name)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return as_number(value.item(), name, expected)

@@ -267,8 +267,8 @@ def _row(
     given = x if given is None else given
     container, carry = place.container, rows.carry_of(x)
     if carry is not None and carry.row.owner is container:
-        if exact and carry.row.run is None and carry.row.record.mode == "exact":
-            carry.row.run = rows.exact_run(carry.row, x, carry, record=record)
+        if exact and carry.row.record.mode == "exact":
+            rows.go_on(carry.row, x, carry, record=record)
         run = carry.row.run
         if run.record == record if run is not None and exact else run is None and not exact:
             place.note(carry.row, "")
@@ -289,7 +289,10 @@ def _row(
     shape = tuple(x.shape) if isinstance(x, Tensor) else ()
     mode = "exact" if exact else "plain" if container.reversible is False else "checkpoint"
     named = rows.RowRecord(container.name, mode, shape)
-    row = rows.Row(named, container, container.gamma, container.weights, container.field)
+    row = rows.Row(
+        named, container, container.gamma, container.weights, container.field,
+        call=container.whole.call,
+    )  # fmt: skip
     if exact and not row.field:
         row.run = rows.exact_run(row, x, None, record=record)
     place.note(row, start)
@@ -301,14 +304,17 @@ def _warn_of(place: Place, start: str) -> None:
     container = place.container
     if torch.compiler.is_compiling() or not container.joined:
         return
-    if not (place.follows or start == OTHER_WAY):
+    if not (place.follows or start in (OTHER_WAY, rows.TAKEN)):
         return
     container.joined = False
+    fix = "If they are residual functions, as in x = x + f(x), pass residual=True to transform."
+    if start == rows.TAKEN:
+        fix = "Of several calls with one tensor the first goes on with its velocity; give each a "
+        fix += "clone of it, x.clone(), and all of them start with velocity 0."
     warnings.warn(
         f"{place.label} started a row of its own, with velocity 0, since {start}. The blocks of "
         f"{container.name or 'the model'} are not one momentum network; "
-        "odemom.nn.twin_report(model) shows the rows. If they are residual functions, as in "
-        "x = x + f(x), pass residual=True to transform.",
+        f"odemom.nn.twin_report(model) shows the rows. {fix}",
         stacklevel=2,
     )
 

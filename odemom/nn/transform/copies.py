@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 import types
+from collections.abc import Container
 from typing import Any
 
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-__all__ = ["copied", "derived", "rebind", "with_replacements"]
+__all__ = ["copied", "derived", "mentions", "rebind", "with_replacements"]
 
 
 def copied(module: Any) -> Any:
@@ -24,7 +25,7 @@ def copied(module: Any) -> Any:
     twin.__dict__ = dict(module.__dict__)
     twin.__dict__.pop("_compiled_call_impl", None)
     for name, value in module.__dict__.items():
-        if name == "_modules" or (name.endswith("_hooks") and isinstance(value, dict)):
+        if name == "_modules" or ("_hooks" in name and isinstance(value, dict)):
             twin.__dict__[name] = type(value)(value) if name != "_modules" else dict(value)
     rebind(twin, module)
     return twin
@@ -52,10 +53,52 @@ def derived(kind: type[Any], bases: list[type[Any]]) -> type[Any]:
     return types.new_class(kind.__name__, tuple(bases), {}, lambda space: space.update(own))
 
 
+def mentions(module: nn.Module, wanted: Container[int]) -> bool:
+    """Whether a module holds one of those of the identities ``wanted``, as a child or elsewhere."""
+    waiting, seen = list(vars(module).values()), set()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, types.MethodType):
+            value = value.__self__
+        if isinstance(value, nn.Module):
+            if id(value) in wanted and value is not module:
+                return True
+        elif isinstance(value, HOLDERS) and id(value) not in seen:
+            seen.add(id(value))
+            waiting += _parts(value)
+    return False
+
+
+HOLDERS = (list, tuple, dict, functools.partial, types.FunctionType)
+"""What is looked into for modules; into functions for what they close over."""
+
+
+def _parts(held: Any) -> list[Any]:
+    """What is in a list, tuple, dict, partial or function."""
+    if isinstance(held, functools.partial):
+        return [held.func, held.args, held.keywords]
+    if isinstance(held, types.FunctionType):
+        return [_content(cell) for cell in held.__closure__ or ()]
+    return list(held.values() if isinstance(held, dict) else held)
+
+
+def _content(cell: types.CellType) -> Any:
+    """The module, method or function that a function closes over; None for anything else.
+
+    A list among them is the user's own, and stays it.
+    """
+    try:
+        found = cell.cell_contents
+    except ValueError:  # not assigned yet
+        return None
+    ours = isinstance(found, nn.Module | types.MethodType | types.FunctionType)
+    return found if ours else None
+
+
 def with_replacements(
     value: Any, done: dict[int, nn.Module], above: frozenset[int] = frozenset()
 ) -> Any:
-    """``value`` with modules and their methods replaced, in lists, tuples, dicts and partials too.
+    """``value`` with modules and their methods replaced, in lists, dicts and functions too.
 
     Parameters
     ----------
@@ -76,17 +119,15 @@ def with_replacements(
         there = getattr(done[id(value.__self__)], value.__func__.__name__, None)
         return there if isinstance(there, types.MethodType) else value
     held: Any = value
-    if not isinstance(held, list | tuple | dict | functools.partial) or id(held) in above:
+    if not isinstance(held, HOLDERS) or id(held) in above:
         return held
+    parts = _parts(held)
     inside = above | {id(held)}
-    parts: list[Any] = (
-        [held.func, held.args, held.keywords]
-        if isinstance(held, functools.partial)
-        else list(held.values() if isinstance(held, dict) else held)
-    )
     found = [with_replacements(part, done, inside) for part in parts]
     if all(a is b for a, b in zip(found, parts, strict=True)):
         return held
+    if isinstance(held, types.FunctionType):
+        return _closing_over(held, found)
     if isinstance(held, functools.partial):
         made: Any = functools.partial(found[0], *found[1], **found[2])
         made.__dict__.update(held.__dict__)
@@ -98,4 +139,18 @@ def with_replacements(
     else:
         made = copy.copy(held)
         made[:] = found
+    return made
+
+
+def _closing_over(function: types.FunctionType, found: list[Any]) -> types.FunctionType:
+    """The same function, which finds other modules where ``found`` has any."""
+    cells = tuple(
+        cell if new is None or new is cell.cell_contents else types.CellType(new)
+        for cell, new in zip(function.__closure__ or (), found, strict=True)
+    )
+    made = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, cells
+    )
+    made.__kwdefaults__, made.__doc__ = function.__kwdefaults__, function.__doc__
+    made.__dict__.update(function.__dict__)
     return made

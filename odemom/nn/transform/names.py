@@ -13,7 +13,7 @@ ANYWHERE = frozenset(
         "BasicBlock", "Bottleneck", "PreActBasic", "PreActBottleneck",  # ResNets
         "PreActBlock", "ResBottleneckBlock", "ResNetBasicLayer", "ResNetBottleNeckLayer",
         "InvertedResidual", "InvertedResidualConfig", "MBConv", "FusedMBConv",  # mobile nets
-        "DepthwiseSeparableConv", "EdgeResidual", "UniversalInvertedResidual", "MobileAttention",
+        "EdgeResidual", "UniversalInvertedResidual", "MobileAttention",
         "CondConvResidual", "GhostBottleneck",
         "TransformerEncoderLayer", "TransformerDecoderLayer", "TransformerBlock",
         "EncoderBlock", "Block", "LayerScaleBlock", "ParallelScalingBlock", "ResPostBlock",  # ViTs
@@ -30,7 +30,7 @@ OF_LIBRARY = {
     "torchvision": frozenset({"_InvertedResidual"}),
     "timm": frozenset(
         {
-            "BottleneckBlock", "DarkBlock", "EdgeBlock", "SelfAttnBlock",
+            "BottleneckBlock", "DarkBlock", "DepthwiseSeparableConv", "EdgeBlock", "SelfAttnBlock",
             "SelectiveKernelBasic", "SelectiveKernelBottleneck",
             "ResNestBottleneck", "Bottle2neck", "NormFreeBlock", "PreBottleneck", "SEBottleneck",
             "SEResNetBottleneck", "SEResNeXtBottleneck", "SEResNetBlock", "CspNextBlock",

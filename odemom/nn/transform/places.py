@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from threading import get_ident
@@ -13,48 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from odemom.nn.transform import rows
+from odemom.nn.transform.whole import Whole
 
-__all__ = ["PLACE", "Container", "Place", "Whole", "place_of"]
+__all__ = ["PLACE", "Container", "Place", "place_of"]
 
 PLACE = "_momentum_place"
 """Where a twin block holds its place."""
-
-
-@dataclass(eq=False)
-class Whole:
-    """What all blocks of a twin share.
-
-    Attributes
-    ----------
-    waiting : set of str or None
-        The blocks that were not called yet; None once there is no more to say.
-    several : bool
-        Whether there is more than one; a single one may be called again.
-    """
-
-    waiting: set[str] | None = dataclasses.field(default_factory=set)
-    several: bool = False
-
-    def add(self, name: str) -> None:
-        """A further block."""
-        if self.waiting is not None:
-            self.several = bool(self.waiting)
-            self.waiting.add(name)
-
-    def note(self, name: str, *, joined: bool) -> None:
-        """A call of a block; say so if all were called, and none went on with a row."""
-        if joined:
-            self.waiting = None
-        if self.waiting is None:
-            return
-        self.waiting.discard(name)
-        if self.several and not self.waiting:
-            self.waiting = None
-            warnings.warn(
-                "No block of the twin went on with the velocity of another one, so it is no "
-                "momentum network; odemom.nn.twin_report(model) says why.",
-                stacklevel=2,
-            )
 
 
 @dataclass(eq=False)
@@ -95,6 +58,10 @@ class Container:
     warned_of_input: bool = False
     warned_of_checkpoints: bool = False
     weights: tuple[float, float] = dataclasses.field(init=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Container:
+        """Shared by the copies of a block, as those of a list that grows."""
+        return self
 
     def __post_init__(self) -> None:
         self.weights = float(self.gamma), float(1 - self.gamma)

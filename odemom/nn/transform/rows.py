@@ -11,7 +11,7 @@ import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -25,10 +25,16 @@ from odemom.nn.reversible.momentum import MomentumState
 from odemom.nn.transform.calls import BlockFunction
 from odemom.nn.transform.step import momentum_step, same_values
 
+if TYPE_CHECKING:
+    from odemom.nn.transform.places import Container
+
 __all__ = [
-    "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "exact_run", "exact_step",
-    "plain_step", "version_of", "why_none", "without_carry",
+    "EARLIER_CALL", "TAKEN", "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "exact_run",
+    "exact_step", "go_on", "plain_step", "version_of", "why_none", "without_carry",
 ]  # fmt: skip
+
+TAKEN = "another block had already gone on from its input"
+EARLIER_CALL = "its input is what an earlier call of the model returned"
 
 _NAME = "_odemom_carry"
 _STARTED = "_odemom_started"
@@ -63,7 +69,7 @@ class Row:
     Attributes
     ----------
     record : RowRecord
-    owner : object
+    owner : Container
         The list that holds their blocks.
     gamma : Fraction
     weights : (float, float)
@@ -74,15 +80,18 @@ class Row:
         What goes back over them; None where nothing has to.
     before : int
         Layers before the first one of ``run``.
+    call : object or None
+        The call of the twin in which it started; None if a block was called by itself.
     """
 
     record: RowRecord
-    owner: object
+    owner: Container
     gamma: Fraction
     weights: tuple[float, float]
     field: bool = False
     run: Trajectory | None = None
     before: int = 0
+    call: object | None = None
 
 
 @dataclass(eq=False)
@@ -148,7 +157,15 @@ def carry_of(x: Any) -> Carry | None:
         carry = vars(x).get(_NAME)
         if carry is None:
             return None
-    return carry if carry.position == carry.row.record.length else None
+    if carry.position != carry.row.record.length or _is_of_another_call(carry):
+        return None
+    return carry
+
+
+def _is_of_another_call(carry: Carry) -> bool:
+    """Whether another call of the twin runs than that of the row."""
+    call = carry.row.owner.whole.call
+    return call is not None and call is not carry.row.call
 
 
 def why_none(x: Any, owner: object) -> str:
@@ -158,7 +175,7 @@ def why_none(x: Any, owner: object) -> str:
         return "its input is not the tensor that a block of the same list returned"
     if version_of(x) != carry.version:
         return "its input was changed in place after the block before it had returned it"
-    return "another block had already gone on from its input"
+    return EARLIER_CALL if _is_of_another_call(carry) else TAKEN
 
 
 class _Start:
@@ -290,6 +307,22 @@ def _handed_on(
     kept = None if narrow is None else end
     _attach(y, Carry(row, row.record.length, version_of(y), kept, v))
     return function.rebuilt(y)
+
+
+def go_on(row: Row, x: Tensor, carry: Carry, *, record: bool) -> None:
+    """Let an exact row have a run for its next layers, with the state that it stands at.
+
+    One that was begun without gradients goes on with them from its x and v, and the other way
+    round; not where a backward pass has let the state go.
+    """
+    run = row.run
+    if run is not None and run.record != record and run.state is not None:
+        if run.record:
+            run.seek(row.record.length - row.before)
+        run.settle()
+        carry.v, row.run = run.require_state().companion(), None
+    if row.run is None:
+        row.run = exact_run(row, x, carry, record=record)
 
 
 def exact_run(row: Row, x: Tensor, carry: Carry | None, *, record: bool) -> Trajectory:

@@ -19,11 +19,12 @@ from torch import nn
 from odemom.checks import as_initial_velocity, expect, invalid, shown
 from odemom.nn.reversible.gamma import rational_gamma
 from odemom.nn.transform.block import as_block, twin_block
-from odemom.nn.transform.copies import copied, with_replacements
+from odemom.nn.transform.copies import copied, mentions, with_replacements
 from odemom.nn.transform.find import blocks_found, blocks_named, said_lists
 from odemom.nn.transform.functions import FunctionRow, function_row
 from odemom.nn.transform.names import has_no_skip
-from odemom.nn.transform.places import Container, Place, Whole, place_of
+from odemom.nn.transform.places import Container, Place, place_of
+from odemom.nn.transform.whole import Whole, forget_calls, watch_calls
 
 __all__ = ["restore", "transform"]
 
@@ -174,7 +175,9 @@ def transform(
             place.skips = skips
             twins[id(block)] = twin_block(block, place)
             whole.add(spot.name)
-    return _rebuilt(model, twins)
+    twin = _rebuilt(model, twins)
+    watch_calls(twin, whole)
+    return twin
 
 
 def restore(model: M) -> M:
@@ -234,34 +237,45 @@ def _check_model(model: object) -> None:
 
 
 def _rebuilt(model: M, replacements: dict[int, nn.Module]) -> M:
-    """``model`` with modules replaced by identity, and copies of those on the way to them."""
-    done: dict[int, nn.Module] = dict(replacements)
+    """``model`` with modules replaced by identity, and copies of those that lead to them.
 
-    def rebuilt(module: nn.Module) -> nn.Module:
-        if id(module) in done:
-            return done[id(module)]
-        done[id(module)] = module  # a module that holds itself
-        children = {
-            name: None if child is None else rebuilt(child)
-            for name, child in module._modules.items()
-        }
-        if all(new is module._modules[name] for name, new in children.items()):
-            return module
-        if type(module).__name__ == "OptimizedModule":
-            raise invalid(
-                "model",
-                got="a model compiled by torch.compile, which runs what it was compiled from",
-                expected="a torch.nn.Module in Python",
-                fix="Pass the model inside (model._orig_mod), and compile what comes back.",
-            )
-        twin = done[id(module)] = copied(module)
-        twin.__dict__["_modules"].update(children)
+    Those that hold them as children, and those that mention them or their holders elsewhere.
+    """
+    modules = _outside(model, replacements)
+    leading = set(replacements)
+    size = 0
+    while size != len(leading):
+        size = len(leading)
+        leading |= {id(m) for m in modules if id(m) not in leading and mentions(m, leading)}
+    on_the_way = [m for m in modules if id(m) in leading]
+    expect(
+        all(type(m).__name__ != "OptimizedModule" for m in on_the_way),
+        "model",
+        got="a model compiled by torch.compile, which runs what it was compiled from",
+        expected="a torch.nn.Module in Python",
+        fix="Pass the model inside (model._orig_mod), and compile what comes back.",
+    )
+    copies = [copied(m) for m in on_the_way]
+    done = replacements | {id(m): twin for m, twin in zip(on_the_way, copies, strict=True)}
+    for twin in copies:
         for name, value in twin.__dict__.items():
             twin.__dict__[name] = with_replacements(value, done)
+    for twin in copies:
+        forget_calls(twin)
         _keep_dense(twin)
-        return twin
+    return done.get(id(model), model)  # type: ignore[return-value]
 
-    return rebuilt(model)  # type: ignore[return-value]
+
+def _outside(model: nn.Module, replacements: dict[int, nn.Module]) -> list[nn.Module]:
+    """The modules of a model, but those replaced and what is inside of them."""
+    found: dict[int, nn.Module] = {}
+    waiting = [model]
+    while waiting:
+        module = waiting.pop()
+        if id(module) not in found and id(module) not in replacements:
+            found[id(module)] = module
+            waiting += [child for child in module._modules.values() if child is not None]
+    return list(found.values())
 
 
 def _keep_dense(encoder: Any) -> None:

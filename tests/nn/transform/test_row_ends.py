@@ -156,15 +156,56 @@ def test_a_checkpoint_around_whole_rows_is_right(mode):
     assert error(silent(Around()), expected) <= 1e-11
 
 
-def test_a_row_that_a_call_without_gradients_has_begun_is_cut_with_a_warning():
-    def without(h, x):
-        with torch.no_grad():
-            z = h[0](x)
-        return h[1](z)
+@pytest.mark.parametrize("depth", [4, 12])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("first", [False, True], ids=["first", "last"])
+def test_a_row_of_which_a_part_runs_without_gradients_is_one_row(mode, depth, first):
+    def partly(blocks, x):
+        with torch.set_grad_enabled(first):
+            state = x, torch.zeros_like(x)
+            for block in blocks[:3]:
+                state = layer(block, *state)
+        with torch.set_grad_enabled(not first):
+            for block in blocks[3:]:
+                state = layer(block, *state)
+        return state[0]
 
-    twin: Any = transform(Tower(without, depth=2), GAMMA, reversible=True, layers=["h"])
-    with pytest.warns(UserWarning, match=r"h\.1 .*computed in another way"):
-        twin(sample())
+    def layer(block, x, v):
+        v = GAMMA * v + (1 - GAMMA) * (block(x) - x)
+        return x + v, v
+
+    def loop(h, x):
+        with torch.set_grad_enabled(first):
+            for block in h[:3]:
+                x = block(x)
+        with torch.set_grad_enabled(not first):
+            for block in h[3:]:
+                x = block(x)
+        return x
+
+    model: Any = Tower(loop, depth=depth)
+    twin: Any = transform(model, GAMMA, reversible=mode, layers=["h"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y = twin(sample())
+    expected = partly(model.h, sample())
+    assert error([y.detach()], [expected.detach()]) <= 1e-13
+    assert y.requires_grad is expected.requires_grad is (not first)
+    if not first:
+        parameters = [p for block in model.h[3:] for p in block.parameters()]
+        found = torch.autograd.grad(y.square().sum(), parameters)
+        assert error(found, torch.autograd.grad(expected.square().sum(), parameters)) <= 1e-11
+
+
+@pytest.mark.parametrize("mode", [True, "auto"])
+def test_a_row_whose_state_a_backward_pass_let_go_is_cut_with_a_warning(mode):
+    twin: Any = transform(Tower(depth=12), GAMMA, reversible=mode, layers=["h"])
+    x = sample()
+    for block in twin.h[:5]:
+        x = block(x)
+    x.sum().backward()
+    with torch.no_grad(), pytest.warns(UserWarning, match=r"h\.5 .*computed in another way"):
+        twin.h[5](x)
 
 
 def test_a_list_passed_without_gradients_hands_its_velocity_to_a_pass_with_them():
