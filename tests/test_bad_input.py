@@ -96,7 +96,9 @@ NUMBERS: dict[str, Any] = {
     "nan text": "nan",
     "symbol": sympy.Symbol("x"),
     "integer symbol": sympy.Symbol("n", integer=True, positive=True),
-    "sympy oo": sympy.oo,
+    "sympy -oo": -sympy.oo,
+    "sympy zoo": sympy.zoo,
+    "sympy nan": sympy.nan,
     "a huge negative number": -(10**5000),
 }
 
@@ -266,11 +268,36 @@ def test_other_bad_arguments_are_refused(call):
         (lambda: odemom.psi(GOOD, -2), "got -2; expected a number in"),
         (lambda: SecondOrder(0), r"FirstOrder\(\)"),
         (lambda: odemom.analyze([GOOD, GOOD], 1), "Loop over the leading axes"),
+        (lambda: odemom.routes([[1, 2]], 1), r"got 1 row and 2 .*a square matrix \(d, d\)\.$"),
+        (lambda: odemom.analyze([[1.0, 2]], 1), r"expected a square matrix \(d, d\)\.$"),
+        (lambda: odemom.is_representable([[1, 2]], 1), r"or a stack of them \(\.\.\., d, d\)"),
+        (lambda: odemom.analyze([], 1), r"an empty array of shape \(0,\)"),
+        (lambda: odemom.is_representable(None, 1), r"got None \(NoneType\); expected a real sq"),
+        (
+            lambda: odemom.is_representable([[1, 2], [3]], 1),
+            r"got rows of different lengths: 2 entries at \[0\], 1 entry at \[1\]; expected",
+        ),
+        (lambda: odemom.psi([[[1, 2], [3]], [[1], 2]], 1), r"2 entries at \[0, 0\], 1 entry at"),
+        (lambda: odemom.psi([[1, 2], 3], 1), r"2 entries at \[0\], no row but an entry at \[1\]"),
+        (lambda: odemom.lambda_eps(-1), r"got -1; .*A negative mass has no meaning here"),
+        (lambda: odemom.lambda_eps([1, Fraction(-1, 2)]), r"eps at \[1\]: got Fraction\(-1, 2\)"),
+        (lambda: odemom.lambda_eps(np.array([1, -1.0])), r"eps at \[1\]: got -1\.0"),
+        (lambda: odemom.lambda_eps([1, None]), "got None of type NoneType"),
     ],
 )
 def test_messages_say_what_was_given_and_what_to_do(call, words):
     with pytest.raises(odemom.InvalidInputError, match=words):
         call()
+
+
+def test_no_masses_have_no_thresholds():
+    assert odemom.lambda_eps([]).shape == odemom.lambda_eps(np.array([])).shape == (0,)
+    assert odemom.G([], 1).shape == (0,)
+
+
+def test_text_that_is_cut_keeps_its_closing_quote():
+    with pytest.raises(odemom.InvalidInputError, match=r"got the text 'x+\.\.\.'; expected"):
+        odemom.psi(GOOD, "x" * 10_000)
 
 
 def test_long_values_are_cut_in_messages():

@@ -64,3 +64,10 @@ def test_a_number_of_thousands_of_digits_is_bad_input(run, tmp_path):
     code, out, err = run("survey", "--dim", "9" * 5000, "--out", str(tmp_path / "out"))
     assert (code, out, list(tmp_path.iterdir())) == (2, "", [])
     assert "error: dimensions: got" in err
+
+
+def test_the_digits_of_lambda_are_what_its_help_says(run):
+    code, out, _ = run("lambda", "--help")
+    assert (code, "from 1 to 100000" in " ".join(out.replace("│", " ").split())) == (0, True)
+    code, _, err = run("lambda", "1", "--dps", "100001")
+    assert (code, "an integer from 1 to 100000" in " ".join(err.split())) == (2, True)

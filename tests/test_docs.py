@@ -180,6 +180,12 @@ def test_the_gallery_shows_every_claim_with_its_verdict(path, made):
         if claim["verdict"] == "does not hold":
             assert claim["words"] in made["made/failed-claims.md"].replace("\\", "")
     assert f":link: {path.stem}\n" in made["gallery/index.md"]
+    assert re.search(r"\n[\d,.]+ s of tasks on ", page)  # and not 1.84e+04
+
+
+def test_the_gallery_counts_its_claims_in_a_sentence(made):
+    claims = r"\d+ claims of \d+ experiments: \d+ hold, \d+ do not hold, \d+ were not run\."
+    assert re.search(claims, made["gallery/index.md"])
 
 
 @pytest.mark.parametrize("path", OTHER_RESULTS, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -74,3 +74,16 @@ def test_words_lie_on_no_words_and_on_no_points(path):
                     low, high = box.get_points()
                     inside = (points > low + TOUCH).all(1) & (points < high - TOUCH).all(1)
                     assert not inside.any(), f"{text.get_text()!r} on a point"
+
+
+def test_the_stored_pictures_name_what_they_show():
+    (survey,) = figures_of(RESULTS / "survey.json")
+    assert [axes.get_ylabel() for axes in survey.axes] == ["probability", ""] * 2
+    for axes in survey.axes:
+        assert axes.xaxis.get_tick_params()["labelbottom"]
+    (memory,) = figures_of(RESULTS / "fig7.json")
+    legend = memory.axes[1].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["ResNet", "momentum twin"]
+    (spectra,) = figures_of(RESULTS / "prop1.json")
+    assert r"1/\overline{\lambda}" in spectra.axes[0].get_title()

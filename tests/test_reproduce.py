@@ -173,7 +173,7 @@ def test_the_summary_has_a_row_per_claim_and_every_picture(finished):
         assert part in text
         assert part in page
     assert page.count("<tr>") == 1 + 2
-    assert "2 claims of 1 experiments. Verdicts: 2 holds, 0 does not hold, 0 not run" in text
+    assert "2 claims of 1 experiment: 2 hold, 0 do not hold, 0 were not run." in text
     for path in pages.values():
         path.unlink()
 
@@ -300,7 +300,7 @@ def test_a_summary_names_what_it_cannot_read_and_shows_the_rest(finished, tmp_pa
     (tmp_path / "survey.json").write_text("broken")
     (tmp_path / "mirror.json").write_text(json.dumps(payload))  # of another experiment
     text = write_summary(tmp_path)["md"].read_text()
-    assert "2 claims of 1 experiments" in text
+    assert "2 claims of 1 experiment: 2 hold" in text
     assert text.count("Not read: ") == 2
     assert "numbers of 'fig4'; expected those of mirror" in text
 

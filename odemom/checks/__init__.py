@@ -12,6 +12,8 @@ from odemom.checks.arrays import refuse_all_but_numbers as refuse_all_but_number
 from odemom.checks.arrays import require_finite as require_finite
 from odemom.checks.arrays import require_square as require_square
 from odemom.checks.foreign import spacing_of as spacing_of
+from odemom.checks.messages import counted as counted
+from odemom.checks.messages import did_you_mean as did_you_mean
 from odemom.checks.messages import expect as expect
 from odemom.checks.messages import invalid as invalid
 from odemom.checks.messages import optional_import as optional_import

@@ -12,7 +12,7 @@ import numpy as np
 from numpy import vdot
 
 from odemom.checks.foreign import plain_entry, plain_lists, refuse_booleans_beside_numbers
-from odemom.checks.messages import expect, invalid, shown
+from odemom.checks.messages import counted, expect, invalid, shown
 from odemom.checks.numbers import as_fraction, is_exact_number, nearest_double
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "require_finite",
     "require_square",
 ]
+
+DEEPEST = 32  # lists within lists, as NumPy takes them
 
 
 def _refuse_disguised_arrays(value: Any, name: str) -> None:
@@ -54,6 +56,9 @@ def _refuse_dtype(array: np.ndarray, name: str, expected: str) -> None:
             expected=expected,
             fix="The theory is about real matrices; pass the real part if the imaginary one is 0.",
         )
+    if kind == "O" and array.ndim == 0:
+        entry = array.item()
+        raise invalid(name, got=f"{shown(entry)} ({type(entry).__name__})", expected=expected)
     if kind == "O":
         where, entry = next(
             ((i, x) for i, x in np.ndenumerate(array) if not is_exact_number(x)), ((), None)
@@ -106,17 +111,44 @@ def _as_any_array(value: Any, name: str, expected: str, entries: bool) -> np.nda
             array = _settle_mixed(np.array(value, dtype=object), array)
         return array
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
-        raise invalid(
-            name,
-            got=f"{type(value).__name__} that is no rectangular array ({shown(str(error))})",
-            expected=expected,
-        ) from None
+        why = f"{type(value).__name__} that is no rectangular array ({shown(str(error), 200)})"
+        raise invalid(name, got=_uneven(value) or why, expected=expected) from None
+
+
+def _uneven(value: Any, where: tuple[int, ...] = ()) -> str:
+    """Where nested lists have another length than those before them; nothing where none has."""
+    if not isinstance(value, list | tuple) or len(where) >= DEEPEST:
+        return ""
+    for i, row in enumerate(value):
+        deeper = _uneven(row, (*where, i))
+        if deeper:
+            return deeper
+    shapes = list(map(_shape, value))
+    other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), None)
+    if other is None:
+        return ""
+    first, second = _size(shapes[0]), _size(shapes[other])
+    return f"rows of different lengths: {first} at {[*where, 0]}, {second} at {[*where, other]}"
+
+
+def _shape(row: Any) -> tuple[int, ...]:
+    """That of nested lists, by the first of each."""
+    if isinstance(row, list | tuple):
+        return (len(row), *(_shape(row[0]) if row else ()))
+    return tuple(getattr(row, "shape", ()))
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    if len(shape) > 1:
+        return "rows of shape " + " x ".join(map(str, shape))
+    return counted(shape[0], "entry", "entries") if shape else "no row but an entry"
 
 
 def _settle_mixed(objects: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """The objects where all of them are exact numbers, and there are any."""
     if array.dtype.kind == "f" and not all(is_exact_number(x) for x in objects.flat):
         return array
-    return objects
+    return objects if objects.size else array
 
 
 def refuse_all_but_numbers(array: np.ndarray, name: str, *, floats: bool) -> None:
@@ -141,7 +173,8 @@ def require_square(shape: Sequence[int], name: str, *, stacks: bool) -> None:
     if one_or_more and shape[-1] == shape[-2] and 0 not in shape:
         return  # the usual case, without the messages of the others
     expected = "a square matrix (d, d)" + (" or a stack of them (..., d, d)" if stacks else "")
-    expect(len(shape) >= 2, name, got=f"an array of shape {shape}", expected=expected)
+    empty = "an empty array" if 0 in shape else "an array"
+    expect(len(shape) >= 2, name, got=f"{empty} of shape {shape}", expected=expected)
     if not stacks and len(shape) > 2:
         raise invalid(
             name,
@@ -153,7 +186,7 @@ def require_square(shape: Sequence[int], name: str, *, stacks: bool) -> None:
     expect(
         rows == columns,
         name,
-        got=f"{rows} rows and {columns} columns (shape {shape})",
+        got=f"{counted(rows, 'row')} and {counted(columns, 'column')} (shape {shape})",
         expected=expected,
     )
     expect(0 not in shape, name, got=f"an empty array of shape {shape}", expected=expected)

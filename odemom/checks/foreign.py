@@ -21,6 +21,7 @@ __all__ = ["is_tensor", "plain_entry", "plain_lists", "spacing_of", "tensor_as_a
 
 MATRIX_PACKAGES = ("sympy", "flint", "mpmath")
 LARGEST_BINARY_EXPONENT = 100_000  # within which a rational is short
+SYMPY_INFINITE = ("Infinity", "NegativeInfinity", "NaN")
 MOST_NESTED = 32  # NumPy takes no more axes than that, or 64
 
 
@@ -190,6 +191,8 @@ def plain_entry(value: Any, name: str, where: tuple[int, ...], *, exactly: bool)
     if type(value).__module__.startswith("sympy") and isinstance(value, numbers.Rational):
         p, q = int(value.numerator), int(value.denominator)
         return p if q == 1 else Fraction(p, q)
+    if type(value).__name__ in SYMPY_INFINITE and type(value).__module__.startswith("sympy"):
+        return float(value)
     if _is_irrational(value):
         raise invalid(
             name,

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 import numpy as np
 
 from odemom.errors import InvalidInputError, MissingDependencyError
 
-__all__ = ["expect", "invalid", "optional_import", "readable", "shown"]
+__all__ = [
+    "counted",
+    "did_you_mean",
+    "expect",
+    "invalid",
+    "optional_import",
+    "readable",
+    "shown",
+]
 
 
 def readable(size: float) -> str:
@@ -32,19 +41,45 @@ def readable(size: float) -> str:
     return f"{scaled:.{digits}f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
-def shown(value: object, limit: int = 60) -> str:
-    """One-line form of ``value`` for a message, cut to ``limit`` characters.
+def counted(count: int, noun: str, several: str = "") -> str:
+    """A number of things in words: of one the noun as it is, else with an s, or ``several``.
 
     Examples
     --------
-    >>> shown("a word"), shown(list(range(100)), 20)
-    ("'a word'", '[0, 1, 2, 3, 4, 5...')
+    >>> counted(1, "row"), counted(0, "row"), counted(20000, "entry", "entries")
+    ('1 row', '0 rows', '20,000 entries')
+    """
+    return f"{count:,} {noun if count == 1 else several or f'{noun}s'}"
+
+
+def did_you_mean(word: object, names: Iterable[str]) -> str:
+    """The question for the name that was meant, where one of the names is close; else nothing.
+
+    Examples
+    --------
+    >>> did_you_mean("epochz", ["seed", "epochs"]), did_you_mean("x", ["seed"])
+    ('Did you mean epochs?', '')
+    """
+    near = difflib.get_close_matches(str(word), list(names), n=1)
+    return f"Did you mean {near[0]}?" if near else ""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """One-line form of ``value`` for a message, cut to ``limit`` characters; quotes are closed.
+
+    Examples
+    --------
+    >>> shown("a word"), shown("a long sentence", 12), shown(list(range(100)), 20)
+    ("'a word'", "'a long...'", '[0, 1, 2, 3, 4, 5...')
     """
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # Python refuses to spell ints of more than 4300 digits
         text = f"a number of type {type(value).__name__}, too long to print,"
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    if len(text) <= limit:
+        return text
+    end = "..." + text[-1] if isinstance(value, str) else "..."
+    return text[: limit - len(end)] + end
 
 
 def invalid(name: str, *, got: str, expected: str, fix: str = "") -> InvalidInputError:

@@ -300,7 +300,7 @@ def lambda_(
     ] = None,
     dps: Annotated[
         int | None,
-        typer.Option(metavar="N", help="How many decimal digits are printed; any number of them."),
+        typer.Option(metavar="N", help="How many decimal digits are printed, from 1 to 100000."),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -313,6 +313,7 @@ def survey(
     On all cores: odemom survey --backend joblib
     """
     from odemom import reproduce as figures
+    from odemom.checks import counted
     from odemom.experiments.survey import Survey, SurveyConfig
     from odemom.records import from_json
     from odemom.reproduce.run import read_payload
@@ -343,7 +344,8 @@ def survey(
         print_json({"files": files, "result": result})
         return
     for cell in result.cells:
-        say(f"{cell.ensemble}, d = {cell.dimension}, {cell.samples} matrices:")
+        count = counted(cell.samples, "matrix", "matrices")
+        say(f"{cell.ensemble}, d = {cell.dimension}, {count}:")
         for mass, p, low, high in zip(
             result.config.eps, cell.probability, cell.low, cell.high, strict=True
         ):

@@ -215,8 +215,14 @@ def _refit(
 
 
 def _print_table(found: Refit) -> None:
+    from odemom.checks import counted
+
     momentum = f", gamma {found.gamma:g}" if found.gamma else ""
-    rows = f"; momentum rows: {found.rows}, with {found.layers} layers" if found.rows else ""
+    rows = (
+        f"; momentum rows: {found.rows}, with {counted(found.layers, 'layer')}"
+        if found.rows
+        else ""
+    )
     say(f"{found.model}{momentum}, from {found.source}{rows}")
     head = f"new, for {len(found.classes)} classes" if found.new_head else "that of the source"
     trained = f"{found.trained_parameters} of {found.parameters} parameters trained"
@@ -224,9 +230,9 @@ def _print_table(found: Refit) -> None:
     result = found.training
     took = ""
     if result is not None:
-        passes = f"{result.config.epochs} epoch{'s' * (result.config.epochs > 1)}"
+        passes = counted(result.config.epochs, "epoch")
         took = f", {passes} in {result.seconds:.1f} s"
-    say(f"test accuracy on {found.images} ({found.tested} images)")
+    say(f"test accuracy on {found.images} ({counted(found.tested, 'image')})")
     for name, accuracy in (
         ("of the source", found.original),
         ("before the refit", found.before),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Any
@@ -12,7 +13,7 @@ __all__ = ["matrix_of"]
 
 
 def matrix_of(argument: str, exact: bool | None) -> Any:
-    """The matrix in a file; in standard input for ``-``; in the argument if it is in brackets.
+    """The matrix in a file; in standard input for ``-``; in the argument if it begins with [.
 
     What the reader took as the matrix, where there was more, is said on the error stream.
     """
@@ -30,7 +31,8 @@ def _read(argument: str, exact: bool | None) -> Any:
     from odemom.checks import invalid
     from odemom.matrix_files import parse_matrix, read_matrix, read_stream
 
-    if argument.lstrip().startswith("[") and argument.rstrip().endswith("]"):
+    in_brackets = argument.lstrip().startswith("[")
+    if in_brackets and (argument.rstrip().endswith("]") or not os.path.exists(argument)):
         return parse_matrix(argument, "the argument", exact=exact)
     if argument != "-":
         return read_matrix(argument, exact=exact)

@@ -231,7 +231,7 @@ def evaluate(
 
     Example: odemom evaluate results/train/checkpoints/best.ckpt
     """
-    from odemom.checks import optional_import
+    from odemom.checks import counted, optional_import
 
     optional_import("torch", "train")
     from odemom.training.use import evaluate as run_evaluation
@@ -250,7 +250,7 @@ def evaluate(
     asked = "" if gamma is None else f", gamma {gamma}"
     answer(
         f"{found.model}{asked}: test accuracy {found.accuracy:.2%} on {found.source} "
-        f"({found.images} images), loss {found.loss:.4f}"
+        f"({counted(found.images, 'image')}), loss {found.loss:.4f}"
     )
 
 

@@ -126,6 +126,7 @@ def note_compiling(config: Any) -> None:
 
 def print_dry_run(config: Any, as_json: bool) -> None:
     """Print what a training would take."""
+    from odemom.checks import counted
     from odemom.cli.shared import print_json, say, waiting
     from odemom.training.bar import duration
     from odemom.training.dry_run import dry_run
@@ -140,7 +141,10 @@ def print_dry_run(config: Any, as_json: bool) -> None:
         print_json({"source": found.source, "device": found.device, **numbers, **times})
         return
     say(f"{config.model}: {memory.parameters} parameters")
-    say(f"{found.source}: {found.images} training images, {found.steps} steps in all")
+    say(
+        f"{found.source}: {counted(found.images, 'training image')}, "
+        f"{counted(found.steps, 'step')} in all"
+    )
     say(f"memory: {memory}")
     if config.cuda_graph:
         say("without the CUDA graphs, which are made when the training begins:")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from odemom.checks import expect, invalid, optional_import, readable, shown
+from odemom.checks import counted, expect, invalid, optional_import, readable, shown
 from odemom.data.images import ImageData, Images
 from odemom.data.pictures import COMMON_SIZE, Picture, header, pixels_of
 from odemom.data.splits import parts
@@ -139,7 +139,7 @@ def _listing(folder: Path) -> Listing:
     expect(
         len(classes) > 1,
         "data",
-        got=f"{folder} with {len(classes)} folder{'s' if len(classes) != 1 else ''} in it",
+        got=f"{folder} with {counted(len(classes), 'folder')} in it",
         expected="at least two, one per class, with the images in them",
         fix="A network that knows one class has nothing to learn." if classes else "",
     )

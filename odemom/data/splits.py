@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from odemom.checks import expect
+from odemom.checks import counted, expect
 
 __all__ = ["parts", "taken"]
 
@@ -56,7 +56,7 @@ def parts(labels: np.ndarray, share: float, seed: int, what: str) -> tuple[np.nd
     expect(
         sizes.min() > 1,
         "data",
-        got=f"a class with {sizes.min()} image{'s' if sizes.min() > 1 else ''}",
+        got=f"a class with {counted(sizes.min(), 'image')}",
         expected=f"at least two images of each class, one of them for {what}",
     )
     rng = np.random.default_rng((seed, 11))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from odemom.checks import counted
 from odemom.experiments._lista_results import Fig10
 from odemom.experiments.frame import Claim
 
@@ -52,9 +53,14 @@ def _effort(result: Fig10) -> str:
         for c in curves
     )
     return (
-        f"{len(curves[0].tried)} settings a method, chosen on {result.tuning_seeds} other "
-        f"dictionaries: {chosen}; {result.updates} updates a depth"
+        f"{counted(len(curves[0].tried), 'setting')} a method, chosen on "
+        f"{counted(result.tuning_seeds, 'other dictionary', 'other dictionaries')}: {chosen}; "
+        f"{result.updates} updates a depth"
     )
+
+
+def _dictionaries(count: int) -> str:
+    return counted(count, "dictionary", "dictionaries")
 
 
 def _deep_claim(result: Fig10) -> Claim:
@@ -66,7 +72,7 @@ def _deep_claim(result: Fig10) -> Claim:
         f"momentum LISTA outperforms LISTA; from depth {DEEP} on its gap L - L* is at most "
         f"{WELL_BELOW:g} times LISTA's",
         "Section 5.3, Figure 10; the factor: beyond the paper",
-        f"momentum over LISTA, paired over {_count(result)} dictionaries: {figures}; "
+        f"momentum over LISTA, paired over {_dictionaries(_count(result))}: {figures}; "
         f"{_effort(result)}",
         all(r.mean <= WELL_BELOW for r in deep.values()) if _enough(result) else None,
     )
@@ -105,7 +111,7 @@ def _equal_steps_claim(result: Fig10) -> Claim:
         f"behind at depth {first}{leads}: its lead at small depth "
         "comes of the longer steps that only it bears",
         "beyond the paper",
-        f"momentum over LISTA, {result.tuning_seeds} dictionaries, depths "
+        f"momentum over LISTA, {_dictionaries(result.tuning_seeds)}, depths "
         f"{', '.join(map(str, depths))}: {figures}",
         all(r[0] > LEVEL and r[-1] < 1 for _, _, r in ratios) if judged else None,
     )

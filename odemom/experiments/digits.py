@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odemom.checks import as_integer, expect, shown
+from odemom.checks import as_integer, counted, expect, shown
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 from odemom.training import TrainingConfig
@@ -151,7 +151,7 @@ def claims(data: Digits) -> list[Claim]:
     """What the trainings show."""
     found = {order: data.accuracies(order) for order in data.orders}
     measured = "; ".join(
-        f"order {order}: {a.mean():.2%} ± {a.std():.2%} over {len(a)} seeds"
+        f"order {order}: {a.mean():.2%} ± {a.std():.2%} over {counted(len(a), 'seed')}"
         for order, a in found.items()
     )
     both = {1, 2} <= set(found)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from odemom.checks import as_integer, expect, shown
+from odemom.checks import as_integer, counted, expect, shown
 from odemom.experiments._batched_nets import (
     Nets,
     increment_bound,
@@ -295,8 +295,8 @@ def _increasing(resnet: Family) -> Claim:
         f"most {BOUND:g}) has paths that do not cross, so its error on x -> -x³ is at least that "
         "of the best increasing map, 1/7",
         "Figure 1, left; Section 4",
-        f"least error 1/7 + {losses.min() - INCREASING:.0e} over {losses.size} networks (every "
-        f"rate and seed), {crossed} crossings",
+        f"least error 1/7 + {losses.min() - INCREASING:.0e} over "
+        f"{counted(losses.size, 'network')} (every rate and seed), {crossed} crossings",
         bool((losses >= INCREASING - ROUNDING).all() and crossed == 0),
     )
 
@@ -374,7 +374,8 @@ def _per_rate(family: Family) -> str:
 
 def _spread(losses: np.ndarray) -> str:
     return (
-        f"{losses.mean():.1e} ± {losses.std():.0e}, worst {losses.max():.1e} of {losses.size} seeds"
+        f"{losses.mean():.1e} ± {losses.std():.0e}, worst {losses.max():.1e} of "
+        f"{counted(losses.size, 'seed')}"
     )
 
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from odemom.checks import as_integer, as_positive, expect, shown
+from odemom.checks import as_integer, as_positive, counted, expect, shown
 from odemom.experiments._least_squares import best_of
 from odemom.experiments._plane_models import least_value, model_of
 from odemom.experiments._plane_results import REACHED, Escape, Figure4Trained, Plane
@@ -237,7 +237,8 @@ def _agreement(planes: list[Plane], words: str, where: str) -> Claim:
     cells = sum(len(plane.axis) ** 2 for plane in planes)
     wrong = sum(plane.disagreements() for plane in planes)
     measured = (
-        f"{cells - wrong} of {cells} cells agree ({len(planes)} seeds, reached: loss < {REACHED:g})"
+        f"{cells - wrong} of {cells} cells agree ({counted(len(planes), 'seed')}, reached: "
+        f"loss < {REACHED:g})"
     )
     return Claim.judged(words, where, measured, wrong == 0)
 
@@ -267,7 +268,7 @@ def _small_weights(figure: Figure4Trained) -> Claim:
         wrong += off
         words.append(
             f"depth {depth}: {cells - off} of {cells} cells obey {planes[0].threshold:.4f} "
-            f"({len(planes)} seeds), though psi goes down to {least:.3g}"
+            f"({counted(len(planes), 'seed')}), though psi goes down to {least:.3g}"
         )
     return Claim.judged(
         "from small weights a tied Momentum ResNet reaches what the first minimum of its psi "
@@ -289,7 +290,8 @@ def _wide_square(figure: Figure4Trained) -> Claim:
         f"at depth {WIDE_DEPTH} both thresholds are real: small weights stop at the first minimum, "
         "large ones at the least value of psi",
         "beyond the paper",
-        f"on [{WIDE_LOW}, 1]², {len(small)} seeds: {cells - off} of {cells} cells obey "
+        f"on [{WIDE_LOW}, 1]², {counted(len(small), 'seed')}: {cells - off} of {cells} cells "
+        f"obey "
         f"{small[0].threshold:.4f} from weights of {small[0].scale:g}, {cells - off_large} of "
         f"{cells} obey {own:.4f} from weights of {large[0].scale:g}",
         _judged_by(len(small), off == 0 and off_large <= FEW * cells),

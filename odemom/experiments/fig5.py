@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from odemom.checks import as_integer, expect, shown
+from odemom.checks import as_integer, counted, expect, shown
 from odemom.data.rings import RADII, ring_labels, rings
 from odemom.experiments._batched_nets import (
     Nets,
@@ -346,8 +346,8 @@ def _without_folds(bounded: Model) -> Claim:
         f"ResNets that cannot fold (a layer adds a map of Lipschitz constant at most {BOUND:g}) "
         "keep the rings nested: none classifies all points",
         "Section 5.1; topology",
-        f"{highest:.1%} at best over {np.size(bounded.accuracies)} networks (every rate and seed), "
-        f"least determinant {least:.2f}",
+        f"{highest:.1%} at best over {counted(np.size(bounded.accuracies), 'network')} (every "
+        f"rate and seed), least determinant {least:.2f}",
         bool(highest < 1 and least > 0),
     )
 
@@ -358,7 +358,7 @@ def _measured(model: Model) -> str:
     found = model.tested
     return (
         f"{name}: {found.mean():.1%} ± {found.std():.1%} ({found.min():.1%} to {found.max():.1%}, "
-        f"{found.size} seeds, rate {model.rates[model.best]:g} of {len(model.rates)})"
+        f"{counted(found.size, 'seed')}, rate {model.rates[model.best]:g} of {len(model.rates)})"
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from odemom.checks import as_integer, expect, shown
+from odemom.checks import as_integer, counted, expect, shown
 from odemom.experiments._image_trainings import (
     ImageConfig,
     Trained,
@@ -286,9 +286,9 @@ def claims(data: Gammas) -> list[Claim]:
 
 
 def _effort(data: Gammas) -> str:
-    images = f"{data.limit:,} images" if data.limit else "all images"
-    seeds = len(data.architectures[0].runs)
-    return f"{data.family}, {data.source}, {images}, {data.epochs} epochs, {seeds} seeds"
+    images = counted(data.limit, "image") if data.limit else "all images"
+    epochs, seeds = counted(data.epochs, "epoch"), counted(len(data.architectures[0].runs), "seed")
+    return f"{data.family}, {data.source}, {images}, {epochs}, {seeds}"
 
 
 def _losses(data: Gammas, *, refitted: bool) -> list[tuple[float, float, float]]:
@@ -304,17 +304,22 @@ def _losses(data: Gammas, *, refitted: bool) -> list[tuple[float, float, float]]
     return sorted(found, reverse=True)
 
 
+def _largest(losses: list[tuple[float, float, float]]) -> str:
+    """The three largest in words; a gain is no loss."""
+    if not losses:
+        return "none was tested"
+    real = [(100 * v, a, b) for v, a, b in losses[:3] if round(100 * v, 2) > 0]
+    return "; ".join(f"from {a:g} to {b:g}: {v:.2f} points" for v, a, b in real) or "none"
+
+
 def _without_refit(data: Gammas) -> Claim:
     losses = _losses(data, refitted=False)
-    worst = "; ".join(
-        f"from {a:g} to {b:g}: {100 * v:.2f} points" for v, a, b in losses[:3] if a != b
-    )
     enough = _judged(data) and len(losses) > 0
     return Claim.judged(
         "tested with another gamma than it was trained with, a network never loses more than 3 "
         "points",
         WHERE,
-        f"{_effort(data)}; the largest losses: {worst or 'none was tested'}",
+        f"{_effort(data)}; the largest losses: {_largest(losses)}",
         bool(losses[0][0] <= PAPERS_LOSS) if enough else None,
     )
 
@@ -322,13 +327,13 @@ def _without_refit(data: Gammas) -> Claim:
 def _with_refit(data: Gammas) -> Claim:
     high = [g for g in data.tested if g <= 0.9]
     losses = [row for row in _losses(data, refitted=True) if row[2] in high and row[1] in high]
-    worst = "; ".join(f"from {a:g} to {b:g}: {100 * v:.2f} points" for v, a, b in losses[:3])
     enough = _judged(data) and len(losses) > 1
     return Claim.judged(
         "after a few epochs of refit with the other gamma, up to 0.9, it is within 1.5 points of "
         "the network as trained",
         WHERE,
-        f"{_effort(data)}, {data.refit_epochs} epochs of refit; the largest losses: {worst}",
+        f"{_effort(data)}, {counted(data.refit_epochs, 'epoch')} of refit; the largest losses: "
+        f"{_largest(losses)}",
         bool(losses[0][0] <= REFIT_LOSS) if enough else None,
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odemom.checks import as_integer, expect, shown
+from odemom.checks import as_integer, counted, expect, shown
 from odemom.experiments._capped_training import Capped, CappedOnes, Learning
 from odemom.experiments._image_trainings import ImageConfig, check_family
 from odemom.experiments.frame import Claim, Experiment
@@ -174,7 +174,7 @@ def claims(data: UnderACap) -> list[Claim]:
     goal = min(plain.accuracies.max(), twin.accuracies.max())
     times = [network.reaches(goal) for network in (plain, twin)]
     enough = data.source != "digits"
-    seeds = f"{len(plain.runs)} seed{'s' if len(plain.runs) > 1 else ''}"
+    seeds = counted(len(plain.runs), "seed")
     where = f"{data.family}, {data.megabytes} MB for a step, {data.device}"
     return [
         Claim.judged(

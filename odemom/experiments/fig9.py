@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odemom.checks import as_integer, expect, shown
+from odemom.checks import as_integer, counted, expect, shown
 from odemom.experiments._image_trainings import (
     Compared,
     ImageConfig,
@@ -168,10 +168,10 @@ def claims(data: Accuracies) -> list[Claim]:
     judged = seeds >= 3 and data.source != "digits"
     gain = second - first
     narrow, wide = gain[0], gain[1:].mean(axis=1)
-    images = f"{data.limit:,} images" if data.limit else "all images"
+    images = counted(data.limit, "image") if data.limit else "all images"
     effort = (
-        f"{data.source}, {images}, {data.epochs} epochs, {seeds} seeds, {data.rates} learning "
-        f"rate{'s' if data.rates > 1 else ''} for each"
+        f"{data.source}, {images}, {counted(data.epochs, 'epoch')}, {counted(seeds, 'seed')}, "
+        f"{counted(data.rates, 'learning rate')} for each"
     )
 
     def row(n: int) -> str:
@@ -192,7 +192,7 @@ def claims(data: Accuracies) -> list[Claim]:
             f"with few channels (C = {data.channels[0]}) second-order blocks classify better than "
             "first-order ones, on three quarters of the seeds or more",
             WHERE,
-            f"{better} of {seeds} seeds; first order, second order: {row(0)} ({effort})",
+            f"{better} of {counted(seeds, 'seed')}; first order, second order: {row(0)} ({effort})",
             bool(better >= 0.75 * seeds) if judged else None,
         ),
         Claim.judged(

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from odemom.checks import as_integer, as_number, expect, shown
+from odemom.checks import as_integer, as_number, counted, expect, shown
 from odemom.experiments._halves_of_classes import Halves, write_halves
 from odemom.experiments._image_trainings import ImageConfig, Training, check_family, said
 from odemom.experiments.frame import Claim, Experiment
@@ -281,13 +281,11 @@ def claims(data: FineTuning) -> list[Claim]:
 
 
 def _effort(data: FineTuning) -> str:
-    seeds, rates = len(data.pretrained), len(data.rates)
-    first = f"{data.limit or 'all'} images of the first half of the classes, {data.epochs} epochs"
-    second = f"{data.refit_limit or 'all'} of the second, {data.refit_epochs} epochs"
-    return (
-        f"{data.family}, {data.source}, {first}; {second}, {rates} learning "
-        f"rate{'s' if rates > 1 else ''} for each; {seeds} seed{'s' if seeds > 1 else ''}"
-    )
+    seeds, rates = counted(len(data.pretrained), "seed"), counted(len(data.rates), "learning rate")
+    epochs, more = counted(data.epochs, "epoch"), counted(data.refit_epochs, "epoch")
+    first = f"{data.limit or 'all'} images of the first half of the classes, {epochs}"
+    second = f"{data.refit_limit or 'all'} of the second, {more}"
+    return f"{data.family}, {data.source}, {first}; {second}, {rates} for each; {seeds}"
 
 
 def _judged(data: FineTuning) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -26,7 +25,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import odemom.experiments
 from odemom import __version__
-from odemom.checks import expect, invalid, shown
+from odemom.checks import did_you_mean, expect, invalid, shown
 from odemom.data.names import files_behind
 from odemom.errors import MissingDependencyError
 from odemom.records import from_json, jsonable
@@ -375,10 +374,9 @@ def _module_of(name: str) -> str:
     spelled = name.replace("_", "-") if isinstance(name, str) else name
     if spelled in modules:
         return modules[spelled]
-    near = difflib.get_close_matches(str(name), modules, n=1)
     raise invalid(
         "experiment",
         got=shown(name),
         expected=f"one of {', '.join(modules)}",
-        fix=f"Did you mean {near[0]}?" if near else "",
+        fix=did_you_mean(name, modules),
     )

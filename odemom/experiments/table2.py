@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odemom.checks import as_integer, expect, shown
+from odemom.checks import as_integer, counted, expect, shown
 from odemom.experiments._image_step import Step, StepRequest, Steps
 from odemom.experiments._image_trainings import (
     Compared,
@@ -201,8 +201,9 @@ def _accuracy(data: Table) -> Claim:
         "momentum twins of a ResNet, from v0 = 0 or v0 = f(x0), are as accurate as it, within one "
         "point",
         WHERE,
-        f"{data.family}, gamma = {data.gamma:g}, {data.source}, {data.epochs} epochs, {seeds} "
-        f"seeds, {data.rates} learning rate{'s' if data.rates > 1 else ''} for each: {rows}",
+        f"{data.family}, gamma = {data.gamma:g}, {data.source}, "
+        f"{counted(data.epochs, 'epoch')}, {counted(seeds, 'seed')}, "
+        f"{counted(data.rates, 'learning rate')} for each: {rows}",
         bool(min(twins) >= reference - WITHIN) if _judged(data) else None,
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -19,11 +19,33 @@ from odemom.propagator.named_methods import Method
 
 if TYPE_CHECKING:
     import flint
+    from _typeshed import DataclassInstance
 
-__all__ = ["Attainment", "Flow", "RationalThreshold", "RealImage", "Threshold"]
+__all__ = ["Attainment", "Flow", "Printable", "RationalThreshold", "RealImage", "Threshold"]
 
 TEXT_BITS, TEXT_DIGITS = 128, 30  # far more than the 6 digits of a number in a text
+SHORT = 12  # digits of an exact number that is printed as it is
 NEAR = 1e-4  # relative distance from the threshold within which the square-root series is used
+
+
+class Printable:
+    """A base of dataclasses, ``@dataclass(repr=False)``: numbers too long for Python are rounded.
+
+    Python refuses to print an int of more than 4300 digits.
+    """
+
+    def __repr__(self) -> str:
+        own: DataclassInstance = self  # pyright: ignore[reportAssignmentType]
+        named = [(f.name, getattr(own, f.name)) for f in fields(own) if f.repr]
+        inside = ", ".join(f"{name}={_spelt(value)}" for name, value in named)
+        return f"{type(self).__name__}({inside})"
+
+
+def _spelt(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:
+        return f"about {number_text(value)}"
 
 
 @dataclass(frozen=True)
@@ -77,8 +99,8 @@ class Threshold(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class RationalThreshold:
+@dataclass(frozen=True, repr=False)
+class RationalThreshold(Printable):
     """A threshold known exactly."""
 
     rational: Fraction
@@ -102,7 +124,7 @@ class RationalThreshold:
 
     def describe(self) -> str:
         """The value, for a sentence."""
-        return str(self.rational)
+        return number_text(self.rational)
 
 
 @dataclass(frozen=True)
@@ -122,10 +144,10 @@ class RealImage:
     below: Attainment = REGULAR
 
 
-class Flow(ABC):
+class Flow(Printable, ABC):
     """A linear model x0 -> psi(theta) x0.
 
-    Subclasses are frozen dataclasses: equal parameters make equal flows.
+    Subclasses are frozen dataclasses, printed by `Printable`: equal parameters make equal flows.
     """
 
     @abstractmethod
@@ -320,7 +342,7 @@ def number_text(value: Number) -> str:
     """A number as one would write it: ``1/10``, ``0.5``, ``2``, ``inf``; a long one rounded."""
     if isinstance(value, float) and math.isfinite(value) and value == int(value) < 2**53:
         return str(int(value))
-    if isinstance(value, Fraction) and max(abs(value.numerator), value.denominator) >= 10**12:
+    if isinstance(value, Fraction) and _is_long(value):
         import mpmath
 
         top, above = _leading(value.numerator)
@@ -328,6 +350,14 @@ def number_text(value: Number) -> str:
         with mpmath.workdps(TEXT_DIGITS):
             return str(mpmath.nstr(mpmath.ldexp(mpmath.mpf(top) / bottom, above - below), 6))
     return str(value)
+
+
+def _is_long(value: Fraction) -> bool:
+    """Whether a number has more than `SHORT` digits, those of both sides of a fraction."""
+    top, bottom = abs(value.numerator), value.denominator
+    if max(top, bottom) >= 10**SHORT:
+        return True
+    return bottom > 1 and len(f"{top}{bottom}") > SHORT
 
 
 def _leading(n: int) -> tuple[int, int]:

@@ -29,7 +29,7 @@ MARGIN = 2.0  # how far below the least eigenvalue the minimum of psi is put, as
 LARGEST_STEP = 1e12  # in s², psi growing like exp(s): beyond the doubles long before
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Braking(Flow):
     """eps x'' + x' = theta(t) x, x'(0) = 0 on [0, T]: theta(t) = c I until tau, then theta.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Coasting"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Coasting(ODEFlow):
     """The flow of eps x'' + x' = theta(t) x, x'(0) = 0, theta(t) = theta until a switch, then 0.
 

@@ -31,7 +31,7 @@ __all__ = ["CoastingNet"]
 POINTS_A_LAYER = 16  # of the grid that brackets values; psi turns less than once a layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CoastingNet(Flow):
     """The flow of a Momentum ResNet of N layers, v_0 = 0, with theta in the first n of them only::
 

@@ -86,7 +86,7 @@ LARGEST_DEPTH = 2**31 - 1
 CLOSE = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ResNet(Flow):
     """The flow of x_{n+1} = x_n + theta x_n, n < N: psi(z) = (1 + z)^N.
 
@@ -183,7 +183,7 @@ class ResNet(Flow):
         return f"x_(n+1) = x_n + theta x_n, {layers_text(self.depth)}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MomentumResNet(Flow):
     """The flow of a Momentum ResNet of N equal linear layers, with v_0 = 0::
 

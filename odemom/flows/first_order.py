@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["FirstOrder"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FirstOrder(ODEFlow):
     """The flow of x' = theta x on [0, T], the limit eps = 0 of `SecondOrder`: psi(z) = exp(T z).
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from odemom.checks import expect
 from odemom.flows.balls import ball_text, enclose_root
+from odemom.flows.base import Printable
 
 if TYPE_CHECKING:
     import flint
@@ -33,8 +34,8 @@ RESOLVED_ANGLE = math.pi / 2
 LARGEST_SEARCHED = 10**6
 
 
-@dataclass(frozen=True)
-class MomentumThreshold:
+@dataclass(frozen=True, repr=False)
+class MomentumThreshold(Printable):
     """min psi over the real line for gamma in (0, 1) and even depth, as a threshold.
 
     Attributes

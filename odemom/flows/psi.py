@@ -85,8 +85,8 @@ def psi(
     initial_velocity : {"zero", "field"}, default "zero"
         x'(0) = 0, or x'(0) = theta x0 (finite eps only).
     dps : int, optional
-        Decimal digits. The result is then an `mpmath.matrix` whose error is below 10^-dps times
-        its norm, whatever ``eps``; ``method`` must be ``"auto"``.
+        Decimal digits, from 1 to 100,000. The result is then an `mpmath.matrix` whose error is
+        below 10^-dps times its norm, whatever ``eps``; ``method`` must be ``"auto"``.
     scaled : bool, default False
         Whether to return psi(theta) exp(-shift) and shift instead, for results that exceed the
         doubles or fall below them; ``method`` must be ``"auto"``.

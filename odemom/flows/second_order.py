@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["SecondOrder"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SecondOrder(ODEFlow):
     """The flow of eps x'' + x' = theta x, x(0) = x0, on [0, T].
 

@@ -23,7 +23,7 @@ SETTLED = 1e-16  # the last step of Newton's method, relative
 POINTS = 1 << 15  # the grid that brackets preimages has so many, equidistant in |z|^(1/2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Smallest(Flow):
     """A flow with the real preimages of least |z| in place of the best conditioned ones.
 

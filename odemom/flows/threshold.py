@@ -31,7 +31,7 @@ from odemom.checks import (
     shown,
 )
 from odemom.flows.balls import ball_text, enclose_root
-from odemom.flows.base import exact
+from odemom.flows.base import Printable, exact
 
 if TYPE_CHECKING:
     import flint
@@ -109,9 +109,10 @@ def lambda_eps(eps: Any = None, *, gamma: Any = None, dps: int | None = None) ->
         In place of ``eps``: the flow with eps = 1/(1 - gamma). The threshold of the net of that
         momentum is another number, which depends on its depth.
     dps : int, optional
-        Decimal digits: the result is then an mpmath number, right to that many digits relative
-        to its size also where doubles underflow. ``eps`` must then be one number; an int, a
-        Fraction or a string such as ``"0.1"`` is exact, a float the dyadic rational that it is.
+        Decimal digits, from 1 to 100,000: the result is then an mpmath number, right to that many
+        digits relative to its size also where doubles underflow. ``eps`` must then be one number;
+        an int, a Fraction or a string such as ``"0.1"`` is exact, a float the dyadic rational
+        that it is.
 
     Returns
     -------
@@ -164,6 +165,9 @@ def _real_array(value: Any, name: str) -> np.ndarray:
     array = as_array(value, name, expected)
     if array.ndim == 0:
         return np.asarray(nearest_double(as_number(value, name, expected)))
+    if array.dtype.kind == "O":
+        numbers = [nearest_double(as_number(entry, name, expected)) for entry in array.flat]
+        return np.array(numbers).reshape(array.shape)
     if array.dtype.kind not in "iuf":
         raise invalid(name, got=f"an array of dtype {array.dtype}", expected=expected)
     return array.astype(np.float64)
@@ -173,11 +177,17 @@ def _eps_array(eps: Any) -> tuple[np.ndarray, float]:
     """The masses as doubles, and what rounding took from one that was given exactly, as text."""
     mass = _real_array(eps, "eps")
     if not bool((mass >= 0).all()):
-        worst = mass[~(mass >= 0)].flat[0]
-        raise invalid("eps", got=str(worst), expected="numbers in [0, inf]")
+        _refuse(eps, mass)
     if mass.ndim or not math.isfinite(mass):
         return mass, 0.0
     return mass, float(exact(as_eps(eps)) - Fraction(float(mass)))
+
+
+def _refuse(eps: Any, mass: np.ndarray) -> None:
+    """Name the first mass that is none, as it was given."""
+    where = tuple(np.argwhere(~(mass >= 0))[0].tolist())
+    given = np.asarray(eps, dtype=object)[where] if where else eps
+    as_eps(given, f"eps at {list(where)}" if where else "eps")
 
 
 def _half_rate(mass: np.ndarray, rest: float) -> tuple[np.ndarray, np.ndarray]:
@@ -246,8 +256,8 @@ def _mpf_of(ball: flint.arb) -> Any:
     return mpmath.ldexp(mpmath.mpf(int(mantissa)), int(exponent))
 
 
-@dataclass(frozen=True)
-class LambdaEps:
+@dataclass(frozen=True, repr=False)
+class LambdaEps(Printable):
     """lambda_eps for an exact mass in (0, inf), as a threshold: see `lambda_eps`."""
 
     eps: Fraction

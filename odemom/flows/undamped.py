@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Undamped"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Undamped(ODEFlow):
     """The flow of x'' = theta x, x'(0) = 0 on [0, T]: psi(z) = cosh sqrt(T² z).
 

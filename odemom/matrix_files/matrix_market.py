@@ -19,6 +19,7 @@ import numpy as np
 
 from odemom.checks import (
     SpellingError,
+    counted,
     is_integer_text,
     is_rational_text,
     nearest_double,
@@ -107,7 +108,8 @@ def _header(source: Source, lines: list[str]) -> _Header:
     source.require_entries(max(rows, 1) * max(columns, 1))
     if symmetry != "general" and rows != columns:
         raise source.error(
-            f"got {rows} rows and {columns} columns; expected as many of a {symmetry} matrix."
+            f"got {counted(rows, 'row')} and {counted(columns, 'column')}; expected as many of a "
+            f"{symmetry} matrix."
         )
     entries = int(sizes[2]) if coordinate else _size_of_array(symmetry, rows, columns)
     return _Header(coordinate, field, symmetry, rows, columns, entries, at + 1)
@@ -174,7 +176,8 @@ def _line_of(header: _Header, lines: list[str]) -> Callable[[str], str]:
 def _require_count(source: Source, header: _Header, count: int) -> None:
     if count != header.entries:
         raise source.unreadable(
-            f"not a complete .mtx file (it announces {header.entries} entries and holds {count})"
+            "not a complete .mtx file (it announces "
+            f"{counted(header.entries, 'entry', 'entries')} and holds {count})"
         )
 
 

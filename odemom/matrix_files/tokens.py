@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from odemom.checks import (
     SpellingError,
+    counted,
     exponent_of,
     is_integer_text,
     is_rational_text,
@@ -47,7 +48,8 @@ def numbers_of_rows(
     for i, row in enumerate(rows):
         if len(row) != len(rows[0]):
             raise source.error(
-                f"got {len(row)} entries in row {i + 1} and {len(rows[0])} in row 1; "
+                f"got {counted(len(row), 'entry', 'entries')} in row {i + 1} and {len(rows[0])} in "
+                "row 1; "
                 "expected rows of equal length. Is the file complete?"
             )
 

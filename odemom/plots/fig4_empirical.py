@@ -67,9 +67,10 @@ def _draw_losses(axes: Axes, data: Figure4Trained) -> None:
     axes.set_title(title, fontsize=8)
     _finish(axes, -1)
     below = [value for value in block.axis if value < plane.threshold][-2:]
+    between = float(np.mean(below)) if len(below) == 2 else plane.threshold - 0.1  # rows of marks
     axes.text(
         0.97,
-        np.mean(below) if len(below) == 2 else plane.threshold - 0.1,  # between rows of marks
+        between,
         rf"Theorem 1: $\lambda_\varepsilon = {plane.threshold:.4f}$",
         ha="right",
         va="center",

@@ -34,19 +34,22 @@ def draw(data: Memory) -> Figure:
             left.plot(data.batches, peaks, "o-", color=color, ms=4.5)
             left.annotate(
                 f"{NAMES[kind]}\n{peaks[-1]:,.0f} MB", (data.batches[-1], peaks[-1]), (6, 0),
-                textcoords="offset points", va="center", color=color, annotation_clip=False,
+                textcoords="offset points", va="bottom" if kind == "twin" else "center",
+                color=color, annotation_clip=False,
             )  # fmt: skip
             networks = [n for n in data.networks if n.kind == kind]
             x = [n.step.peak / 1e6 for n in networks]
             y = [100 * n.accuracies.mean() for n in networks]
             spread = [100 * n.accuracies.std(ddof=int(len(n.runs) > 1)) for n in networks]
-            right.errorbar(x, y, spread, fmt="o-", color=color, ms=4.5, capsize=2.5)
+            right.errorbar(
+                x, y, spread, fmt="o-", color=color, ms=4.5, capsize=2.5, label=NAMES[kind]
+            )
             twin = kind == "twin"
             for network, place in zip(networks, zip(x, y, strict=True), strict=True):
                 right.annotate(
-                    str(network.depth), place, (-7, 0) if twin else (5, -5),
+                    str(network.depth), place, (-7, 0) if twin else (5, 3),
                     textcoords="offset points", ha="right" if twin else "left",
-                    va="center" if twin else "top", color=color,
+                    va="center" if twin else "bottom", color=color,
                 )  # fmt: skip
         left.set(xlabel="images of a step", ylabel=f"memory of a step, MB, depth {data.deep:,}")
         left.set_xlim(0, 1.05 * data.batches[-1])
@@ -56,6 +59,7 @@ def draw(data: Memory) -> Figure:
             ylabel=f"test accuracy, %\n{data.source}",
         )
         right.margins(0.2, 0.3)
+        right.legend(loc="best", handlelength=1.2)
         right.set_xlim(left=min(0.0, np.min(right.get_xlim())))
         right.set_title("depths beside the points")
     return figure

@@ -55,7 +55,11 @@ def _plane(axes: Axes, title: str, reach: float) -> None:
 def _draw_pairs(axes: Axes, data: Prop1) -> None:
     """The RevNet's eigenvalues lam, each joined to 1/conj(lam), which is an eigenvalue too."""
     re, im = np.array(data.example["RevNet"]).T
-    _plane(axes, r"RevNet: for each $\lambda$ also $1/\lambda$", 1.05 * max(np.abs([*re, *im])))
+    _plane(
+        axes,
+        r"RevNet: for each $\lambda$ also $1/\overline{\lambda}$",
+        1.05 * max(np.abs([*re, *im])),
+    )
     outside = np.hypot(re, im) > 1
     ends = np.array([re, im])[:, outside]
     axes.plot(*np.stack([ends, ends / (ends**2).sum(axis=0)], axis=1), color=COLORS["grey"], lw=0.7)

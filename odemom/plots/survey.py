@@ -64,9 +64,13 @@ def draw(data: Survey) -> Figure:
             _draw_ensemble(axes, data, ensemble, eps)
         for axes in panels[len(config.ensembles) :]:
             axes.remove()
-        for axes in panels[: len(config.ensembles)][-columns:]:  # the lowest of each column
-            axes.set_xlabel(r"$\varepsilon$")
+        drawn = panels[: len(config.ensembles)]
+        for axes in drawn:
             axes.tick_params(labelbottom=True)
+        for axes in drawn[-columns:]:  # the lowest of each column
+            axes.set_xlabel(r"$\varepsilon$")
+        for axes in drawn[::columns]:  # the first of each row
+            axes.set_ylabel("probability")
         figure.suptitle("How likely a random matrix is representable", fontsize=10)
         lines, names = panels[0].get_legend_handles_labels()
         in_a_row = min(len(names), MOST_IN_A_ROW)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from odemom.checks import as_number, invalid, shown
+from odemom.checks import as_number, counted, invalid, shown
 from odemom.errors import InvalidInputError
 
 __all__ = ["check_fields", "from_json", "jsonable"]
@@ -226,7 +226,7 @@ def _sequence(origin: Any, arguments: tuple[Any, ...], data: Any, name: str) -> 
         raise _unfit(name, data, "a list")
     if origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):
         if len(data) != len(arguments):
-            raise _unfit(name, data, f"a list of {len(arguments)} entries")
+            raise _unfit(name, data, f"a list of {counted(len(arguments), 'entry', 'entries')}")
         hints = arguments
     else:
         hints = (arguments[0],) * len(data)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-__all__ = ["AlgebraicNumber", "Eigenvalue", "polynomial_text"]
+from odemom.flows.base import number_text
+
+__all__ = ["AlgebraicNumber", "Eigenvalue", "eigenvalue_text", "polynomial_text"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,21 @@ class AlgebraicNumber:
 
 Eigenvalue = Fraction | AlgebraicNumber | float | complex
 """Exact eigenvalues are `Fraction` or `AlgebraicNumber`, those of floats float or complex."""
+
+
+def eigenvalue_text(value: Eigenvalue) -> str:
+    """An eigenvalue for a sentence: exact where that is short.
+
+    Examples
+    --------
+    >>> eigenvalue_text(Fraction(-3, 4)), eigenvalue_text(-1 / 3), eigenvalue_text(-0.0)
+    ('-3/4', '-0.333333', '0')
+    """
+    if isinstance(value, Fraction):
+        return number_text(value)
+    if isinstance(value, AlgebraicNumber):
+        return value.text()
+    return f"{value + 0:.6g}"  # no sign of a zero
 
 
 def polynomial_text(coefficients: tuple[int, ...], limit: int = 60) -> str:

@@ -6,7 +6,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from odemom.checks import eps_or_gamma, expect, require_square, shown
+from odemom.checks import eps_or_gamma, expect, shown
 from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
 from odemom.representability.base import Spectrum
@@ -203,7 +203,6 @@ def _verdicts(
         found = spectrum(D, tol=tol, exact=exact, max_bits=max_bits)
         return np.array(_asked(found, flows))
     matrices = read_matrices(D, exact)
-    require_square(matrices.shape, "D", stacks=True)
     tolerance = as_tolerance(tol, D, matrices)
     verdicts, decided = _decide_together(matrices, flows, tolerance)
     settled = np.asarray(decided.all(axis=0))

@@ -15,6 +15,7 @@ from odemom.checks import eps_or_gamma, expect, shown
 from odemom.errors import IllConditionedError
 from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
+from odemom.representability.by_value import ByValue
 from odemom.representability.clusters import Cluster
 from odemom.representability.completion import completed
 from odemom.representability.exact import ExactSpectrum
@@ -38,8 +39,8 @@ from odemom.representability.witness_parts import FloatingParts, floating_parts
 __all__ = ["Augmentation", "augmentation"]
 
 
-@dataclass(frozen=True)
-class Augmentation:
+@dataclass(frozen=True, eq=False)
+class Augmentation(ByValue):
     """How many extra coordinates reach D, and a theta of size d + p that does.
 
     Attributes

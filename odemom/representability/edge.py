@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from odemom.checks import nearest_double
 from odemom.errors import UndecidedError
 from odemom.flows.base import CRITICAL, PAIRS, RealImage, number_text
-from odemom.representability.algebraic import Eigenvalue
+from odemom.representability.algebraic import Eigenvalue, eigenvalue_text
 from odemom.representability.criterion import unmet_condition
 
 if TYPE_CHECKING:
@@ -45,14 +45,16 @@ BEYOND_ANGLE = 1.36  # between LAST_ANGLE and this 1/(2 eps) would be negative
 class Extreme:
     """An infimum or supremum, with whether it is attained. ``float(extreme)`` is its value.
 
-    Printed, exact numbers are rounded to six digits where they are long.
+    ``print(extreme)`` says it in a sentence; long numbers are rounded to six digits.
 
     Attributes
     ----------
     value : float
-        Rounded to double precision; may be 0 or inf.
+        Rounded to double precision; may be 0 or inf. It is inf for one beyond the doubles too, of
+        which ``interval`` has finite ends, as it is 0 for one below them.
     attained : bool
-        Whether D is representable at the value itself; at eps = inf where no double holds it.
+        Whether D is representable at the infimum or supremum itself, whether or not a double holds
+        it; at eps = inf where none holds a least eps.
     interval : tuple of (Fraction or float)
         Ends that enclose the value: proven on exact input. On floating input they enclose the
         values of all matrices within the tolerance, that of the given doubles among them.
@@ -74,6 +76,20 @@ class Extreme:
 
     def __float__(self) -> float:
         return self.value
+
+    def __str__(self) -> str:
+        low, high = (number_text(end) for end in self.interval)
+        size = f"{self.value:.6g}"
+        if self.value == math.inf != self.interval[1]:
+            size = f"beyond the doubles, about {low}"
+        elif self.interval[1] != 0 == nearest_double(self.interval[1]):
+            size = "below the doubles" if self.interval[0] == 0 else f"{low}, below the doubles"
+        if self.status == "borderline":
+            size += f" (borderline: between {low} and {high} within the tolerance)"
+        which = "no eigenvalue decides"
+        if self.eigenvalue is not None:
+            which = f"the eigenvalue {eigenvalue_text(self.eigenvalue)} decides"
+        return f"{size}, {'attained' if self.attained else 'not attained'}; {which}."
 
     def __repr__(self) -> str:
         low, high = (number_text(end) for end in self.interval)

@@ -131,7 +131,9 @@ def _require_bits(bits: int, budget: int) -> None:
     )
 
 
-def read_matrices(value: Any, exact: bool | None, name: str = "D") -> np.ndarray:
+def read_matrices(
+    value: Any, exact: bool | None, name: str = "D", *, stacks: bool = True
+) -> np.ndarray:
     """A matrix or a stack of them: float64, or objects where exact arithmetic is to decide.
 
     Parameters
@@ -140,6 +142,10 @@ def read_matrices(value: Any, exact: bool | None, name: str = "D") -> np.ndarray
     exact : bool or None
         None: exact if and only if every entry is an exact number. True: floats are read as the
         dyadic rationals that they are. False: everything is rounded to double precision.
+    name : str
+        The argument's name, for the message.
+    stacks : bool
+        Whether leading axes are allowed.
 
     Returns
     -------
@@ -157,22 +163,22 @@ def read_matrices(value: Any, exact: bool | None, name: str = "D") -> np.ndarray
     )
     array = as_array(value, name, EXPECTED, entries=bool(exact))
     if exact is False or (exact is None and array.dtype.kind == "f"):
-        return as_float_matrices(array, name)
+        return as_float_matrices(array, name, stacks=stacks)
     if array.dtype.kind in "iub":
-        require_square(array.shape, name, stacks=True)
+        require_square(array.shape, name, stacks=stacks)
         return array
     if array.dtype.kind == "f":
-        require_square(array.shape, name, stacks=True)
+        require_square(array.shape, name, stacks=stacks)
         require_finite(array, name)
         return array.astype(object) if array.dtype.itemsize <= 8 else _objects(array)
     if array.dtype.kind == "O" and (exact or any(isinstance(x, float) for x in array.flat)):
         refuse_all_but_numbers(array, name, floats=bool(exact))
-        require_square(array.shape, name, stacks=True)
+        require_square(array.shape, name, stacks=stacks)
         return array
     if array.dtype.kind == "O" and all(is_exact_number(x) for x in array.flat):
-        require_square(array.shape, name, stacks=True)
+        require_square(array.shape, name, stacks=stacks)
         return array
-    return as_float_matrices(array, name)  # refuses the rest by name
+    return as_float_matrices(array, name, stacks=stacks)  # refuses the rest by name
 
 
 def _objects(array: np.ndarray) -> np.ndarray:

@@ -21,10 +21,12 @@ import numpy as np
 import scipy.linalg
 
 from odemom.checks import as_float_matrices, eps_or_gamma, expect, invalid
-from odemom.errors import UndecidedError
+from odemom.errors import InvalidInputError, UndecidedError
 from odemom.flows.base import Flow, RealImage
 from odemom.flows.by_eps import flow_of
+from odemom.representability.by_value import ByValue
 from odemom.representability.certainty import certain_verdict
+from odemom.representability.exact_matrix import read_matrices
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.perturbed import LARGEST, perturbed
 from odemom.representability.schur import SchurForm, as_tolerance, in_range
@@ -44,8 +46,8 @@ SMALLEST_NORM = 1e-290
 GAP = 1.5  # random perturbations are tried where the distance exceeds this many times the bound
 
 
-@dataclass(frozen=True)
-class Nearest:
+@dataclass(frozen=True, eq=False)
+class Nearest(ByValue):
     """A representable matrix near D.
 
     Attributes
@@ -85,9 +87,11 @@ def nearest_representable(
     Returns
     -------
     Nearest
-        D itself, at distance 0, if that is representable for certain. Otherwise the matrix lies
-        about 1e-9 ||D|| inside the representable set, or 4 tol ||D|| if that is more; it is
-        representable for certain, as `odemom.analyze` says with the same tolerance.
+        D itself, at distance 0, if that is representable for certain: of exact numbers, if the
+        doubles that they are rounded to are, which exact arithmetic decides where it has to.
+        Otherwise the matrix lies about 1e-9 ||D|| inside the representable set, or 4 tol ||D|| if
+        that is more; it is representable for certain, as `odemom.analyze` says with the same
+        tolerance.
 
     Raises
     ------
@@ -106,10 +110,17 @@ def nearest_representable(
     >>> near = odemom.nearest_representable(np.diag([-3.0, -2.0, 1.0]), 0.5)
     >>> round(near.distance, 6), near.optimal     # -3 and -2 meet half-way
     (0.5, True)
+
+    -1 is at the edge for eps = inf: an exact one is its own nearest, a float is moved inside.
+
+    >>> odemom.nearest_representable([[-1]], "inf").distance
+    0.0
+    >>> 0 < odemom.nearest_representable([[-1.0]], "inf").distance < 1e-8
+    True
     """
     flow = flow_of(eps_or_gamma(eps, gamma))
     found, matrix = _rounded(D, tol)
-    if _is_certain(found, flow):
+    if _is_certain(found, flow) or (_is_exact(D) and _is_exactly(matrix, found, flow)):
         return Nearest(matrix, 0.0, 0.0, True)
     form = found.form if isinstance(found, FloatingSpectrum) else SchurForm.of(matrix)
     expect(
@@ -157,6 +168,23 @@ def _is_certain(found: Spectrum, flow: Flow) -> bool:
         return found.surely_represented(flow)
     report = found.decide(flow)
     return report.representable and report.status == "certain"
+
+
+def _is_exact(D: Any) -> bool:
+    if isinstance(D, Spectrum):
+        return D.exact
+    return read_matrices(D, None, "D").dtype != np.float64
+
+
+def _is_exactly(matrix: np.ndarray, found: Spectrum, flow: Flow) -> bool:
+    """Whether the flow represents these very doubles, where their tolerance leaves that open."""
+    if found.decide(flow).status == "certain":
+        return False  # for certain not
+    try:
+        exactly = spectrum_of(matrix.astype(object), 0.0, None)
+    except InvalidInputError:
+        return False  # beyond the memory that an exact decision may take
+    return exactly.represents(flow)
 
 
 def _best(

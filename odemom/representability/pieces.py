@@ -23,6 +23,7 @@ from odemom.flows.condition import frobenius
 from odemom.flows.discrete import MomentumResNet, ResNet
 from odemom.flows.first_order import FirstOrder
 from odemom.flows.ode import ODEFlow
+from odemom.representability.by_value import ByValue
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.matrix_branch import relative_distance
 from odemom.representability.remedies import another_flow, least_pieces
@@ -42,8 +43,8 @@ BRAKES = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
 GOOD_RESIDUAL = 1e-12  # with a residual below this no other pair of pieces is tried
 
 
-@dataclass(frozen=True)
-class Pieces:
+@dataclass(frozen=True, eq=False)
+class Pieces(ByValue):
     """How many constant pieces of theta(t) reach D, and a theta(t) that does.
 
     Attributes

@@ -9,7 +9,7 @@ from typing import Any
 from odemom.flows.base import Flow, Number, number_text
 from odemom.flows.coasting import Coasting
 from odemom.flows.coasting_net import CoastingNet
-from odemom.flows.discrete import MomentumResNet, ResNet
+from odemom.flows.discrete import MomentumResNet, ResNet, layers_text
 from odemom.flows.first_order import FirstOrder
 from odemom.flows.ode import ODEFlow
 from odemom.flows.second_order import SecondOrder
@@ -83,7 +83,7 @@ def cheapest(report: Representability) -> list[str]:
         ways += ["if one layer has weights of its own"]
         odd = odd_net(flow)
         sure = isinstance(flow, MomentumResNet) or not any(map(_is_zero, report.obstructions))
-        ways += [f"with {odd.depth} layers" if sure else "with more coordinates"]
+        ways += [f"with {layers_text(odd.depth)}" if sure else "with more coordinates"]
     return ways[:2]
 
 

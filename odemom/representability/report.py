@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from odemom.checks import nearest_double
-from odemom.flows.base import Attainment, Flow, exact, number_text
-from odemom.representability.algebraic import AlgebraicNumber, Eigenvalue
+from odemom.flows.base import Attainment, Flow, Printable, exact
+from odemom.representability.algebraic import Eigenvalue, eigenvalue_text
 from odemom.representability.edge import rounded_text
 from odemom.representability.report_json import eigenvalue_json, repairs_json, value_json
 
@@ -26,8 +26,8 @@ Position = Literal["above", "at", "below", "non-real"]
 POSITIONS: dict[int, Position] = {-1: "below", 0: "at", 1: "above"}
 
 
-@dataclass(frozen=True)
-class EigenvalueReport:
+@dataclass(frozen=True, repr=False)
+class EigenvalueReport(Printable):
     """One eigenvalue of D, and what the theorem says about it.
 
     Attributes
@@ -54,12 +54,7 @@ class EigenvalueReport:
     @property
     def text(self) -> str:
         """The value for a sentence: exact where that is short."""
-        value = self.value
-        if isinstance(value, Fraction):
-            return number_text(value)
-        if isinstance(value, AlgebraicNumber):
-            return value.text()
-        return f"{value + 0:.6g}"  # no sign of a zero
+        return eigenvalue_text(self.value)
 
 
 @dataclass(frozen=True)
@@ -349,15 +344,13 @@ class Representability:
     def _certainty(self) -> str:
         if self.exact:
             return "Decided in exact arithmetic."
+        within = f"within {self.tol:.2g} ||D|| of this one"
+        if self.tol is not None and self.tol >= 1:  # of subnormal numbers only
+            within += " (doubles so small are that coarse)"
         if self.status == "certain":
-            return (
-                "Certain: the answer is the same for every matrix within "
-                f"{self.tol:.2g} ||D|| of this one."
-            )
-        return (
-            f"Borderline: matrices within {self.tol:.2g} ||D|| of this one differ in the answer"
-            + (f", because {self.reason}." if self.reason else ".")
-        )
+            return f"Certain: the answer is the same for every matrix {within}."
+        because = f", because {self.reason}" if self.reason else ""
+        return f"Borderline: matrices {within} differ in the answer{because}."
 
 
 def blocks_text(sizes: Sequence[int]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from odemom.flows.base import Flow, exact
 from odemom.flows.by_eps import flow_of
 from odemom.flows.coasting import Coasting
 from odemom.flows.coasting_net import CoastingNet
+from odemom.flows.discrete import layers_text
 from odemom.flows.ode import ODEFlow
 from odemom.flows.second_order import SecondOrder
 from odemom.representability.augmentation import augmentation
@@ -26,7 +28,7 @@ from odemom.representability.remedies import call_text, least_pieces, odd_net
 from odemom.representability.report import Representability
 from odemom.representability.route_table import Route, Routes
 from odemom.representability.spectrum import Spectrum, spectrum
-from odemom.representability.witness import doubles_of, witness_of
+from odemom.representability.witness import doubles_of, represent, witness_of
 
 __all__ = ["routes"]
 
@@ -107,12 +109,6 @@ def routes(
 SAME = "as many"
 
 
-def _theta(found: Spectrum, flow: Flow) -> Callable[[], Any]:
-    from odemom.representability.witness import represent
-
-    return lambda: represent(found, flow)
-
-
 def _row(
     name: str, found: Spectrum, flow: Flow, what: str, evaluations: str = SAME, reaches: bool = True
 ) -> Route:
@@ -124,7 +120,7 @@ def _row(
         found.dimension**2,
         evaluations,
         f"odemom.represent(D, {call_text(flow)})" if reaches else "",
-        _theta(found, flow) if reaches else None,
+        partial(represent, found, flow) if reaches else None,
     )
 
 
@@ -169,7 +165,7 @@ def _switch(found: Spectrum, report: Representability) -> Route:
         count * found.dimension**2,
         SAME,
         f"odemom.pieces(D, {call_text(flow)}, full_output=True)",
-        lambda: pieces(found, flow, full_output=True),
+        partial(pieces, found, flow, full_output=True),
     )
 
 
@@ -178,16 +174,18 @@ def _larger_eps(found: Spectrum, flow: ODEFlow) -> Route:
     if least.value == math.inf:
         reaches, mass = least.attained, math.inf
         what = "eps = inf" if reaches else "no eps suffices"
+        kept = reaches and flow.unit_eps == math.inf
     else:
         end = least.interval[1]  # inf where the tolerance reaches beyond every eps
         top = Fraction(least.value if end == math.inf else end) * horizon
         mass = _short(max(top * MORE, Fraction(1, 100) * horizon))
         bound = "of at least" if least.attained else "above"
         reaches, what = True, f"every eps {bound} {rounded_text(least, horizon, up=True)}"
-        if flow.unit_eps != math.inf and Fraction(flow.unit_eps) * horizon >= mass:
-            mass, what = Fraction(flow.unit_eps) * horizon, what + ", as it is"
+        own = flow.unit_eps if flow.unit_eps == math.inf else Fraction(flow.unit_eps) * horizon
+        kept = own >= mass
+        mass = own if kept else mass
     larger = flow_of(mass, horizon=horizon)
-    return _row("larger eps", found, larger, what, reaches=reaches)
+    return _row("larger eps", found, larger, what + ", as it is" * kept, reaches=reaches)
 
 
 def _short(mass: Fraction) -> Fraction:
@@ -216,7 +214,7 @@ def _smaller_scale(found: Spectrum, report: Representability) -> Route:
         entries,
         SAME,
         f"odemom.represent(a * D, {call_text(flow)})",
-        lambda: _scaled(found, flow, scale),
+        partial(_scaled, found, flow, scale),
     )
 
 
@@ -238,14 +236,14 @@ def _coordinates(found: Spectrum, report: Representability) -> Route:
         (found.dimension + count) ** 2,
         SAME,
         f"odemom.augmentation(D, {call_text(flow)}, full_output=True)",
-        lambda: augmentation(found, flow, full_output=True),
+        partial(augmentation, found, flow, full_output=True),
     )
 
 
 def _odd_depth(found: Spectrum, flow: Flow) -> Route:
     net = odd_net(flow)
     reaches = found.represents(net)
-    why = f"{net.depth} layers"
+    why = layers_text(net.depth)
     if not reaches:
         why += ": a ResNet takes 0 at one point only, of the order of its depth"
     return _row("odd depth", found, net, why, why.split(":", maxsplit=1)[0], reaches)
@@ -261,5 +259,5 @@ def _nearest(found: Spectrum, report: Representability) -> Route:
         found.dimension**2,
         SAME,
         f"odemom.nearest_representable(D, {call_text(flow)})",
-        lambda: nearest_representable(found, flow),
+        partial(nearest_representable, found, flow),
     )

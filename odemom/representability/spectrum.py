@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from odemom.checks import invalid, require_square
+from odemom.checks import invalid
 from odemom.representability.base import Spectrum
 from odemom.representability.exact import ExactSpectrum, ZeroSpectrum
 from odemom.representability.exact_matrix import ExactMatrix, as_max_bits, read_matrices
@@ -61,8 +61,7 @@ def spectrum(
                 expected="them as arguments of odemom.spectrum, which made it",
             )
         return D
-    matrix = read_matrices(D, exact)
-    require_square(matrix.shape, "D", stacks=False)
+    matrix = read_matrices(D, exact, stacks=False)
     return spectrum_of(matrix, as_tolerance(tol, D, matrix), max_bits)
 
 

@@ -28,6 +28,7 @@ from odemom.flows.base import Flow
 from odemom.flows.by_eps import flow_of
 from odemom.flows.condition import frobenius
 from odemom.flows.smallest import Smallest
+from odemom.representability.by_value import ByValue
 from odemom.representability.exact import ExactSpectrum
 from odemom.representability.floating import FloatingSpectrum
 from odemom.representability.matrix_branch import inverse_matrix_function
@@ -56,8 +57,8 @@ SENSITIVE = 1e2  # from this condition number on the eigenvalues are far from th
 WIDENINGS = (1, 4, 16, 64, 256, 1024)
 
 
-@dataclass(frozen=True)
-class Witness:
+@dataclass(frozen=True, eq=False)
+class Witness(ByValue):
     """A real theta with psi(theta) = D, and how well it holds.
 
     Attributes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import difflib
 import shlex
 import types
 import typing
@@ -12,7 +11,15 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from odemom.checks import as_integer, as_number, invalid, is_integer_text, shown
+from odemom.checks import (
+    as_integer,
+    as_number,
+    counted,
+    did_you_mean,
+    invalid,
+    is_integer_text,
+    shown,
+)
 from odemom.errors import InvalidInputError, MissingDependencyError
 from odemom.experiments.frame import Experiment, load
 from odemom.records import jsonable
@@ -122,13 +129,12 @@ def _text(value: Any) -> str:
 def _unknown(
     experiment: str, key: str, fields: list[str], hints: dict[str, Any]
 ) -> InvalidInputError:
-    near = difflib.get_close_matches(key, fields, n=1)
     known = ", ".join(f"{name} ({described(hints[name])})" for name in fields)
     return invalid(
         "--set",
         got=f"the key {shown(key)}",
         expected=f"a key of {experiment}: {known or 'it has none'}",
-        fix=f"Did you mean {near[0]}?" if near else "",
+        fix=did_you_mean(key, fields),
     )
 
 
@@ -180,7 +186,11 @@ def value_from_text(hint: Any, text: str, name: str) -> Any:
         fixed = origin is tuple and arguments[-1] is not Ellipsis
         inner = arguments if fixed else (arguments[0],) * len(entries)
         if len(inner) != len(entries):
-            raise invalid(name, got=shown(text), expected=f"{len(inner)} entries between commas")
+            raise invalid(
+                name,
+                got=shown(text),
+                expected=f"{counted(len(inner), 'entry', 'entries')} between commas",
+            )
         return tuple(
             value_from_text(h, entry, name) for h, entry in zip(inner, entries, strict=True)
         )

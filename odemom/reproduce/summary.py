@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from odemom.checks import invalid, shown
+from odemom.checks import counted, invalid, shown
 from odemom.errors import InvalidInputError
 from odemom.experiments.frame import Claim, names
 from odemom.records import as_path, from_json, write_all_atomic
 from odemom.reproduce.run import read_payload
 from odemom.reproduce.settings import command_for
 
-__all__ = ["Entry", "entries_in", "write_summary"]
+__all__ = ["Entry", "counts_text", "entries_in", "seconds_text", "write_summary"]
 
 MARKS = {"holds": "✓", "does not hold": "✗", "not run": "–"}
+VERBS = (("holds", "hold"), ("does not hold", "do not hold"), ("was not run", "were not run"))
 CSS = {"holds": "yes", "does not hold": "no", "not run": "open"}
 STYLE = """
 :root { color-scheme: light dark }
@@ -141,21 +142,37 @@ def write_summary(folder: str | os.PathLike[str]) -> dict[str, Path]:
     return {"html": page, "md": text}
 
 
-def _counts(entries: list[Entry]) -> str:
+def counts_text(entries: list[Entry]) -> str:
+    """How many claims there are, and how many of each verdict, in a sentence.
+
+    Examples
+    --------
+    >>> counts_text([])
+    '0 claims of 0 experiments: 0 hold, 0 do not hold, 0 were not run.'
+    """
     verdicts = [claim.verdict for entry in entries for claim in entry.claims]
-    holds, fails, left = (verdicts.count(v) for v in MARKS)
-    return (
-        f"{len(verdicts)} claims of {len(entries)} experiments. Verdicts: {holds} holds, {fails} "
-        f"does not hold, {left} not run."
-    )
+    counts = ((verdicts.count(v), *verbs) for v, verbs in zip(MARKS, VERBS, strict=True))
+    told = ", ".join(f"{n:,} {one if n == 1 else several}" for n, one, several in counts)
+    experiments = counted(len(entries), "experiment")
+    return f"{counted(len(verdicts), 'claim')} of {experiments}: {told}."
 
 
 def _made(entry: Entry) -> str:
     versions = entry.provenance["versions"]
     named = ", ".join(f"{k} {v}" for k, v in versions.items() if k in ("odemom", "numpy", "torch"))
     machine = " and ".join([entry.provenance["cpu"], *(entry.provenance["gpu"] or ())])
-    seconds = f"{entry.seconds:.3g}" if entry.seconds < 1000 else f"{entry.seconds:,.0f}"
-    return f"{seconds} s on {machine}; {named}"
+    return f"{seconds_text(entry.seconds)} on {machine}; {named}"
+
+
+def seconds_text(seconds: float) -> str:
+    """A time in seconds, in digits.
+
+    Examples
+    --------
+    >>> seconds_text(1.234), seconds_text(18446.2)
+    ('1.23 s', '18,446 s')
+    """
+    return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:,.0f} s"
 
 
 def _html(entries: list[Entry], missing: list[str]) -> str:
@@ -166,8 +183,8 @@ def _html(entries: list[Entry], missing: list[str]) -> str:
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>odemom: claims and verdicts</title>\n<style>{STYLE}</style>\n"
-        f"<h1>Claims and verdicts</h1>\n<p>{_counts(entries)} Places in the paper refer to Sander, "
-        "Ablin, Blondel, Peyré, <i>Momentum Residual Neural Networks</i>, ICML 2021.</p>\n"
+        f"<h1>Claims and verdicts</h1>\n<p>{counts_text(entries)} Places in the paper refer to "
+        "Sander, Ablin, Blondel, Peyré, <i>Momentum Residual Neural Networks</i>, ICML 2021.</p>\n"
         "<table><thead><tr><th>claim</th><th>where</th><th>measured</th><th>experiment</th>"
         f"<th>verdict</th></tr></thead>\n<tbody>{rows}</tbody></table>\n{notes}{sections}</html>\n"
     )
@@ -201,7 +218,7 @@ def _markdown(entries: list[Entry], missing: list[str]) -> str:
     lines = [
         "# Claims and verdicts",
         "",
-        _counts(entries),
+        counts_text(entries),
         "",
         "| claim | where | measured | experiment | verdict |",
         "| --- | --- | --- | --- | --- |",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from odemom import __version__
-from odemom.checks import expect, invalid, shown
+from odemom.checks import did_you_mean, expect, invalid, shown
 from odemom.data.names import files_behind
 from odemom.records import as_folder, from_json, json_text, jsonable, write_all_atomic
 from odemom.sweep.backends import Backend
@@ -153,7 +153,7 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def _config(settings: Mapping[str, Any]) -> TrainingConfig:
-    fields = {field.name for field in dataclasses.fields(TrainingConfig)} - {"model_options"}
+    fields = [field.name for field in dataclasses.fields(TrainingConfig)]
     asked = dict(settings)
     preset, model = asked.pop("preset", None), asked.pop("model", None)
     own = asked.pop("model_options", None) or {}
@@ -163,13 +163,16 @@ def _config(settings: Mapping[str, Any]) -> TrainingConfig:
 
     data = asked.get("data", "digits")
     name = model or ("odenet-digits" if data == "digits" else "odenet")
-    brief = {key: asked.pop(key) for key in list(asked) if key in model_options(name)}
+    options = model_options(name)
+    brief = {key: asked.pop(key) for key in list(asked) if key in options}
     unknown = [key for key in asked if key not in fields]
     if unknown:
+        known = ["preset", *fields]
         raise invalid(
             "setting",
             got=shown(unknown[0]),
-            expected=f"preset, model, an option of {name}, or a field of TrainingConfig",
+            expected=f"one of {', '.join(known)}, or an option of {name}: {', '.join(options)}",
+            fix=did_you_mean(unknown[0], [*known, *options]),
         )
     config = configured(preset, model, {**own, **brief}, asked)
     expect(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from odemom.checks import readable
+from odemom.checks import counted, readable
 from odemom.data.images import ImageData
 from odemom.errors import NotEnoughMemoryError, OdemomError
 from odemom.models.table import build_model
@@ -71,9 +71,9 @@ class StepEstimate:
 
     def __str__(self) -> str:
         return (
-            f"a step with {self.batch_size} images takes about {readable(self.step)} "
+            f"a step with {counted(self.batch_size, 'image')} takes about {readable(self.step)} "
             f"({self.memory.further_sample()} per further image); {readable(self.available)} are "
-            f"free, room for about {self.largest_batch} images"
+            f"free, room for about {counted(self.largest_batch, 'image')}"
         )
 
 

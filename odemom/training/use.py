@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from odemom.checks import expect, invalid, shown
+from odemom.checks import counted, expect, invalid, shown
 from odemom.data.batches import Batches, evaluated_at_once
 from odemom.data.images import ImageData, Images, load_images
 from odemom.data.names import NAMES_OF_DATA, check_data, full_scale, same_place
@@ -226,10 +226,11 @@ def _test_images(
     if found != wanted:
         raise invalid(
             "data",
-            got=f"{images.source}: classes {shown(found[0], 120)}, {found[1]} channels, "
-            f"{found[2]} pixels",
+            got=f"{images.source}: classes {shown(found[0], 120)}, "
+            f"{counted(found[1], 'channel')}, {counted(found[2], 'pixel')}",
             expected=f"what the network was trained on ({trained.source}): classes "
-            f"{shown(wanted[0], 120)}, {wanted[1]} channels, {wanted[2]} pixels",
+            f"{shown(wanted[0], 120)}, {counted(wanted[1], 'channel')}, "
+            f"{counted(wanted[2], 'pixel')}",
         )
     if not images.own_test and given.data not in NAMES_OF_DATA:
         images = _of_a_flat_folder(trained, images, load, same=same_place(given.data, config.data))

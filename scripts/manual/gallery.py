@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from odemom.reproduce.summary import Entry, entries_in
+from odemom.checks import counted
+from odemom.reproduce.summary import Entry, counts_text, entries_in, seconds_text
 from scripts.manual.markdown import literal, table
 
 __all__ = ["gallery_pages"]
@@ -73,8 +74,6 @@ def _origin(where: str) -> str:
 
 
 def _index(entries: list[Entry]) -> str:
-    verdicts = [claim.verdict for entry in entries for claim in entry.claims]
-    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in BADGES if v in verdicts)
     cards = "\n".join(_card(entry) for entry in entries)
     names = "\n".join(f"{entry.name} <{entry.name}>" for entry in entries)
     return f"""# Results
@@ -83,7 +82,7 @@ Every figure and every claim is an experiment that anybody can run again with
 `odemom reproduce NAME`: numbers, pictures drawn from them, and claims with what was measured and a
 verdict. The pages here are made from those numbers when the manual is built.
 
-{len(verdicts)} claims of {len(entries)} experiments: {counts}.
+{counts_text(entries)}
 
 ::::{{grid}} 1 2 2 3
 :gutter: 3
@@ -199,6 +198,6 @@ def _made(entry: Entry) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in made["versions"].items() if k in CORE)
     devices = " and ".join([made["cpu"], *(made["gpu"] or ())])
     return (
-        f"{entry.seconds:.3g} seconds of tasks on {literal(devices)} ({made['cpu_count']} cores), "
-        f"{made['date'][:10]}; {versions}."
+        f"{seconds_text(entry.seconds)} of tasks on {literal(devices)} "
+        f"({counted(made['cpu_count'], 'core')}), {made['date'][:10]}; {versions}."
     )

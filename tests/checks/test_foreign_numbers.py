@@ -116,6 +116,19 @@ def test_a_number_of_any_kind_is_an_eps(eps):
     assert odemom.is_representable([[-0.38]], eps)
 
 
+def test_the_infinity_of_sympy_is_inf():
+    assert odemom.lambda_eps(sympy.oo) == -1
+    assert odemom.lambda_eps(sympy.oo, dps=20) == -1
+    assert odemom.analyze([[-1]], sympy.oo)
+    with pytest.raises(odemom.InvalidInputError, match=r"the entry inf at \[0, 1\]"):
+        odemom.psi(sympy.Matrix([[1, sympy.oo], [0, 1]]), 1)
+
+
+def test_masses_of_every_kind_stand_in_one_list():
+    masses = [sympy.oo, Fraction(1, 2), "1/2", Decimal("0.5"), 0.5]
+    assert odemom.lambda_eps(masses).tolist() == [-1.0, *[odemom.lambda_eps(0.5)] * 4]
+
+
 def test_no_package_is_loaded_to_look_at_numbers():
     code = (
         "import sys, numpy, odemom\n"

@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 
 import odemom
 from odemom import InvalidInputError
+from odemom.experiments import fig4_empirical
 from odemom.experiments._plane_models import least_value, model_of, momentum
 from odemom.experiments._plane_results import Plane, distance
 from odemom.experiments.fig4_empirical import Config, Task, run
@@ -58,6 +59,12 @@ def test_a_disagreement_is_counted():
     plane = Plane("psi", 0, 1.0, LAMBDA, (-1.0, 1.0), ((0.0, 0.0), (0.6, 0.0)))
     assert plane.disagreements() == 1  # diag(1, -1) was reached
     assert plane.disagreements(-2.0) == 1  # diag(-1, 1) was not
+
+
+def test_one_seed_is_said_in_the_singular():
+    plane = Plane("psi", 0, 1.0, LAMBDA, (-1.0, 1.0), ((0.0, 0.0), (0.6, 0.0)))
+    for planes, said in (([plane], "(1 seed, reached"), ([plane, plane], "(2 seeds, reached")):
+        assert said in fig4_empirical._agreement(planes, "", "").measured
 
 
 @pytest.mark.parametrize("change", [{"scales": ()}, {"scales": (0.0,)}, {"seeds": 0}])

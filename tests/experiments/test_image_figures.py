@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from typing import Literal
@@ -114,6 +115,10 @@ def test_losses_are_counted_from_the_network_as_it_was_trained():
     assert "from 0 to 0.9: 1.00 points" in refit.measured
     assert (refit.verdict, gamma.verdict, curves.verdict) == ("holds", "holds", "holds")
     assert "0.930" in gamma.measured
+    assert "from 0 to 0:" not in refit.measured  # a point won, and no loss
+    assert ", 8 epochs, 1 seed, 2 epochs of refit;" in refit.measured
+    won = dataclasses.replace(data, moved=(moved[0], dataclasses.replace(moved[1], refitted=0.95)))
+    assert fig6.claims(won)[1].measured.endswith("the largest losses: none")
 
 
 def test_memory_per_image_is_the_slope_over_the_batches():

@@ -236,7 +236,7 @@ def test_exact_numbers_are_vectors_too():
     computed = odemom.psi_multiply(np.eye(3), exact, 0)
     np.testing.assert_allclose(computed, math.e * np.array([0.5, 1, 2]), rtol=1e-14)
     ragged: Any = [[1, 2], [3]]
-    with pytest.raises(odemom.InvalidInputError, match="rectangular"):
+    with pytest.raises(odemom.InvalidInputError, match="rows of different lengths"):
         odemom.psi_multiply(np.eye(2), ragged, 0.5)
     masked = np.ma.masked_array(np.ones(3), mask=np.array([True, False, False]))
     with pytest.raises(odemom.InvalidInputError, match="masked"):

@@ -82,7 +82,7 @@ NPY = (
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.txt", "1 2\n3\n", "1 entries in row 2 and 2 in row 1"),
+        ("a.txt", "1 2\n3\n", "got 1 entry in row 2 and 2 in row 1"),
         ("a.txt", "", "no rows"),
         ("a.txt", "# only a comment\n", "no rows"),
         ("a.txt", "1 x\n2 3", "'x' in row 1, column 2"),

@@ -83,7 +83,7 @@ def test_exact_reads_decimals_as_decimals():
         ("coordinate quaternion general", "1 1 1", "the field 'quaternion'"),
         ("sparse real general", "1 1 1", "the format 'sparse'"),
         ("array real general", "2 2\n1\n2\n3", "announces 4 entries and holds 3"),
-        ("array real general", "1 1\n1 2", "announces 1 entries and holds 2"),
+        ("array real general", "1 1\n1 2", "announces 1 entry and holds 2"),
         ("array real general", "-1 1\n1", "should give the numbers of rows"),
         ("array real general", "1 1_0\n1", "should give the numbers of rows"),
         ("coordinate real general", "99999999999 99999999999 0", "more than 16,777,216 entries"),

@@ -183,7 +183,7 @@ def test_text_is_read_in_the_form_in_which_programs_print_it(text):
     ("text", "said"),
     [
         ("[-1 1; 0 -1", "does not end with ]"),
-        ("[1 2; 3]", "1 entries in row 2"),
+        ("[1 2; 3]", "1 entry in row 2"),
         ("[1,,2]", "'' in row 1, column 2"),
         ("[[1, 2], [3, 4]", "no list of rows"),
         ("[[1, 2]; [3, 4]]", "no list of rows"),
@@ -258,9 +258,13 @@ def test_check_reads_standard_input_and_brackets(run, monkeypatch):
     )
     code, out, err = run("check", "[-1 1; 0 -1]", "--eps", "1")
     assert (code, "exact arithmetic" in out, err) == (1, True, "")
+    code, out, err = run("check", "[-1 1; 0 -1", "--eps", "1")
+    assert (code, out) == (2, "")
+    assert "begins with [ and does not end with ]" in err
+    assert run("check", "[-1 1; 0 -1];", "--eps", "1")[0] == 1
     given("1 2\n3")
     code, out, err = run("represent", "-", "--eps", "1")
     assert (code, out) == (2, "")
-    assert "standard input: got 1 entries in row 2" in err
+    assert "standard input: got 1 entry in row 2" in err
     monkeypatch.setattr("sys.stdin", None)
     assert run("check", "-", "--eps", "1")[0] == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -141,6 +143,35 @@ def test_on_the_edge_it_is_moved_inside_for_certain(matrix, flow):
     near = odemom.nearest_representable(matrix, flow)
     assert odemom.analyze(near.matrix, flow).status == "certain"
     assert 0 < near.distance < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("matrix", "flow"),
+    [
+        ([[-1]], "inf"),
+        ([[-1, 0], [0, -1]], Fraction(1, 2)),
+        ([[Fraction(-2, 3), 0], [0, Fraction(-2, 3)]], 0),  # rounded, they are still a pair
+        (odemom.spectrum([[-2, 0], [0, -2]]), 0),
+        ([[0, 0], [0, 0]], ResNet(3)),
+    ],
+)
+def test_an_exact_yes_on_the_edge_is_its_own_nearest(matrix, flow):
+    assert odemom.analyze(matrix, flow)
+    near = odemom.nearest_representable(matrix, flow)
+    assert (near.distance, near.lower_bound, near.optimal) == (0.0, 0.0, True)
+    assert odemom.is_representable(near.matrix, flow, exact=True)
+    assert odemom.routes(matrix, flow)["nearest map"].distance == 0
+
+
+def test_an_exact_yes_that_rounding_makes_a_no_is_moved_inside():
+    """-1/3 comes twice, in one block each, but not in the doubles."""
+    thirds = [[-9, 8, 0], [-12, 11, 0], [-4, 4, -1]]
+    matrix = [[Fraction(x, 3) for x in row] for row in thirds]
+    assert odemom.analyze(matrix, 0)
+    assert not odemom.is_representable(np.array(matrix, dtype=float), 0, exact=True)
+    near = odemom.nearest_representable(matrix, 0)
+    assert 0 < near.distance < 1e-7
+    assert odemom.is_representable(near.matrix, 0, exact=True)
 
 
 def test_an_odd_spectrum_needs_a_lift():

@@ -153,3 +153,38 @@ def test_an_eigenvalue_that_prints_as_its_threshold_is_told_from_it():
 def test_no_zero_has_a_sign():
     report = odemom.analyze([[1e-30, 1e-30], [0, 0]], "1/10000", exact=False)
     assert "-0 " not in report.explain()
+
+
+@pytest.mark.parametrize(
+    ("extreme", "said"),
+    [
+        (
+            odemom.minimal_eps([[Fraction(-1, 2)]]),
+            "0.69881, attained; the eigenvalue -1/2 decides.",
+        ),
+        (odemom.minimal_eps([[-2]]), "inf, not attained; the eigenvalue -2 decides."),
+        (odemom.minimal_eps([[2]]), "0, attained; no eigenvalue decides."),
+        (
+            odemom.maximal_scale([[Fraction(-1, 10**400)]], "inf"),
+            "beyond the doubles, about 1.0e+400, attained; the eigenvalue -1.0e-400 decides.",
+        ),
+        (
+            odemom.maximal_scale([[-(10**400)]], "inf"),
+            "1.0e-400, below the doubles, attained; the eigenvalue -1.0e+400 decides.",
+        ),
+    ],
+)
+def test_an_extreme_is_printed_as_a_sentence(extreme, said):
+    assert str(extreme) == said
+    assert repr(extreme).startswith("Extreme(value=")
+
+
+def test_a_borderline_extreme_says_between_which_ends_it_lies():
+    least = odemom.minimal_eps([[-0.5, 0.0], [0.0, -0.5 - 2**-53]])
+    assert str(least).startswith("0 (borderline: between 0 and 0.698")
+
+
+def test_of_subnormal_numbers_a_report_says_that_they_are_coarse():
+    said = "within 4 ||D|| of this one (doubles so small are that coarse)"
+    assert said in str(odemom.analyze([[-5e-324]], 0.5))
+    assert "coarse" not in str(odemom.analyze([[-1e-300]], 0.5))

@@ -136,6 +136,25 @@ def test_the_witness_of_each_row_is_that_of_its_call():
             assert row.norm is not None
 
 
+@pytest.mark.parametrize(
+    ("matrix", "what"),
+    [
+        ([[F(-3, 4), 1], [0, F(-3, 4)]], "every eps above 1.71384, as it is"),
+        ([[0, 1], [0, 0]], "every eps above 0, as it is"),
+        ([[-1]], "eps = inf, as it is"),
+        ([[-2]], "no eps suffices"),
+    ],
+)
+@pytest.mark.parametrize("flow", ["inf", Undamped(2)])
+def test_no_eps_is_larger_than_inf(matrix, what, flow):
+    """The row offers the flow as it is, not a smaller eps of a larger theta."""
+    ways = odemom.routes(matrix, flow)
+    larger, constant = ways["larger eps"], ways["constant theta"]
+    assert larger.what == what or flow != "inf"
+    assert (larger.reaches, larger.how) == (constant.reaches, constant.how)
+    assert larger.norm == constant.norm
+
+
 def test_larger_eps_and_smaller_scale_have_witnesses():
     ways = odemom.routes([[F(-1, 2), 1], [0, F(1, 3)]], "1/4")
     assert ways["larger eps"].what == "every eps of at least 0.69881"

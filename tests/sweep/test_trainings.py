@@ -96,6 +96,8 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
         ("grid: {seed: []}", "grid: seed: got"),
         ("base: {seed: 1}\ngrid: {seed: [0]}", "it in base too"),
         ("grid: {sead: [1]}", "setting: got 'sead'"),
+        ("base: {epochz: 1}\ngrid: {seed: [1]}", "expected one of preset, .*Did you mean epochs"),
+        ("grid: {ordr: [1]}", "or an option of odenet-digits: .*Did you mean order"),
         ("base: {model: resnet20}\ngrid: {gamma: [0.9]}", "setting: got 'gamma'"),
         ("grid: {epochs: [1, 0]}", "epochs: got 0"),
         ("grid: {epochs: [1_0]}", "epochs: got '1_0'"),

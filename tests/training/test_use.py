@@ -64,6 +64,8 @@ def test_evaluate_on_other_images_with_the_same_classes(result, config, tmp_path
     image_folder(tmp_path / "three", ("blue", "red", "green"), images=5)
     with pytest.raises(InvalidInputError, match=r"classes \('blue', 'green', 'red'\).*trained on"):
         evaluate(result.checkpoint, data=str(tmp_path / "three"), root=config.root)
+    with pytest.raises(InvalidInputError, match=r"digits: .*, 1 channel, 8 pixels; .*3 channels"):
+        evaluate(result.checkpoint, data="digits", root=config.root)
 
 
 def test_a_network_without_gamma_refuses_one(tmp_path):

@@ -5,12 +5,17 @@ gradient for the parameters is the integral of (dF/dp)^T a. The pass keeps the s
 asked for and nothing between them.
 
 The field of the backward pass must be that of the forward pass. Its parameters and buffers are put
-back (`borrowed`), its random numbers and moving buffers too (`steady`); what cannot be put back is
-looked for and refused by name.
+back (`borrowed`), its random numbers and moving buffers too (`steady`), its attributes and modes
+as well (`attributes`). What cannot be put back, such as a global, is found by its values: two
+evaluations of the forward pass are made again, and must give what they gave.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,14 +23,11 @@ from torch import Tensor
 
 from odemom.checks import optional_import
 from odemom.errors import IntegrationError, ReversibilityError
-from odemom.nn.ode.borrowed import (
-    Borrowed,
-    Surroundings,
-    modes_of,
-    refuse_double,
-    refuse_foreign,
-)
-from odemom.nn.ode.vector_field import Parts, VectorField
+from odemom.nn.ode.attributes import Attributes
+from odemom.nn.ode.batches import one_by_one
+from odemom.nn.ode.borrowed import Borrowed, refuse_double, refuse_foreign
+from odemom.nn.ode.vector_field import Moment, Parts, VectorField
+from odemom.nn.recompute.graph import foreign_leaf
 
 torchdiffeq = optional_import("torchdiffeq", "torch")
 
@@ -69,63 +71,81 @@ class AdjointRun:
     ) -> None:
         self.field, self.borrowed, self.grid, self.solver = field, borrowed, grid, solver
         self.parts = field.order
-        self._surroundings: Surroundings | None = None
-        self._modes = modes_of(field.f)
+        self._attributes = self._after_first = Attributes(field.modules)
+        self._witnesses = _Witnesses()
+        self._traced = False
 
     def forward(self, start: Parts) -> Parts:
         """The states, computed without a graph."""
         field = self.field
-        field.tensors = [t.detach() for t in field.extras.tensors]
-        field.checked = self._checked
-        # Nothing that f is given requires a gradient: a value that does depends on something else.
-        with torch.enable_grad(), self.borrowed.in_place(self.borrowed.leaves(requires_grad=False)):
+        with self._as_in_forward():
+            field.checked = self._checked
             start = tuple(s.detach() for s in start)
             solution = integrate(field, start, self.grid, self.solver)
-        field.checked = None
-        field.tensors = field.extras.tensors
+            field.checked = None
+        if self._witnesses.count > 1:  # what the first evaluation leaves belongs to the call
+            self._attributes = self._after_first
+        self._attributes.end_of_forward()
         self.borrowed.mark(field.steady.moving, field.extras.tensors)
-        self._surroundings = Surroundings(field.f)
         return tuple(s.detach() for s in solution)
 
-    @staticmethod
-    def _checked(x: Tensor, value: Tensor) -> Tensor:
+    @contextmanager
+    def _as_in_forward(self) -> Iterator[None]:
+        """Let nothing that f is given require a gradient: what does is seen in its value."""
+        field = self.field
+        self._given = [
+            *self.borrowed.leaves(requires_grad=False),
+            *(t.detach() for t in field.extras.tensors),
+        ]
+        parameters = len(self.borrowed.inputs)
+        field.tensors, field.leaves = self._given[parameters:], False
+        if self._traced:
+            self._trace()
+        try:
+            with torch.enable_grad(), self.borrowed.in_place(self._given[:parameters]):
+                yield
+        finally:
+            field.tensors, field.leaves = field.extras.tensors, None
+            self._given = []
+
+    def _trace(self) -> None:
+        """Let all that gets a gradient require it from now on."""
+        self._traced = self.field.leaves = True
+        originals = (*self.borrowed.inputs, *self.field.extras.tensors)
+        for tensor, original in zip(self._given, originals, strict=True):
+            tensor.requires_grad_(original.requires_grad)
+
+    def _checked(self, moment: Moment, state: Parts, value: Tensor) -> Tensor:
         if value.requires_grad:
-            refuse_foreign([value], [x], WAY)
-        return value.detach()
+            if not self._traced and foreign_leaf([value], state) is not None:
+                # It may be made of the state, as is a part of it that `requires_grad_` made a leaf.
+                self._trace()
+                value, state = self.field.repeat(moment)
+            refuse_foreign([value], (*state, *self._given), WAY)
+        value = value.detach()
+        if self._witnesses.count == 0:
+            self._after_first = Attributes(self.field.modules)
+        self._witnesses.take(moment, value)
+        return value
 
     def backward(self, solution: Parts, grads: tuple[Tensor | None, ...]) -> list[Tensor | None]:
         """The gradients for the start, the parameters and the further arguments."""
         field, borrowed = self.field, self.borrowed
         borrowed.require_unchanged()
-        leaves = borrowed.leaves(requires_grad=True)
-        extras = field.extras.detached()
-        with field.autocast.again(), borrowed.in_place(leaves):
-            field.tensors = extras
-            try:
-                stale = self._is_stale()
-                wanted = [t for t in (*leaves, *extras) if t.requires_grad]
-                found = self._integrate(solution, grads, wanted)
-            finally:
-                field.tensors = field.extras.tensors
-        if stale:
-            switched = modes_of(field.f) != self._modes
-            cause = "train() or eval() was called" if switched else "an attribute has changed"
-            raise ReversibilityError(
-                f"f is not the field of the forward pass: {cause} since. Call backward before such "
-                "a change, pass what changes to the block's call, or build the block with "
-                "gradient='backprop'."
-            )
+        with field.autocast.again(), self._attributes.put_back():
+            with self._as_in_forward():
+                self._witnesses.require_same(field)
+            leaves = borrowed.leaves(requires_grad=True)
+            extras = field.extras.detached()
+            with borrowed.in_place(leaves):
+                field.tensors = extras
+                try:
+                    wanted = [t for t in (*leaves, *extras) if t.requires_grad]
+                    found = self._integrate(solution, grads, wanted)
+                finally:
+                    field.tensors = field.extras.tensors
         by_id = {id(t): g for t, g in zip(wanted, found[self.parts :], strict=True)}
         return [*found[: self.parts], *(by_id.get(id(t)) for t in (*leaves, *extras))]
-
-    def _is_stale(self) -> bool:
-        """Whether something around f has changed, and f with it."""
-        if self._surroundings is None or not self._surroundings.changed():
-            return False
-        if self.field.first is None:
-            return False
-        t, x, v, value = self.field.first
-        return not torch.equal(self.field.evaluate(t, x, v).detach(), value)
 
     def _integrate(
         self, solution: Parts, grads: tuple[Tensor | None, ...], wanted: list[Tensor]
@@ -149,6 +169,50 @@ class AdjointRun:
             ends = [part[1].clone() for part in ends]
             adjoint, totals = ends[self.parts : 2 * self.parts], ends[2 * self.parts :]
         return [*adjoint, *totals]
+
+
+class _Witnesses:
+    """Two evaluations of a pass, from its middle and towards its end."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._kept: deque[tuple[Moment, Tensor]] = deque(maxlen=2)
+
+    def take(self, moment: Moment, value: Tensor) -> None:
+        """Keep an evaluation, if its turn has come."""
+        # The numbers 3, 5, 9, 17, ...: stages of a step that are at neither end of it.
+        n = self.count
+        if n < 3 or (n - 1) & (n - 2) == 0:
+            t, x, v = moment
+            self._kept.append(((t, x.detach(), None if v is None else v.detach()), value))
+        self.count += 1
+
+    def require_same(self, field: VectorField) -> None:
+        """Raise if ``field`` has other values there now, beyond rounding."""
+        for moment, value in self._kept:
+            again, _ = field.repeat(moment)
+            if not bool(_alike(again.detach(), value, _spacing(field))):
+                raise ReversibilityError(
+                    "f is not the field of the forward pass: at a state where it was evaluated "
+                    "then it has another value now. Look for a global that has changed since, a "
+                    "generator of its own, an operation that is not deterministic. Call backward "
+                    "before such a change, pass what changes to the block's call, or build the "
+                    "block with gradient='backprop'."
+                )
+
+
+def _spacing(field: VectorField) -> float:
+    """That of the type in which autocast lets the field compute; 0 without."""
+    states = field.autocast.states
+    return max((torch.finfo(dtype).eps for _, on, dtype in states if on), default=0.0)
+
+
+def _alike(one: Tensor, other: Tensor, spacing: float) -> Tensor:
+    """Whether two values are the same but for rounding: some kernels add in any order."""
+    bound = max(math.sqrt(torch.finfo(one.dtype).eps), spacing)
+    size = other.abs().nan_to_num(0.0, 0.0).amax()
+    same = ((one - other).abs() <= bound * size) | (one == other) | (one.isnan() & other.isnan())
+    return same.all()
 
 
 def _options_back(options: dict[str, Any], span: Tensor) -> dict[str, Any]:
@@ -211,4 +275,5 @@ class _Adjoint(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         refuse_double(WAY)
         with torch.inference_mode(False), torch.no_grad():
-            return None, *ctx.run.backward(ctx.saved_tensors, grads)
+            run, solution = ctx.run, ctx.saved_tensors
+            return None, *one_by_one(lambda each: run.backward(solution, each), grads)

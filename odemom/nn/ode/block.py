@@ -15,6 +15,7 @@ from odemom.nn.ode.arguments import roles_of
 from odemom.nn.ode.checks import (
     LEAPFROG,
     REVERSIBLE_METHODS,
+    as_constant_span,
     as_gradient,
     as_mass,
     as_method,
@@ -95,7 +96,8 @@ class ODEBlock(nn.Module):
     nfe : int
         Evaluations of ``f`` in the last forward call (``initial_velocity="field"`` takes one).
     nfe_backward : int
-        Evaluations of ``f`` in the backward passes since that call; 0 for plain autograd.
+        Evaluations of ``f`` in the backward passes since that call, without the two by which an
+        adjoint pass compares ``f`` with that of the forward pass; 0 for plain autograd.
     adjoint : bool
         Whether ``gradient`` is ``"adjoint"``.
 
@@ -114,7 +116,7 @@ class ODEBlock(nn.Module):
         If the state of a reversible pass leaves the range of the fixed point.
     ReversibilityError
         In a backward pass other than plain autograd: if ``f`` is not the function that it was in
-        the forward pass.
+        the forward pass, after its attributes and modes were put back.
     DoubleBackwardError
         If a second derivative is asked of a pass other than plain autograd.
 
@@ -174,7 +176,7 @@ class ODEBlock(nn.Module):
         self.order = order
         self.eps = as_mass(eps, order)
         self.initial_velocity = initial_velocity
-        self.horizon = as_span(horizon)
+        self.horizon = as_constant_span(horizon)
         self.method = as_method(method, self.gradient)
         self.rtol = as_tolerance(rtol, "rtol")
         self.atol = as_tolerance(atol, "atol")
@@ -369,9 +371,8 @@ class ODEBlock(nn.Module):
         return_velocity: bool,
         moments: Tensor | None,
     ) -> tuple[Tensor, ...]:
-        problem = Problem(
-            self.method, self.rtol, self.atol, self.options, self.gradient, horizon
-        )  # fmt: skip
+        settings = (self.method, self.rtol, self.atol, self.options, self.gradient)
+        problem = Problem(*settings, horizon)
         if self.method not in REVERSIBLE_METHODS:
             return by_torchdiffeq(problem, field, start, times)
         wanted = return_velocity or (moments is not None and moments.requires_grad)

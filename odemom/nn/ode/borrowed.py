@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from odemom.checks import invalid
 from odemom.errors import DoubleBackwardError, ReversibilityError
@@ -16,7 +15,7 @@ from odemom.nn.recompute.fingerprint import fingerprint
 from odemom.nn.recompute.graph import foreign_leaf
 from odemom.nn.recompute.slots import Slot, parameter_slots, swapped
 
-__all__ = ["Borrowed", "Surroundings", "modes_of", "refuse_double", "refuse_foreign"]
+__all__ = ["Borrowed", "refuse_double", "refuse_foreign"]
 
 
 class Borrowed:
@@ -109,53 +108,3 @@ def refuse_double(way: str) -> None:
             f"A block with gradient={way!r} has no second derivative: got create_graph=True; "
             "expected a first-order backward. Build the block with gradient='backprop' for it."
         )
-
-
-class Surroundings:
-    """What else a module's value may depend on: attributes, closures, globals.
-
-    Only changes of these are seen; whether they matter is seen by evaluating f again.
-    """
-
-    def __init__(self, f: Any) -> None:
-        self._f = f
-        self._before = self._leaves()
-
-    def changed(self) -> bool:
-        """Whether anything is not as it was."""
-        now = self._leaves()
-        pairs = zip(now, self._before, strict=False)
-        return len(now) != len(self._before) or not all(_same(a, b) for a, b in pairs)
-
-    def _leaves(self) -> list[tuple[Any, Tensor | None]]:
-        skipped = ("_parameters", "_buffers", "_modules")
-        modules = list(self._f.modules()) if isinstance(self._f, nn.Module) else []
-        found: list[Any] = [
-            [(k, v) for k, v in vars(module).items() if k not in skipped] for module in modules
-        ]
-        for function in dict.fromkeys(type(m).forward for m in modules):
-            found += [_content(cell) for cell in getattr(function, "__closure__", None) or ()]
-            names = getattr(getattr(function, "__code__", None), "co_names", ())
-            space = getattr(function, "__globals__", {})
-            found += [space.get(name) for name in names]
-        leaves = pytree.tree_leaves(found)
-        return [(x, fingerprint(x) if isinstance(x, Tensor) else None) for x in leaves]
-
-
-def modes_of(f: Any) -> list[bool]:
-    """Whether each part of ``f`` trains."""
-    return [m.training for m in f.modules()] if isinstance(f, nn.Module) else []
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None
-
-
-def _same(now: tuple[Any, Tensor | None], before: tuple[Any, Tensor | None]) -> bool:
-    (a, mark), (b, other) = now, before
-    if mark is not None and other is not None:
-        return torch.equal(mark, other)
-    return a is b or (type(a) is type(b) and type(a) in (int, float, bool, str) and a == b)

@@ -20,6 +20,7 @@ __all__ = [
     "FIXED_STEP_METHODS",
     "LEAPFROG",
     "REVERSIBLE_METHODS",
+    "as_constant_span",
     "as_gradient",
     "as_mass",
     "as_method",
@@ -30,6 +31,7 @@ __all__ = [
     "check_model",
     "check_precision",
     "check_state",
+    "refuse_gradient",
     "refuse_transforms",
 ]
 
@@ -78,6 +80,7 @@ def check_state(x: Any) -> None:
 def check_model(f: Any, order: Any, initial_velocity: Any, gradient: str) -> None:
     """Refuse a field, an order or an initial velocity that do not make a block."""
     expect(callable(f), "f", got=type(f).__name__, expected="an nn.Module or a function of x")
+    refuse_gradient(order, "order", "1 or 2")
     expect(
         order in (1, 2) and not isinstance(order, bool),
         "order",
@@ -127,9 +130,29 @@ def as_gradient(gradient: Any, adjoint: Any) -> str:
     return gradient
 
 
+def refuse_gradient(value: Any, name: str, expected: str, fix: str = "") -> None:
+    """Refuse a tensor that requires a gradient, alone or in a sequence, where it is but read."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    wanting = any(isinstance(part, Tensor) and part.requires_grad for part in parts)
+    expect(
+        not wanting,
+        name,
+        got="a tensor that requires a gradient, which it would not get: it is read as a number",
+        expected=expected,
+        fix=fix or "Pass its value: x.item(), or x.detach().",
+    )
+
+
 def as_mass(eps: Any, order: Any) -> float:
     """The mass as a double in (0, inf]; a first-order equation has none."""
     expected = "a number in (0, inf]"
+    refuse_gradient(
+        eps,
+        "eps",
+        expected,
+        "To learn it take eps=math.inf and a field f(x, v) with the value (g(x) - v) / eps, whose "
+        "parameter it is; else pass eps.item().",
+    )
     value = as_number(eps, "eps", expected)
     number = nearest_double(value)
     if order == 1 and value >= 0:
@@ -147,6 +170,17 @@ def as_mass(eps: Any, order: Any) -> float:
     return number
 
 
+def as_constant_span(horizon: Any) -> float:
+    """A final time > 0 as a double, which gets no gradient."""
+    refuse_gradient(
+        horizon,
+        "horizon",
+        "a finite number > 0",
+        "To learn it pass it to the call, block(x, horizon=T); else pass T.item().",
+    )
+    return as_span(horizon)
+
+
 def as_span(horizon: Any) -> float:
     """A final time > 0 as a double, from a number or a tensor of one entry."""
     if isinstance(horizon, Tensor):
@@ -159,6 +193,7 @@ def as_span(horizon: Any) -> float:
 def as_tolerance(value: Any, name: str) -> float:
     """A finite number > 0."""
     expected = "a finite number > 0"
+    refuse_gradient(value, name, expected)
     number = float(as_number(value, name, expected))
     expect(0 < number < math.inf, name, got=shown(value), expected=expected)
     return number
@@ -202,6 +237,8 @@ def base_method(method: str) -> str:
 def as_times(times: Any, horizon: float) -> list[float]:
     """Strictly increasing times in [0, horizon]."""
     expected = f"strictly increasing times in [0, {horizon:g}]"
+    if not isinstance(times, Tensor):
+        refuse_gradient(times, "times", expected, "Pass one tensor: torch.stack(times).")
     try:
         grid = torch.as_tensor(times, dtype=torch.float64).detach().cpu()
     except (TypeError, ValueError, RuntimeError):

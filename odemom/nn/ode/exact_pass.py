@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from odemom.errors import ReversibilityError
-from odemom.nn.ode.borrowed import Borrowed, modes_of, refuse_double, refuse_foreign
+from odemom.nn.ode.attributes import Attributes
+from odemom.nn.ode.batches import random_numbers_allowed
+from odemom.nn.ode.borrowed import Borrowed, refuse_double, refuse_foreign
 from odemom.nn.ode.reports import Reports, reports_for
 from odemom.nn.ode.schemes import Derivative, Parts, Scheme
 from odemom.nn.ode.vector_field import VectorField
@@ -63,7 +65,7 @@ class ExactRun:
         self.scheme, self.field, self.slope, self.borrowed = scheme, field, slope, borrowed
         self.resolution, self.record = resolution, record
         self._kept: tuple[list[ReversibleState], Reports] | None = None
-        self._modes = modes_of(field.f)
+        self._attributes = Attributes(field.modules if record else ())
         # A field that knows the time may take another tensor later.
         self._look_always = "t" in field.roles
 
@@ -82,6 +84,9 @@ class ExactRun:
                 values = scheme.value(n, self.slope, shown)
                 if self.record and (n == 0 or self._look_always):
                     refuse_foreign(values, (*shown, *leaves, *field.tensors), WAY)
+                if self.record and n == 0 and scheme.moves > 1:
+                    # What the first evaluations leave belongs to the call.
+                    self._attributes = Attributes(field.modules)
                 moved = [s.advance(v) for s, v in zip(states, values, strict=True)]
                 shown = tuple(out for out, _ in moved)
                 stats = [found for _, found in moved]
@@ -89,6 +94,7 @@ class ExactRun:
                 del values  # with its graph
             field.tensors = field.extras.tensors
         reports.end_of_forward(states)
+        self._attributes.end_of_forward()
         self._kept = (states, reports) if self.record else None
         return scheme.read(states)
 
@@ -111,7 +117,11 @@ class ExactRun:
         zero = torch.zeros_like(next(g for g in grads if g is not None))
         given = [(zero if g is None else g).to(states[0].carrier) for g in grads]
         pairs = scheme.gradients_at_end(tuple(given))
-        with field.autocast.again(), self.borrowed.in_place(leaves):
+        with (
+            field.autocast.again(),
+            self._attributes.put_back(),
+            self.borrowed.in_place(leaves),
+        ):
             field.tensors = extras
             try:
                 for n in reversed(range(scheme.moves)):
@@ -136,13 +146,11 @@ class ExactRun:
     def _require_same(self, mismatch: int | None) -> None:
         if mismatch is None:
             return
-        cause = "look for a parameter changed since, an attribute, a counter, a generator of its "
-        cause += "own, an operation that is not deterministic (torch.use_deterministic_algorithms)"
-        if modes_of(self.field.f) != self._modes:
-            cause = "train() or eval() was called between the passes"
         raise ReversibilityError(
             f"f, at move {mismatch} of {self.scheme.moves}, did not recompute the bits of its "
-            f"forward pass, so no gradient can be trusted: {cause}."
+            "forward pass, so no gradient can be trusted: look for a parameter changed since, a "
+            "global, a counter, a generator of its own, an operation that is not deterministic "
+            "(torch.use_deterministic_algorithms)."
         )
 
 
@@ -180,5 +188,5 @@ class _Exact(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         refuse_double(WAY)
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), random_numbers_allowed():
             return None, None, *ctx.run.backward(grads, _graph_is_kept())

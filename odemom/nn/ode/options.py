@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from odemom.checks import as_number, expect, invalid, shown
-from odemom.nn.ode.checks import FIXED_STEP_METHODS, REVERSIBLE_METHODS
+from odemom.nn.ode.checks import FIXED_STEP_METHODS, REVERSIBLE_METHODS, refuse_gradient
 from odemom.nn.reversible.fixed_point import check_resolution
 
 __all__ = ["as_options"]
@@ -89,6 +89,7 @@ def _number(low: float, high: float = math.inf, *, closed: bool = False) -> Call
     expected = f"a number {above}" + ("" if high == math.inf else f" and < {high:g}")
 
     def check(value: Any, name: str) -> float:
+        refuse_gradient(value, name, expected)
         number = float(as_number(_item(value), name, expected))
         fits = (number >= low if closed else number > low) and number <= high
         expect(
@@ -101,6 +102,7 @@ def _number(low: float, high: float = math.inf, *, closed: bool = False) -> Call
 
 def _step(value: Any, name: str) -> float:
     expected = "a finite number > 0"
+    refuse_gradient(value, name, expected)
     number = float(as_number(_item(value), name, expected))
     expect(0 < number < math.inf, name, got=shown(value), expected=expected)
     return number
@@ -118,6 +120,7 @@ def _count(least: int, most: int = 2**31 - 1) -> Callable[..., int]:
 def _times(value: Any, name: str) -> Tensor:
     """As a tensor: the adjoint pass would not turn a list round."""
     expected = "different finite times, as a 1-d tensor or a sequence"
+    refuse_gradient(value, name, expected)
     try:
         times = torch.as_tensor(value, dtype=torch.float64).detach()
     except (TypeError, ValueError, RuntimeError):
@@ -131,6 +134,7 @@ def _times(value: Any, name: str) -> Tensor:
 def _one_of(*allowed: Any) -> Callable[..., Any]:
     def check(value: Any, name: str) -> Any:
         expected = "one of " + ", ".join(map(repr, allowed))
+        refuse_gradient(value, name, expected)
         expect(
             any(value is a or value == a for a in allowed),
             name,

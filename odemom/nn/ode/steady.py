@@ -35,15 +35,14 @@ class Steady:
     Parameters
     ----------
     modules : sequence of Module
-        Those that the field is made of.
+        Those that the field is made of, with all their parts.
     device : torch.device
     """
 
     def __init__(self, modules: Sequence[nn.Module], device: torch.device) -> None:
         self._random = RandomStates.current(device)
         self._drawn = False
-        every = dict.fromkeys(part for module in modules for part in module.modules())
-        slots = dict.fromkeys(buffer_slots(every))
+        slots = dict.fromkeys(buffer_slots(modules))
         self._start = {slot: _buffer(slot).detach().clone() for slot in slots}
         self._held = {slot: _stamp(_buffer(slot)) for slot in slots if not _is_statistic(slot)}
         self._means: dict[Slot, Tensor] = {s: self._start[s] for s in slots if _is_statistic(s)}
@@ -60,6 +59,14 @@ class Steady:
         if self._forward:
             self._look_for_moves()
         return value
+
+    def repeat(self, f: Callable[..., Any], *args: Any) -> Any:
+        """The same for an evaluation made once more, of which nothing is taken down."""
+        forward, self._forward = self._forward, False
+        try:
+            return self.evaluate(f, *args)
+        finally:
+            self._forward = forward
 
     def _evaluate_again(self, f: Callable[..., Any], *args: Any) -> Any:
         copies: dict[Slot, Tensor | None] = {s: self._start[s].clone() for s in self._moving}

@@ -27,6 +27,8 @@ SOLVER_FAILURES = ("underflow in dt", "non-finite values in state", "max_num_ste
 
 Field = Callable[..., Tensor]
 Parts = tuple[Tensor, ...]
+Moment = tuple[Tensor | float, Tensor, Tensor | None]
+"""Time, position and velocity of an evaluation."""
 
 
 @dataclass
@@ -60,6 +62,13 @@ class VectorField:
     args, kwargs
         The further arguments of f.
     tally : Tally
+
+    Attributes
+    ----------
+    leaves : bool or None
+        Whether f is given the state as leaves, which require a gradient or not; None: as it is.
+    checked : callable or None
+        Takes the moment of an evaluation, the state that f was given and its value; returns it.
     """
 
     def __init__(
@@ -83,11 +92,13 @@ class VectorField:
         self.plain = not args and not kwargs
         self.tally = tally
         self.autocast = Autocast.current(x.device)
-        self.steady = Steady(modules_of(f), x.device)
+        seen = modules_of(f)
+        self.modules = list(dict.fromkeys(part for module in seen for part in module.modules()))
+        self.steady = Steady(self.modules, x.device)
         self.last: Tensor | None = None
         self.state: Parts = ()
-        self.checked: Callable[[Tensor, Tensor], Tensor] | None = None
-        self.first: tuple[Any, Tensor, Tensor | None, Tensor] | None = None
+        self.leaves: bool | None = None
+        self.checked: Callable[[Moment, Parts, Tensor], Tensor] | None = None
 
     def __call__(self, t: Tensor | float, state: Parts) -> Parts:
         """The derivative of ``state`` at time ``t``."""
@@ -105,23 +116,34 @@ class VectorField:
     def evaluate(self, t: Tensor | float, x: Tensor, v: Tensor | None = None) -> Tensor:
         """The value of f, checked and counted, in the dtype of ``x``."""
         self.tally.count()
-        carrier, x = x.dtype, x.to(self.dtype)
+        carrier = x.dtype
+        moment = t, x.to(self.dtype), None if v is None else v.to(self.dtype)
+        value, state = self._value(self.steady.evaluate, moment)
+        self.last = value.detach()
+        if self.checked is not None:
+            value = self.checked(moment, state, value)
+        return value.to(carrier)
+
+    def repeat(self, moment: Moment) -> tuple[Tensor, Parts]:
+        """The value of an evaluation made once more, which counts for nothing, and its state."""
+        return self._value(self.steady.repeat, moment)
+
+    def _value(self, evaluate: Callable[..., Any], moment: Moment) -> tuple[Tensor, Parts]:
+        t, x, v = moment
+        if self.leaves is not None:
+            x = x.detach().requires_grad_(self.leaves)
+            v = None if v is None else v.detach().requires_grad_(self.leaves)
         given = [x] if self.roles == ("x",) else self._given(t, x, v)
         version = 0 if x.is_inference() else x._version
         with random_numbers_refused("f"):
-            value = self.steady.evaluate(self._called, given)
+            value = evaluate(self._called, given)
         value = like(value, x, "f", self.autocast)
         if not x.is_inference() and x._version != version:
             raise _moved_state()
-        self.last = value.detach()
-        if self.checked is not None:
-            value = self.checked(x, value)
-        if self.first is None:
-            self.first = (t, x.detach(), None if v is None else v.detach(), self.last)
-        return value.to(carrier)
+        return value, (x,) if v is None else (x, v)
 
     def _given(self, t: Tensor | float, x: Tensor, v: Tensor | None) -> list[Any]:
-        known = {"x": x, "v": None if v is None else v.to(self.dtype)}
+        known = {"x": x, "v": v}
         if "t" in self.roles:
             known["t"] = _moment(t, x)
         return [known[role] for role in self.roles]

@@ -1,4 +1,7 @@
-"""What was changed in a function between its two calls, for messages."""
+"""What was changed in a function between its two calls and is not put back, for messages.
+
+Attributes and modes are put back (`holders`), and so they are the cause of nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from odemom.checks import shown
-from odemom.nn.recompute.holders import OF_EVERY_MODULE
-
 __all__ = ["Facts"]
-
-PLAIN = frozenset({bool, int, float, str, type(None)})
-"""Types of attributes that are compared by value, alone or in tuples."""
-
-OTHER = object()
-"""In place of any other value: what is remembered of each layer must stay small."""
 
 SHOWN = 4
 """Changes that a message names."""
@@ -25,11 +19,9 @@ SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One module at a moment: its own attributes, hooks, parameters and buffers."""
+    """One module at a moment: its hooks, parameters and buffers."""
 
     module: nn.Module
-    training: bool
-    attributes: dict[str, Any]
     hooks: tuple[Any, ...]
     parameters: dict[str, tuple[Any, ...]]
     buffers: dict[str, Any]
@@ -44,12 +36,7 @@ class Part:
             if p is not None
         }
         buffers = {name: b.dtype for name, b in module._buffers.items() if b is not None}
-        attributes = {
-            name: value if _is_plain(value) else OTHER
-            for name, value in vars(module).items()
-            if name not in OF_EVERY_MODULE
-        }
-        return cls(module, module.training, attributes, hooks, parameters, buffers)
+        return cls(module, hooks, parameters, buffers)
 
 
 class Facts:
@@ -90,13 +77,6 @@ class Facts:
 
 def _differences(path: str, old: Part, new: Part) -> Iterator[str]:
     dot = f"{path}." if path else ""
-    if old.training != new.training:
-        switch = "from train() to eval()" if old.training else "from eval() to train()"
-        yield f"{path or 'it'} was switched {switch}"
-    for name in dict.fromkeys((*old.attributes, *new.attributes)):
-        a, b = old.attributes.get(name), new.attributes.get(name)
-        if a is not OTHER and b is not OTHER and repr(a) != repr(b):
-            yield f"{dot}{name} went from {shown(a)} to {shown(b)}"
     if old.hooks != new.hooks:
         yield f"forward hooks of {path or 'it'} were added or removed"
     for name in dict.fromkeys((*old.parameters, *new.parameters)):
@@ -106,12 +86,6 @@ def _differences(path: str, old: Part, new: Part) -> Iterator[str]:
     for name in old.buffers.keys() & new.buffers.keys():
         if old.buffers[name] != new.buffers[name]:
             yield f"{dot}{name} went from {old.buffers[name]} to {new.buffers[name]}"
-
-
-def _is_plain(value: Any) -> bool:
-    if type(value) is tuple:
-        return all(type(part) in PLAIN for part in value)
-    return type(value) in PLAIN
 
 
 def _parameter_change(old: tuple[Any, ...] | None, new: tuple[Any, ...] | None) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Reach", "edges", "foreign_leaf", "reach"]
+__all__ = ["Reach", "edges", "foreign_leaf", "reach", "repeated"]
 
 Edge = tuple[Any, int]
 
@@ -36,6 +36,20 @@ def edges(tensors: Iterable[Tensor]) -> dict[Edge, int]:
         if tensor.requires_grad:
             found.setdefault(_edge(tensor), place)
     return found
+
+
+def repeated(tensors: Iterable[Tensor], known: dict[Edge, int]) -> dict[int, int]:
+    """The places of those that stand at another place of `edges`, too, and that place.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, c = torch.ones(2, requires_grad=True), torch.zeros(3, requires_grad=True)
+    >>> repeated([x, c, x], edges([x, c, x]))
+    {2: 0}
+    """
+    places = {i: known.get(_edge(t), i) for i, t in enumerate(tensors) if t.requires_grad}
+    return {i: place for i, place in places.items() if i != place}
 
 
 @dataclass(frozen=True)

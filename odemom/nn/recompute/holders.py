@@ -11,19 +11,20 @@ from __future__ import annotations
 import enum
 import functools
 import operator
+import sys
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Snapshot", "as_it_was", "replaced"]
+__all__ = ["Snapshot", "as_it_was", "found_again", "replaced"]
 
-OF_EVERY_MODULE = frozenset(vars(nn.Module()))
-"""Attributes that every module has: its parameters, buffers, submodules, hooks and mode."""
+OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
+"""Attributes that every module has: its parameters, buffers, submodules and hooks."""
 
 HOLDS_NOTHING = frozenset({int, float, complex, bool, str, bytes, type(None), slice, range})
 HOLDS_NOTHING |= {torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format}
@@ -34,11 +35,15 @@ NOT_WALKED = (
 )  # fmt: skip
 """Objects that are no place where a call keeps things, or whose tensors are their own."""
 
+FOLLOWED = 10_000
+"""Values of attributes that are looked at for objects: these may lead anywhere."""
+
 
 class Kind(NamedTuple):
-    """How to read what a holder of one kind holds, and how to write it."""
+    """How to read what a holder of one kind holds, to look at it uncopied, and to write it."""
 
     read: Callable[[Any], Any]
+    look: Callable[[Any], Any]
     write: Callable[[Any, Any], None]
 
 
@@ -77,6 +82,14 @@ def _own(attributes: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if name not in OF_EVERY_MODULE}
 
 
+def _read_mode(module: nn.Module) -> list[bool]:
+    return [module.training]
+
+
+def _write_mode(module: nn.Module, content: list[bool]) -> None:
+    module.training = content[0]
+
+
 def _write_own(module: nn.Module, content: dict[str, Any]) -> None:
     for name in _own(vars(module)).keys() - content.keys():
         del vars(module)[name]
@@ -102,13 +115,19 @@ def _write_slots(holder: Any, content: dict[str, Any]) -> None:
             object.__delattr__(holder, name)
 
 
-LIST = Kind(list, _write_list)
-DEQUE = Kind(list, _write_deque)
-SET = Kind(list, _write_set)
-DICT = Kind(dict, _write_dict)
-ATTRIBUTES = Kind(_read_attributes, _write_attributes)
-SLOTS = Kind(_read_slots, _write_slots)
-OWN = Kind(_read_attributes, _write_own)
+def _itself(holder: Any) -> Any:
+    return holder
+
+
+LIST = Kind(list, _itself, _write_list)
+DEQUE = Kind(list, _itself, _write_deque)
+SET = Kind(list, list, _write_set)
+DICT = Kind(dict, _itself, _write_dict)
+ATTRIBUTES = Kind(_read_attributes, vars, _write_attributes)
+SLOTS = Kind(_read_slots, _read_slots, _write_slots)
+OWN = Kind(_read_attributes, vars, _write_own)
+MODE = Kind(_read_mode, _read_mode, _write_mode)
+"""Of modules that keep it elsewhere than among their attributes."""
 
 Held = tuple[Any, Kind, Any]
 
@@ -122,8 +141,11 @@ class Snapshot:
         Everything mutable that is reached from these is looked into: lists, tuples, dicts, sets,
         deques, and objects with attributes that are no modules or functions.
     modules : iterable of Module
-        Their own attributes, and the lists, dicts, sets and deques held there; parameters, buffers
-        and submodules are left out.
+        Their own attributes and modes, and the lists, dicts, sets and deques held there;
+        parameters, buffers, submodules and hooks are left out.
+    objects : bool
+        Whether objects in attributes of ``modules`` are looked into as well, and what they lead to,
+        as far as `FOLLOWED` values go.
 
     Attributes
     ----------
@@ -131,15 +153,27 @@ class Snapshot:
         Those met, each once.
     """
 
-    def __init__(self, values: Iterable[Any] = (), modules: Iterable[nn.Module] = ()) -> None:
+    def __init__(
+        self,
+        values: Iterable[Any] = (),
+        modules: Iterable[nn.Module] = (),
+        *,
+        objects: bool = False,
+    ) -> None:
         self._held: list[Held] = []
         seen: dict[int, Any] = {}
-        for value in values:
-            self._visit(value, seen, objects=True)
+        self._visit(deque(values), seen, objects=True)
+        attributes: deque[Any] = deque()
         for module in modules:
-            for name, value in self._hold(module, OWN).items():
+            content = self._hold(module, OWN)
+            if "training" not in content:
+                self._hold(module, MODE)
+            for name, value in content.items():
                 if type(value) not in HOLDS_NOTHING and name not in OF_EVERY_MODULE:
-                    self._visit(value, seen, objects=False)
+                    attributes.append(value)
+        if objects:
+            self._visit(attributes.copy(), {}, objects=True, most=FOLLOWED)
+        self._visit(attributes, seen, objects=False)
         self.tensors: tuple[Tensor, ...] = tuple(t for t in seen.values() if isinstance(t, Tensor))
         self._versions = [_version(t) for t in self.tensors]
 
@@ -152,12 +186,19 @@ class Snapshot:
         self._held.append((holder, kind, content))
         return content
 
-    def _visit(self, value: Any, seen: dict[int, Any], *, objects: bool) -> None:
-        if type(value) in HOLDS_NOTHING or id(value) in seen:
-            return
-        seen[id(value)] = value
-        if isinstance(value, Tensor):
-            return
+    def _visit(
+        self, pending: deque[Any], seen: dict[int, Any], *, objects: bool, most: int = sys.maxsize
+    ) -> None:
+        while pending and most > 0:
+            value, most = pending.popleft(), most - 1
+            if type(value) in HOLDS_NOTHING or id(value) in seen:
+                continue
+            seen[id(value)] = value
+            if not isinstance(value, Tensor):
+                pending.extend(self._parts(value, objects=objects))
+
+    def _parts(self, value: Any, *, objects: bool) -> list[Any]:
+        """What a value holds, after it is noted."""
         parts: list[Any] = []
         if isinstance(value, tuple | frozenset):
             parts += value
@@ -174,13 +215,13 @@ class Snapshot:
                 parts += self._hold(value, ATTRIBUTES).values()
             if _slots(type(value)):
                 parts += self._hold(value, SLOTS).values()
-        for part in parts:
-            self._visit(part, seen, objects=objects)
+        return parts
 
-    def changed(self) -> Snapshot:
-        """Of those that hold something else now."""
+    def changed(self, besides: Snapshot | None = None) -> Snapshot:
+        """Of those that hold something else now, and of those in an earlier answer ``besides``."""
+        known = set() if besides is None else {id(h) for h in besides._held}
         result = Snapshot()
-        result._held = [h for h in self._held if not _same(h[1], h[2], h[1].read(h[0]))]
+        result._held = [h for h in self._held if id(h) in known or not _unchanged(h)]
         return result
 
     def changed_in_place(self) -> bool:
@@ -200,7 +241,7 @@ class Snapshot:
                 content = {key: replaced(value, others) for key, value in content.items()}
             elif others:
                 content = [replaced(value, others) for value in content]
-            if not _same(kind, content, kind.read(holder)):
+            if not _same(kind, content, kind.look(holder)):
                 kind.write(holder, content)
 
 
@@ -222,6 +263,20 @@ def as_it_was(
             snapshot.put_back({})
 
 
+def found_again(
+    arguments: Snapshot,
+    attributes: Snapshot,
+    moved: Snapshot,
+    modules: Iterable[nn.Module],
+    others: Mapping[int, Tensor],
+) -> AbstractContextManager[None]:
+    """`as_it_was` where anything is not; ``moved`` is what the call to be repeated had changed."""
+    changed = attributes.changed(moved)
+    if not arguments and not changed:
+        return nullcontext()
+    return as_it_was(arguments, changed, modules, others)
+
+
 def replaced(value: Any, others: Mapping[int, Tensor]) -> Any:
     """``value`` with ``others[id(t)]`` for a tensor t, also in tuples, which are made anew."""
     if isinstance(value, Tensor):
@@ -236,16 +291,25 @@ def replaced(value: Any, others: Mapping[int, Tensor]) -> Any:
     return kind(parts) if hasattr(kind, "n_fields") else tuple.__new__(kind, parts)
 
 
+def _unchanged(held: Held) -> bool:
+    holder, kind, content = held
+    return _same(kind, content, kind.look(holder))
+
+
 def _same(kind: Kind, a: Any, b: Any) -> bool:
-    if isinstance(a, dict):
-        if a.keys() == b.keys() and all(map(operator.is_, a.values(), map(b.get, a))):
+    if not isinstance(a, dict):
+        return len(a) == len(b) and all(map(operator.is_, a, b))
+    if a.keys() == b.keys():
+        # Their order is looked at first: it hardly ever changes, and is faster than to look up.
+        if all(map(operator.is_, a.values(), b.values())):
             return True
-        return (
-            kind is OWN
-            and (len(a), len(b)) != (len(_own(a)), len(_own(b)))
-            and _same(ATTRIBUTES, _own(a), _own(b))
-        )
-    return len(a) == len(b) and all(map(operator.is_, a, b))
+        if all(map(operator.is_, a.values(), map(b.get, a))):
+            return True
+    return (
+        kind is OWN
+        and (len(a), len(b)) != (len(_own(a)), len(_own(b)))
+        and _same(ATTRIBUTES, _own(a), _own(b))
+    )
 
 
 def _version(tensor: Tensor) -> int | None:

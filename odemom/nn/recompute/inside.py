@@ -3,14 +3,13 @@
 That keeps a call's input, and calls the function again when autograd asks for what the first call
 had saved. It looks after random numbers and autocast; here the second call finds the parameters,
 buffers, attributes and arguments of the first one, too, and moves nothing twice. What cannot be put
-back is found: by the versions of tensors, and by a sample of the last tensors that both calls save.
-Unlike the checksum of an exact state it allows for rounding.
+back is found: by the versions of tensors, and by a sample of every tensor that both calls save
+(`sampling`). Unlike the checksum of an exact state it allows for rounding.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -22,9 +21,10 @@ from torch.utils.checkpoint import CheckpointError, checkpoint
 from odemom.errors import OdemomError, ReversibilityError
 from odemom.nn.recompute import refusals
 from odemom.nn.recompute.changes import Facts
-from odemom.nn.recompute.holders import Snapshot, as_it_was
+from odemom.nn.recompute.holders import Snapshot, found_again
+from odemom.nn.recompute.sampling import Samples
 from odemom.nn.recompute.saving import hooks_before
-from odemom.nn.recompute.second_call import default_dtype
+from odemom.nn.recompute.second_call import attention_by, attention_kernels, default_dtype
 from odemom.nn.recompute.slots import (
     Buffers,
     Slot,
@@ -33,15 +33,9 @@ from odemom.nn.recompute.slots import (
     parameters_at,
     swapped,
 )
-from odemom.nn.reversible import capture, shapes
+from odemom.nn.reversible import capture
 
 __all__ = ["recomputed_inside"]
-
-ENTRIES = 64
-"""Of a tensor that are compared."""
-
-COMPARED = 2
-"""Tensors of a call that are: the last ones that it saves depend on all before."""
 
 CHANGED = "a parameter or an argument was modified by an inplace operation after it was used."
 
@@ -88,13 +82,14 @@ class _Call:
         modules = tuple(module.modules())
         self._function, self._module, self._name = function, module, name
         self._arguments, self._attributes = arguments, Snapshot(modules=modules)
+        self._moved = Snapshot()
         self._facts = Facts(module, modules)
         self._slots = parameter_slots(modules)
         self._parameters = parameters_at(self._slots)
         self._versions: list[int | None] = []
         self._buffers = Buffers()
-        self._dtype = torch.get_default_dtype()
-        self._samples: dict[int, Tensor] = {}
+        self._dtype, self._kernels = torch.get_default_dtype(), attention_kernels()
+        self._samples = Samples()
         self._unlike: list[Tensor] = []
         self._again = False
 
@@ -108,28 +103,27 @@ class _Call:
             return self._second(args, kwargs)
         x = next((a for a in args if isinstance(a, Tensor)), None)
         before = None if x is None or x.is_inference() else x._version
-        with self._recording() as saved, capture.random_numbers_refused(self._name):
+        with self._recording(), capture.random_numbers_refused(self._name):
             value = self._function(*args, **kwargs)
         if before is not None and x is not None and x._version != before:
             raise refusals.moved_input(self._name)
-        self._samples = {n: _sample(t) for n, t in saved}
-        saved.clear()  # the graph keeps the hook, which keeps this list
         return value
 
     @contextmanager
-    def _recording(self) -> Iterator[list[tuple[int, Tensor]]]:
-        """Record the first call; the tensors yielded are those to compare."""
+    def _recording(self) -> Iterator[None]:
+        """Record the first call."""
         with Buffers.recording(self._modules()) as self._buffers:
-            own = {_storage(t) for t in (*self._parameters, *self._module.buffers())}
-            saved: list[tuple[int, Tensor]] = []
+            # A second call moves copies of the buffers, those of batch norms as they are by then.
+            own = {_storage(t) for t in self._module.buffers()}
+            samples = self._samples
 
             def note(n: int, t: Tensor) -> None:
-                if _can_be_compared(t) and _storage(t) not in own:
-                    saved.append((n, t))
-                    del saved[:-COMPARED]
+                if not own or _storage(t) not in own:
+                    samples.note(n, t)
 
             with self._noting(note):
-                yield saved
+                yield
+        self._moved = self._attributes.changed()
         for place, held in (("arguments", self._arguments), ("attributes", self._attributes)):
             if held.changed_in_place():
                 raise refusals.changed_in_place(self._name, place)
@@ -147,15 +141,19 @@ class _Call:
     def _second(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._versions_now() != self._versions:
             raise self._failed(CHANGED, "")
+        again = Samples(self._samples)
         try:
-            with self._noting(self._compare), capture.random_numbers_refused(self._name):
-                return self._function(*args, **kwargs)
+            with self._noting(again.note), capture.random_numbers_refused(self._name):
+                value = self._function(*args, **kwargs)
         except (torch.OutOfMemoryError, OdemomError):
             raise
         except Exception as error:
             if type(error).__module__ == checkpoint.__module__:  # it has all that it needs
+                self._compare(again)
                 raise
             raise self._failed(*refusals.second_call_failed(error)) from error
+        self._compare(again)
+        return value
 
     @contextmanager
     def put_back(self) -> Iterator[None]:
@@ -170,25 +168,27 @@ class _Call:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
             stack.enter_context(default_dtype(self._dtype))
+            stack.enter_context(attention_by(self._kernels))
+            # First the modes: on them it depends which buffers a call may move.
+            stack.enter_context(
+                found_again(self._arguments, self._attributes, self._moved, modules, {})
+            )
             stack.enter_context(self._buffers.again(modules))
             stack.enter_context(swapped(parameters, "_parameters"))
-            stack.enter_context(as_it_was(self._arguments, self._attributes, modules, {}))
             self._again = True
             yield
 
-    def _compare(self, n: int, tensor: Tensor) -> None:
-        if n not in self._samples or not _can_be_compared(tensor):
-            return
-        unlike = ~_alike(self._samples[n], _sample(tensor))
-        self._unlike.append(unlike)
-        if not (capture.waits_late(unlike.device) and refusals.in_backward()):
-            self._verify()
-        elif len(self._unlike) == 1:
-            torch.autograd.Variable._execution_engine.queue_callback(self._verify)
+    def _compare(self, again: Samples) -> None:
+        for unlike in again.unlike():
+            self._unlike.append(unlike)
+            if not (capture.waits_late(unlike.device) and refusals.in_backward()):
+                self._verify()
+            elif len(self._unlike) == 1:
+                torch.autograd.Variable._execution_engine.queue_callback(self._verify)
 
     def _verify(self) -> None:
         unlike, self._unlike = self._unlike, []
-        if unlike and not shapes.are_alone() and not capture.holds(~torch.stack(unlike).any()):
+        if unlike and not capture.holds(~torch.stack(unlike).any()):
             raise self._failed(*refusals.OTHER_BITS)
 
     def _failed(self, what: str, otherwise: str) -> ReversibilityError:
@@ -258,40 +258,5 @@ class _Others(AbstractContextManager[None]):
         return self._entered.pop().__exit__(*error)
 
 
-def _is_plain(t: Tensor) -> bool:
-    return type(t) in (Tensor, nn.Parameter) or shapes.are_alone()
-
-
 def _storage(t: Tensor) -> int:
-    return t.untyped_storage()._cdata if _is_plain(t) else id(t)
-
-
-def _can_be_compared(t: Tensor) -> bool:
-    dense = t.layout == torch.strided and not t.is_nested and not t.is_quantized
-    return _is_plain(t) and dense and t.numel() > 0 and not t.is_meta
-
-
-@torch.no_grad()
-def _sample(t: Tensor) -> Tensor:
-    """Entries from all over a tensor."""
-    t, step = t.detach(), max(1, t.numel() // ENTRIES) | 1
-    if t.is_contiguous():
-        return t.view(-1)[::step].clone()
-    rest, where = torch.arange(0, t.numel(), step, device=t.device), []
-    for size in reversed(t.shape):  # torch.unravel_index copies the shape to the device
-        where.insert(0, rest % size)
-        rest = rest // size
-    return t[tuple(where)]
-
-
-@torch.no_grad()
-def _alike(one: Tensor, other: Tensor) -> Tensor:
-    """Whether two samples are the same but for rounding."""
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return torch.zeros((), dtype=torch.bool, device=one.device)
-    if not (one.is_floating_point() or one.is_complex()):
-        return (one == other).all()
-    bound = math.sqrt(torch.finfo(one.dtype).eps)
-    size = one.abs().nan_to_num(0.0, 0.0).amax()
-    same = ((one - other).abs() <= bound * size) | (one == other) | (one.isnan() & other.isnan())
-    return same.all()
+    return t.untyped_storage()._cdata if type(t) in (Tensor, nn.Parameter) else id(t)

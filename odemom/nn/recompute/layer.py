@@ -38,12 +38,16 @@ class FirstCall:
         What the graph of its value reaches of x, the parameters and the arguments, in this order.
     wanted : frozenset of int
         Which of them required a gradient.
+    repeated : dict
+        Which of them were one with an earlier one, as x in a list among the arguments: the second
+        call gets a tensor for each.
     """
 
     call: FunctionCall
     arguments: Snapshot
     reached: frozenset[int]
     wanted: frozenset[int]
+    repeated: dict[int, int]
 
 
 @dataclass

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from odemom.nn.recompute.holders import Snapshot, as_it_was
+from odemom.nn.recompute.holders import Snapshot, as_it_was, found_again
 from odemom.nn.recompute.slots import Buffers, Slot, buffers_put_aside, swapped
 from odemom.nn.reversible import capture
 
@@ -31,6 +31,8 @@ __all__ = [
     "CalledAgain",
     "FunctionCall",
     "RandomStates",
+    "attention_by",
+    "attention_kernels",
     "has_hooks",
     "repeatable",
     "tried",
@@ -38,14 +40,43 @@ __all__ = [
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
+KERNELS = torch.backends.cuda  # where these switches are, for a CPU, too
+SWITCHES = (
+    (KERNELS.flash_sdp_enabled, KERNELS.enable_flash_sdp),
+    (KERNELS.mem_efficient_sdp_enabled, KERNELS.enable_mem_efficient_sdp),
+    (KERNELS.math_sdp_enabled, KERNELS.enable_math_sdp),
+    (KERNELS.cudnn_sdp_enabled, KERNELS.enable_cudnn_sdp),
+)
+"""Of the kernels of attention, to read and to set: those of `torch.nn.attention.sdpa_kernel`."""
+
+
+def attention_kernels() -> tuple[bool, ...]:
+    """Which kernels of attention may be used."""
+    return tuple(enabled() for enabled, _ in SWITCHES)
+
+
+@contextmanager
+def attention_by(kernels: tuple[bool, ...]) -> Iterator[None]:
+    """Let these be used for a while."""
+    before = attention_kernels()
+    changed = [n for n, on in enumerate(before) if on != kernels[n]]
+    try:
+        for n in changed:
+            SWITCHES[n][1](kernels[n])
+        yield
+    finally:
+        for n in changed:
+            SWITCHES[n][1](before[n])
+
 
 @dataclass(frozen=True)
 class Autocast:
-    """The autocast states in force at a call, and the default dtype of new tensors."""
+    """The autocast states in force at a call, the default dtype, and the kernels of attention."""
 
     states: tuple[tuple[str, bool, torch.dtype], ...]
     cache: bool
     default: torch.dtype
+    attention: tuple[bool, ...]
 
     @classmethod
     def current(cls, device: torch.device) -> Autocast:
@@ -56,7 +87,8 @@ class Autocast:
             for kind in kinds
             if torch.amp.is_autocast_available(kind)
         )
-        return cls(states, torch.is_autocast_cache_enabled(), torch.get_default_dtype())
+        cache, default = torch.is_autocast_cache_enabled(), torch.get_default_dtype()
+        return cls(states, cache, default, attention_kernels())
 
     @cached_property
     def enabled(self) -> bool:
@@ -68,6 +100,7 @@ class Autocast:
         """Put them in force."""
         with ExitStack() as stack:
             stack.enter_context(default_dtype(self.default))
+            stack.enter_context(attention_by(self.attention))
             for kind, on, dtype in self.states:
                 stack.enter_context(
                     torch.autocast(kind, dtype=dtype, enabled=on, cache_enabled=self.cache)
@@ -172,9 +205,12 @@ class CalledAgain(AbstractContextManager[None]):
 def tried(
     function: nn.Module, arguments: Snapshot, device: torch.device, *, hooks: bool
 ) -> Iterator[None]:
-    """Forget all that a call made inside moves; ``hooks``: whether those on modules run in it."""
+    """Forget all that a call made inside moves; ``hooks``: whether those on modules run in it.
+
+    It keeps no graph, so what it puts into objects must go as well: a later call would find it.
+    """
     modules = tuple(function.modules())
-    attributes = Snapshot(modules=modules)
+    attributes = Snapshot(modules=modules, objects=True)
     numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global one is meant
     try:
         with (
@@ -249,7 +285,9 @@ class FunctionCall:
         Around the call; one object if it drew nothing.
     buffers : Buffers
     attributes : Snapshot
-        The attributes that it changed, as they were before.
+        The attributes and modes before the call, which a caller may change after it.
+    moved : Snapshot
+        Those that it changed itself.
     in_place : bool
         Whether it changed a tensor in an attribute in place, which is not put back.
     """
@@ -258,21 +296,25 @@ class FunctionCall:
     after: RandomStates
     buffers: Buffers = field(default_factory=Buffers)
     attributes: Snapshot = field(default_factory=Snapshot)
+    moved: Snapshot = field(default_factory=Snapshot)
     in_place: bool = False
 
     @classmethod
     @contextmanager
     def recording(
-        cls, modules: Sequence[nn.Module], random: RandomStates
+        cls, modules: Sequence[nn.Module], random: RandomStates, known: Snapshot | None = None
     ) -> Iterator[FunctionCall]:
         """Record the call made inside, of a function with these ``modules``, itself included.
 
-        ``random`` is the state before it.
+        ``random`` is the state before it; ``known`` their attributes at an earlier call, kept once
+        for all calls that find the same ones.
         """
-        call, attributes = cls(random, random), Snapshot(modules=modules)
+        if known is None or known.changed() or known.changed_in_place():
+            known = Snapshot(modules=modules)
+        call = cls(random, random, attributes=known)
         with Buffers.recording(modules) as call.buffers:
             yield call
-        call.attributes, call.in_place = attributes.changed(), attributes.changed_in_place()
+        call.moved, call.in_place = known.changed(), known.changed_in_place()
         state = RandomStates.current(random.device)
         if not state.equals(random):
             call.after = state
@@ -291,10 +333,12 @@ class FunctionCall:
         arguments and attributes.
         """
         with ExitStack() as stack:
+            # First the modes: on them it depends which buffers a call may move.
+            stack.enter_context(
+                found_again(arguments, self.attributes, self.moved, modules, others)
+            )
             stack.enter_context(self.buffers.again(modules))
             stack.enter_context(swapped(parameters, "_parameters"))
-            if arguments or self.attributes:
-                stack.enter_context(as_it_was(arguments, self.attributes, modules, others))
             if self.after is not self.before:
                 stack.enter_context(self.before.again())
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,12 @@ __all__ = ["Buffers", "Slot", "buffer_slots", "buffers_put_aside", "parameter_at
            "parameter_slots", "parameters_at", "swapped"]  # fmt: skip
 
 Slot = tuple[nn.Module, str]
+
+FEW = 16
+"""Entries of a buffer whose values are kept in any case: a strength, a step, a temperature."""
+
+LIBRARIES = ("torch.", "timm.", "torchvision.")
+"""Whose batch norms normalise by the batch alone while they train."""
 
 
 def parameter_slots(modules: Iterable[nn.Module]) -> list[Slot]:
@@ -55,12 +62,21 @@ def swapped(tensors: Mapping[Slot, Tensor | None], place: str) -> Iterator[None]
                 held.pop(name, None)
 
 
+@functools.cache
+def _is_batch_norm(kind: type) -> bool:
+    """Whether modules of this class only write their buffers in training, and only read else.
+
+    What is derived from a batch norm may read them in training, too (batch renormalisation).
+    """
+    return issubclass(kind, _NormBase) and kind.forward.__module__.startswith(LIBRARIES)
+
+
 def buffer_slots(modules: Iterable[nn.Module]) -> list[Slot]:
     """Where the buffers are that a call may move: those of a batch norm only when it trains."""
     return [
         (part, name)
         for part in modules
-        if not isinstance(part, _NormBase) or (part.training and part.track_running_stats)
+        if not _is_batch_norm(type(part)) or (part.training and part.track_running_stats)
         for name, buffer in part._buffers.items()
         if buffer is not None
     ]
@@ -92,20 +108,23 @@ class Buffers:
         their values do not depend on their buffers.
     held : dict
         The others, which the caller may exchange.
+    few : dict
+        Version and values of the small ones among these, which the caller may change in place.
     """
 
     moved: dict[Slot, Tensor] = field(default_factory=dict)
     held: dict[Slot, Tensor] = field(default_factory=dict)
+    few: dict[Slot, tuple[int, Tensor]] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
     def recording(cls, modules: Iterable[nn.Module]) -> Iterator[Buffers]:
         """Record the call made inside."""
         parts = [m for m in modules if m._buffers]
-        own = [s for s in buffer_slots(parts) if not isinstance(s[0], _NormBase)]
+        own = [s for s in buffer_slots(parts) if not _is_batch_norm(type(s[0]))]
         copies = {slot: (there, copied(there)) for slot in own if (there := _at(slot)) is not None}
         versions = {slot: there._version for slot, (there, _) in copies.items()}
-        still = [m for m in parts if isinstance(m, _NormBase) and not m.training]
+        still = [m for m in parts if _is_batch_norm(type(m)) and not m.training]
         buffers = cls(
             held={(m, k): b for m in still for k, b in m._buffers.items() if b is not None}
         )
@@ -114,6 +133,8 @@ class Buffers:
             now = _at(slot)
             if now is there and there._version == versions[slot]:
                 buffers.held[slot] = there
+                if copy.numel() <= FEW:
+                    buffers.few[slot] = versions[slot], copy
             else:
                 buffers.moved[slot] = copy
 
@@ -122,6 +143,11 @@ class Buffers:
         """Put them back for the call made inside, and let it move copies."""
         fresh = {slot: copied(copy) for slot, copy in self.moved.items()}
         fresh |= {slot: held for slot, held in self.held.items() if _at(slot) is not held}
+        fresh |= {
+            slot: copied(copy)
+            for slot, (version, copy) in self.few.items()
+            if self.held[slot]._version != version
+        }
         with ExitStack() as stack:
             stack.enter_context(buffers_put_aside(modules))
             stack.enter_context(swapped(fresh, "_buffers"))

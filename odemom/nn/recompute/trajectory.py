@@ -13,7 +13,7 @@ from odemom.errors import OdemomError, ReversibilityError
 from odemom.nn.recompute import refusals
 from odemom.nn.recompute.calls import Extras, call_function, where
 from odemom.nn.recompute.changes import Facts
-from odemom.nn.recompute.graph import edges, reach
+from odemom.nn.recompute.graph import edges, reach, repeated
 from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.layer import FirstCall, Layer, is_heavy
 from odemom.nn.recompute.norms import norms_computed_again, spared_norms
@@ -71,6 +71,7 @@ class Trajectory:
         self._stats: list[tuple[int, Tensor]] = []
         self._found: list[tuple[int, Tensor]] = []
         self._known: dict[int, tuple[tuple[nn.Module, ...], list[Slot], Any, Facts | None]] = {}
+        self._attributes: dict[int, Snapshot] = {}  # of functions that stand at several places
 
     def append(self, function: nn.Module, extras: Extras) -> Layer:
         """A further function, to be called as things stand now."""
@@ -158,8 +159,10 @@ class Trajectory:
                 x = x.detach().requires_grad_()
             tensors = [x, *layer.parameters, *arguments.tensors]
             known = edges(tensors)
-            with FunctionCall.recording(layer.modules, random) as call:
+            before = self._attributes.get(id(layer.function))
+            with FunctionCall.recording(layer.modules, random, before) as call:
                 value = self._called(n, x)
+            self._attributes[id(layer.function)] = call.attributes
         if shown.requires_grad and x is not shown and x._backward_hooks:
             raise refusals.hooked_input(self.name(n), self.dtype)
         if call.in_place or arguments.changed_in_place():
@@ -169,7 +172,8 @@ class Trajectory:
         if found.stranger:
             raise refusals.stranger(self.name(n), found)
         wanted = frozenset(i for i, t in enumerate(tensors) if t.requires_grad)
-        layer.first = FirstCall(call, arguments, found.known, wanted)
+        same = repeated(tensors, known) if len(known) < len(wanted) else {}
+        layer.first = FirstCall(call, arguments, found.known, wanted, same)
         self._random = call.after
         return x, value.detach()
 
@@ -259,8 +263,9 @@ class Trajectory:
         """Raise unless the gradient of ``value`` goes where that of the forward pass would."""
         found, first = reach(value, edges(inputs), self.number), self.layers[n].first
         assert first is not None
-        wanted = {i for i, t in enumerate(inputs) if t.requires_grad}
-        if found.stranger or found.known & first.wanted != first.reached & wanted:
+        wanted = {first.repeated.get(i, i) for i, t in enumerate(inputs) if t.requires_grad}
+        known = {first.repeated.get(i, i) for i in found.known}
+        if found.stranger or known & first.wanted != first.reached & wanted:
             raise self._failed(n, *refusals.OTHER_TENSORS)
 
     def _failed(self, n: int, what: str, otherwise: str) -> ReversibilityError:
@@ -328,5 +333,8 @@ class Trajectory:
         return twin
 
     def release(self) -> None:
-        """Let the state go."""
+        """Let the state go, and what the calls found: an attribute of then may keep its graph."""
         self.state = None
+        self._attributes.clear()
+        for layer in self.layers:
+            layer.first = None

@@ -47,6 +47,42 @@ def test_bad_parameters_are_refused(changes, message):
         ODEBlock(**{"f": IDENTITY, **changes})
 
 
+LEARNT: list[tuple[str, Any, dict[str, Any]]] = [
+    ("horizon", 1.0, {}),
+    ("eps", 0.5, {}),
+    ("order", 1.0, {}),
+    ("rtol", 1e-5, {}),
+    ("atol", 1e-5, {}),
+    *((f"options[{name!r}]", 1.5, {}) for name in ("first_step", "min_step", "max_step")),
+    *((f"options[{name!r}]", 1.5, {}) for name in ("safety", "ifactor", "dfactor")),
+    *((f"options[{name!r}]", [0.1, 0.2], {}) for name in ("step_t", "jump_t")),
+    ("options['step_size']", 0.1, {"method": "rk4"}),
+    ("options['perturb']", 1.0, {"method": "rk4", "options": {"step_size": 0.1}}),
+    ("options['step_size']", 0.1, {"method": "reversible_rk4"}),
+    ("options['coupling']", 0.9, {"method": "reversible_rk4", "options": {"step_size": 0.1}}),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "others"), LEARNT, ids=[name for name, *_ in LEARNT])
+def test_a_parameter_as_a_setting_would_get_no_gradient(name, value, others):
+    setting = nn.Parameter(torch.tensor(value))
+    given = {name: setting}
+    if name.startswith("options"):
+        given = {"options": {**others.get("options", {}), name.split("'")[1]: setting}}
+    with pytest.raises(InvalidInputError) as refusal:
+        ODEBlock(IDENTITY, **{**others, **given})
+    assert str(refusal.value).startswith(f"{name}: got a tensor that requires a gradient")
+
+
+def test_a_list_of_times_that_require_gradients_would_give_them_none():
+    times = [torch.tensor(0.1, requires_grad=True), torch.tensor(0.2)]
+    block = ODEBlock(nn.Tanh())
+    with pytest.raises(InvalidInputError, match=r"torch\.stack\(times\)"):
+        block.trajectory(torch.ones(2), times)
+    block.trajectory(torch.ones(2), torch.stack(times)).sum().backward()
+    assert times[0].grad is not None
+
+
 BAD_STATES = [
     ([1.0], "x: got list"),
     (torch.ones(2, dtype=torch.int64), "x: got a tensor of dtype torch.int64"),
@@ -143,20 +179,28 @@ def test_an_adjoint_pass_that_fails_says_what_to_do():
         y.sum().backward()
 
 
-class Switch(nn.Module):
-    """x' = -x, until `wild` makes it a field that no step size can follow."""
+class Noise(torch.autograd.Function):
+    """The identity forwards, with another derivative each time."""
 
-    wild = False
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        return 1e25 * torch.rand_like(gradients[0])
+
+
+class WithNoise(nn.Module):
+    """x' = -x, with an adjoint that no step size can follow."""
 
     def forward(self, x):
-        return -x + 1e25 * torch.rand_like(x) if self.wild else -x
+        return -Noise.apply(x)
 
 
 def test_an_adjoint_pass_without_a_step_says_what_to_do():
-    field = Switch()
-    block = ODEBlock(field, 1, adjoint=True)
+    block = ODEBlock(WithNoise(), 1, adjoint=True)
     y = block(torch.ones(2, dtype=torch.float64, requires_grad=True))
-    field.wild = True
     with pytest.raises(IntegrationError, match="underflow in dt, in the adjoint pass"):
         y.sum().backward()
 

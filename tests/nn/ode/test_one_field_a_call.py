@@ -163,10 +163,6 @@ def sign(field):
     field.net[0].weight.data.neg_()
 
 
-def an_attribute(field):
-    field.c = 2.0
-
-
 def an_attribute_in_place(field):
     field.c.mul_(2)
 
@@ -183,7 +179,6 @@ CHANGES = [
     by_data,
     in_place,
     sign,
-    an_attribute,
     an_attribute_in_place,
     an_attribute_by_data,
     a_buffer,
@@ -216,15 +211,6 @@ def test_an_argument_changed_between_the_passes_is_refused(way):
     y = ODEBlock(Given(), **way)(states(), context)
     context.mul_(2)
     with pytest.raises(ReversibilityError, match=r"changed|did not recompute"):
-        y.sum().backward()
-
-
-@pytest.mark.parametrize("way", COARSE, ids=["adjoint", "reversible"])
-def test_a_switch_to_eval_between_the_passes_is_named(way):
-    field = net(nn.Dropout(0.5))
-    y = ODEBlock(field, **way)(states().requires_grad_())
-    field.eval()
-    with pytest.raises(ReversibilityError, match=r"train\(\) or eval\(\) was called"):
         y.sum().backward()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from odemom.errors import ReversibilityError
 from odemom.nn import transform, twin_report
 from tests.nn.transform.stacks import DEPTH, MODES, Block, Stack, rows, twin_of
 
@@ -186,3 +188,41 @@ def test_a_cache_of_weights_is_as_it_was_after_a_trial():
     with torch.no_grad():
         other.parametrizations.weight.original.mul_(2)
     assert torch.equal(other.weight, 2 * weight)
+
+
+class Biased(Block):
+    """Adds what is computed once a pass, and kept in an object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.kept = nn.Parameter(torch.ones(4)), SimpleNamespace(bias=None)
+
+    def forward(self, x):
+        if self.kept.bias is None:
+            self.kept.bias = self.table.sin()
+        return x + torch.tanh(self.layer(x) + self.kept.bias)
+
+
+def steps_with_biases(mode, *, shared):
+    model: Any = Stack(Biased)
+    if shared:
+        for block in model.h[1:]:
+            block.table, block.kept = model.h[0].table, model.h[0].kept
+    twin = twin_of(model, mode)
+    for _ in range(2):
+        for block in model.h:
+            block.kept.bias = None
+        yield gradients(twin, twin(rows()).square().sum())
+
+
+def test_a_trial_leaves_no_tensor_without_its_graph_in_an_object():
+    steps = (steps_with_biases(mode, shared=False) for mode in (True, False))
+    for found, expected in zip(*steps, strict=True):
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("mode", ["auto", True])
+def test_a_tensor_in_an_object_that_blocks_share_is_refused_in_the_first_step(mode):
+    with pytest.raises(ReversibilityError, match="computed from its parameters once"):
+        next(steps_with_biases(mode, shared=True))

@@ -1,0 +1,130 @@
+"""A few entries of every tensor that a call saves, by which a second call is known for the first.
+
+Each tensor gives its own: what comes last need not depend on all before, as the branches of a
+parallel block show. Taking them is one operation a tensor, and nothing of a tensor is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from odemom.nn.reversible import capture, shapes
+
+__all__ = ["ENTRIES", "Samples", "alike", "sample"]
+
+ENTRIES = 64
+"""Of a tensor that are compared."""
+
+OF_THE_BATCH = 16
+"""Of these in different places of the first axis, where they do not lie in a row."""
+
+FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64,
+                    torch.complex64, torch.complex128})  # fmt: skip
+
+EXACT = frozenset({torch.bool, torch.int16, torch.int32, torch.int64})
+"""Bytes are left out: they are workspaces of kernels, which write what they like there."""
+
+ROW = 32  # queries of memory-efficient attention that are worked on together
+
+SEEDS = 2
+"""Integers that are no more than these are seeds of kernels, which may be set or not."""
+
+
+class Samples:
+    """Those of one call, by the number of the tensor.
+
+    Parameters
+    ----------
+    first : Samples or None
+        Of the call to compare with.
+    """
+
+    def __init__(self, first: Samples | None = None) -> None:
+        self._first = first
+        self._in_order: dict[int, bool] = {}
+        self._taken: dict[int, Tensor] = {}
+
+    def note(self, n: int, t: Tensor) -> None:
+        """Take those of tensor ``n``."""
+        if not _can_be_compared(t):
+            return
+        order = t.is_contiguous() if self._first is None else self._first._in_order.get(n)
+        if order is not None:
+            self._in_order[n] = order
+            self._taken[n] = sample(t, in_order=order)
+
+    def unlike(self) -> Iterator[Tensor]:
+        """Whether tensors are others than in the first call; shape () each, true if any is."""
+        assert self._first is not None
+        pairs = [(self._first._taken[n], t) for n, t in self._taken.items()]
+        groups: dict[tuple[object, ...], list[tuple[Tensor, Tensor]]] = {}
+        for one, other in pairs:
+            if one.shape != other.shape or one.dtype != other.dtype:
+                yield torch.ones((), dtype=torch.bool, device=one.device)
+            elif capture.waits_late(one.device):
+                groups.setdefault((one.device, one.dtype, one.shape), []).append((one, other))
+            elif not (torch.equal(one, other) or bool(alike(one, other))):
+                yield torch.ones((), dtype=torch.bool, device=one.device)
+        for group in groups.values():
+            ones, others = zip(*group, strict=True)
+            yield ~alike(torch.stack(ones), torch.stack(others))
+
+
+def _can_be_compared(t: Tensor) -> bool:
+    if type(t) not in (Tensor, nn.Parameter) or shapes.are_alone() or t.is_meta:
+        return False
+    size = t.numel()
+    compared = t.dtype in FLOATS or (t.dtype in EXACT and size > SEEDS)
+    if t.layout != torch.strided or t.is_nested or may_be_padded(t):
+        return False
+    return compared and size > 0
+
+
+def may_be_padded(t: Tensor) -> bool:
+    """Whether it may be the log-sum-exp of memory-efficient attention on a GPU.
+
+    Its rows are as long as the next multiple of `ROW`, and their ends are not written.
+    """
+    rows = t.dim() == 3 and t.dtype == torch.float32 and t.shape[-1] % ROW == 0
+    return rows and t.device.type != "cpu" and not t.requires_grad
+
+
+def sample(t: Tensor, *, in_order: bool) -> Tensor:
+    """Entries from all over a tensor: every so many, or a grid where they have no order."""
+    t = t.detach()
+    if not in_order:
+        return t.as_strided(*_grid(t.shape, t.stride())).clone()
+    size = t.numel()
+    step = max(1, size // ENTRIES) | 1
+    t = t if t.is_contiguous() else t.contiguous()
+    return t.as_strided((-(-size // step),), (step,)).clone()
+
+
+def _grid(shape: Iterable[int], strides: Iterable[int]) -> tuple[list[int], list[int]]:
+    """Sizes and strides of at most `ENTRIES` places in a tensor."""
+    wide = [(size, stride) for size, stride in zip(shape, strides, strict=True) if size > 1]
+    left, sizes, steps = ENTRIES, [], []
+    for axis, (size, stride) in enumerate(wide):
+        axes = len(wide) - axis
+        share = OF_THE_BATCH if axis == 0 and axes > 1 else math.ceil(left ** (1 / axes))
+        count = min(size, share, left)
+        left = left // count
+        sizes.append(count)
+        steps.append(stride * (size // count))
+    return sizes, steps
+
+
+@torch.no_grad()
+def alike(one: Tensor, other: Tensor) -> Tensor:
+    """Whether samples of one length, or stacks of them, are the same but for rounding; shape ()."""
+    if one.dtype in EXACT:
+        return (one == other).all()
+    bound = math.sqrt(torch.finfo(one.dtype).eps)
+    size = one.abs().nan_to_num(0.0, 0.0)
+    size = size.amax(-1, keepdim=True) if size.dim() else size
+    same = ((one - other).abs() <= bound * size) | (one == other) | (one.isnan() & other.isnan())
+    return same.all()
