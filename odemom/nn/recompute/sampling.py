@@ -60,6 +60,8 @@ class Samples:
     def unlike(self) -> Iterator[Tensor]:
         """Whether tensors are others than in the first call; shape () each, true if any is."""
         assert self._first is not None
+        if shapes.are_alone():
+            return
         pairs = [(self._first._taken[n], t) for n, t in self._taken.items()]
         groups: dict[tuple[object, ...], list[tuple[Tensor, Tensor]]] = {}
         for one, other in pairs:
@@ -75,7 +77,7 @@ class Samples:
 
 
 def _can_be_compared(t: Tensor) -> bool:
-    if type(t) not in (Tensor, nn.Parameter) or shapes.are_alone() or t.is_meta:
+    if not shapes.are_alone() and (type(t) not in (Tensor, nn.Parameter) or t.is_meta):
         return False
     size = t.numel()
     compared = t.dtype in FLOATS or (t.dtype in EXACT and size > SEEDS)
