@@ -29,6 +29,7 @@ from odemom.checks.numbers import as_positive as as_positive
 from odemom.checks.numbers import eps_or_gamma as eps_or_gamma
 from odemom.checks.numbers import is_exact_number as is_exact_number
 from odemom.checks.numbers import nearest_double as nearest_double
+from odemom.checks.numbers import refuse_gradient as refuse_gradient
 from odemom.checks.spelling import SpellingError as SpellingError
 from odemom.checks.spelling import exponent_of as exponent_of
 from odemom.checks.spelling import is_integer_text as is_integer_text

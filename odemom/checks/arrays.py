@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 from numpy import vdot
 
-from odemom.checks.foreign import plain_entry, plain_lists, refuse_booleans_beside_numbers
+from odemom.checks.foreign import (
+    MOST_NESTED,
+    plain_entry,
+    plain_lists,
+    refuse_booleans_beside_numbers,
+)
 from odemom.checks.messages import counted, expect, invalid, shown
 from odemom.checks.numbers import as_fraction, is_exact_number, nearest_double
 
@@ -24,8 +29,6 @@ __all__ = [
     "require_finite",
     "require_square",
 ]
-
-DEEPEST = 32  # lists within lists, as NumPy takes them
 
 
 def _refuse_disguised_arrays(value: Any, name: str) -> None:
@@ -117,7 +120,7 @@ def _as_any_array(value: Any, name: str, expected: str, entries: bool) -> np.nda
 
 def _uneven(value: Any, where: tuple[int, ...] = ()) -> str:
     """Where nested lists have another length than those before them; nothing where none has."""
-    if not isinstance(value, list | tuple) or len(where) >= DEEPEST:
+    if not isinstance(value, list | tuple) or len(where) >= MOST_NESTED:
         return ""
     for i, row in enumerate(value):
         deeper = _uneven(row, (*where, i))

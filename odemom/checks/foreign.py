@@ -17,7 +17,14 @@ import numpy as np
 from odemom.checks.messages import invalid, shown
 from odemom.checks.spelling import SpellingError, spelt_exactly
 
-__all__ = ["is_tensor", "plain_entry", "plain_lists", "spacing_of", "tensor_as_array"]
+__all__ = [
+    "MOST_NESTED",
+    "is_tensor",
+    "plain_entry",
+    "plain_lists",
+    "spacing_of",
+    "tensor_as_array",
+]
 
 MATRIX_PACKAGES = ("sympy", "flint", "mpmath")
 LARGEST_BINARY_EXPONENT = 100_000  # within which a rational is short

@@ -25,6 +25,7 @@ __all__ = [
     "eps_or_gamma",
     "is_exact_number",
     "nearest_double",
+    "refuse_gradient",
 ]
 
 INITIAL_VELOCITIES = ("zero", "field")
@@ -71,13 +72,7 @@ def as_number(value: Any, name: str, expected: str) -> Fraction | float:
         longer = isinstance(value, np.floating) and np.isfinite(value) and value != double
         return as_fraction(value) if longer else double
     if is_tensor(value):
-        expect(
-            not value.requires_grad,
-            name,
-            got="a tensor that requires a gradient, which it would not get: it is read as a number",
-            expected=expected,
-            fix="Pass float(x), or x.detach().",
-        )
+        refuse_gradient(value, name, expected)
         value = tensor_as_array(value, name)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return as_number(value.item(), name, expected)
@@ -85,6 +80,23 @@ def as_number(value: Any, name: str, expected: str) -> Fraction | float:
     if isinstance(plain, float | Fraction | int) and not isinstance(plain, bool):
         return plain if isinstance(plain, float) else Fraction(plain)
     raise invalid(name, got=f"{shown(value)} of type {type(value).__name__}", expected=expected)
+
+
+def refuse_gradient(value: Any, name: str, expected: str, fix: str = "") -> None:
+    """Refuse a tensor that requires a gradient, alone or in a sequence, where it is but read.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    parts = value if isinstance(value, list | tuple) else [value]
+    expect(
+        not any(is_tensor(part) and part.requires_grad for part in parts),
+        name,
+        got="a tensor that requires a gradient, which it would not get: it is read as a number",
+        expected=expected,
+        fix=fix or "Pass its value: x.item(), or x.detach().",
+    )
 
 
 def as_integer(value: Any, name: str, least: int, most: int | None = None, fix: str = "") -> int:

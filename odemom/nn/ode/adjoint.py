@@ -12,7 +12,6 @@ evaluations of the forward pass are made again, and must give what they gave.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from odemom.nn.ode.batches import one_by_one
 from odemom.nn.ode.borrowed import Borrowed, refuse_double, refuse_foreign
 from odemom.nn.ode.vector_field import Moment, Parts, VectorField
 from odemom.nn.recompute.graph import foreign_leaf
+from odemom.nn.recompute.sampling import alike
 
 torchdiffeq = optional_import("torchdiffeq", "torch")
 
@@ -191,7 +191,7 @@ class _Witnesses:
         """Raise if ``field`` has other values there now, beyond rounding."""
         for moment, value in self._kept:
             again, _ = field.repeat(moment)
-            if not bool(_alike(again.detach(), value, _spacing(field))):
+            if not bool(alike(again.flatten(), value.flatten(), _spacing(field))):
                 raise ReversibilityError(
                     "f is not the field of the forward pass: at a state where it was evaluated "
                     "then it has another value now. Look for a global that has changed since, a "
@@ -205,14 +205,6 @@ def _spacing(field: VectorField) -> float:
     """That of the type in which autocast lets the field compute; 0 without."""
     states = field.autocast.states
     return max((torch.finfo(dtype).eps for _, on, dtype in states if on), default=0.0)
-
-
-def _alike(one: Tensor, other: Tensor, spacing: float) -> Tensor:
-    """Whether two values are the same but for rounding: some kernels add in any order."""
-    bound = max(math.sqrt(torch.finfo(one.dtype).eps), spacing)
-    size = other.abs().nan_to_num(0.0, 0.0).amax()
-    same = ((one - other).abs() <= bound * size) | (one == other) | (one.isnan() & other.isnan())
-    return same.all()
 
 
 def _options_back(options: dict[str, Any], span: Tensor) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from odemom.errors import ReversibilityError
-from odemom.nn.recompute.holders import NOT_WALKED, OF_EVERY_MODULE
+from odemom.nn.recompute.holders import NOT_WALKED, OF_EVERY_MODULE, version_of
 
 __all__ = ["Attributes"]
 
@@ -102,7 +102,7 @@ class _Place:
         self._name, self._content, self._held = name, content, held
         self._attributes = attributes
         self._known = held.keys()
-        self._versions = {k: _version(v) for k, v in held.items() if isinstance(v, Tensor)}
+        self._versions = {k: version_of(v) for k, v in held.items() if isinstance(v, Tensor)}
 
     def keep_unmoved(self) -> None:
         """Hold what still is what it was."""
@@ -112,14 +112,14 @@ class _Place:
         self._held = {
             k: v
             for k, v in self._held.items()
-            if _same(now.get(k, GONE), v) and (k not in versions or versions[k] == _version(v))
+            if _same(now.get(k, GONE), v) and (k not in versions or versions[k] == version_of(v))
         }
 
     def require_same_tensors(self) -> None:
         """Raise if one of those held was changed in place."""
         for key, version in self._versions.items():
             tensor = self._held.get(key)
-            if tensor is not None and _version(tensor) != version:
+            if tensor is not None and version_of(tensor) != version:
                 raise ReversibilityError(
                     f"f is not the field of the forward pass: {self._name}.{key} was changed in "
                     "place since. Put another tensor there instead, or build the block with "
@@ -194,7 +194,3 @@ def _same(now: Any, before: Any) -> bool:
     if now is before:
         return True
     return type(now) is type(before) and type(now) in PLAIN and repr(now) == repr(before)
-
-
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version

@@ -9,7 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from odemom.checks import as_horizon, as_number, expect, invalid, nearest_double, shown
+from odemom.checks import (
+    as_horizon,
+    as_number,
+    expect,
+    invalid,
+    nearest_double,
+    refuse_gradient,
+    shown,
+)
 from odemom.errors import OdemomWarning
 from odemom.nn.ode.schemes import TABLEAUX
 from odemom.nn.recompute.refusals import in_transform
@@ -31,7 +39,6 @@ __all__ = [
     "check_model",
     "check_precision",
     "check_state",
-    "refuse_gradient",
     "refuse_transforms",
 ]
 
@@ -130,19 +137,6 @@ def as_gradient(gradient: Any, adjoint: Any) -> str:
     return gradient
 
 
-def refuse_gradient(value: Any, name: str, expected: str, fix: str = "") -> None:
-    """Refuse a tensor that requires a gradient, alone or in a sequence, where it is but read."""
-    parts = value if isinstance(value, list | tuple) else [value]
-    wanting = any(isinstance(part, Tensor) and part.requires_grad for part in parts)
-    expect(
-        not wanting,
-        name,
-        got="a tensor that requires a gradient, which it would not get: it is read as a number",
-        expected=expected,
-        fix=fix or "Pass its value: x.item(), or x.detach().",
-    )
-
-
 def as_mass(eps: Any, order: Any) -> float:
     """The mass as a double in (0, inf]; a first-order equation has none."""
     expected = "a number in (0, inf]"
@@ -193,7 +187,6 @@ def as_span(horizon: Any) -> float:
 def as_tolerance(value: Any, name: str) -> float:
     """A finite number > 0."""
     expected = "a finite number > 0"
-    refuse_gradient(value, name, expected)
     number = float(as_number(value, name, expected))
     expect(0 < number < math.inf, name, got=shown(value), expected=expected)
     return number

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odemom.checks import as_number, expect, invalid, shown
-from odemom.nn.ode.checks import FIXED_STEP_METHODS, REVERSIBLE_METHODS, refuse_gradient
+from odemom.checks import as_number, expect, invalid, refuse_gradient, shown
+from odemom.nn.ode.checks import FIXED_STEP_METHODS, REVERSIBLE_METHODS
 from odemom.nn.reversible.fixed_point import check_resolution
 
 __all__ = ["as_options"]

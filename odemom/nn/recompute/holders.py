@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Snapshot", "as_it_was", "found_again", "replaced"]
+__all__ = ["Snapshot", "as_it_was", "found_again", "replaced", "version_of"]
 
 OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 """Attributes that every module has: its parameters, buffers, submodules and hooks."""
@@ -175,7 +175,7 @@ class Snapshot:
             self._visit(attributes.copy(), {}, objects=True, most=FOLLOWED)
         self._visit(attributes, seen, objects=False)
         self.tensors: tuple[Tensor, ...] = tuple(t for t in seen.values() if isinstance(t, Tensor))
-        self._versions = [_version(t) for t in self.tensors]
+        self._versions = [version_of(t) for t in self.tensors]
 
     def __bool__(self) -> bool:
         """Whether anything is held."""
@@ -226,7 +226,7 @@ class Snapshot:
 
     def changed_in_place(self) -> bool:
         """Whether one of the tensors was."""
-        return self._versions != [_version(t) for t in self.tensors]
+        return self._versions != [version_of(t) for t in self.tensors]
 
     def now(self) -> Snapshot:
         """What the same ones hold now."""
@@ -312,5 +312,6 @@ def _same(kind: Kind, a: Any, b: Any) -> bool:
     )
 
 
-def _version(tensor: Tensor) -> int | None:
+def version_of(tensor: Tensor) -> int | None:
+    """How often a tensor was changed in place; None where that is not counted."""
     return None if tensor.is_inference() else tensor._version

@@ -121,11 +121,14 @@ def _grid(shape: Iterable[int], strides: Iterable[int]) -> tuple[list[int], list
 
 
 @torch.no_grad()
-def alike(one: Tensor, other: Tensor) -> Tensor:
-    """Whether samples of one length, or stacks of them, are the same but for rounding; shape ()."""
+def alike(one: Tensor, other: Tensor, spacing: float = 0.0) -> Tensor:
+    """Whether samples of one length, or stacks of them, are the same but for rounding; shape ().
+
+    Kernels may add in any order; ``spacing`` is that of a coarser type in which they compute.
+    """
     if one.dtype in EXACT:
         return (one == other).all()
-    bound = math.sqrt(torch.finfo(one.dtype).eps)
+    bound = max(math.sqrt(torch.finfo(one.dtype).eps), spacing)
     size = one.abs().nan_to_num(0.0, 0.0)
     size = size.amax(-1, keepdim=True) if size.dim() else size
     same = ((one - other).abs() <= bound * size) | (one == other) | (one.isnan() & other.isnan())

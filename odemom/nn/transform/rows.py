@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from odemom.nn.transform.places import Container
 
 __all__ = [
-    "EARLIER_CALL", "TAKEN", "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "exact_run",
+    "TAKEN", "Carry", "Row", "RowRecord", "carry_of", "cheaper_mode", "exact_run",
     "exact_step", "go_on", "plain_step", "version_of", "why_none", "without_carry",
 ]  # fmt: skip
 

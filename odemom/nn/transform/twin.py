@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import nn
@@ -263,7 +263,7 @@ def _rebuilt(model: M, replacements: dict[int, nn.Module]) -> M:
     for twin in copies:
         forget_calls(twin)
         _keep_dense(twin)
-    return done.get(id(model), model)  # type: ignore[return-value]
+    return cast("M", done.get(id(model), model))
 
 
 def _outside(model: nn.Module, replacements: dict[int, nn.Module]) -> list[nn.Module]:

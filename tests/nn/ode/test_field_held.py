@@ -13,6 +13,7 @@ from torch import nn
 from odemom.errors import InvalidInputError, ReversibilityError
 from odemom.nn import ODEBlock
 from tests.nn.ode.fields import RK4, WIDTH, Given, distance, gradients, net, states
+from tests.nn.reversal import reversal
 
 TIGHT: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}
 ADJOINT: dict[str, Any] = {"gradient": "adjoint", **TIGHT}
@@ -101,29 +102,16 @@ class Appearing(Field):
         return self.net(x) * getattr(self, "scale", 1.0)
 
 
-class Reversal(torch.autograd.Function):
-    """The identity, whose gradient is that of -c x."""
-
-    @staticmethod
-    def forward(ctx, x, c):
-        ctx.c = c
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, *grads):
-        return -ctx.c * grads[0], None
-
-
 class Reversing(Field):
     """Its value does not depend on c at all."""
 
     def forward(self, x):
-        return self.net(Reversal.apply(x, self.c))
+        return self.net(reversal(x, self.c))
 
 
 class ReversingByObject(WithObject):
     def forward(self, x):
-        return self.net(Reversal.apply(x, self.context.c))
+        return self.net(reversal(x, self.context.c))
 
 
 FIELDS = [Product, WithTensor, Controlled, WithObject, WithList, Swapping, Appearing]
@@ -232,7 +220,7 @@ def test_it_is_refused_after_any_number_of_evaluations(method, steps, monkeypatc
 def test_a_tensor_changed_in_place_is_named(way):
     class Strong(Field):
         def forward(self, x):
-            return self.net(Reversal.apply(x, self.c))
+            return self.net(reversal(x, self.c))
 
     field = Strong()
     field.c = torch.tensor(0.1, dtype=torch.float64)

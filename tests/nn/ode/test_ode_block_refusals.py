@@ -11,6 +11,7 @@ from torch import nn
 
 from odemom.errors import IntegrationError, InvalidInputError
 from odemom.nn import ODEBlock
+from tests.nn.reversal import with_gradient
 
 IDENTITY = nn.Identity()
 BAD_BLOCKS: list[tuple[dict[str, Any], str]] = [
@@ -155,21 +156,9 @@ def test_an_integration_that_fails_says_what_to_do(settings, message):
         ODEBlock(order=1, **settings)(torch.full((2,), 1.0))
 
 
-class Broken(torch.autograd.Function):
-    """The identity forwards, without a derivative."""
-
-    @staticmethod
-    def forward(ctx, x):
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx, *gradients):
-        return gradients[0] * math.nan
-
-
 class WithoutDerivative(nn.Module):
     def forward(self, x):
-        return Broken.apply(x)
+        return with_gradient(x, lambda gradient: gradient * math.nan)
 
 
 def test_an_adjoint_pass_that_fails_says_what_to_do():
@@ -179,23 +168,11 @@ def test_an_adjoint_pass_that_fails_says_what_to_do():
         y.sum().backward()
 
 
-class Noise(torch.autograd.Function):
-    """The identity forwards, with another derivative each time."""
-
-    @staticmethod
-    def forward(ctx, x):
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx, *gradients):
-        return 1e25 * torch.rand_like(gradients[0])
-
-
 class WithNoise(nn.Module):
     """x' = -x, with an adjoint that no step size can follow."""
 
     def forward(self, x):
-        return -Noise.apply(x)
+        return -with_gradient(x, lambda gradient: 1e25 * torch.rand_like(gradient))
 
 
 def test_an_adjoint_pass_without_a_step_says_what_to_do():

@@ -17,20 +17,8 @@ from odemom.nn.recompute.holders import Snapshot
 from odemom.nn.recompute.second_call import FunctionCall, RandomStates, attention_kernels, tried
 from odemom.nn.recompute.trajectory import Trajectory
 from tests.nn.momentum_oracle import error
+from tests.nn.reversal import reversal
 from tests.nn.transform.towers import Tower, sample
-
-
-class Reversal(torch.autograd.Function):
-    """x, whose gradient is -alpha times that of the value."""
-
-    @staticmethod
-    def forward(ctx, x, alpha):
-        ctx.alpha = alpha
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, *gradients):
-        return -ctx.alpha * gradients[0], None
 
 
 class Reversing(nn.Module):
@@ -56,7 +44,7 @@ class Reversing(nn.Module):
         return held[self.place]
 
     def forward(self, x):
-        return self.b(torch.tanh(self.a(Reversal.apply(x, self.strength()))))
+        return self.b(torch.tanh(self.a(reversal(x, self.strength()))))
 
 
 class ReversingBlock(Reversing):

@@ -144,7 +144,11 @@ def test_a_function_that_closes_over_the_model_calls_the_twin(around):
         def __init__(self):
             super().__init__()
             runs = []
-            run = lambda x: (runs.append(1), super(Closing, self).forward(x))[1]  # noqa: E731
+
+            def run(x):
+                runs.append(1)
+                return super(Closing, self).forward(x)
+
             self.runs = runs
             self.run = {
                 "closure": run,
@@ -166,12 +170,13 @@ def test_a_function_that_closes_over_the_model_calls_the_twin(around):
 
 
 def test_a_gamma_that_wants_a_gradient_is_refused():
-    for gamma in (nn.Parameter(torch.tensor(0.9)), torch.tensor(0.5, requires_grad=True)):
+    gammas: list[Any] = [nn.Parameter(torch.tensor(0.9)), torch.tensor(0.5, requires_grad=True)]
+    for gamma in gammas:
         with pytest.raises(InvalidInputError, match=r"gamma: .*requires a gradient"):
-            transform(Tower(), gamma, layers=["h"])  # type: ignore[arg-type]
+            transform(Tower(), gamma, layers=["h"])
         for reversible in (True, False):
             with pytest.raises(InvalidInputError, match=r"gamma: .*requires a gradient"):
-                MomentumNet([Block()], gamma=gamma, reversible=reversible)  # type: ignore[arg-type]
+                MomentumNet([Block()], gamma=gamma, reversible=reversible)
 
 
 def test_a_convolution_with_the_name_of_a_block_and_no_skip_is_no_block():
