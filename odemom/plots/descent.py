@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,6 +15,7 @@ __all__ = ["draw"]
 
 HUES = {"ResNet": COLORS["vermilion"], "Momentum ResNet": COLORS["blue"]}
 FLOOR = 1e-12
+COLUMNS = 3
 
 
 def draw(data: Descent) -> Figure:
@@ -30,17 +33,26 @@ def draw(data: Descent) -> Figure:
     plane = next((d for d in dimensions if d > 1), None)
     count = len(dimensions) + (plane is not None)
     with shared_style():
-        figure = new_figure(2.7 * count, 2.9)
-        panels = np.atleast_1d(figure.subplots(1, count))
+        columns = min(count, COLUMNS)
+        rows = -(-count // columns)
+        figure = new_figure(2.7 * columns, 2.9 * rows)
+        cells = figure.subplots(rows, columns, squeeze=False).ravel()
+        panels, spare = np.split(cells, [count])
         for axes, d in zip(panels, dimensions, strict=False):
             _losses(axes, [c for c in data.curves if c.dimension == d])
             what = "D = −1/2, −1, −3" if d == 1 else f"{d} × {d}, det D < 0"
             axes.set_title(what)
-        panels[0].set_ylabel("loss  ||map − D||² / 2")
+        for axes in panels[: len(dimensions) : columns]:
+            axes.set_ylabel("loss  ||map − D||² / 2")
         if plane is not None:
             _paths(panels[-1], [c for c in data.curves if c.dimension == plane and not c.tied])
             panels[-1].set_title(f"eigenvalues, {plane} × {plane}")
-        _names(panels[0])
+        for axes in spare:
+            axes.set_axis_off()
+        if spare.size:
+            _names(spare[0], 0.02, "left")
+        else:
+            _names(panels[0], 0.99, "right")
     return figure
 
 
@@ -62,13 +74,13 @@ def _losses(axes: Axes, curves: list[Curve]) -> None:
     axes.set(xscale="log", yscale="log", xlabel="step", ylim=(FLOOR, 30))
 
 
-def _names(axes: Axes) -> None:
-    """The models in their colours, where no line runs."""
+def _names(axes: Axes, x: float, side: Literal["left", "right"]) -> None:
+    """The models in their colours, where no line runs: from x on, or up to x."""
     names = [*((model, HUES[model]) for model in MODELS), ("dashed: tied weights", COLORS["grey"])]
     for i, (text, hue) in enumerate(names):
-        place = (0.99, 0.66 - 0.09 * i)
+        place = (x, 0.66 - 0.09 * i)
         axes.annotate(
-            text, place, xycoords="axes fraction", ha="right", va="top", color=hue, fontsize=8
+            text, place, xycoords="axes fraction", ha=side, va="top", color=hue, fontsize=8
         )
 
 

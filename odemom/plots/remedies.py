@@ -14,7 +14,8 @@ __all__ = ["draw"]
 
 EITHER = "two pieces, x'(0) = θx₀,\nor one coordinate more"
 SHADES = ("#C7DFF0", "#BFE5D6", "#FBE5B6", "#F6C9AC", COLORS["vermilion"])
-FIRST = ("constant θ", "larger ε", "two pieces", "one coordinate more", "two more")
+TICKS = np.arange(-LARGEST, LARGEST + 1)
+FIRST = ("constant θ", "larger ε", "two pieces", "one coordinate more", "two coordinates\nmore")
 
 
 def draw(data: Planes) -> Figure:
@@ -30,7 +31,7 @@ def draw(data: Planes) -> Figure:
     """
     count = len(data.planes)
     with shared_style():
-        figure = new_figure(3.1 * count, 3.2)
+        figure = new_figure(3.1 * count, 3.4)
         panels = np.atleast_1d(figure.subplots(1, count))
         for axes, plane in zip(panels, data.planes, strict=True):
             kinds = np.array([[int(k) for k in word] for word in plane.kinds])
@@ -47,12 +48,14 @@ def draw(data: Planes) -> Figure:
             for kind in np.unique(kinds):
                 x, y = _middle(np.array(plane.values), kinds == kind)
                 size = int((kinds == kind).sum())
+                either = kind == 2 and plane.eps != "0"
+                text = EITHER if either else FIRST[kind]
                 if size > 0.04 * kinds.size:
-                    either = kind == 2 and plane.eps != "0"
-                    text = EITHER if either else FIRST[kind]
                     axes.text(x, y, text, ha="center", va="center", fontsize=8)
+                else:
+                    _beside(axes, text, x, y)
             flow = "x' = θx" if plane.eps == "0" else f"ε = {plane.eps}"
-            axes.set(title=flow, xlabel="λ₁", aspect="equal")
+            axes.set(title=flow, xlabel="λ₁", aspect="equal", xticks=TICKS, yticks=TICKS)
         panels[0].set_ylabel("λ₂")
     return figure
 
@@ -64,6 +67,32 @@ def _diagonal(axes: Axes, plane: Plane, kinds: np.ndarray) -> None:
     if own.size:
         ends = values[own[0]], values[own[-1]]
         axes.plot(ends, ends, color=COLORS["blue"], linewidth=1.5)
+        place = ends[0] + 0.7 * (ends[1] - ends[0])
+        axes.annotate(
+            FIRST[0],
+            (place, place),
+            (-6, 6),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            rotation=45,
+            color=COLORS["blue"],
+            fontsize=8,
+        )
+
+
+def _beside(axes: Axes, text: str, x: float, y: float) -> None:
+    """The name of a region too small to hold it, up and to the left, with a line to the region."""
+    axes.annotate(
+        text,
+        (x, y),
+        (-8, 18),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        arrowprops={"arrowstyle": "-", "linewidth": 0.8},
+    )
 
 
 def _middle(values: np.ndarray, where: np.ndarray) -> tuple[float, float]:
