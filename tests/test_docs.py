@@ -20,6 +20,7 @@ import typer.main
 from odemom import cli
 from odemom.errors import MissingDependencyError
 from odemom.experiments.frame import load
+from odemom.models import MODELS
 from odemom.records import jsonable
 from odemom.reproduce import settings
 from odemom.reproduce.settings import command_for, configured
@@ -254,6 +255,19 @@ def test_the_benchmark_tables_are_those_of_the_results(made):
     assert all(f"{ratio['median']:.3g}" in table for ratio in psi["ratios"])
     assert psi["cpu"] in table
     assert psi["versions"]["scipy"] in table
+
+
+def test_every_network_and_every_preset_is_in_the_manual(made):
+    assert all(f"`{name}`" in made["made/networks.md"] for name in MODELS)
+    assert "`channels=8`" in made["made/networks.md"]
+    for setting in ("| `batch_size` | `64` | `512` |", "| `deterministic` | `true` | `false` |"):
+        assert setting in made["made/presets.md"]
+
+
+def test_commands_have_their_defaults_and_negations_in_the_manual(made):
+    commands = made["made/commands.md"]
+    assert re.search(r"\| `--threads` \|.*\| `1` \|", commands)
+    assert re.search(r"\| `--exact/--no-exact` \|.*\|  \|", commands)
 
 
 def test_a_page_that_no_list_names_is_a_guide(tmp_path):

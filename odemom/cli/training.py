@@ -87,7 +87,7 @@ def train(
         str | None, typer.Option("--eps", "-e", help="The mass of ODE blocks: 0.5, 1/2, inf.")
     ] = None,
     initial_velocity: Annotated[
-        str | None, typer.Option(help="How ODE blocks start: zero or field.")
+        str | None, typer.Option(help="How ODE blocks and momentum rows start: zero or field.")
     ] = None,
     channels: Annotated[
         int | None, typer.Option(help="How many channels the state of ODE blocks has.")
@@ -109,7 +109,10 @@ def train(
         int, typer.Option(help="The seed of the split, the weights and the order of images.")
     ] = 0,
     adjoint: Annotated[
-        bool, typer.Option("--adjoint/--no-adjoint", help="Take gradients by the adjoint ODE.")
+        bool,
+        typer.Option(
+            "--adjoint/--no-adjoint", help="Take gradients of odenet-digits by the adjoint ODE."
+        ),
     ] = False,
     precision: Precision = None,
     compile_: Compile = None,

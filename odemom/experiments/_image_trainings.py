@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from odemom.checks import as_integer, as_number, expect, shown
+from odemom.checks import as_integer, as_number, counted, expect, shown
 from odemom.data.names import NAMES_OF_DATA, check_data, placed
 from odemom.experiments._image_step import StepRequest, Steps
+from odemom.experiments._spread import deviation
 from odemom.records import check_fields
 from odemom.training import TrainingConfig
 
 __all__ = [
     "Compared", "ImageConfig", "Trained", "Training", "best_rate", "check_family", "said",
-    "train_one",
+    "train_one", "tried",
 ]  # fmt: skip
 
 DEVICES = ("cpu", "cuda")
@@ -92,6 +93,16 @@ class ImageConfig:
         expect(bool(fits), "learning_rates", got=shown(self.learning_rates), expected=positive)
         rate = self.learning_rates[0]
         self.training("resnet20", {}, self.first_seed, rate).config()  # refuses the rest
+
+    def require_one_rate(self) -> None:
+        """Refuse a grid of learning rates: of several none is chosen here.
+
+        Raises
+        ------
+        InvalidInputError
+        """
+        one = len(self.learning_rates) == 1
+        expect(one, "learning_rates", got=shown(self.learning_rates), expected="one rate")
 
     def steps(self, requests: Sequence[StepRequest]) -> Steps:
         """Steps with the images of the trainings."""
@@ -252,8 +263,20 @@ def said(accuracies: np.ndarray) -> str:
     >>> said(np.array([0.5, 0.52]))
     '51.0 ± 1.4 %'
     """
-    spread = f" ± {100 * accuracies.std(ddof=1):.1f}" if len(accuracies) > 1 else ""
+    spread = f" ± {100 * deviation(accuracies):.1f}" if len(accuracies) > 1 else ""
     return f"{100 * accuracies.mean():.1f}{spread} %"
+
+
+def tried(rates: int) -> str:
+    """How many learning rates a network had, and how one was taken.
+
+    Examples
+    --------
+    >>> tried(2)
+    '2 learning rates for each, chosen on validation images'
+    """
+    chosen = ", chosen on validation images" if rates > 1 else ""
+    return f"{counted(rates, 'learning rate')} for each{chosen}"
 
 
 def check_family(family: str, known: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from odemom.experiments._learned_fixed_points import FixedPoints
+from odemom.experiments._spread import deviation
 
 __all__ = ["Curve", "Fig10", "Ratio", "Setting"]
 
@@ -107,6 +108,6 @@ class Fig10:
         above, below = self.curve(method, tied=tied), self.curve(to, tied=tied)
         logs = np.log(np.array(above.gaps)) - np.log(np.array(below.gaps))
         mean, count = logs.mean(axis=1), logs.shape[1]
-        reach = student.ppf((1 + LEVEL) / 2, count - 1) * logs.std(axis=1, ddof=1) / count**0.5
+        reach = student.ppf((1 + LEVEL) / 2, count - 1) * deviation(logs, 1) / count**0.5
         bounds = np.exp(np.stack([mean, mean - reach, mean + reach], axis=1))
         return {n: Ratio(*map(float, b)) for n, b in zip(above.depths, bounds, strict=True)}

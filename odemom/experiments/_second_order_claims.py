@@ -9,6 +9,7 @@ import numpy as np
 
 import odemom
 from odemom.experiments._second_order_results import Comparison, Fit, log_ratio, spread
+from odemom.experiments._spread import deviation
 from odemom.experiments.frame import Claim
 
 __all__ = ["claims"]
@@ -241,7 +242,8 @@ def _faster(
 def _fewer(a: Sequence[float], b: Sequence[float]) -> bool:
     """Whether a is below b by more than the error bar of the paired difference."""
     difference = np.array(b, dtype=float) - np.array(a, dtype=float)
-    error = difference.std(ddof=1) / math.sqrt(len(difference))
+    count = len(difference)
+    error = deviation(difference) / math.sqrt(count) if count > 1 else math.inf
     return bool(difference.mean() > SIGNIFICANT * error)
 
 

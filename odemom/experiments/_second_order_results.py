@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from odemom.experiments._spread import deviation
+
 __all__ = ["Comparison", "Fit", "log_ratio", "spread"]
 
 
@@ -83,8 +85,7 @@ def spread(values: Sequence[float], form: str = ".2g", times: float = 1.0) -> st
     '2 ± 1'
     """
     array = times * np.asarray(values, dtype=float)
-    deviation = array.std(ddof=1) if len(array) > 1 else 0.0
-    return f"{array.mean():{form}} ± {deviation:{form}}"
+    return f"{array.mean():{form}} ± {deviation(array):{form}}"
 
 
 def log_ratio(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
@@ -99,4 +100,4 @@ def log_ratio(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     logs = np.log(np.asarray(a, dtype=float) / np.asarray(b, dtype=float))
     if len(logs) == 1:
         return float(logs[0]), math.inf
-    return float(logs.mean()), float(logs.std(ddof=1) / math.sqrt(len(logs)))
+    return float(logs.mean()), float(deviation(logs) / math.sqrt(len(logs)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from odemom.checks import as_integer, counted, expect, shown
+from odemom.experiments._spread import deviation
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 from odemom.training import TrainingConfig
@@ -151,12 +152,12 @@ def claims(data: Digits) -> list[Claim]:
     """What the trainings show."""
     found = {order: data.accuracies(order) for order in data.orders}
     measured = "; ".join(
-        f"order {order}: {a.mean():.2%} ± {a.std():.2%} over {counted(len(a), 'seed')}"
+        f"order {order}: {a.mean():.2%} ± {deviation(a):.2%} over {counted(len(a), 'seed')}"
         for order, a in found.items()
     )
     both = {1, 2} <= set(found)
     gain = found[2].mean() - found[1].mean() if both else 0.0
-    spread = np.hypot(found[1].std(), found[2].std()) if both else 0.0
+    spread = np.hypot(deviation(found[1]), deviation(found[2])) if both else 0.0
     return [
         Claim.judged(
             "second-order blocks classify more images than first-order ones, by more than the "

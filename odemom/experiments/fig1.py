@@ -30,6 +30,7 @@ from odemom.experiments._batched_nets import (
     trajectory,
 )
 from odemom.experiments._row_adam import check_training, one_thread, train_rows
+from odemom.experiments._spread import deviation
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 
@@ -374,7 +375,7 @@ def _per_rate(family: Family) -> str:
 
 def _spread(losses: np.ndarray) -> str:
     return (
-        f"{losses.mean():.1e} ± {losses.std():.0e}, worst {losses.max():.1e} of "
+        f"{losses.mean():.1e} ± {deviation(losses):.0e}, worst {losses.max():.1e} of "
         f"{counted(losses.size, 'seed')}"
     )
 

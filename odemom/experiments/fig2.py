@@ -20,6 +20,7 @@ import numpy as np
 
 from odemom.checks import as_integer, expect, shown
 from odemom.experiments._memory_step import PEER, Measured, Request, ask
+from odemom.experiments._spread import deviation
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 
@@ -212,7 +213,7 @@ def _checkpointed_words() -> str:
 def _growth(peaks: np.ndarray) -> str:
     """Means at the first and the last depth, and the ratio with its spread over the seeds."""
     ratio = peaks[-1] / peaks[0]
-    spread = f" ± {ratio.std():.2g} over {ratio.size} seeds" if ratio.size > 1 else ""
+    spread = f" ± {deviation(ratio):.2g} over {ratio.size} seeds" if ratio.size > 1 else ""
     return f"{peaks[0].mean():.1f} to {peaks[-1].mean():.1f} MB, ratio {ratio.mean():.3g}{spread}"
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from odemom.checks import as_integer, as_positive, expect, shown
+from odemom.experiments._spread import deviation
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 
@@ -269,7 +270,7 @@ def claims(data: Figure3) -> list[Claim]:
         errors = np.array([getattr(c, name) for c in data.convergence])
         slopes = np.log(errors[:, -3] / errors[:, -1]) / np.log(data.depths[-1] / data.depths[-3])
         text = (
-            f"order {slopes.mean():.3f} ± {slopes.std():.3f} over {count} fields, depths "
+            f"order {slopes.mean():.3f} ± {deviation(slopes):.3f} over {count} fields, depths "
             f"{data.depths[-3]} to {data.depths[-1]}, largest distance {errors[:, -1].max():.1e}"
         )
         return text, bool(np.abs(slopes - 1).max() <= SLOPE) if fits else None

@@ -33,6 +33,7 @@ from odemom.checks import as_integer, as_positive, counted, expect, shown
 from odemom.experiments._least_squares import best_of
 from odemom.experiments._plane_models import least_value, model_of
 from odemom.experiments._plane_results import REACHED, Escape, Figure4Trained, Plane
+from odemom.experiments._spread import deviation
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 
@@ -302,7 +303,7 @@ def _large_weights(figure: Figure4Trained) -> Claim:
     words, holds = [], True
     for escape in figure.escapes:
         beyond = np.array(escape.beyond)
-        mean, spread = beyond.mean(axis=0), beyond.std(axis=0)
+        mean, spread = beyond.mean(axis=0), deviation(beyond, 0)
         words.append(
             f"depth {escape.depth}, {escape.start}: "
             + ", ".join(

@@ -30,6 +30,7 @@ from odemom.experiments._batched_nets import (
     trajectory,
 )
 from odemom.experiments._row_adam import check_training, one_thread, train_rows
+from odemom.experiments._spread import deviation
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 
@@ -357,8 +358,9 @@ def _measured(model: Model) -> str:
     name += ("" if math.isinf(model.bound) else ", bounded") + ("" if model.tied else ", untied")
     found = model.tested
     return (
-        f"{name}: {found.mean():.1%} ± {found.std():.1%} ({found.min():.1%} to {found.max():.1%}, "
-        f"{counted(found.size, 'seed')}, rate {model.rates[model.best]:g} of {len(model.rates)})"
+        f"{name}: {found.mean():.1%} ± {deviation(found):.1%} "
+        f"({found.min():.1%} to {found.max():.1%}, {counted(found.size, 'seed')}, "
+        f"rate {model.rates[model.best]:g} of {len(model.rates)})"
     )
 
 

@@ -81,8 +81,7 @@ class Config(ImageConfig):
         expect(
             0 < self.refit_share <= 1, "refit_share", got=shown(self.refit_share), expected=share
         )
-        one = len(self.learning_rates) == 1
-        expect(one, "learning_rates", got=shown(self.learning_rates), expected="one of them")
+        self.require_one_rate()
 
     def twin(self, gamma: float, velocity: str = "zero") -> tuple[str, dict[str, object]]:
         """The name and the options of a twin, which keeps its activations."""

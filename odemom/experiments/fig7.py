@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odemom.checks import as_integer, expect, shown
+from odemom.checks import as_integer, counted, expect, shown
 from odemom.experiments._image_step import Step, StepRequest, Steps
 from odemom.experiments._image_trainings import (
     Compared,
@@ -73,6 +73,7 @@ class Config(ImageConfig):
             expect(bool(fits), name, got=shown(values), expected=f"{least} or more, rising")
         for depth in (self.deep, *self.depths):
             expect(depth in known, "depth", got=shown(depth), expected=f"one of {known}")
+        self.require_one_rate()
         expect(0 < self.gamma < 1, "gamma", got=shown(self.gamma), expected="a number in (0, 1)")
 
     def network(self, kind: str, depth: int, *, recompute: bool) -> tuple[str, dict[str, object]]:
@@ -91,7 +92,10 @@ class Config(ImageConfig):
 
 @dataclass(frozen=True)
 class Network(Compared):
-    """A network that was trained, and the step in which it was.
+    """A network that was trained, and a step of it in which a twin recomputes.
+
+    The trainings of twins keep their activations, which is faster, with equal gradients up to
+    rounding; the step is that of a network alone, without an optimizer.
 
     Attributes
     ----------
@@ -174,10 +178,9 @@ def gather(config: Config, found: Sequence[Outcome]) -> Memory:
     steps, count = found[0].steps, len(config.batches)
     plain, twin, own = steps[:count], steps[count : 2 * count], steps[2 * count :]
     trained = [outcome.trained for outcome in found if outcome.trained is not None]
-    each = config.seeds * len(config.learning_rates)
     which = [(kind, depth) for kind in KINDS for depth in config.depths]
     networks = tuple(
-        Network(kind, depth, tuple(trained[n * each : (n + 1) * each]), own[n])
+        Network(kind, depth, tuple(trained[n * config.seeds : (n + 1) * config.seeds]), own[n])
         for n, (kind, depth) in enumerate(which)
     )
     return Memory(
@@ -195,17 +198,21 @@ def claims(data: Memory) -> list[Claim]:
     """What the figure shows."""
     plain, twin = (data.slope(kind) for kind in KINDS)
     most = data.batches[-1]
-    times = [step[-1].seconds for step in (data.plain, data.twin)]
+    times = [b.seconds / a.seconds for a, b in zip(data.plain, data.twin, strict=True)]
     told = (
         f"depth {data.deep}: {plain:.1f} MB per image for the ResNet, {twin:.2f} for the twin; at "
         f"batch {most} {data.megabytes('ResNet')[-1]:,.0f} MB and "
-        f"{data.megabytes('twin')[-1]:,.0f} MB, in {times[1] / times[0]:.2f} times the time"
+        f"{data.megabytes('twin')[-1]:,.0f} MB; in {min(times):.2f} to {max(times):.2f} times the "
+        "time, by the batch"
     )
     deep = data.deep > 1000
     rows = "; ".join(
         f"{n.kind} of depth {n.depth}: {said(n.accuracies)} in {n.step.peak / 1e6:,.0f} MB"
         for n in data.networks
     )
+    runs = data.networks[0].runs
+    epochs = counted(len(runs[0].validation_accuracies), "epoch")
+    effort = f"{epochs}, {counted(len(runs), 'seed')}"
     return [
         Claim.judged(
             "at great depth the momentum twin needs much less memory per image of a batch than the "
@@ -218,7 +225,7 @@ def claims(data: Memory) -> list[Claim]:
             "the deepest twin that was trained is, in less memory, as accurate as the ResNet of "
             "its depth, within one point",
             WHERE,
-            f"{data.source}, batch {data.batch_size}: {rows}",
+            f"{data.source}, {effort}, batch {data.batch_size}: {rows}",
             _as_accurate(data),
         ),
     ]

@@ -67,8 +67,7 @@ class Config(ImageConfig):
             as_integer(batch, "batches", 1)
         rising = len(self.batches) > 0 and all(np.diff(self.batches) > 0)
         expect(bool(rising), "batches", got=shown(self.batches), expected="1 or more, rising")
-        one = len(self.learning_rates) == 1
-        expect(one, "learning_rates", got=shown(self.learning_rates), expected="one of them")
+        self.require_one_rate()
 
 
 @dataclass(frozen=True)

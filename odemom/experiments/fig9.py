@@ -22,7 +22,9 @@ from odemom.experiments._image_trainings import (
     best_rate,
     said,
     train_one,
+    tried,
 )
+from odemom.experiments._spread import deviation
 from odemom.experiments.frame import Claim, Experiment
 
 __all__ = ["EXPERIMENT", "Accuracies", "Config", "Network"]
@@ -171,7 +173,7 @@ def claims(data: Accuracies) -> list[Claim]:
     images = counted(data.limit, "image") if data.limit else "all images"
     effort = (
         f"{data.source}, {images}, {counted(data.epochs, 'epoch')}, {counted(seeds, 'seed')}, "
-        f"{counted(data.rates, 'learning rate')} for each"
+        f"{tried(data.rates)}"
     )
 
     def row(n: int) -> str:
@@ -182,7 +184,7 @@ def claims(data: Accuracies) -> list[Claim]:
     rows = "; ".join(row(n) for n in range(len(data.channels)))
     better = int((narrow > 0).sum())
     above = bool((np.minimum(first, second).mean(axis=1) > none.mean(axis=1)).all())
-    error = gain.std(axis=1, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.zeros(len(gain))
+    error = deviation(gain, 1) / np.sqrt(seeds)
     differences = "; ".join(
         f"C = {c}: {100 * g:+.1f} ± {100 * e:.1f}"
         for c, g, e in zip(data.channels, gain.mean(axis=1), error, strict=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from odemom.checks import as_integer, as_number, counted, expect, shown
 from odemom.experiments._halves_of_classes import Halves, write_halves
-from odemom.experiments._image_trainings import ImageConfig, Training, check_family, said
+from odemom.experiments._image_trainings import ImageConfig, Training, check_family, said, tried
 from odemom.experiments.frame import Claim, Experiment
 from odemom.training import TrainingConfig, TrainingResult
 
@@ -281,11 +281,11 @@ def claims(data: FineTuning) -> list[Claim]:
 
 
 def _effort(data: FineTuning) -> str:
-    seeds, rates = counted(len(data.pretrained), "seed"), counted(len(data.rates), "learning rate")
+    seeds = counted(len(data.pretrained), "seed")
     epochs, more = counted(data.epochs, "epoch"), counted(data.refit_epochs, "epoch")
     first = f"{data.limit or 'all'} images of the first half of the classes, {epochs}"
     second = f"{data.refit_limit or 'all'} of the second, {more}"
-    return f"{data.family}, {data.source}, {first}; {second}, {rates} for each; {seeds}"
+    return f"{data.family}, {data.source}, {first}; {second}, {tried(len(data.rates))}; {seeds}"
 
 
 def _judged(data: FineTuning) -> bool:

@@ -27,6 +27,7 @@ import numpy as np
 from odemom.checks import as_integer, expect, shown
 from odemom.experiments._reversible_architectures import ARCHITECTURES
 from odemom.experiments._reversible_checks import Checks, Task, measured
+from odemom.experiments._spread import deviation
 from odemom.experiments.frame import Claim, Experiment
 from odemom.records import check_fields
 
@@ -233,15 +234,16 @@ def _floats(rows: dict[str, Row], table: Table1) -> Claim:
     rate, lost = row.values("lost_per_layer"), row.values("lost")
     told = ", ".join(
         f"{mean:.1f} ± {spread:.1f} at depth {depth}"
-        for depth, mean, spread in zip(table.depths, lost.mean(0), lost.std(0), strict=True)
+        for depth, mean, spread in zip(table.depths, lost.mean(0), deviation(lost, 0), strict=True)
     )
     return Claim.judged(
         "a Momentum ResNet in floats loses about (1 - gamma)/ln 2 bits per element and layer on "
         "the way back, so that an exact inverse needs an information buffer of that size",
         "Section 3",
-        f"gamma = 0.9: {rate.mean():.3f} ± {rate.std():.3f} per layer, where (1 - gamma)/ln 2 = "
-        f"{first_order:.3f} and log2(1/gamma) = {ARCHITECTURES[row.name].forgets:.3f}; of the 24 "
-        f"bits of single precision {told}; with the buffer none",
+        f"gamma = 0.9: {rate.mean():.3f} ± {deviation(rate):.3f} per layer, where "
+        f"(1 - gamma)/ln 2 = {first_order:.3f} and log2(1/gamma) = "
+        f"{ARCHITECTURES[row.name].forgets:.3f}; of the 24 bits of single precision {told}; with "
+        "the buffer none",
         bool(abs(rate.mean() / first_order - 1) <= 0.1 and row.kept is not None),
     )
 
@@ -258,7 +260,7 @@ def _conserved(rows: dict[str, Row], table: Table1) -> Claim:
         holds &= row.attracting == (want > 0)
         exact = "fails" if kept is None else f"keeps {kept:.3f}"
         told.append(
-            f"{name} forgets {want:.3f}, loses {rate.mean():.3f} ± {rate.std():.3f}, {exact}"
+            f"{name} forgets {want:.3f}, loses {rate.mean():.3f} ± {deviation(rate):.3f}, {exact}"
         )
     return Claim.judged(
         "what a layer contracts, -log2 |det J| bits per element, is what floats lose and what an "

@@ -23,7 +23,9 @@ from odemom.experiments._image_trainings import (
     check_family,
     said,
     train_one,
+    tried,
 )
+from odemom.experiments._spread import deviation
 from odemom.experiments.frame import Claim, Experiment
 
 __all__ = ["EXPERIMENT", "Config", "Network", "Table"]
@@ -203,14 +205,14 @@ def _accuracy(data: Table) -> Claim:
         WHERE,
         f"{data.family}, gamma = {data.gamma:g}, {data.source}, "
         f"{counted(data.epochs, 'epoch')}, {counted(seeds, 'seed')}, "
-        f"{counted(data.rates, 'learning rate')} for each: {rows}",
+        f"{tried(data.rates)}: {rows}",
         bool(min(twins) >= reference - WITHIN) if _judged(data) else None,
     )
 
 
 def _velocities(data: Table) -> Claim:
     zero, field = (data[kind].accuracies for kind in KINDS[1:3])
-    spread = np.hypot(zero.std(), field.std())
+    spread = np.hypot(deviation(zero), deviation(field))
     gap = abs(zero.mean() - field.mean())
     return Claim.judged(
         "the two initial velocities, v0 = 0 and v0 = f(x0), give equal accuracy, up to the spread "

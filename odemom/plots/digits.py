@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from odemom.experiments._spread import deviation
 from odemom.experiments.digits import Digits
 from odemom.plots.style import COLORS, new_figure, shared_style
 
@@ -63,7 +64,7 @@ def draw_histories(histories: Mapping[str, Sequence[Sequence[Mapping[str, float]
                 color = colors[i % len(colors)]
                 epochs = [row["epoch"] for row in trainings[0]]
                 values = np.array([[row[key] for row in rows] for rows in trainings])
-                mean, spread = values.mean(axis=0), values.std(axis=0)
+                mean, spread = values.mean(axis=0), deviation(values, 0)
                 axes.fill_between(
                     epochs, mean - spread, mean + spread, color=color, alpha=0.2, lw=0
                 )

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from odemom.experiments._plane_results import REACHED, Escape, Figure4Trained, Plane
+from odemom.experiments._spread import deviation
 from odemom.plots.style import COLORS, new_figure, shared_style
 
 __all__ = ["draw"]
@@ -147,7 +148,7 @@ def _draw_escapes(axes: Axes, data: Figure4Trained) -> None:
 
 def _draw_escape(axes: Axes, escape: Escape, color: str, style: str) -> None:
     shares = np.array(escape.beyond)
-    mean, spread = shares.mean(axis=0), shares.std(axis=0)
+    mean, spread = shares.mean(axis=0), deviation(shares, 0)
     start = r"near $-s I$" if escape.start == "turning" else "normal"
     axes.errorbar(
         escape.scales,

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from odemom.experiments._spread import deviation
 from odemom.experiments.fig6 import KINDS, Gammas
 from odemom.plots.style import COLORS, new_figure, shared_style
 
@@ -41,7 +42,7 @@ def draw(data: Gammas) -> Figure:
         for axes, refitted in ((bare, False), (refit, True)):
             for n, gamma in enumerate(data.trained):
                 values = 100 * data.accuracies(gamma, refitted=refitted)
-                spread = values.std(axis=1, ddof=int(values.shape[1] > 1))
+                spread = deviation(values, 1)
                 axes.errorbar(
                     places, values.mean(axis=1), spread, color=SHADES[n % len(SHADES)],
                     marker="o", ms=4, capsize=2, label=f"{gamma:g}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from odemom.experiments._spread import deviation
 from odemom.experiments.fig7 import KINDS, Memory
 from odemom.plots.style import COLORS, new_figure, shared_style
 
@@ -40,7 +41,7 @@ def draw(data: Memory) -> Figure:
             networks = [n for n in data.networks if n.kind == kind]
             x = [n.step.peak / 1e6 for n in networks]
             y = [100 * n.accuracies.mean() for n in networks]
-            spread = [100 * n.accuracies.std(ddof=int(len(n.runs) > 1)) for n in networks]
+            spread = [100 * deviation(n.accuracies) for n in networks]
             right.errorbar(
                 x, y, spread, fmt="o-", color=color, ms=4.5, capsize=2.5, label=NAMES[kind]
             )

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
+from odemom.experiments._spread import deviation
 from odemom.experiments.fig9 import KINDS, Accuracies
 from odemom.plots.style import COLORS, new_figure, shared_style
 
@@ -37,7 +38,7 @@ def draw(data: Accuracies) -> Figure:
         ends = {}
         for n, kind in enumerate(KINDS):
             values = 100 * data.accuracies(kind)
-            mean, spread = values.mean(axis=1), values.std(axis=1, ddof=int(values.shape[1] > 1))
+            mean, spread = values.mean(axis=1), deviation(values, 1)
             color, dash, marker = LOOKS[kind]
             x = channels * 1.02 ** (n - 1)  # bars side by side
             axes.errorbar(x, mean, spread, color=color, ls=dash, marker=marker, ms=4.5, capsize=2.5)

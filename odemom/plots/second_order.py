@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from odemom.experiments._spread import deviation
 from odemom.experiments.second_order import Comparison, Fit
 from odemom.plots.style import COLORS, new_figure, shared_style
 
@@ -145,8 +146,8 @@ def _dots(
 ) -> None:
     """The mean with its standard deviation (of the logarithms on such an axis), and the seeds."""
     scale = np.log(values) if logarithmic else values
-    deviation = scale.std(ddof=1) if len(scale) > 1 else 0.0
-    ends = np.array([scale.mean() - deviation, scale.mean(), scale.mean() + deviation])
+    reach = deviation(scale)
+    ends = np.array([scale.mean() - reach, scale.mean(), scale.mean() + reach])
     if logarithmic:
         ends = np.exp(ends)
     low, mean, high = ends

@@ -12,6 +12,7 @@ from scripts.manual.benchmarks import benchmark_tables
 from scripts.manual.commands import command_page
 from scripts.manual.gallery import gallery_pages
 from scripts.manual.guides import guide_list
+from scripts.manual.networks import network_tables
 from scripts.manual.notebooks import notebook_pages
 
 __all__ = ["FOLDERS", "generated", "write"]
@@ -33,6 +34,7 @@ def generated(root: Path) -> dict[str, str]:
         **benchmark_tables(root / "benchmarks" / "results"),
         **notebook_pages(root / "notebooks"),
         **command_page(),
+        **network_tables(),
         **guide_list(root / "docs"),
     }
 

@@ -190,7 +190,7 @@ def _gpu(results: Mapping[str, Any]) -> str:
         peak = f"{row['peak_mb']:,.0f}"
         rows.append([literal(name), *times, peak, _times(row["peak_mb / plain"])])
     head = ["network, images a step", "ms", "in a graph", "time / plain", "in a graph"]
-    return table([*head, "peak, MB", "peak / plain"], rows, numbers=6)
+    return table([*head, "peak without a graph, MB", "peak / plain"], rows, numbers=6)
 
 
 def _zoo(results: Mapping[str, Any]) -> str:

@@ -24,9 +24,19 @@ def _section(name: str, command: Any) -> str:
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     names = [(a.metavar or a.name).upper() for a in arguments]
     usage = " ".join(["odemom", name, *names, "[OPTIONS]"])
-    rows = [[f"`{', '.join(p.opts)}`", literal(_one_line(p.help))] for p in options]
+    rows = [[_names(p), literal(_one_line(p.help)), _default(p)] for p in options]
     parts = [f"## odemom {name}", f"```text\n{usage}\n```", literal(_one_line(command.help))]
-    return "\n\n".join([*parts, table(["option", "meaning"], rows)] if rows else parts)
+    return "\n\n".join([*parts, table(["option", "meaning", "default"], rows)] if rows else parts)
+
+
+def _names(option: Any) -> str:
+    return f"`{'/'.join([', '.join(option.opts), *option.secondary_opts])}`"
+
+
+def _default(option: Any) -> str:
+    """What is taken where the command line itself knows it; most are of other options, or none."""
+    none = option.default is None or option.default is False
+    return "" if none else f"`{option.default}`"
 
 
 def _one_line(text: str | None) -> str:

@@ -50,6 +50,12 @@ def test_the_rate_is_chosen_on_validation_images_and_by_the_mean():
     assert [run.seed for run in best_rate(runs)] == [0, 1]
 
 
+@pytest.mark.parametrize("module", [fig6, fig7, fig8])
+def test_a_grid_of_rates_is_refused_where_none_is_chosen(module):
+    with pytest.raises(InvalidInputError, match=r"learning_rates: got .*; expected one rate"):
+        module.Config(learning_rates=(0.1, 0.2))
+
+
 def test_seeds_begin_where_they_are_told_to():
     """So that what was chosen on some seeds is put to the test on others."""
     for module in (fig6, fig7, fig8, fig9, fine_tuning, table2):
