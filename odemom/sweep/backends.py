@@ -11,6 +11,7 @@ import pkgutil
 import re
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -101,6 +102,9 @@ class Backend:
     def _parallel(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         run = functools.partial(_with_parent, function, os.getpid())
         parallel = self.joblib.Parallel(n_jobs=self.workers or -1, return_as="generator_unordered")
+        # joblib starts workers afresh that have grown by 300 MB, as they do by a training; the
+        # warning comes from a thread of its own, so that the filter is that of the process.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         with _lost_workers_named():
             yield from parallel(self.joblib.delayed(run)(task) for task in tasks)
 

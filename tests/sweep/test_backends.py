@@ -9,12 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from odemom import BackendError, InvalidInputError, OdemomError
 from odemom.sweep import Backend, backends
+
+HELD = []  # by a worker, over its tasks
 
 
 def square(n):
@@ -33,6 +36,12 @@ def mistaken(n):
     raise ZeroDivisionError("the task's own mistake")
 
 
+def grown(n):
+    HELD.append(b"x" * 400_000_000 if n > 2 else b"")
+    time.sleep(1.2)
+    return os.getpid()
+
+
 def results(backend, function, tasks=(1, 2, 3)):
     with backend.running() as each:
         return sorted(each(function, tasks))
@@ -41,6 +50,16 @@ def results(backend, function, tasks=(1, 2, 3)):
 def test_tasks_run_in_this_process_and_in_others():
     assert results(Backend("serial"), square) == [1, 4, 9]
     assert results(Backend("joblib", 2), square) == [1, 4, 9]
+
+
+@pytest.mark.slow
+def test_a_worker_that_has_grown_is_replaced_without_a_word():
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        workers = results(Backend("joblib", 2), grown, range(1, 11))
+    assert len(workers) == 10
+    assert len(set(workers)) > 2
+    assert [str(w.message) for w in said] == []
 
 
 @pytest.mark.parametrize(
