@@ -104,7 +104,8 @@ class Representability:
         (clustered eigenvalues merged).
     status : {"certain", "borderline"}
         ``"certain"``: on exact input a theorem; on floating input it holds for every real matrix
-        within ``tol * ||D||_2`` of D. ``"borderline"``: matrices that close differ in the answer.
+        within ``tol * ||D||_2`` of D. ``"borderline"``: that could not be shown, nearly always
+        because matrices that close differ in the answer.
     exact : bool
         Whether exact arithmetic decided.
     flow : Flow
