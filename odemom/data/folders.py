@@ -67,6 +67,19 @@ def load_folder(
     folders = _sets(path)
     listings = {key: _listing(folder) for key, folder in folders.items()}
     classes = listings[TRAIN].classes
+    if len(folders) > 1:
+        beside = sorted(
+            e.name
+            for e in os.scandir(path)
+            if e.is_dir() and e.name[0] != "." and path / e.name not in folders.values()
+        )
+        if beside:
+            warnings.warn(
+                f"data: {shown(beside, 200)} beside {path / TRAIN} is not looked at: classes and "
+                "their images are taken from there and from the folders for tests alone.",
+                OdemomWarning,
+                stacklevel=2,
+            )
     for key, listing in listings.items():
         expect(
             listing.classes == classes,

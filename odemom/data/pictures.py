@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from odemom.checks import expect, invalid, optional_import, shown
+from odemom.errors import InvalidInputError
 from odemom.records.machine import is_out_of_memory
 
 __all__ = ["COMMON_SIZE", "Picture", "header", "pixels_of"]
@@ -75,9 +76,11 @@ def pixels_of(file: str, size: int, *, grey: bool) -> np.ndarray:
             image.load()
             if image.getexif().get(0x0112, 1) != 1:  # a camera that was turned
                 image = operations.exif_transpose(image)
-            image = _eight_bits(image).convert("L" if grey else "RGB")
+            image = _eight_bits(image, file).convert("L" if grey else "RGB")
             if image.size != (size, size):
                 image = operations.fit(image, (size, size))
+        except InvalidInputError:
+            raise
         except Exception as error:  # decoders raise anything on damaged data
             if is_out_of_memory(error):
                 raise
@@ -86,12 +89,20 @@ def pixels_of(file: str, size: int, *, grey: bool) -> np.ndarray:
     return array[None] if grey else array.transpose(2, 0, 1)
 
 
-def _eight_bits(image: Any) -> Any:
+def _eight_bits(image: Any, file: str) -> Any:
     if image.mode not in SIXTEEN_BITS:
         return image
     pil = optional_import("PIL.Image", "train")
     values = np.asarray(image).astype(np.int64)
-    return pil.fromarray((values.clip(0, 65535) >> 8).astype(np.uint8))
+    low, high = int(values.min()), int(values.max())
+    expect(
+        low >= 0 and high <= 65535,
+        "data",
+        got=f"the image {file} with pixels from {low} to {high}",
+        expected="pixels of 8 or 16 bits, from 0 to 65535",
+        fix="Scale it to 8 bits, or remove it.",
+    )
+    return pil.fromarray((values >> 8).astype(np.uint8))
 
 
 def _opened(file: str) -> Any:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from odemom.checks import expect
+
 if TYPE_CHECKING:
     from odemom.data.images import Images
 
@@ -40,29 +42,47 @@ def write_halves(
         Test images of each half; 0 takes all.
     folder : Path
         Where the folders are made.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than four classes, or fewer images than are asked for.
     """
     from odemom.data.images import load_images
     from odemom.data.names import full_scale
 
     whole = load_images(data, root=root or None, seed=seed, validation=0.0)
+    expect(
+        len(whole.classes) > 3,
+        "data",
+        got=f"{data} with {len(whole.classes)} classes",
+        expected="four or more, two for each half",
+    )
     middle = len(whole.classes) // 2
     halves = Halves(whole.source, folder / "first-half", folder / "second-half")
     for n, path in enumerate((halves.first, halves.second)):
-        for part, images, limit in (
-            ("train", whole.train, limits[n]),
-            ("test", whole.test, tested),
+        for part, images, limit, name in (
+            ("train", whole.train, limits[n], ("limit", "refit_limit")[n]),
+            ("test", whole.test, tested, "tested"),
         ):
             places = np.flatnonzero((images.labels.numpy() >= middle) == bool(n))
-            chosen = places[_some(images.labels.numpy()[places], limit, seed)]
+            chosen = places[_some(images.labels.numpy()[places], limit, seed, name)]
             scale = 255 / full_scale(data)
             _write(path / part, images.subset(chosen), whole.classes, scale)
     return halves
 
 
-def _some(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
+def _some(labels: np.ndarray, limit: int, seed: int, name: str) -> np.ndarray:
     from odemom.data.splits import taken
 
-    return taken(labels, min(limit or len(labels), len(labels)), seed)[0]
+    expect(
+        limit <= len(labels),
+        name,
+        got=str(limit),
+        expected=f"at most {len(labels)}, the images of this half of the classes",
+        fix=f"--set {name}=0 takes all.",
+    )
+    return taken(labels, limit or len(labels), seed)[0]
 
 
 def _write(path: Path, images: Images, classes: tuple[str, ...], scale: float) -> None:

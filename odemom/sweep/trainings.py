@@ -149,7 +149,17 @@ def read_sweep(path: Path) -> Sweep:
     settings = [
         dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
     ]
-    return Sweep(tuple(settings), tuple(_config({**base, **each}) for each in settings))
+    configs = [_config({**base, **each}) for each in settings]
+    for n, config in enumerate(configs):
+        first = configs.index(config)
+        expect(
+            first == n,
+            "grid",
+            got=f"one training twice: {said(settings[first])} and {said(settings[n])}",
+            expected="different ones",
+            fix="Name each value once.",
+        )
+    return Sweep(tuple(settings), tuple(configs))
 
 
 def _config(settings: Mapping[str, Any]) -> TrainingConfig:

@@ -110,8 +110,10 @@ def parsed_options(texts: Sequence[str]) -> dict[str, Any]:
         name, sign, value = text.partition("=")
         if not sign or not name:
             raise invalid("--set", got=shown(text), expected="name=value, such as blocks=0")
+        name = name.strip()
+        expect(name not in found, "--set", got=f"{name} twice", expected="each option once")
         try:
-            found[name.strip()] = json.loads(value)
+            found[name] = json.loads(value)
         except ValueError:
-            found[name.strip()] = value
+            found[name] = value
     return found

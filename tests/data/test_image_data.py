@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from odemom.data import folders
 from odemom.data.images import load_images
-from odemom.errors import InvalidInputError
+from odemom.errors import InvalidInputError, OdemomWarning
 from tests.pictures import image_folder, tinted
 
 
@@ -263,6 +264,12 @@ def floating(path):
     return path
 
 
+def of_32_bits(path):
+    pixels = np.full((8, 8), 70_000, np.int32)
+    Image.fromarray(pixels).save(image_folder(path) / "red" / "deep.tiff")
+    return path
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
@@ -271,6 +278,7 @@ def floating(path):
         (other_classes, r"test with the classes .*green.*expected those of .*train"),
         (a_file, "which is a file.*unpack an archive first"),
         (floating, r"float\.tiff of floating-point pixels"),
+        (of_32_bits, r"deep\.tiff with pixels from 70000 to 70000; expected .*8 or 16 bits"),
         (lambda path: path, "which is not there"),
     ],
 )
@@ -278,6 +286,17 @@ def test_folders_that_do_not_fit_are_refused(tmp_path, load, made, message):
     with pytest.raises(InvalidInputError, match=message):
         load(made(tmp_path / "data"))
     assert cached(tmp_path) == []
+
+
+def test_folders_beside_train_and_test_are_named(tmp_path, load):
+    for part in ("train", "test"):
+        image_folder(tmp_path / "data" / part)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load(tmp_path / "data")
+    image_folder(tmp_path / "data" / "extra")
+    with pytest.warns(OdemomWarning, match=r"\['extra'\] beside .*train is not looked at"):
+        load(tmp_path / "data")
 
 
 def test_a_class_of_one_image_cannot_be_split(tmp_path, load):

@@ -105,6 +105,8 @@ def test_a_twin_may_be_a_point_below_the_resnet(twin, verdict):
     data = table2.Table(SOURCE, "resnet20", 0.9, 10, 1, 128, rows)
     accuracy, _, memory = table2.claims(data)
     assert (accuracy.verdict, memory.verdict) == (verdict, "holds")
+    small = tuple(dataclasses.replace(row, step=step(2)) for row in rows)
+    assert table2.claims(dataclasses.replace(data, networks=small))[2].verdict == "not run"
 
 
 def test_losses_are_counted_from_the_network_as_it_was_trained():
@@ -192,6 +194,19 @@ def test_a_twin_is_judged_beside_the_network_refitted_alike(as_they_are, refitte
     assert [claim.verdict for claim in found] == verdicts
     # the rate is chosen on validation images, not on those of the test
     assert f"gamma = 0.9 {100 * refitted[1]:.1f} ± 0.0 %" in found[1].measured
+
+
+@pytest.mark.parametrize(
+    ("limits", "tested", "message"),
+    [
+        ((5000, 25), 20, r"limit: got 5000; expected at most \d+, .*--set limit=0 takes all"),
+        ((50, 5000), 20, r"refit_limit: got 5000"),
+        ((50, 25), 5000, r"tested: got 5000"),
+    ],
+)
+def test_more_images_than_a_half_has_are_refused(tmp_path, limits, tested, message):
+    with pytest.raises(InvalidInputError, match=message):
+        write_halves("digits", "", 0, limits, tested, tmp_path)
 
 
 def test_halves_are_folders_with_the_classes_of_each(tmp_path):

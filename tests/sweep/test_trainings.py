@@ -95,6 +95,7 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
         ("grid: {seed: 3}", "grid: seed: got 3; expected a list"),
         ("grid: {seed: []}", "grid: seed: got"),
         ("base: {seed: 1}\ngrid: {seed: [0]}", "it in base too"),
+        ("grid: {seed: [0, 1, 0]}", "grid: got one training twice: seed 0 and seed 0; expected"),
         ("grid: {sead: [1]}", "setting: got 'sead'"),
         ("base: {epochz: 1}\ngrid: {seed: [1]}", "expected one of preset, .*Did you mean epochs"),
         ("grid: {ordr: [1]}", "or an option of odenet-digits: .*Did you mean order"),

@@ -242,6 +242,9 @@ def test_train_evaluate_and_predict_on_a_folder(run, tmp_path):
     code, out, err = run(*asked, "--dry-run", "--set", "channels=4")
     assert (code, out) == (2, "")
     assert "channels: got 4 by --set and 2 by --channels; expected one of the two" in err
+    code, out, err = run(*asked, "--dry-run", "--set", "blocks=0")
+    assert (code, out) == (2, "")
+    assert "--set: got blocks twice; expected each option once" in err
     code, out, err = run(*asked, "--out", str(tmp_path / "out"))
     assert (code, "order 1: test accuracy" in out, "on tints" in out) == (0, True, True), err
     last = str(tmp_path / "out" / "checkpoints" / "last.ckpt")
