@@ -29,3 +29,8 @@ def image_folder(
         for i in range(images):
             tinted(rng, label, (size, size)).save(path / name / f"{i:03}.png")
     return path
+
+
+def cached(path: Path) -> list[str]:
+    """The names of the files in a folder ``cache``."""
+    return sorted(file.name for file in (path / "cache").rglob("*") if file.is_file())

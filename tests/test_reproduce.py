@@ -173,7 +173,7 @@ def test_the_summary_has_a_row_per_claim_and_every_picture(finished):
         assert part in text
         assert part in page
     assert page.count("<tr>") == 1 + 2
-    assert "2 claims of 1 experiment: 2 hold, 0 do not hold, 0 were not run." in text
+    assert "2 claims of 1 experiment: 2 hold, 0 do not hold, 0 were not judged." in text
     for path in pages.values():
         path.unlink()
 

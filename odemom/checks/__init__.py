@@ -15,6 +15,7 @@ from odemom.checks.foreign import spacing_of as spacing_of
 from odemom.checks.messages import counted as counted
 from odemom.checks.messages import did_you_mean as did_you_mean
 from odemom.checks.messages import expect as expect
+from odemom.checks.messages import first_sentence as first_sentence
 from odemom.checks.messages import invalid as invalid
 from odemom.checks.messages import optional_import as optional_import
 from odemom.checks.messages import readable as readable

@@ -17,6 +17,7 @@ __all__ = [
     "counted",
     "did_you_mean",
     "expect",
+    "first_sentence",
     "invalid",
     "optional_import",
     "readable",
@@ -80,6 +81,17 @@ def shown(value: object, limit: int = 60) -> str:
         return text
     end = "..." + text[-1] if isinstance(value, str) else "..."
     return text[: limit - len(end)] + end
+
+
+def first_sentence(error: BaseException) -> str:
+    """What an error says up to its first full stop: without what to do about it.
+
+    Examples
+    --------
+    >>> first_sentence(ValueError("x: got 1.5; expected 2. Take two."))
+    'x: got 1.5; expected 2'
+    """
+    return str(error).partition(". ")[0].removesuffix(".")
 
 
 def invalid(name: str, *, got: str, expected: str, fix: str = "") -> InvalidInputError:

@@ -45,8 +45,10 @@ from odemom.cli.training_options import (
     Threads,
     WeightDecay,
     check_resume,
+    from_start,
     given,
     merged,
+    near,
     nearest_number,
     note_compiling,
     print_dry_run,
@@ -138,7 +140,7 @@ def transform(
 
     Example: odemom transform torchvision:resnet50 --gamma 0.9 --refit 5 --data pictures
     """
-    from odemom.checks import as_integer, optional_import
+    from odemom.checks import as_integer, expect, optional_import
 
     optional_import("torch", "train")
     from odemom.training.fine_tuning import refit_config
@@ -184,6 +186,12 @@ def transform(
         from odemom.training.run import training_data
 
         training_data(config, download=True)
+    expect(
+        refit > 0 or not dry_run,
+        "dry_run",
+        got="it beside a refit of 0 epochs",
+        expected="it beside --refit N, whose steps it measures",
+    )
     if dry_run:
         check_resume(resume, config)
         print_dry_run(config, as_json)
@@ -198,7 +206,7 @@ def _refit(
     from odemom.training.fine_tuning import refit
 
     note_compiling(config)
-    with interruptible():
+    with interruptible(otherwise=from_start(resume)):
         found = refit(
             source, config, out_dir=out, epochs=epochs, freeze=freeze, resume=resume,
             progress=not as_json and not is_quiet(),
@@ -211,7 +219,7 @@ def _refit(
     _print_table(found)
     if found.after is None and found.new_head:
         note("the head is new and untrained: --refit N trains it")
-    say(f"{found.checkpoint}\n{Path(out) / 'transform.json'}")
+    say("\n".join(map(near, (found.checkpoint, Path(out) / "transform.json"))))
 
 
 def _print_table(found: Refit) -> None:

@@ -202,18 +202,20 @@ def integer_or_text(text: str) -> int | str:
 
 
 @contextmanager
-def interruptible(how: str = "") -> Iterator[None]:
+def interruptible(how: str = "", otherwise: str = "") -> Iterator[None]:
     """End at Ctrl-C with a sentence on how to go on, and the status of an interrupted program.
 
     Parameters
     ----------
     how : str
         The sentence; by default the message of the `KeyboardInterrupt`.
+    otherwise : str
+        The sentence where that one has no message.
     """
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        tell(f"\ninterrupted: {how or interrupt}")
+        tell(f"\ninterrupted: {how or str(interrupt) or otherwise}")
         raise typer.Exit(INTERRUPTED) from None
 
 

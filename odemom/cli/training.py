@@ -53,8 +53,10 @@ from odemom.cli.training_options import (
     Threads,
     WeightDecay,
     check_resume,
+    from_start,
     given,
     merged,
+    near,
     nearest_number,
     note_compiling,
     print_dry_run,
@@ -138,17 +140,17 @@ def train(
 
     Example: odemom train --model odenet --order 2 --channels 8 --epochs 3
     """
-    from odemom.checks import as_eps, nearest_double, optional_import
+    from odemom.checks import optional_import
 
     optional_import("torch", "train")
-    from odemom.training.presets import configured, parsed_options
+    from odemom.training.presets import configured, parsed_options, refuse_idle_mass
 
     options = merged(
         parsed_options(set_ or ()),
         given(
             gamma=nearest_number("gamma", gamma),
             order=order,
-            eps=None if eps is None else nearest_double(as_eps(eps)),
+            eps=nearest_number("eps", eps),
             initial_velocity=initial_velocity,
             channels=channels,
             adjoint=adjoint or None,
@@ -179,6 +181,7 @@ def train(
         threads=threads,
         checkpoint_steps=checkpoint_steps,
     )
+    refuse_idle_mass(options)
     config = configured(preset, model, options, fields)
     if download:
         from odemom.training.run import training_data
@@ -196,7 +199,7 @@ def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
 
     note_compiling(config)
     shown = not as_json and not is_quiet()
-    with interruptible():
+    with interruptible(otherwise=from_start(resume)):
         result = run_training(config, out_dir=out, resume=resume, progress=shown)
     if not speaks():
         return
@@ -210,7 +213,7 @@ def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
         f"{'' if result.source == 'digits' else f' on {result.source}'}, {nfe}"
         f"{result.seconds:.1f} s of training"
     )
-    say(f"{result.csv}\n{result.checkpoint}\n{Path(out) / 'result.json'}")
+    say("\n".join(map(near, (result.csv, result.checkpoint, Path(out) / "result.json"))))
 
 
 def evaluate(

@@ -99,11 +99,24 @@ def check_resume(resume: Path | None, config: Any) -> None:
         read_checkpoint(resume, config)
 
 
+def from_start(resume: Path | None) -> str:
+    """How to go on after Ctrl-C before the first epoch."""
+    from odemom.training.surroundings import START_AGAIN
+
+    return START_AGAIN if resume is None else f"resume from {resume}"
+
+
 def nearest_number(name: str, text: str | None) -> float | None:
     """The double nearest to the number that the text of an option spells."""
     from odemom.checks import as_number, nearest_double
 
     return None if text is None else nearest_double(as_number(text, name, "a number"))
+
+
+def near(path: Path) -> str:
+    """A path from the working directory, where it lies in it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def speaks() -> bool:
@@ -127,7 +140,7 @@ def note_compiling(config: Any) -> None:
 def print_dry_run(config: Any, as_json: bool) -> None:
     """Print what a training would take."""
     from odemom.checks import counted
-    from odemom.cli.shared import print_json, say, waiting
+    from odemom.cli.shared import answer, print_json, waiting
     from odemom.training.bar import duration
     from odemom.training.dry_run import dry_run
 
@@ -140,15 +153,15 @@ def print_dry_run(config: Any, as_json: bool) -> None:
         times = {"step_seconds": found.step_seconds, "steps": found.steps}
         print_json({"source": found.source, "device": found.device, **numbers, **times})
         return
-    say(f"{config.model}: {memory.parameters} parameters")
-    say(
+    answer(f"{config.model}: {memory.parameters} parameters")
+    answer(
         f"{found.source}: {counted(found.images, 'training image')}, "
         f"{counted(found.steps, 'step')} in all"
     )
-    say(f"memory: {memory}")
+    answer(f"memory: {memory}")
     if config.cuda_graph:
-        say("without the CUDA graphs, which are made when the training begins:")
-    say(
+        answer("without the CUDA graphs, which are made when the training begins:")
+    answer(
         f"time: {_short(found.step_seconds)} a step on {found.device}, about "
         f"{duration(found.seconds)} for all steps"
     )

@@ -23,7 +23,7 @@ import torch
 
 from odemom.checks import counted, expect, invalid, optional_import, readable, shown
 from odemom.data.images import ImageData, Images
-from odemom.data.pictures import COMMON_SIZE, Picture, header, pixels_of
+from odemom.data.pictures import COMMON_SIZE, Picture, decoded, header
 from odemom.data.splits import parts
 from odemom.errors import OdemomWarning
 from odemom.records.machine import is_out_of_memory
@@ -95,6 +95,8 @@ def load_folder(
         for (key, each), end in zip(listings.items(), ends, strict=True)
     }
     own_test = "test" in sets
+    if not whole:
+        _check_counts(listings[TRAIN], set(sets), validation)
     if whole:
         none = sets[TRAIN].subset(np.arange(0))
         sets = {"test": sets[TRAIN], "validation": none, **sets}
@@ -107,6 +109,22 @@ def load_folder(
         sets[TRAIN] = sets[TRAIN].subset(left)
     source = _source(path, listings[TRAIN], pixels.shape[-1])
     return ImageData(name, source, classes, mean=(), std=(), own_test=own_test, **sets)
+
+
+def _check_counts(listing: Listing, sets: set[str], validation: float) -> None:
+    """Refuse a class that has not an image for each set that is to be split off."""
+    split = {"test", "validation" if validation else "test"} - sets
+    needed = ["training", *sorted(split)]
+    counts = np.bincount(listing.labels)
+    fewest = int(counts.argmin())
+    expect(
+        counts[fewest] >= len(needed),
+        "data",
+        got=f"the class {shown(listing.classes[fewest])} with "
+        f"{counted(int(counts[fewest]), 'image')}",
+        expected=f"at least {len(needed)}, of which {' and '.join(needed)} get one each",
+        fix="Add images, or remove the class.",
+    )
 
 
 def files_digest(path: Path) -> str:
@@ -154,7 +172,7 @@ def _listing(folder: Path) -> Listing:
         "data",
         got=f"{folder} with {counted(len(classes), 'folder')} in it",
         expected="at least two, one per class, with the images in them",
-        fix="A network that knows one class has nothing to learn." if classes else "",
+        fix=_below(folder / classes[0]) if classes else "",
     )
     files: list[str] = []
     states: list[tuple[int, int, int]] = []
@@ -172,13 +190,37 @@ def _listing(folder: Path) -> Listing:
             "data",
             got=f"the class {folder / name} without an image",
             expected="images (.jpg, .png, ...) in the folder of every class",
-            fix="Remove the empty folder, or put the images directly into it.",
+            fix=_meant(folder, classes, name),
         )
         files += [file for file, _ in found]
         # The last one, of the file's entry, shows files that were exchanged with their times.
         states += [(s.st_size, s.st_mtime_ns, s.st_ctime_ns) for _, s in found]
         labels += [label] * len(found)
     return Listing(tuple(classes), tuple(files), tuple(states), np.array(labels, dtype=np.int64))
+
+
+def _meant(folder: Path, classes: list[str], name: str) -> str:
+    """What to do about a folder without an image in it."""
+    if TRAIN in classes:
+        others = " and ".join(shown(each) for each in classes if each != TRAIN)
+        return (
+            f"If {shown(TRAIN)} holds the classes of the training, call the folder of the test set "
+            f"{', '.join(TESTS[:-1])} or {TESTS[-1]}, not {others}."
+        )
+    if inner := [e.name for e in os.scandir(folder / name) if e.is_dir()]:
+        return (
+            f"It holds folders ({shown(sorted(inner)[0])}, ...): put its images directly into it, "
+            f"or, where these are the classes, give {folder / name}."
+        )
+    return "Remove the empty folder."
+
+
+def _below(folder: Path) -> str:
+    """What to do about a folder with one folder in it."""
+    classes = [e.name for e in os.scandir(folder) if e.is_dir() and e.name[0] != "."]
+    if len(classes) > 1 or classes == [TRAIN]:
+        return f"Those in it are {shown(sorted(classes), 100)}: if they are meant, give {folder}."
+    return "A network tells classes apart: put the images of another one into a folder beside."
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -284,12 +326,23 @@ def _decode(files: list[str], target: Path, image_size: int | None) -> None:
             fix="Name another place with --root, or scale down with --image-size.",
         )
         array: Any = np.lib.format.open_memmap(target, "w+", dtype=np.uint8, shape=shape)
+        transparent: list[str] = []
         chunk = max(1, WAITING // math.prod(shape[1:]))
         for start in range(0, len(files), chunk):
             part = files[start : start + chunk]
-            for row, pixels in enumerate(pool.map(lambda f: pixels_of(f, size, grey=grey), part)):
+            found = pool.map(lambda f: decoded(f, size, grey=grey), part)
+            for row, (pixels, see_through) in enumerate(found):
                 array[start + row] = pixels
+                transparent += [files[start + row]] * see_through
         array.flush()
+    if transparent:
+        warnings.warn(
+            f"data: {counted(len(transparent), 'image')} of {len(files)} with transparent places, "
+            f"such as {transparent[0]}. Transparency is left out: they get the colour that the "
+            "file keeps under it, often black. Save them on a background.",
+            OdemomWarning,
+            stacklevel=2,
+        )
     if all(picture.sixteen_bits for picture in pictures) and array.max() < DARK:
         warnings.warn(
             f"data: the images of 16 bits in {Path(files[0]).parent.parent} have no value above "

@@ -24,6 +24,7 @@ __all__ = ["ImageData", "Images", "load_images"]
 VALIDATION_SHARE = 0.1
 READ_AT_MOST = 2**31  # bytes of each set that its digest reads
 PORTION = 2**25  # bytes of images that are looked at together
+DOWNLOADED = ("cifar10", "cifar100")
 COUNTED = 10_000  # mean and spread are taken of at most so many training images
 
 
@@ -176,7 +177,8 @@ def load_images(
         Of the splits and of the choice of ``limit`` images.
     limit : int, optional
         Training images to take, with as many of each class as the whole has in proportion. The
-        validation set shrinks in proportion, the test set does not.
+        validation set shrinks in proportion, to one image a class at the least; the test set does
+        not.
     validation : float, default 0.1
         The share of the images outside the test set that is kept for validation, in [0, 1); where a
         folder has no ``test``, a fifth of its images becomes the test set.
@@ -215,6 +217,12 @@ def load_images(
         as_integer(image_size, "image_size", 1)
     check_data(data)
     folder = data not in NAMES_OF_DATA
+    expect(
+        not download or data in DOWNLOADED,
+        "download",
+        got=f"it beside data {shown(data, 200)}",
+        expected=f"it beside {' or '.join(DOWNLOADED)}",
+    )
     expect(
         image_size is None or folder,
         "image_size",
@@ -315,10 +323,10 @@ def _limited(whole: ImageData, limit: int, seed: int) -> ImageData:
         "limit",
         got=str(limit),
         expected=f"from {len(whole.classes)}, one a class, to {n}, the number of training images",
-        fix="For all of them leave it out; in an experiment --set limit=0.",
+        fix="For all of them leave it out.",
     )
     kept = round(len(whole.validation) * limit / n)
-    kept = min(len(whole.validation), max(kept, len(whole.classes) if kept else 0))
+    kept = min(len(whole.validation), max(kept, len(whole.classes)))
     train = whole.train.subset(taken(whole.train.labels.numpy(), limit, seed)[0])
     validation = whole.validation.subset(taken(whole.validation.labels.numpy(), kept, seed)[0])
     return replace(whole, train=train, validation=validation)

@@ -12,7 +12,7 @@ from odemom.checks import expect, invalid, optional_import, shown
 from odemom.errors import InvalidInputError
 from odemom.records.machine import is_out_of_memory
 
-__all__ = ["COMMON_SIZE", "Picture", "header", "pixels_of"]
+__all__ = ["COMMON_SIZE", "Picture", "decoded", "header", "pixels_of"]
 
 COMMON_SIZE = 32  # images of different sizes are brought to this one, in pixels
 GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"}
@@ -50,7 +50,14 @@ def header(file: str) -> Picture:
         return Picture(image.size, image.mode in GREY, image.mode in SIXTEEN_BITS)
 
 
-def pixels_of(file: str, size: int, *, grey: bool) -> np.ndarray:
+def pixels_of(file: str, size: int, *, grey: bool, name: str = "data") -> np.ndarray:
+    """The pixels of an image alone: see `decoded`."""
+    return decoded(file, size, grey=grey, name=name)[0]
+
+
+def decoded(
+    file: str, size: int, *, grey: bool, name: str = "data"
+) -> tuple[np.ndarray, bool]:  # fmt: skip
     """The pixels of an image: the shorter side scaled to ``size``, and the centre.
 
     Parameters
@@ -59,11 +66,15 @@ def pixels_of(file: str, size: int, *, grey: bool) -> np.ndarray:
     size : int
     grey : bool
         One channel in place of three.
+    name : str
+        Of the argument that an error names.
 
     Returns
     -------
-    ndarray of uint8, shape (1 or 3, size, size)
+    pixels : ndarray of uint8, shape (1 or 3, size, size)
         Pixels of 16 bits keep their upper 8.
+    transparent : bool
+        Whether it has transparent places, which have the colour that the file keeps under them.
 
     Raises
     ------
@@ -71,12 +82,13 @@ def pixels_of(file: str, size: int, *, grey: bool) -> np.ndarray:
         If the image is damaged, or its pixels are floating-point numbers, by name.
     """
     operations = optional_import("PIL.ImageOps", "train")
-    with _opened(file) as image:
+    with _opened(file, name) as image:
         try:
             image.load()
             if image.getexif().get(0x0112, 1) != 1:  # a camera that was turned
                 image = operations.exif_transpose(image)
-            image = _eight_bits(image, file).convert("L" if grey else "RGB")
+            transparent = _is_transparent(image)
+            image = _eight_bits(image, file, name).convert("L" if grey else "RGB")
             if image.size != (size, size):
                 image = operations.fit(image, (size, size))
         except InvalidInputError:
@@ -84,12 +96,19 @@ def pixels_of(file: str, size: int, *, grey: bool) -> np.ndarray:
         except Exception as error:  # decoders raise anything on damaged data
             if is_out_of_memory(error):
                 raise
-            raise _unreadable(file, error) from None
+            raise _unreadable(file, error, name) from None
         array = np.asarray(image, dtype=np.uint8)
-    return array[None] if grey else array.transpose(2, 0, 1)
+    return (array[None] if grey else array.transpose(2, 0, 1)), transparent
 
 
-def _eight_bits(image: Any, file: str) -> Any:
+def _is_transparent(image: Any) -> bool:
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    bands = image.getbands()
+    return "A" in bands and image.getchannel("A").getextrema()[0] < 255
+
+
+def _eight_bits(image: Any, file: str, name: str) -> Any:
     if image.mode not in SIXTEEN_BITS:
         return image
     pil = optional_import("PIL.Image", "train")
@@ -97,15 +116,15 @@ def _eight_bits(image: Any, file: str) -> Any:
     low, high = int(values.min()), int(values.max())
     expect(
         low >= 0 and high <= 65535,
-        "data",
+        name,
         got=f"the image {file} with pixels from {low} to {high}",
         expected="pixels of 8 or 16 bits, from 0 to 65535",
-        fix="Scale it to 8 bits, or remove it.",
+        fix="Scale it to 8 bits.",
     )
     return pil.fromarray((values >> 8).astype(np.uint8))
 
 
-def _opened(file: str) -> Any:
+def _opened(file: str, name: str = "data") -> Any:
     pil = optional_import("PIL.Image", "train")
     try:
         with warnings.catch_warnings():
@@ -114,22 +133,22 @@ def _opened(file: str) -> Any:
     except Exception as error:  # plugins raise anything on damaged data
         if is_out_of_memory(error):
             raise
-        raise _unreadable(file, error) from None
+        raise _unreadable(file, error, name) from None
     expect(
         image.mode != "F",
-        "data",
+        name,
         got=f"the image {file} of floating-point pixels",
         expected="pixels of 8 or 16 bits",
-        fix="Scale it to 8 bits, or remove it.",
+        fix="Scale it to 8 bits.",
     )
     return image
 
 
-def _unreadable(file: str, error: Exception) -> Exception:
+def _unreadable(file: str, error: Exception, name: str) -> Exception:
     return invalid(
-        "data",
+        name,
         got=f"the image {file}, which cannot be read ({type(error).__name__}: "
         f"{shown(str(error), 80)})",
-        expected="an image",
-        fix="Remove it or replace it; nothing was kept of what was read.",
+        expected="an image (.jpg, .png, ...)",
+        fix="Remove it or replace it; nothing was kept of what was read." if name == "data" else "",
     )

@@ -57,6 +57,7 @@ def write_halves(
         "data",
         got=f"{data} with {len(whole.classes)} classes",
         expected="four or more, two for each half",
+        fix="Name data with more classes, as by --set data=cifar10.",
     )
     middle = len(whole.classes) // 2
     halves = Halves(whole.source, folder / "first-half", folder / "second-half")

@@ -14,6 +14,7 @@ import numpy as np
 from odemom.checks import as_integer, as_number, counted, expect, shown
 from odemom.data.names import NAMES_OF_DATA, check_data, placed
 from odemom.experiments._image_step import StepRequest, Steps
+from odemom.experiments._measuring import require_device
 from odemom.experiments._spread import deviation
 from odemom.records import check_fields
 from odemom.training import TrainingConfig
@@ -24,6 +25,8 @@ __all__ = [
 ]  # fmt: skip
 
 DEVICES = ("cpu", "cuda")
+IN_ALL = {"digits": 1293, "cifar10": 45_000, "cifar100": 45_000}
+"""Training images, without those for validation."""
 SHAPES = {"digits": (1, 10, 8), "cifar10": (3, 10, 32), "cifar100": (3, 100, 32)}
 MOST_SEED = 2**32 - 1
 """The largest that NumPy's generators take."""
@@ -94,6 +97,18 @@ class ImageConfig:
         rate = self.learning_rates[0]
         self.training("resnet20", {}, self.first_seed, rate).config()  # refuses the rest
 
+    def _check_limit(self) -> None:
+        """Refuse a number of images that the data do not have, before anything is measured."""
+        least, most = self.shape[1] or 2, IN_ALL.get(self.data, math.inf)
+        expect(
+            self.limit == 0 or least <= self.limit <= most,
+            "limit",
+            got=str(self.limit),
+            expected=f"at least {least}, one a class"
+            + (f", and at most {most}, the number of training images" if most < math.inf else ""),
+            fix="With 0 all are taken.",
+        )
+
     def require_one_rate(self) -> None:
         """Refuse a grid of learning rates: of several none is chosen here.
 
@@ -101,11 +116,23 @@ class ImageConfig:
         ------
         InvalidInputError
         """
-        one = len(self.learning_rates) == 1
-        expect(one, "learning_rates", got=shown(self.learning_rates), expected="one rate")
+        expect(
+            len(self.learning_rates) == 1,
+            "learning_rates",
+            got=shown(self.learning_rates),
+            expected="one rate: this experiment does not choose among several",
+            fix=f"Compute it for each of them: --set learning_rates={self.learning_rates[0]:g}.",
+        )
 
     def steps(self, requests: Sequence[StepRequest]) -> Steps:
-        """Steps with the images of the trainings."""
+        """Steps with the images of the trainings.
+
+        Raises
+        ------
+        InvalidInputError
+            If the trainings would not have so many images, of which they know only later.
+        """
+        self._check_limit()
         if self.data in NAMES_OF_DATA:
             return Steps(tuple(requests))
         return Steps(tuple(requests), placed(self.data), self.root and str(Path.cwd() / self.root))
@@ -224,6 +251,7 @@ def train_one(training: Training) -> Trained:
     """Train and test one network."""
     from odemom.training.run import train
 
+    require_device(training.device)
     with tempfile.TemporaryDirectory() as folder:
         result = train(training.config(), out_dir=folder, progress=False)
     return Trained(

@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from odemom.checks import invalid, optional_import
+from odemom.checks import expect, invalid, optional_import
 from odemom.errors import OdemomError
 from odemom.records import jsonable
 
@@ -85,17 +85,27 @@ def answer_of(program: str, request: Any) -> Any:
     if not hasattr(os, "fork"):
         raise invalid("the system", got=sys.platform, expected="one that forks processes")
     optional_import("torch", "torch")
-    if request.device != "cpu" and not _usable(request.device):
-        raise invalid(
-            "device",
-            got=repr(request.device),
-            expected="cpu, or a CUDA device that PyTorch finds on this machine",
-        )
+    require_device(request.device)
     asked = {"program": program, "request": jsonable(request)}
     found = _PROCESS.answer(asked | {"folder": os.getcwd(), "environment": dict(os.environ)})
     if "failed" in found:
         raise OdemomError(f"measuring {request} failed:\n{found['failed'][-SHOWN:]}")
     return found["answer"]
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that PyTorch does not find on this machine.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    expect(
+        device == "cpu" or _usable(device),
+        "device",
+        got=repr(device),
+        expected="cpu, or a CUDA device that PyTorch finds on this machine",
+    )
 
 
 def _usable(device: str) -> bool:

@@ -57,7 +57,7 @@ def _judged(
     needed: Sequence[Fit | None],
     judge: Callable[..., tuple[str, bool | None]],
 ) -> Claim:
-    """The claim, "not run" unless all the fits that it needs are there, of at least two seeds."""
+    """The claim, "not judged" unless all the fits that it needs are there, of two seeds or more."""
     if any(fit is None or len(fit.loss) < 2 for fit in needed):
         return Claim.judged(words, where, "not part of this run", None)
     return Claim.judged(words, where, *judge(*needed))

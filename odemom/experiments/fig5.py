@@ -321,7 +321,7 @@ def claims(figure: Figure5) -> list[Claim]:
         ),
     ]
     if figure.steps < ENOUGH_STEPS:
-        found = [replace(claim, verdict="not run") for claim in found]
+        found = [replace(claim, verdict="not judged") for claim in found]
     return [*found, _without_folds(bounded)]
 
 

@@ -33,7 +33,7 @@ from odemom.sweep import Backend, TaskStore, task_key
 
 __all__ = ["Claim", "Experiment", "Finished", "Verdict", "load", "names", "summary_of"]
 
-Verdict = Literal["holds", "does not hold", "not run"]
+Verdict = Literal["holds", "does not hold", "not judged"]
 Progress = Callable[[int, int], object]
 
 ConfigT = TypeVar("ConfigT")
@@ -54,7 +54,8 @@ class Claim:
         Where it stands: a place in the paper, or "beyond the paper".
     measured : str
         The figures, in words.
-    verdict : {"holds", "does not hold", "not run"}
+    verdict : {"holds", "does not hold", "not judged"}
+        A run that is too small to say, as a quick one or one of a single seed, does not judge.
     """
 
     words: str
@@ -64,7 +65,7 @@ class Claim:
 
     @classmethod
     def judged(cls, words: str, where: str, measured: str, holds: bool | None) -> Claim:
-        """The claim with its verdict; None is "not run".
+        """The claim with its verdict; None is "not judged".
 
         Examples
         --------
@@ -74,7 +75,7 @@ class Claim:
         verdicts: dict[bool | None, Verdict] = {
             True: "holds",
             False: "does not hold",
-            None: "not run",
+            None: "not judged",
         }
         return cls(words, where, measured, verdicts[None if holds is None else bool(holds)])
 

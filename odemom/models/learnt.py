@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from odemom.checks import expect, shown
+from odemom.checks import as_number, expect, shown
 from odemom.models.resnet import SmallResNet
 
 __all__ = ["GAMMAS", "LearntMomentum"]
@@ -38,9 +38,10 @@ class LearntMomentum(SmallResNet):
 
     def __init__(self, depth: int, in_channels: int, classes: int, *, gamma: Any) -> None:
         super().__init__(depth, in_channels, classes)
-        fits = isinstance(gamma, int | float) and 0 < gamma < 1
-        expect(fits, "gamma", got=shown(gamma), expected="a number in (0, 1), from which it starts")
-        self.logit = nn.Parameter(torch.tensor(math.log(gamma / (1 - gamma))))
+        expected = "a number in (0, 1), from which it starts"
+        start = float(as_number(gamma, "gamma", expected))
+        expect(0 < start < 1, "gamma", got=shown(gamma), expected=expected)
+        self.logit = nn.Parameter(torch.tensor(math.log(start / (1 - start))))
 
     @property
     def gamma(self) -> float:

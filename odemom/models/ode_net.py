@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from odemom.nn.ode.block import ODEBlock
@@ -65,8 +66,13 @@ class ODENet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, shape (batch, classes), of images of shape (batch, in_channels, h, w)."""
+        state = images
+        for stage in self.stages:
+            if isinstance(stage, ODEBlock) and torch.is_autocast_enabled(state.device.type):
+                state = state.float()  # it is integrated in single precision, f in half
+            state = stage(state)
         # A mean, not an adaptive pooling, of which the gradient on GPUs is not deterministic.
-        return self.head(self.stages(images).mean(dim=(-2, -1)))
+        return self.head(state.mean(dim=(-2, -1)))
 
     @property
     def blocks(self) -> list[ODEBlock]:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from odemom.checks import as_integer, expect, invalid, optional_import, shown
+from odemom.checks import as_integer, did_you_mean, invalid, optional_import, shown
+from odemom.errors import InvalidInputError
+from odemom.models.options import (
+    DIGITS,
+    FIGURE_9,
+    LEARNT,
+    REVNET,
+    STEM,
+    TWIN,
+    VIT,
+    Option,
+    check_values,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["MODELS", "Model", "build_model", "model_options", "with_and_without_momentum"]
+__all__ = [
+    "MODELS", "Model", "build_model", "check_options", "model_options",
+    "with_and_without_momentum",
+]  # fmt: skip
 
-TWIN = "momentum-"
+MOMENTUM = "momentum-"
 TORCHVISION = "torchvision:"
 SMALL_DEPTHS = (20, 56, 110, 1202)
 DEPTHS = (18, 34, 50, 101, 152)
-TWIN_OPTIONS = {"gamma": 0.9, "initial_velocity": "zero", "reversible": "auto"}
-STEM = {"stem": "cifar"}
-VIT = {"patch": 4, "width": 128, "depth": 6, "heads": 4}
-ODE = {"order": 2, "eps": 1.0, "initial_velocity": "zero"}
-FIGURE_9 = {"channels": 8, "hidden": 16, "blocks": 10, **ODE, "method": "rk4", "steps": 1}
-DIGITS = {"width": 24, **ODE, "method": "dopri5", "rtol": 1e-3, "atol": 1e-3, "adjoint": False}
 
 
 @dataclass(frozen=True)
@@ -35,16 +43,21 @@ class Model:
     ----------
     summary : str
         What it is, in a line.
-    options : mapping of str to object
-        The names of its options, with their defaults.
+    accepted : mapping of str to Option
+        Its options: their defaults, and what they may be.
     build : callable
         ``build(in_channels, classes, image_size, **options)``: a Module from float images of shape
         (batch, in_channels, h, w) to logits of shape (batch, classes).
     """
 
     summary: str
-    options: Mapping[str, Any]
+    accepted: Mapping[str, Option]
     build: Callable[..., nn.Module]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The names of its options, with their defaults."""
+        return {name: option.default for name, option in self.accepted.items()}
 
 
 def model_options(name: str) -> dict[str, Any]:
@@ -70,7 +83,54 @@ def model_options(name: str) -> dict[str, Any]:
     >>> model_options("momentum-resnet20")
     {'gamma': 0.9, 'initial_velocity': 'zero', 'reversible': 'auto'}
     """
-    return dict(_known(name).options)
+    return _known(name).options
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse an option that a network does not have, or a value that it may not have.
+
+    Raises
+    ------
+    InvalidInputError
+        By the option's name; or if there is no network of this name.
+
+    Examples
+    --------
+    >>> check_options("odenet", {"order": 1, "channels": 4})
+    """
+    known = _known(name).accepted
+    for option in options:
+        if option not in known:
+            raise invalid(
+                option,
+                got=f"{shown(options[option])} for the network {name}",
+                expected=f"an option that it has: {', '.join(known)}"
+                if known
+                else "none: this network has no options",
+                fix=_where_else(option, name, known),
+            )
+    check_values(known, options)
+
+
+def _where_else(option: str, name: str, known: Mapping[str, Option]) -> str:
+    """What was meant by an option that a network does not have: another name, another network."""
+    if option == "adjoint" and "gradient" in known:
+        return "The network has it as gradient=adjoint."
+    if near := did_you_mean(option, known):
+        return near
+    twin = f"{MOMENTUM}{name}"
+    its_own = [twin] if option in TWIN and not name.startswith(MOMENTUM) else []
+    having = [
+        n
+        for n in (*its_own, "odenet", "odenet-digits", "vit-tiny", "momentum-resnet20")
+        if _has(n, option)
+    ]
+    return f"The network {having[0]} has it." if having else ""
+
+
+def _has(name: str, option: str) -> bool:
+    known = name in MODELS or name.startswith(f"{MOMENTUM}{TORCHVISION}")
+    return known and option in _known(name).accepted
 
 
 def build_model(
@@ -119,14 +179,7 @@ def build_model(
     for size, value in (("in_channels", in_channels), ("image_size", image_size)):
         as_integer(value, size, 1)
     as_integer(classes, "classes", 2)
-    for option in options:
-        expect(
-            option in model.options,
-            option,
-            got=f"an option of {name}",
-            expected=f"one of {', '.join(model.options) or 'none: it has no options'}",
-            fix=_nearest(option, model.options),
-        )
+    check_options(name, options)
     optional_import("torch", "train")
     return model.build(in_channels, classes, image_size, **{**model.options, **options})
 
@@ -147,8 +200,8 @@ def with_and_without_momentum(name: str) -> tuple[str | None, str]:
     (None, 'odenet')
     """
     _known(name)
-    original = name.removeprefix(TWIN)
-    twin = f"{TWIN}{original}"
+    original = name.removeprefix(MOMENTUM)
+    twin = f"{MOMENTUM}{original}"
     return twin if twin in MODELS or original.startswith(TORCHVISION) else None, original
 
 
@@ -156,19 +209,14 @@ def _known(name: Any) -> Model:
     if isinstance(name, str):
         if name in MODELS:
             return MODELS[name]
-        if name.removeprefix(TWIN).startswith(TORCHVISION):
+        if name.removeprefix(MOMENTUM).startswith(TORCHVISION):
             return _of_torchvision(name)
     raise invalid(
         "model",
         got=shown(name),
         expected=f"one of {', '.join(MODELS)}, or torchvision:NAME, momentum-torchvision:NAME",
-        fix=_nearest(str(name), MODELS),
+        fix=did_you_mean(name, MODELS),
     )
-
-
-def _nearest(word: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(word, known, 1, 0.5)
-    return f"Did you mean {near[0]}?" if near else ""
 
 
 # --- builders, which load torch when they are called ---------------------------------------------
@@ -217,6 +265,7 @@ def _digits_net(in_channels: int, classes: int, _: int, **options: Any) -> nn.Mo
 
 
 def _twin(
+    name: str,
     original: Callable[..., nn.Module],
     *sizes: int,
     gamma: Any,
@@ -226,32 +275,40 @@ def _twin(
 ) -> nn.Module:
     from odemom.nn import transform
 
-    return transform(
-        original(*sizes, **options),
-        gamma,
-        initial_velocity=initial_velocity,
-        reversible=reversible,
-    )
+    network = original(*sizes, **options)
+    try:
+        return transform(
+            network, gamma, initial_velocity=initial_velocity, reversible=reversible
+        )  # fmt: skip
+    except InvalidInputError as error:
+        if not str(error).startswith("model:"):
+            raise
+        raise invalid(
+            "model",
+            got=f"{MOMENTUM}{name}, of a network in which no residual block is known",
+            expected=f"the twin of a ResNet or a Transformer, such as {MOMENTUM}{TORCHVISION}"
+            "resnet50",
+            fix=f"Without momentum: {name}.",
+        ) from error
 
 
 def _twin_of(name: str, model: Model) -> Model:
-    options = {**TWIN_OPTIONS, **model.options}
-    return Model(f"momentum twin of {name}", options, partial(_twin, model.build))
+    accepted = {**TWIN, **model.accepted}
+    return Model(f"momentum twin of {name}", accepted, partial(_twin, name, model.build))
 
 
 def _of_torchvision(name: str) -> Model:
     """The entry of ``torchvision:NAME``, or of its twin."""
     from odemom.models.of_torchvision import check_name, network
 
-    original = name.removeprefix(TWIN)
+    original = name.removeprefix(MOMENTUM)
     inner = original.removeprefix(TORCHVISION)
     check_name(inner)
     model = Model(f"torchvision's {inner}", {}, partial(network, inner))
-    return _twin_of(original, model) if name.startswith(TWIN) else model
+    return _twin_of(original, model) if name.startswith(MOMENTUM) else model
 
 
 def _table() -> dict[str, Model]:
-    revnet = {"width": None, "reversible": True}
     originals = {
         f"resnet{depth}": Model(
             f"ResNet-{depth} for small images (He et al. 2016)", {}, partial(_small_resnet, depth)
@@ -263,11 +320,11 @@ def _table() -> dict[str, Model]:
         for depth in DEPTHS
     }
     originals["vit-tiny"] = Model("a small Vision Transformer", VIT, _vit)
-    twins = {f"{TWIN}{name}": _twin_of(name, model) for name, model in originals.items()}
+    twins = {f"{MOMENTUM}{name}": _twin_of(name, model) for name, model in originals.items()}
     revnets = {
         f"revnet{depth}": Model(
             f"RevNet with the number of parameters of resnet{depth}",
-            revnet | (STEM if depth in DEPTHS else {}),
+            REVNET | (STEM if depth in DEPTHS else {}),
             partial(_revnet, depth),
         )
         for depth in (*SMALL_DEPTHS, *DEPTHS)
@@ -275,14 +332,13 @@ def _table() -> dict[str, Model]:
     learnt = {
         f"learnt-momentum-resnet{depth}": Model(
             f"momentum twin of resnet{depth} that learns its gamma",
-            {"gamma": TWIN_OPTIONS["gamma"]},
+            LEARNT,
             partial(_learnt, depth),
         )
         for depth in SMALL_DEPTHS
     }
-    figure_9 = {**FIGURE_9, "gradient": "reversible", "head": "flat", "stride": 4}
     others = {
-        "odenet": Model("the ODE network of Figure 9", figure_9, _ode_net),
+        "odenet": Model("the ODE network of Figure 9", FIGURE_9, _ode_net),
         "odenet-digits": Model("two ODE blocks with adaptive steps", DIGITS, _digits_net),
     }
     return {**originals, **twins, **learnt, **revnets, **others}

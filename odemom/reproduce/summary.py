@@ -17,9 +17,10 @@ from odemom.reproduce.settings import command_for
 
 __all__ = ["Entry", "counts_text", "entries_in", "seconds_text", "write_summary"]
 
-MARKS = {"holds": "✓", "does not hold": "✗", "not run": "–"}
-VERBS = (("holds", "hold"), ("does not hold", "do not hold"), ("was not run", "were not run"))
-CSS = {"holds": "yes", "does not hold": "no", "not run": "open"}
+MARKS = {"holds": "✓", "does not hold": "✗", "not judged": "–"}
+VERBS = (("holds", "hold"), ("does not hold", "do not hold"), ("was not judged", "were not judged"))
+FORMER = {"not run": "not judged"}  # until version 0.1
+CSS = {"holds": "yes", "does not hold": "no", "not judged": "open"}
 STYLE = """
 :root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
@@ -95,12 +96,17 @@ def _entry(name: str, path: Path) -> Entry:
     return Entry(
         name,
         payload["summary"],
-        from_json(tuple[Claim, ...], payload["claims"], "claims"),
+        from_json(tuple[Claim, ...], [_renamed(c) for c in payload["claims"]], "claims"),
         float(payload["seconds"]),
         tuple(file for file in files if (path.parent / file).exists()),
         payload["provenance"],
         command_for(name, payload["config"]),
     )
+
+
+def _renamed(claim: dict[str, Any]) -> dict[str, Any]:
+    """A claim with its verdict as it is called today."""
+    return {**claim, "verdict": FORMER.get(claim["verdict"], claim["verdict"])}
 
 
 def _owner(stem: str) -> str:
@@ -148,7 +154,7 @@ def counts_text(entries: list[Entry]) -> str:
     Examples
     --------
     >>> counts_text([])
-    '0 claims of 0 experiments: 0 hold, 0 do not hold, 0 were not run.'
+    '0 claims of 0 experiments: 0 hold, 0 do not hold, 0 were not judged.'
     """
     verdicts = [claim.verdict for entry in entries for claim in entry.claims]
     counts = ((verdicts.count(v), *verbs) for v, verbs in zip(MARKS, VERBS, strict=True))

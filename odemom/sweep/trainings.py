@@ -20,7 +20,7 @@ from odemom.sweep.backends import Backend
 from odemom.sweep.store import TaskStore, task_key
 from odemom.sweep.yaml_file import read_yaml
 from odemom.training.config import TrainingConfig
-from odemom.training.presets import configured
+from odemom.training.presets import configured, refuse_idle_mass
 
 __all__ = ["Failure", "Row", "Sweep", "SweepResult", "read_sweep", "run_sweep", "said"]
 
@@ -132,9 +132,7 @@ def read_sweep(path: Path) -> Sweep:
         If the file is missing or no such file, or a configuration is refused.
     """
     content = read_yaml(path)
-    fits = isinstance(content, dict) and set(content) <= set(PARTS) and "grid" in content
-    expect(fits, "file", got=f"{path} with {shown(content)}", expected="the mappings base and grid")
-    base, grid = content.get("base") or {}, content["grid"]
+    base, grid = _parts(path, content)
     for name, part in (("base", base), ("grid", grid)):
         expect(isinstance(part, dict), name, got=shown(part), expected="a mapping of settings")
     expect(bool(grid), "grid", got="nothing", expected="settings with lists of values")
@@ -149,7 +147,7 @@ def read_sweep(path: Path) -> Sweep:
     settings = [
         dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
     ]
-    configs = [_config({**base, **each}) for each in settings]
+    configs = [_config(base, each) for each in settings]
     for n, config in enumerate(configs):
         first = configs.index(config)
         expect(
@@ -162,9 +160,31 @@ def read_sweep(path: Path) -> Sweep:
     return Sweep(tuple(settings), tuple(configs))
 
 
-def _config(settings: Mapping[str, Any]) -> TrainingConfig:
+def _parts(path: Path, content: Any) -> tuple[Any, Any]:
+    """The mappings of a file."""
+    expected = "a mapping grid, of settings with lists of values, and a mapping base beside it"
+    fix = "For example:\n\nbase:\n  epochs: 3\ngrid:\n  seed: [0, 1]"
+    expect(content is not None, "file", got=f"{path}, which is empty", expected=expected, fix=fix)
+    mapping = isinstance(content, dict)
+    expect(mapping, "file", got=f"{path} with {shown(content)}", expected=expected, fix=fix)
+    others = [name for name in content if name not in PARTS]
+    expect(
+        not others,
+        "file",
+        got=f"{path} with {shown(others[:1])[1:-1]} beside base and grid",
+        expected=expected,
+        fix="A setting that all trainings have in common stands in base.",
+    )
+    fix = "One training alone: odemom train." if content.get("base") else fix
+    expect("grid" in content, "file", got=f"{path} without grid", expected=expected, fix=fix)
+    return content.get("base") or {}, content["grid"]
+
+
+def _config(base: Mapping[str, Any], varied: Mapping[str, Any]) -> TrainingConfig:
     fields = [field.name for field in dataclasses.fields(TrainingConfig)]
-    asked = dict(settings)
+    asked = {**base, **varied}
+    if asked.get("order") == 1 and "eps" not in varied:  # of those of order 2
+        asked.pop("eps", None)
     preset, model = asked.pop("preset", None), asked.pop("model", None)
     own = asked.pop("model_options", None) or {}
     expected = "a mapping of options of the network"
@@ -181,9 +201,11 @@ def _config(settings: Mapping[str, Any]) -> TrainingConfig:
         raise invalid(
             "setting",
             got=shown(unknown[0]),
-            expected=f"one of {', '.join(known)}, or an option of {name}: {', '.join(options)}",
+            expected=f"one of {', '.join(known)}"
+            + (f", or an option of {name}: {', '.join(options)}" if options else ""),
             fix=did_you_mean(unknown[0], [*known, *options]),
         )
+    refuse_idle_mass({**own, **brief})
     config = configured(preset, model, {**own, **brief}, asked)
     expect(
         config.devices * config.num_nodes == 1,

@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 
-from odemom.checks import invalid, optional_import, shown
+from odemom.checks import first_sentence, invalid, optional_import, shown
 from odemom.data.images import ImageData
-from odemom.errors import OdemomWarning
+from odemom.errors import FixedPointRangeError, OdemomWarning
+from odemom.models.table import model_options
 from odemom.nn.memory.workspace import has_bfloat16_convolutions
 from odemom.training.checkpoint_files import CheckpointFiles
 from odemom.training.config import TrainingConfig
-from odemom.training.lightning import cpu_threads, quiet_lightning
 from odemom.training.memory import named_out_of_memory
+from odemom.training.surroundings import cpu_threads, quiet_lightning
 
 seeds = optional_import("lightning.pytorch.utilities.seed", "train")
 
@@ -27,7 +30,8 @@ COMPILERS = ("torch._inductor", "torch._dynamo")
 SLOW_PRECISION = (
     "precision: bf16-mixed, on a processor without the instructions (on x86: AVX-512) that "
     "PyTorch's layers in bfloat16 take. They are imitated there: a step of a ResNet takes ten to "
-    "twenty times as long as with precision 32. Take that here, from the start of a training."
+    "twenty times as long as with precision 32. Take --precision 32 here, from the start: none "
+    "goes on with another precision."
 )
 
 
@@ -39,6 +43,8 @@ def conditions_of(config: TrainingConfig, data: ImageData) -> Iterator[None]:
     ------
     NotEnoughMemoryError
         If a step does not fit.
+    FixedPointRangeError
+        If activations are beyond the fixed point before the first step.
     InvalidInputError
         If the network cannot be compiled, or a batch norm meets a batch of one value per channel.
 
@@ -52,6 +58,7 @@ def conditions_of(config: TrainingConfig, data: ImageData) -> Iterator[None]:
         named_out_of_memory(config, data),
         named_compile_errors(config),
         named_single_values(config),
+        named_range(config),
     ):
         yield
 
@@ -132,6 +139,34 @@ def named_compile_errors(config: TrainingConfig) -> Iterator[None]:
             expected="a network and a machine that it can do",
             fix="Train without: --no-compile.",
         ) from error
+
+
+@contextlib.contextmanager
+def named_range(config: TrainingConfig) -> Iterator[None]:
+    """Say what a setting of the training does about activations beyond the fixed point.
+
+    Raises
+    ------
+    FixedPointRangeError
+    """
+    try:
+        yield
+    except FixedPointRangeError as error:
+        options = {**model_options(config.model), **config.options}
+        raise FixedPointRangeError(f"{first_sentence(error)}. {_way_out(options)}") from error
+
+
+def _way_out(options: Mapping[str, Any]) -> str:
+    """How the activations of a network become smaller, or are kept in floating point."""
+    steps, eps = options.get("steps"), float(options.get("eps", math.inf))
+    if steps and options["order"] == 2 and eps * steps < 1:
+        return (
+            f"With eps = {eps:g} a step of {1 / steps:g} is too long: the velocity follows the "
+            f"field within a time of eps. Take eps = {1 / steps:g} or more, or "
+            f"--set steps={math.ceil(1 / eps)}."
+        )
+    kept = "gradient=backprop" if "gradient" in options else "reversible=false"
+    return f"To keep activations as floating-point numbers: --set {kept}."
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from odemom.checks import (
     shown,
 )
 from odemom.data.names import AUGMENTATIONS, FOLDER, NAMES_OF_DATA, check_data, placed
-from odemom.models.table import model_options
+from odemom.models.table import check_options
 from odemom.records import from_json, jsonable
 
 __all__ = ["DIGITS_MODEL", "TrainingConfig", "TrainingResult"]
@@ -245,15 +245,8 @@ class TrainingConfig:
         )
 
     def _check_model(self) -> None:
-        known = model_options(self.model)
         given = _pairs(self.model_options)
-        for name in given:
-            if name not in known:
-                raise invalid(
-                    "model_options",
-                    got=f"{shown(name)} for {self.model}",
-                    expected=f"among {', '.join(known) or 'none: this network has no options'}",
-                )
+        check_options(self.model, given)
         if self.model == DIGITS_MODEL:
             expect(
                 not given,
@@ -261,6 +254,7 @@ class TrainingConfig:
                 got=f"{shown(given)} for {DIGITS_MODEL}",
                 expected=f"its options as fields: {', '.join(OF_DIGITS)}",
             )
+            check_options(self.model, self.options)
         else:
             for name in OF_DIGITS:
                 expect(

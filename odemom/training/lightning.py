@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import logging
 import math
 import time
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from odemom.checks import invalid, optional_import, shown
+from odemom.checks import first_sentence, invalid, optional_import, shown
 from odemom.errors import (
     DivergedError,
     FixedPointRangeError,
@@ -28,23 +24,15 @@ from odemom.training.bar import Bar, progress_of
 from odemom.training.checkpoint_files import CheckpointFiles, Checkpoints
 from odemom.training.config import TrainingConfig
 from odemom.training.graphs import capture_passes
+from odemom.training.machines import Joining, check_meeting_place
 from odemom.training.metrics_table import MetricsTable
 from odemom.training.sums import Sums
 
 lightning = optional_import("lightning.pytorch", "train")
 exceptions = optional_import("lightning.pytorch.utilities.exceptions", "train")
 
-__all__ = ["Classifier", "cpu_threads", "fit", "make_trainer", "quiet_lightning"]
+__all__ = ["Classifier", "fit", "make_trainer"]
 
-CHATTER = (
-    ".*does not have many workers.*",  # the images are in memory
-    ".*The dirpath has changed from.*",  # --resume into another folder
-    ".*exists and is not empty.*",  # what is replaced there are our own files
-    ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
-    ".*It is recommended to use `self.log.*sync_dist.*",  # the counts are those of all processes
-    r".*Found \d+ module\(s\) in eval mode at the start of training.*",  # those that are frozen
-    r".*The number of training batches \(\d+\) is smaller than the logging interval.*",
-)
 LOOKED_AT = 50  # steps between two looks at the loss where looking waits for the device
 
 
@@ -125,7 +113,9 @@ class Classifier(lightning.LightningModule):
             # It took such images before: what it refuses are activations of weights gone astray.
             if self.global_step == 0:
                 raise
-            raise self._diverged(f"network refuses its own activations ({error})") from error
+            raise self._diverged(
+                f"network refuses its own activations ({first_sentence(error)})"
+            ) from error
 
     def _refuse_divergence(self, stage: str) -> None:
         """Stop at a loss that is not finite, before it is saved."""
@@ -237,18 +227,20 @@ def make_trainer(
     Raises
     ------
     InvalidInputError
-        If the machine does not have the devices.
+        If the machine does not have the devices, or several machines could not find each other.
     """
     try:
-        return _trainer(config, files, progress=progress, validation=validation)
+        trainer = _trainer(config, files, progress=progress, validation=validation)
     except (exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
         raise invalid(
             "accelerator",
             got=f"{config.accelerator!r} with devices {config.devices} and strategy "
-            f"{config.strategy!r} ({shown(str(error), 160)})",
+            f"{config.strategy!r} ({shown(first_sentence(error), 160)})",
             expected="devices that this machine has",
             fix="On the CPU: --accelerator cpu.",
         ) from error
+    check_meeting_place(config, trainer.strategy)
+    return trainer
 
 
 def _trainer(
@@ -256,6 +248,7 @@ def _trainer(
 ) -> Any:
     saved = _saved(config, files, validation)
     shown = [progress_of()] if progress else []
+    joining = [Joining(config)] if config.num_nodes > 1 else []
     return lightning.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -264,7 +257,7 @@ def _trainer(
         precision={"32": "32-true"}.get(config.precision, config.precision),
         max_epochs=config.epochs,
         limit_val_batches=1.0 if validation else 0,
-        callbacks=[*saved, *shown],
+        callbacks=[*joining, *saved, *shown],
         plugins=[files],
         logger=_loggers(files.folder.parent),
         enable_progress_bar=any(isinstance(each, Bar) for each in shown),
@@ -310,7 +303,7 @@ NOT_RESTORED = (KeyError, TypeError, RuntimeError, ValueError, AttributeError, I
 
 
 def fit(trainer: Any, model: Classifier, data: Any, resume: Path | None) -> None:
-    """``trainer.fit``, of which Ctrl-C raises KeyboardInterrupt and says how to go on.
+    """``trainer.fit``, of which a checkpoint that does not fit is refused in a sentence.
 
     Raises
     ------
@@ -330,43 +323,3 @@ def fit(trainer: Any, model: Classifier, data: Any, resume: Path | None) -> None
             expected="the last.ckpt of a training with this configuration",
             fix="The file is of another program; start again without resume.",
         ) from error
-    except SystemExit:
-        # Lightning turns Ctrl-C into an exit of the whole process.
-        if not trainer.interrupted:
-            raise
-    if trainer.interrupted:
-        last = trainer.strategy.checkpoint_io.last
-        advice = f"resume from {last}" if last else "no epoch was finished; start again"
-        raise KeyboardInterrupt(f"The training was interrupted: {advice}.")
-
-
-@contextlib.contextmanager
-def cpu_threads(number: int) -> Iterator[None]:
-    """Let PyTorch use ``number`` threads on the CPU; restore what was set before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Hide Lightning's tips and the warnings in `CHATTER`; restore what it changes globally."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    benchmark = torch.backends.cudnn.benchmark
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        with warnings.catch_warnings():
-            for message in CHATTER:
-                warnings.filterwarnings("ignore", message=message)
-            yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic)
-        torch.backends.cudnn.benchmark = benchmark
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 LOOKED_AT = 4  # `memory_report` follows a batch of so many images
+MANY = 100_000  # images, beyond which their number says nothing
 KEPT = {"sgd": 1, "adamw": 2}  # how many numbers an optimizer keeps per parameter
 
 
@@ -73,8 +74,13 @@ class StepEstimate:
         return (
             f"a step with {counted(self.batch_size, 'image')} takes about {readable(self.step)} "
             f"({self.memory.further_sample()} per further image); {readable(self.available)} are "
-            f"free, room for about {counted(self.largest_batch, 'image')}"
+            f"free, room for {self._room()}"
         )
+
+    def _room(self) -> str:
+        if self.largest_batch > MANY:
+            return f"more than {counted(MANY, 'image')}"
+        return f"about {counted(self.largest_batch, 'image')}"
 
 
 def step_estimate(

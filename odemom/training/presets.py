@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from odemom.checks import expect, invalid, shown
-from odemom.models.table import model_options
-from odemom.training.config import DIGITS_MODEL, TrainingConfig
+from odemom.models.table import check_options, model_options
+from odemom.training.config import DIGITS_MODEL, OF_DIGITS, TrainingConfig
 
-__all__ = ["PRESETS", "configured", "parsed_options"]
+__all__ = ["PRESETS", "configured", "parsed_options", "refuse_idle_mass"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Small networks on one core: a few passes through a part of the images.
@@ -37,12 +38,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+OF_TRAININGS = {field.name for field in fields(TrainingConfig)} - {"model_options", *OF_DIGITS}
+WITHOUT_FLAG = ("validation",)  # of the command line
+PYTHON = {"True": True, "False": False, "None": None}
+"""As Python spells what JSON spells otherwise."""
+
 
 def configured(
     preset: str | None,
     model: str | None,
     options: Mapping[str, Any],
-    fields: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> TrainingConfig:
     """A configuration from a preset and what was asked for beside it.
 
@@ -54,8 +60,8 @@ def configured(
         None is the network for digits on the digits, and ``odenet`` on other images.
     options : mapping
         Of the network.
-    fields : mapping
-        Of `TrainingConfig`.
+    settings : mapping
+        Fields of `TrainingConfig`.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def configured(
     >>> config.model, config.options, config.epochs, config.augment
     ('odenet', {'channels': 4}, 2, 'flip')
     """
-    data = fields.get("data", "digits")
+    data = settings.get("data", "digits")
     model = model or (DIGITS_MODEL if data == "digits" else "odenet")
     expect(
         preset is None or (isinstance(preset, str) and preset in PRESETS),
@@ -80,21 +86,43 @@ def configured(
         got=shown(preset),
         expected=f"one of {', '.join(PRESETS)}",
     )
-    known = model_options(model)
-    for name in options:
-        expect(
-            name in known,
-            name,
-            got=f"{shown(options[name])} for the network {model}",
-            expected=f"an option that it has: {', '.join(known) or 'none'}",
-        )
+    check_names(model, options)
+    check_options(model, options)
     own = {} if model == DIGITS_MODEL and preset is None else PRESETS[preset or "laptop"]
-    given = {**own, **fields}
-    if given.get("cuda_graph") and "compile" not in fields:
+    given = {**own, **settings}
+    if given.get("cuda_graph") and "compile" not in settings:
         given["compile"] = False
     if model == DIGITS_MODEL:
         return TrainingConfig(**{**given, **options})
     return TrainingConfig(model=model, model_options=options, **given)
+
+
+def check_names(model: str, options: Mapping[str, Any]) -> None:
+    """Refuse a setting of the training among the options of the network."""
+    for name in options:
+        flag = f"{'--no-' if options[name] is False else '--'}{name.replace('_', '-')}"
+        expect(
+            name in model_options(model) or name not in OF_TRAININGS,
+            name,
+            got=f"{shown(options[name])} among the options of the network {model}",
+            expected="it among the settings of the training",
+            fix=f"On the command line: {flag}." if name not in WITHOUT_FLAG else "",
+        )
+
+
+def refuse_idle_mass(options: Mapping[str, Any]) -> None:
+    """Refuse eps where the order that stands beside it is 1.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    expect(
+        options.get("order") != 1 or "eps" not in options,
+        "eps",
+        got=f"{shown(options.get('eps'))} beside order 1",
+        expected="it beside order 2: a first-order equation has no mass",
+    )
 
 
 def parsed_options(texts: Sequence[str]) -> dict[str, Any]:
@@ -102,8 +130,8 @@ def parsed_options(texts: Sequence[str]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> parsed_options(["blocks=0", "stem=imagenet", "reversible=true"])
-    {'blocks': 0, 'stem': 'imagenet', 'reversible': True}
+    >>> parsed_options(["blocks=0", "stem=imagenet", "reversible=true", "adjoint=False"])
+    {'blocks': 0, 'stem': 'imagenet', 'reversible': True, 'adjoint': False}
     """
     found: dict[str, Any] = {}
     for text in texts:
@@ -113,7 +141,7 @@ def parsed_options(texts: Sequence[str]) -> dict[str, Any]:
         name = name.strip()
         expect(name not in found, "--set", got=f"{name} twice", expected="each option once")
         try:
-            found[name] = json.loads(value)
+            found[name] = PYTHON[value] if value in PYTHON else json.loads(value)
         except ValueError:
             found[name] = value
     return found

@@ -6,6 +6,7 @@ half a minute.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ from odemom.training.config import TrainingConfig, TrainingResult
 from odemom.training.graphs import require_cuda, stopped_replays_named
 from odemom.training.image_module import ImageModule
 from odemom.training.lightning import Classifier, fit, make_trainer
+from odemom.training.machines import meeting
 from odemom.training.seen import seen_in, warn_of_seen
+from odemom.training.surroundings import interrupts_named
 
 lightning = optional_import("lightning.pytorch", "train")
 
@@ -150,6 +153,7 @@ def training_data(config: TrainingConfig, *, download: bool = False) -> ImageDat
         "batch_size",
         got=f"{config.batch_size}{each}",
         expected=f"at most {images // processes}, the number of training images{each}",
+        fix=f"Set it: --batch-size {2 ** int(math.log2(images // processes))}.",
     )
     return data
 
@@ -243,7 +247,12 @@ def train_network(
     validated = len(data.validation) > 0
     files = CheckpointFiles(folder / "checkpoints", resume)
     trainer = make_trainer(config, files, progress=progress, validation=validated)
-    with named_disk_errors(files), stopped_replays_named(config, files):
+    with (
+        named_disk_errors(files),
+        stopped_replays_named(config, files),
+        interrupts_named(trainer),
+        meeting(config, trainer),
+    ):
         fit(trainer, model, module, resume)
         trainer.test(model, datamodule=module, verbose=False)
     result = _result(config, model, files)
@@ -260,8 +269,8 @@ def train_network(
 
 
 def _result(config: TrainingConfig, model: Classifier, files: CheckpointFiles) -> TrainingResult:
-    test, last = model.sums["test"], files.last
-    assert last is not None  # a training that was finished before leaves its files where they are
+    test = model.sums["test"]
+    last = files.last or files.folder / LAST  # of several machines the first one writes it
     return TrainingResult(
         config=config,
         source=model.images["source"],

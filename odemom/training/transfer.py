@@ -134,8 +134,8 @@ def _expect_rows(formed: bool, config: TrainingConfig) -> None:
     expect(
         formed,
         "gamma",
-        got=f"momentum for {original}, in which no row forms: no two residual blocks that keep the "
-        "shape of their input follow each other",
+        got=f"{config.options.get('gamma')} for {original}, in which no momentum row forms: no two "
+        "residual blocks that keep the shape of their input follow each other",
         expected="a network with such blocks, as resnet50 or vit_b_16",
         fix="With gamma 0 the network itself is refitted.",
     )

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -176,7 +177,13 @@ def predict(
     paths = [as_path(file, "image") for file in files]
     expect(bool(paths), "image", got="no file", expected="the paths of images")
     for path in paths:
-        expect(path.is_file(), "image", got=f"{path}, which is no file", expected="an image")
+        expect(
+            path.is_file(),
+            "image",
+            got=f"{path}, which is {'a folder' if path.is_dir() else 'not there'}",
+            expected="the file of an image",
+            fix=f"The files in it: {path}/*." if path.is_dir() else "",
+        )
     trained = load_trained(checkpoint)
     grey = trained.in_channels == 1
     levels = full_scale(trained.config.data) / 255
@@ -185,7 +192,9 @@ def predict(
     found = []
     for start in range(0, len(paths), at_once):
         some = paths[start : start + at_once]
-        pixels = np.stack([pixels_of(str(p), trained.image_size, grey=grey) for p in some])
+        pixels = np.stack(
+            [pixels_of(str(p), trained.image_size, grey=grey, name="image") for p in some]
+        )
         with torch.no_grad():
             logits = trained.network((torch.from_numpy(pixels) * levels - mean) / std)
         for path, row in zip(some, logits.softmax(dim=1), strict=True):
@@ -231,11 +240,22 @@ def _test_images(
             expected=f"what the network was trained on ({trained.source}): classes "
             f"{shown(wanted[0], 120)}, {counted(wanted[1], 'channel')}, "
             f"{counted(wanted[2], 'pixel')}",
+            fix=_brought_to(found, wanted),
         )
     if not images.own_test and given.data not in NAMES_OF_DATA:
         images = _of_a_flat_folder(trained, images, load, same=same_place(given.data, config.data))
     warn_of_seen(images, trained.seen)
     return images
+
+
+def _brought_to(found: tuple[Any, ...], wanted: tuple[Any, ...]) -> str:
+    """How images are brought to the form of the training."""
+    if found[0] != wanted[0]:
+        return f"Give a folder with these folders in it: {', '.join(map(shown, wanted[0][:12]))}."
+    if found[1] != wanted[1]:
+        kind = "in colour, each with three equal channels" if wanted[1] == 3 else "in grey"
+        return f"Save the images {kind}."
+    return "Give them as a folder of image files: those are scaled to the size of the training."
 
 
 def _of_a_flat_folder(
@@ -257,9 +277,12 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device).item()  # of meta tensors nothing can be read
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        here = ["cpu"]
+        here += ["cuda"] if torch.cuda.is_available() else []
+        here += ["mps"] if torch.backends.mps.is_available() else []
         raise invalid(
             "device",
             got=f"{shown(name)} ({shown(str(error), 80)})",
-            expected="a device of this machine: cpu, cuda",
+            expected=f"a device that PyTorch finds on this machine: {', '.join(here)}",
         ) from None
     return device

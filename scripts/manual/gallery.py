@@ -16,7 +16,7 @@ from scripts.manual.markdown import literal, table
 
 __all__ = ["gallery_pages"]
 
-BADGES = {"holds": "success", "does not hold": "danger", "not run": "secondary"}
+BADGES = {"holds": "success", "does not hold": "danger", "not judged": "secondary"}
 CORE = {"python", "odemom", "numpy", "scipy", "torch", "torchdiffeq", "lightning"}
 
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from odemom.models import MODELS
+from odemom.nn.ode.checks import METHODS
 from odemom.training import TrainingConfig
 from odemom.training.presets import PRESETS
 from scripts.manual.markdown import literal, table
@@ -16,8 +17,12 @@ __all__ = ["network_tables"]
 
 
 def network_tables() -> dict[str, str]:
-    """Both tables, by their paths in docs/."""
-    return {"made/networks.md": _networks() + "\n", "made/presets.md": _presets() + "\n"}
+    """The tables, by their paths in docs/."""
+    made = {"networks": _networks(), "options": _options(), "presets": _presets()}
+    return {f"made/{name}.md": f"{rows}\n" for name, rows in made.items()}
+
+
+SOLVERS = ", ".join(f"`{name}`" for name in METHODS) + ": see [ODE blocks](ode.md)"
 
 
 def _networks() -> str:
@@ -33,6 +38,21 @@ def _networks() -> str:
         for (summary, options), names in families.items()
     ]
     return table(["network", "what it is", "options"], rows)
+
+
+def _options() -> str:
+    """A row for each option and what it may be, with the networks where that differs."""
+    families: dict[tuple[str, str], list[str]] = {}
+    for name, model in MODELS.items():
+        for option, known in model.accepted.items():
+            families.setdefault((option, known.values), []).append(re.sub(r"\d+$", "", name))
+    alike = [option for option, _ in families]
+    rows = []
+    for (option, values), names in families.items():
+        of = ", ".join(dict.fromkeys(names)) if alike.count(option) > 1 else ""
+        said = SOLVERS if option == "method" else values
+        rows.append([f"`{option}`", literal(of), said if said is SOLVERS else literal(said)])
+    return table(["option", "where they differ: of", "values"], rows)
 
 
 def _presets() -> str:

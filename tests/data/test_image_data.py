@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,19 +13,8 @@ from PIL import Image
 
 from odemom.data import folders
 from odemom.data.images import load_images
-from odemom.errors import InvalidInputError, OdemomWarning
-from tests.pictures import image_folder, tinted
-
-
-@pytest.fixture
-def load(tmp_path):
-    """Load a folder, with a cache of its own."""
-    return lambda path, **options: load_images(str(path), root=tmp_path / "cache", **options)
-
-
-def cached(tmp_path):
-    return sorted(path.name for path in (tmp_path / "cache").rglob("*") if path.is_file())
-
+from odemom.errors import InvalidInputError
+from tests.pictures import cached, image_folder, tinted
 
 # --- folders -----------------------------------------------------------------------------------
 
@@ -81,7 +69,7 @@ def test_images_are_decoded_once_until_a_file_changes(tmp_path, load, monkeypatc
     load(path)
     (one,) = cached(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(folders, "pixels_of", None)  # not called again
+        patch.setattr(folders, "decoded", None)  # not called again
         load(path)
     tinted(np.random.default_rng(5), 0, (8, 8)).save(path / "red" / "000.png")
     folder = tmp_path / "cache" / "folders"
@@ -237,71 +225,6 @@ def test_a_full_disk_is_named_and_nothing_is_kept(tmp_path, load, monkeypatch):
     with pytest.raises(InvalidInputError, match=r"root: got .*No space left"):
         load(path)
     assert cached(tmp_path) == []
-
-
-def one_class(path):
-    return image_folder(path, classes=("only",))
-
-
-def empty_class(path):
-    (image_folder(path) / "green").mkdir()
-    return path
-
-
-def other_classes(path):
-    image_folder(path / "train")
-    image_folder(path / "test", classes=("blue", "green"))
-    return path
-
-
-def a_file(path):
-    path.write_bytes(b"archive")
-    return path
-
-
-def floating(path):
-    Image.fromarray(np.ones((8, 8), np.float32)).save(image_folder(path) / "red" / "float.tiff")
-    return path
-
-
-def of_32_bits(path):
-    pixels = np.full((8, 8), 70_000, np.int32)
-    Image.fromarray(pixels).save(image_folder(path) / "red" / "deep.tiff")
-    return path
-
-
-@pytest.mark.parametrize(
-    ("made", "message"),
-    [
-        (one_class, "with 1 folder in it; expected at least two"),
-        (empty_class, "the class .*green without an image"),
-        (other_classes, r"test with the classes .*green.*expected those of .*train"),
-        (a_file, "which is a file.*unpack an archive first"),
-        (floating, r"float\.tiff of floating-point pixels"),
-        (of_32_bits, r"deep\.tiff with pixels from 70000 to 70000; expected .*8 or 16 bits"),
-        (lambda path: path, "which is not there"),
-    ],
-)
-def test_folders_that_do_not_fit_are_refused(tmp_path, load, made, message):
-    with pytest.raises(InvalidInputError, match=message):
-        load(made(tmp_path / "data"))
-    assert cached(tmp_path) == []
-
-
-def test_folders_beside_train_and_test_are_named(tmp_path, load):
-    for part in ("train", "test"):
-        image_folder(tmp_path / "data" / part)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        load(tmp_path / "data")
-    image_folder(tmp_path / "data" / "extra")
-    with pytest.warns(OdemomWarning, match=r"\['extra'\] beside .*train is not looked at"):
-        load(tmp_path / "data")
-
-
-def test_a_class_of_one_image_cannot_be_split(tmp_path, load):
-    with pytest.raises(InvalidInputError, match=r"a class with 1 image; expected at least two"):
-        load(image_folder(tmp_path / "lonely", images=1))
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,8 @@ from odemom.training import TrainingConfig
 from tests.pictures import image_folder
 
 
-@pytest.fixture
-def load(tmp_path):
-    """Load a folder, with a cache of its own."""
-    return lambda path, **options: load_images(str(path), root=tmp_path / "cache", **options)
-
-
 @pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
-@pytest.mark.parametrize("where", ["folders.pixels_of", "folders.np.load", "pictures.np.asarray"])
+@pytest.mark.parametrize("where", ["folders.decoded", "folders.np.load", "pictures.np.asarray"])
 def test_images_for_which_there_is_no_memory_are_named(tmp_path, load, monkeypatch, where, error):
     def fails(*_, **__):
         raise error
@@ -96,3 +90,57 @@ def test_an_archive_that_is_named_by_a_lone_word_is_to_be_unpacked(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidInputError, match="unpack an archive first, with tar xf"):
         TrainingConfig(data="pics.tar", model="resnet20")
+
+
+def test_what_an_error_says_of_nested_folders_is_what_loads(tmp_path, load):
+    for part in ("train", "testing"):
+        image_folder(tmp_path / "data" / "outer" / part)
+    with pytest.raises(InvalidInputError, match=r"testing without an image"):
+        load(tmp_path / "data" / "outer")
+    (tmp_path / "data" / "outer" / "testing").rename(tmp_path / "data" / "outer" / "test")
+    assert len(load(tmp_path / "data" / "outer").test) == 40
+    with pytest.raises(InvalidInputError, match=r"if they are meant, give .*/data/outer\."):
+        load(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "options"),
+    [
+        ("RGBA", (9, 9, 9, 0), {}),
+        ("LA", (9, 254), {}),
+        ("P", 3, {"transparency": 3}),
+        ("RGB", (9, 9, 9), {"transparency": (9, 9, 9)}),
+    ],
+)
+def test_transparent_places_are_spoken_of(tmp_path, load, mode, colour, options):
+    path = image_folder(tmp_path / "tints")
+    image = Image.new(mode, (8, 8), colour)
+    if mode == "P":
+        image.putpalette([level for level in range(8) for _ in range(3)])
+    image.save(path / "red" / "clear.png", **options)
+    message = r"1 image of 41 with transparent places, such as .*clear\.png\. Transparency is left"
+    with pytest.warns(OdemomWarning, match=message):
+        load(path)
+    load(path)  # decoded before: said once
+
+
+def test_opaque_images_with_a_channel_for_transparency_are_images(tmp_path, load):
+    path = image_folder(tmp_path / "tints")
+    Image.new("RGBA", (8, 8), (9, 9, 9, 255)).save(path / "red" / "opaque.png")
+    assert load(path).channels == 3
+
+
+@pytest.mark.parametrize("data", ["digits", "tints"])
+def test_what_is_not_downloaded_is_refused(tmp_path, data):
+    given = data if data == "digits" else str(image_folder(tmp_path / data))
+    with pytest.raises(InvalidInputError, match=r"download: got it beside data .* or cifar100"):
+        load_images(given, download=True)
+
+
+def test_few_training_images_keep_a_validation_image_a_class(tmp_path, load):
+    path = image_folder(tmp_path / "tints")
+    for limit in (2, 3, 5, 20):
+        few = load(path, limit=limit)
+        assert len(few.train) == limit
+        assert set(few.validation.labels.tolist()) == {0, 1}
+    assert len(load(path, limit=3, validation=0.0).validation) == 0

@@ -94,7 +94,7 @@ def test_the_verdicts_follow_the_numbers(short):
 
 
 def test_short_trainings_are_judged_only_where_the_claim_holds_for_any_weights(short):
-    assert [c.verdict for c in fig1.claims(short)] == ["holds"] + ["not run"] * 4
+    assert [c.verdict for c in fig1.claims(short)] == ["holds"] + ["not judged"] * 4
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,9 @@ def made(ours: list[float], *, error: float = 0.0) -> fig2.Memory:
 @pytest.mark.parametrize(
     ("ours", "error", "verdicts"),
     [
-        ([18.0, 18.0], 1e-7, ["holds", "holds", "not run", "holds", "holds"]),
-        ([18.0, 28.0], 1e-7, ["holds", "does not hold", "not run", "holds", "holds"]),
-        ([18.0, 18.0], 1e-2, ["holds", "holds", "not run", "does not hold", "holds"]),
+        ([18.0, 18.0], 1e-7, ["holds", "holds", "not judged", "holds", "holds"]),
+        ([18.0, 28.0], 1e-7, ["holds", "does not hold", "not judged", "holds", "holds"]),
+        ([18.0, 18.0], 1e-2, ["holds", "holds", "not judged", "does not hold", "holds"]),
     ],
 )
 def test_the_verdicts_follow_the_figures(ours, error, verdicts):

@@ -128,12 +128,12 @@ def test_the_verdicts_follow_the_numbers(quick):
         assert verdicts[i] == "does not hold", i
     assert judged(quick, good, folds | {True: (0.1, 0.0)})[5] == "does not hold"
     none = {(0.0, True, False): (0.9, 0.75), (0.0, False, False): (0.97, 0.97)}
-    assert judged(quick, good | none, folds)[3] == "not run"
+    assert judged(quick, good | none, folds)[3] == "not judged"
 
 
 def test_short_trainings_are_judged_only_where_the_claim_holds_for_any_weights(quick):
     verdicts = [c.verdict for c in fig5.claims(quick)]
-    assert verdicts == ["not run"] * 5 + ["holds"]
+    assert verdicts == ["not judged"] * 5 + ["holds"]
 
 
 @pytest.mark.parametrize(

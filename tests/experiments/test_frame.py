@@ -44,7 +44,7 @@ def test_the_quick_run_gives_numbers_with_provenance_and_verdicts(quick):
         assert payload["provenance"]["versions"]["torch"]
     assert payload["claims"]
     for claim in payload["claims"]:
-        assert claim["verdict"] in ("holds", "does not hold", "not run")
+        assert claim["verdict"] in ("holds", "does not hold", "not judged")
         assert claim["words"]
         assert claim["where"]
         assert claim["measured"]
@@ -121,4 +121,4 @@ def test_a_name_with_an_underscore_is_the_same_experiment():
 
 
 def test_the_claim_says_when_it_was_not_run():
-    assert frame.Claim.judged("a", "b", "c", None).verdict == "not run"
+    assert frame.Claim.judged("a", "b", "c", None).verdict == "not judged"

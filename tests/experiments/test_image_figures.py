@@ -92,7 +92,7 @@ def test_fewer_than_three_seeds_are_not_judged():
     few = figure_9(((0.02,) * 2, (0.01,) * 2))
     networks = tuple(fig9.Network(n.kind, n.channels, n.runs[:2]) for n in few.networks)
     data = fig9.Accuracies(SOURCE, few.channels, 0, 6, 1, networks)
-    assert {claim.verdict for claim in fig9.claims(data)} == {"not run"}
+    assert {claim.verdict for claim in fig9.claims(data)} == {"not judged"}
 
 
 @pytest.mark.parametrize(("twin", "verdict"), [(0.895, "holds"), (0.88, "does not hold")])
@@ -106,7 +106,7 @@ def test_a_twin_may_be_a_point_below_the_resnet(twin, verdict):
     accuracy, _, memory = table2.claims(data)
     assert (accuracy.verdict, memory.verdict) == (verdict, "holds")
     small = tuple(dataclasses.replace(row, step=step(2)) for row in rows)
-    assert table2.claims(dataclasses.replace(data, networks=small))[2].verdict == "not run"
+    assert table2.claims(dataclasses.replace(data, networks=small))[2].verdict == "not judged"
 
 
 def test_losses_are_counted_from_the_network_as_it_was_trained():

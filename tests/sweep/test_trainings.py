@@ -90,8 +90,16 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
         ("grid: [", "file: got"),
         ("[" * 3000, "file: got"),
         ("#" * (2**20 + 1), r"^file: got \S*, over 1048576 bytes; expected a YAML file\.$"),
-        ("- 1", "expected the mappings base and grid"),
-        ("base: {}", "expected the mappings base and grid"),
+        ("- 1", r"with \[1\]; expected a mapping grid"),
+        ("base: {}", "without grid; expected a mapping grid"),
+        ("base: {epochs: 1}", r"without grid.* One training alone: odemom train\.$"),
+        ("", r"which is empty; expected a mapping grid.*(?s:.*)seed: \[0, 1\]$"),
+        ("grid: {seed: [1]}\nbase: {}\nothers: {epochs: 1}", "with 'others' beside base and grid"),
+        ("grid: {model: [resnet20], foo: [1]}", r"strategy\.$"),
+        (
+            "grid: {order: [1], eps: [1, 2]}",
+            "eps: got 1 beside order 1; expected it beside order 2",
+        ),
         ("grid: {seed: 3}", "grid: seed: got 3; expected a list"),
         ("grid: {seed: []}", "grid: seed: got"),
         ("base: {seed: 1}\ngrid: {seed: [0]}", "it in base too"),
@@ -134,9 +142,7 @@ def test_ctrl_c_ends_a_sweep_and_a_training_in_a_sentence(run, tmp_path, monkeyp
     monkeypatch.setattr(Classifier, "training_step", ctrl_c)
     code, _, err = run(*training, "--quiet")
     assert code == 130
-    assert err.endswith(
-        "\ninterrupted: The training was interrupted: no epoch was finished; start again.\n"
-    )
+    assert err.endswith("\ninterrupted: no epoch was finished; start again\n")
     code, _, err = run(*sweep, "--quiet")
     assert code == 130
     assert f"interrupted: the same command goes on from what {tmp_path / 'sweep'} holds" in err

@@ -150,7 +150,7 @@ def test_that_is_said_once_and_of_the_line_that_asked(small, monkeypatch):
     monkeypatch.setattr(conditions, "has_bfloat16_convolutions", lambda: False)
     conditions._say_once.cache_clear()
     half = dataclasses.replace(small, precision="bf16-mixed", limit=16, model_options={})
-    with pytest.warns(OdemomWarning, match="Take that here") as found:
+    with pytest.warns(OdemomWarning, match="Take --precision 32 here") as found:
         dry_run(half)
     assert [w.filename for w in found] == [__file__]
     dry_run(half)  # a second warning would be an error
@@ -335,7 +335,10 @@ def test_a_network_that_cannot_be_compiled_is_named(small, tmp_path, monkeypatch
     ("changes", "message"),
     [
         ({"model": "resnet21"}, "model: got 'resnet21'.*Did you mean resnet2"),
-        ({"model_options": {"chanels": 3}}, "model_options: got 'chanels' for odenet"),
+        (
+            {"model_options": {"chanels": 3}},
+            "chanels: got 3 for the network odenet.*Did you mean channels",
+        ),
         ({"model_options": 3}, "model_options: got 3"),
         ({"order": 1}, "order: got 1 beside the network odenet"),
         ({"model": "odenet-digits", "model_options": {"width": 8}}, "its options as fields"),
