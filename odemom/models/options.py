@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from odemom.checks import as_number, expect, shown
+from odemom.checks import as_integer, as_number, expect, shown
 from odemom.errors import InvalidInputError
 
 __all__ = [
@@ -74,7 +74,11 @@ def _choice(*values: Any, default: Any = None) -> Option:
 
 def _integer(default: int, least: int) -> Option:
     def holds(given: Any) -> bool:
-        return isinstance(given, int) and not isinstance(given, bool) and given >= least
+        try:
+            as_integer(given, "number", least)
+        except InvalidInputError:
+            return False
+        return True
 
     return Option(default, f"an integer >= {least}", holds)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import pytest
 
 from odemom import InvalidInputError
@@ -70,6 +71,13 @@ def test_what_is_no_option_or_no_value_is_refused_early_and_late(name, options, 
         built(name, **options)
     with pytest.raises(InvalidInputError, match=message):
         configured(None, name, options, {})
+
+
+def test_numbers_of_numpy_are_numbers():
+    check_options("odenet", {"channels": np.int64(4), "eps": np.float32(0.5)})
+    check_options("momentum-resnet20", {"gamma": np.float64(0.5)})
+    with pytest.raises(InvalidInputError, match="channels: got"):
+        check_options("odenet", {"channels": np.float64(4)})
 
 
 @cache
