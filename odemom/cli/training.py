@@ -78,7 +78,10 @@ def register(app: typer.Typer) -> None:
 def train(
     model: Annotated[
         str | None,
-        typer.Option(help="The network, such as odenet, resnet20, torchvision:resnet50."),
+        typer.Option(
+            help="The network, such as resnet20, momentum-resnet20 or torchvision:resnet50; by "
+            "default odenet, on digits odenet-digits."
+        ),
     ] = None,
     data: Data = "digits",
     root: Root = None,
@@ -100,7 +103,7 @@ def train(
     image_size: ImageSize = None,
     augment: Augment = None,
     epochs: Annotated[
-        int | None, typer.Option(help="How often all training images are seen.")
+        int | None, typer.Option(help="How many passes through the training images are made.")
     ] = None,
     batch_size: BatchSize = None,
     optimizer: Optimizer = None,
@@ -195,6 +198,7 @@ def train(
 
 
 def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
+    from odemom.checks import counted
     from odemom.training.run import train as run_training
 
     note_compiling(config)
@@ -207,11 +211,11 @@ def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
         print_json(result.to_dict())
         return
     order = config.options.get("order")
+    name = config.model if order is None else f"{config.model}, order {order}"
     nfe = f"{result.mean_nfe:.1f} function evaluations a forward pass, " if result.mean_nfe else ""
     say(
-        f"{'' if order is None else f'order {order}: '}test accuracy {result.test_accuracy:.2%}"
-        f"{'' if result.source == 'digits' else f' on {result.source}'}, {nfe}"
-        f"{result.seconds:.1f} s of training"
+        f"{name}: test accuracy {result.test_accuracy:.2%} on {result.source} "
+        f"({counted(result.tested, 'image')}), {nfe}{result.seconds:.1f} s of training"
     )
     say("\n".join(map(near, (result.csv, result.checkpoint, Path(out) / "result.json"))))
 

@@ -20,9 +20,16 @@ Root = Annotated[
 Download = Annotated[bool, typer.Option("--download", help="Fetch CIFAR where it is missing.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Set another option of the network: blocks=0, stem=imagenet."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Set another option of the network, as blocks=0 of odenet; may be repeated.",
+    ),
 ]
-Preset = Annotated[str | None, typer.Option(help="Start from the settings for a laptop or a gpu.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="Start from the settings for a laptop or a gpu; laptop is the default."),
+]
 Limit = Annotated[int | None, typer.Option(help="Take so many training images only.")]
 ImageSize = Annotated[
     int | None, typer.Option(help="Scale the images of a folder to so many pixels.")
@@ -101,9 +108,9 @@ def check_resume(resume: Path | None, config: Any) -> None:
 
 def from_start(resume: Path | None) -> str:
     """How to go on after Ctrl-C before the first epoch."""
-    from odemom.training.surroundings import START_AGAIN
+    from odemom.training.surroundings import START_AGAIN, go_on_from
 
-    return START_AGAIN if resume is None else f"resume from {resume}"
+    return START_AGAIN if resume is None else go_on_from(resume)
 
 
 def nearest_number(name: str, text: str | None) -> float | None:
@@ -155,15 +162,16 @@ def print_dry_run(config: Any, as_json: bool) -> None:
         return
     answer(f"{config.model}: {memory.parameters} parameters")
     answer(
-        f"{found.source}: {counted(found.images, 'training image')}, "
-        f"{counted(found.steps, 'step')} in all"
+        f"{found.source}: {counted(found.images, 'training image')}, {found.validated:,} for "
+        f"validation, {found.tested:,} to test; {counted(found.steps, 'step')} in all"
+        + (f", {counted(found.left, 'image')} of a pass left out" if found.left else "")
     )
     answer(f"memory: {memory}")
     if config.cuda_graph:
         answer("without the CUDA graphs, which are made when the training begins:")
     answer(
         f"time: {_short(found.step_seconds)} a step on {found.device}, about "
-        f"{duration(found.seconds)} for all steps"
+        f"{duration(found.seconds)} for all steps, without validation and test"
     )
 
 

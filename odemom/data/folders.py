@@ -23,7 +23,7 @@ import torch
 
 from odemom.checks import counted, expect, invalid, optional_import, readable, shown
 from odemom.data.images import ImageData, Images
-from odemom.data.pictures import COMMON_SIZE, Picture, decoded, header
+from odemom.data.pictures import COMMON_SIZE, Picture, decoded, header, warn_of_transparency
 from odemom.data.splits import parts
 from odemom.errors import OdemomWarning
 from odemom.records.machine import is_out_of_memory
@@ -335,14 +335,7 @@ def _decode(files: list[str], target: Path, image_size: int | None) -> None:
                 array[start + row] = pixels
                 transparent += [files[start + row]] * see_through
         array.flush()
-    if transparent:
-        warnings.warn(
-            f"data: {counted(len(transparent), 'image')} of {len(files)} with transparent places, "
-            f"such as {transparent[0]}. Transparency is left out: they get the colour that the "
-            "file keeps under it, often black. Save them on a background.",
-            OdemomWarning,
-            stacklevel=2,
-        )
+    warn_of_transparency(transparent, len(files))
     if all(picture.sixteen_bits for picture in pictures) and array.max() < DARK:
         warnings.warn(
             f"data: the images of 16 bits in {Path(files[0]).parent.parent} have no value above "

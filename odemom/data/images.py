@@ -323,7 +323,7 @@ def _limited(whole: ImageData, limit: int, seed: int) -> ImageData:
         "limit",
         got=str(limit),
         expected=f"from {len(whole.classes)}, one a class, to {n}, the number of training images",
-        fix="For all of them leave it out.",
+        fix="Without a limit (in an experiment --set limit=0) all are taken.",
     )
     kept = round(len(whole.validation) * limit / n)
     kept = min(len(whole.validation), max(kept, len(whole.classes)))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from odemom.checks import expect, invalid, optional_import, shown
-from odemom.errors import InvalidInputError
+from odemom.checks import counted, expect, invalid, optional_import, shown
+from odemom.errors import InvalidInputError, OdemomWarning
 from odemom.records.machine import is_out_of_memory
 
-__all__ = ["COMMON_SIZE", "Picture", "decoded", "header", "pixels_of"]
+__all__ = ["COMMON_SIZE", "Picture", "decoded", "header", "warn_of_transparency"]
 
 COMMON_SIZE = 32  # images of different sizes are brought to this one, in pixels
 GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"}
@@ -48,11 +50,6 @@ def header(file: str) -> Picture:
     """
     with _opened(file) as image:
         return Picture(image.size, image.mode in GREY, image.mode in SIXTEEN_BITS)
-
-
-def pixels_of(file: str, size: int, *, grey: bool, name: str = "data") -> np.ndarray:
-    """The pixels of an image alone: see `decoded`."""
-    return decoded(file, size, grey=grey, name=name)[0]
 
 
 def decoded(
@@ -101,6 +98,24 @@ def decoded(
     return (array[None] if grey else array.transpose(2, 0, 1)), transparent
 
 
+def warn_of_transparency(files: Sequence[Path | str], among: int, name: str = "data") -> None:
+    """Say that transparency is left out of some files.
+
+    Warns
+    -----
+    OdemomWarning
+        If there are any.
+    """
+    if files:
+        warnings.warn(
+            f"{name}: {counted(len(files), 'image')} of {among} with transparent places, such as "
+            f"{files[0]}. Transparency is left out: they get the colour that the file keeps under "
+            "it, often black. Save them on a background.",
+            OdemomWarning,
+            stacklevel=3,
+        )
+
+
 def _is_transparent(image: Any) -> bool:
     if "transparency" in image.info:
         image = image.convert("RGBA")
@@ -134,6 +149,8 @@ def _opened(file: str, name: str = "data") -> Any:
         if is_out_of_memory(error):
             raise
         raise _unreadable(file, error, name) from None
+    if image.mode == "F":
+        image.close()
     expect(
         image.mode != "F",
         name,

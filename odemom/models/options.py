@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from odemom.checks import as_integer, as_number, expect, shown
+from odemom.checks import as_integer, as_number, expect, nearest_double, shown
 from odemom.errors import InvalidInputError
 
 __all__ = [
@@ -30,12 +30,21 @@ class Option:
         itself looks at.
     fix : str
         What an error says beside.
+    number : bool
+        Whether it is a number, which may be spelt as text.
     """
 
     default: Any
     values: str
     holds: Callable[[Any], bool]
     fix: str = ""
+    number: bool = False
+
+    def plain(self, value: Any) -> Any:
+        """A value as it is, or the double nearest to a number that is spelt as text."""
+        if self.number and isinstance(value, str):
+            return nearest_double(as_number(value, "number", self.values))
+        return value
 
 
 def check_values(options: Mapping[str, Option], given: Mapping[str, Any]) -> None:
@@ -92,7 +101,7 @@ def _number(
         except (InvalidInputError, OverflowError):
             return False
 
-    return Option(default, values, holds, fix)
+    return Option(default, values, holds, fix, number=True)
 
 
 def _width(default: int | None, values: str, multiple: int) -> Option:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from odemom.checks import as_integer, did_you_mean, invalid, optional_import, shown
+from odemom.checks import as_integer, did_you_mean, first_sentence, invalid, optional_import, shown
 from odemom.errors import InvalidInputError
 from odemom.models.options import (
     DIGITS,
@@ -32,6 +33,9 @@ __all__ = [
 MOMENTUM = "momentum-"
 TORCHVISION = "torchvision:"
 SMALL_DEPTHS = (20, 56, 110, 1202)
+EXAMPLES = (
+    "odenet", "odenet-digits", "vit-tiny", "momentum-resnet20", "resnet18", "revnet20",
+)  # fmt: skip
 DEPTHS = (18, 34, 50, 101, 152)
 
 
@@ -86,8 +90,13 @@ def model_options(name: str) -> dict[str, Any]:
     return _known(name).options
 
 
-def check_options(name: str, options: Mapping[str, Any]) -> None:
+def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Refuse an option that a network does not have, or a value that it may not have.
+
+    Returns
+    -------
+    dict
+        The options, with numbers that were spelt as text as doubles.
 
     Raises
     ------
@@ -96,7 +105,8 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 
     Examples
     --------
-    >>> check_options("odenet", {"order": 1, "channels": 4})
+    >>> check_options("odenet", {"eps": "1/2", "channels": 4})
+    {'eps': 0.5, 'channels': 4}
     """
     known = _known(name).accepted
     for option in options:
@@ -110,21 +120,22 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
                 fix=_where_else(option, name, known),
             )
     check_values(known, options)
+    return {option: known[option].plain(value) for option, value in options.items()}
 
 
 def _where_else(option: str, name: str, known: Mapping[str, Option]) -> str:
     """What was meant by an option that a network does not have: another name, another network."""
     if option == "adjoint" and "gradient" in known:
         return "The network has it as gradient=adjoint."
-    if near := did_you_mean(option, known):
-        return near
+    others = sorted({other for model in MODELS.values() for other in model.accepted})
+    if option not in others:
+        if near := did_you_mean(option, known):
+            return near
+        near = difflib.get_close_matches(option, others, 1)
+        return f"Did you mean {near[0]}? {_where_else(near[0], name, known)}" if near else ""
     twin = f"{MOMENTUM}{name}"
     its_own = [twin] if option in TWIN and not name.startswith(MOMENTUM) else []
-    having = [
-        n
-        for n in (*its_own, "odenet", "odenet-digits", "vit-tiny", "momentum-resnet20")
-        if _has(n, option)
-    ]
+    having = [other for other in (*its_own, *EXAMPLES) if _has(other, option)]
     return f"The network {having[0]} has it." if having else ""
 
 
@@ -281,6 +292,10 @@ def _twin(
             network, gamma, initial_velocity=initial_velocity, reversible=reversible
         )  # fmt: skip
     except InvalidInputError as error:
+        if str(error).startswith("gamma:"):
+            raise InvalidInputError(
+                f"{first_sentence(error)}. Take a simpler fraction, or --set reversible=false."
+            ) from error
         if not str(error).startswith("model:"):
             raise
         raise invalid(

@@ -15,16 +15,22 @@ from typing import Any
 from odemom import __version__
 from odemom.checks import did_you_mean, expect, invalid, shown
 from odemom.data.names import files_behind
+from odemom.models.table import MODELS, check_options, model_options
 from odemom.records import as_folder, from_json, json_text, jsonable, write_all_atomic
 from odemom.sweep.backends import Backend
 from odemom.sweep.store import TaskStore, task_key
 from odemom.sweep.yaml_file import read_yaml
-from odemom.training.config import TrainingConfig
+from odemom.training.config import OF_DIGITS, TrainingConfig
 from odemom.training.presets import configured, refuse_idle_mass
 
 __all__ = ["Failure", "Row", "Sweep", "SweepResult", "read_sweep", "run_sweep", "said"]
 
 PARTS = ("base", "grid")
+OTHERWISE = {
+    "lr": "Did you mean learning_rate?",
+    "out": "It is an option of the command: odemom sweep FILE --out DIR.",
+}
+"""Of what is no setting, where it is found."""
 
 
 @dataclass(frozen=True)
@@ -183,30 +189,37 @@ def _parts(path: Path, content: Any) -> tuple[Any, Any]:
 def _config(base: Mapping[str, Any], varied: Mapping[str, Any]) -> TrainingConfig:
     fields = [field.name for field in dataclasses.fields(TrainingConfig)]
     asked = {**base, **varied}
-    if asked.get("order") == 1 and "eps" not in varied:  # of those of order 2
-        asked.pop("eps", None)
     preset, model = asked.pop("preset", None), asked.pop("model", None)
     own = asked.pop("model_options", None) or {}
     expected = "a mapping of options of the network"
     expect(isinstance(own, Mapping), "model_options", got=shown(own), expected=expected)
-    from odemom.models.table import model_options
-
     data = asked.get("data", "digits")
     name = model or ("odenet-digits" if data == "digits" else "odenet")
     options = model_options(name)
     brief = {key: asked.pop(key) for key in list(asked) if key in options}
     unknown = [key for key in asked if key not in fields]
     if unknown:
-        known = ["preset", *fields]
+        _refuse_if_of_others(name, unknown[0], asked[unknown[0]])
+        known = ["preset", *(n for n in fields if n not in OF_DIGITS or n in options)]
         raise invalid(
             "setting",
             got=shown(unknown[0]),
             expected=f"one of {', '.join(known)}"
             + (f", or an option of {name}: {', '.join(options)}" if options else ""),
-            fix=did_you_mean(unknown[0], [*known, *options]),
+            fix=OTHERWISE.get(unknown[0], did_you_mean(unknown[0], [*known, *options])),
         )
-    refuse_idle_mass({**own, **brief})
-    config = configured(preset, model, {**own, **brief}, asked)
+    for key in brief:
+        expect(
+            key not in own,
+            key,
+            got=f"{shown(brief[key])} beside {shown(own.get(key))} in model_options",
+            expected="it in one place",
+        )
+    given = {**own, **brief}
+    if given.get("order") == 1 and "order" in _names(varied) and "eps" not in _names(varied):
+        given.pop("eps", None)  # of the trainings beside, which are of order 2
+    refuse_idle_mass(given)
+    config = configured(preset, model, given, asked)
     expect(
         config.devices * config.num_nodes == 1,
         "devices",
@@ -215,6 +228,18 @@ def _config(base: Mapping[str, Any], varied: Mapping[str, Any]) -> TrainingConfi
         fix="Trainings run side by side with --backend joblib --workers N, or dask.",
     )
     return config
+
+
+def _refuse_if_of_others(name: str, setting: str, value: Any) -> None:
+    """Refuse an option of other networks, with the name of one that has it."""
+    if any(setting in model.accepted for model in MODELS.values()):
+        check_options(name, {setting: value})
+
+
+def _names(settings: Mapping[str, Any]) -> set[str]:
+    """The settings that are given, with those inside of model_options."""
+    own = settings.get("model_options")
+    return {*settings, *(own if isinstance(own, Mapping) else ())}
 
 
 def run_sweep(

@@ -20,7 +20,7 @@ from odemom.checks import (
     shown,
 )
 from odemom.data.names import AUGMENTATIONS, FOLDER, NAMES_OF_DATA, check_data, placed
-from odemom.models.table import check_options
+from odemom.models.table import check_options, model_options
 from odemom.records import from_json, jsonable
 
 __all__ = ["DIGITS_MODEL", "TrainingConfig", "TrainingResult"]
@@ -95,7 +95,8 @@ class TrainingConfig:
     width : int, default 24
         Channels of the first stage, a multiple of 8.
     epochs, batch_size : int
-        Passes through the training images, and images per step and device.
+        Passes through the training images, and images per step and device. What is left of a pass,
+        less than a batch, is left out; images are in another order in each pass.
     optimizer : {"adamw", "sgd"}
         SGD is with Nesterov's momentum of 0.9.
     learning_rate : float
@@ -246,7 +247,7 @@ class TrainingConfig:
 
     def _check_model(self) -> None:
         given = _pairs(self.model_options)
-        check_options(self.model, given)
+        given = check_options(self.model, given)
         if self.model == DIGITS_MODEL:
             expect(
                 not given,
@@ -292,6 +293,21 @@ class TrainingConfig:
         """The fields in the types of JSON."""
         return jsonable(self, "config") | {"model_options": dict(self.model_options)}
 
+    def in_force(self) -> dict[str, Any]:
+        """The settings that act, in the types of JSON: of the options those of the network, all.
+
+        Examples
+        --------
+        >>> found = TrainingConfig(model="resnet18").in_force()
+        >>> found["model_options"], "rtol" in found
+        ({'stem': 'cifar'}, False)
+        """
+        fields = self.to_dict()
+        if self.model == DIGITS_MODEL:
+            return fields
+        options = jsonable({**model_options(self.model), **self.options}, "model_options")
+        return {n: v for n, v in fields.items() if n not in OF_DIGITS} | {"model_options": options}
+
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> TrainingConfig:
         """The inverse of `to_dict`; whether a folder of images is still there does not matter."""
@@ -314,6 +330,8 @@ class TrainingResult:
     config : TrainingConfig
     source : str
         What the images are: "digits", "CIFAR-10 (JPEG)", the name of a folder.
+    tested : int
+        Number of test images.
     test_accuracy : float
         Share of test images classified correctly, with the weights after the last epoch: the test
         set has no say in which weights are kept.
@@ -338,6 +356,7 @@ class TrainingResult:
 
     config: TrainingConfig
     source: str
+    tested: int
     test_accuracy: float
     mean_nfe: float
     parameters: int
@@ -356,7 +375,7 @@ class TrainingResult:
     def to_dict(self) -> dict[str, Any]:
         """The fields in the types of JSON."""
         fields = {f.name: jsonable(getattr(self, f.name), f.name) for f in dataclasses.fields(self)}
-        return fields | {"config": self.config.to_dict()}
+        return fields | {"config": self.config.in_force()}
 
 
 def _pairs(options: Any) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from dataclasses import dataclass
 
 import torch
 
+from odemom.errors import OdemomWarning
 from odemom.training.conditions import conditions_of
 from odemom.training.config import TrainingConfig
 from odemom.training.memory import (
@@ -18,6 +21,11 @@ from odemom.training.run import network_for, training_data
 
 __all__ = ["DryRun", "dry_run"]
 
+NOT_HERE = (
+    "accelerator: {!r} is not measured here: memory and time are those of the processor of this "
+    "machine, on which --accelerator cpu trains."
+)
+
 
 @dataclass(frozen=True)
 class DryRun:
@@ -27,8 +35,10 @@ class DryRun:
     ----------
     source : str
         What the images are.
-    images : int
-        Of the training set.
+    images, validated, tested : int
+        Of the training set, the validation set and the test set.
+    left : int
+        Training images of a pass that make no batch and are left out.
     device : str
     memory : StepEstimate
         Of a step.
@@ -40,6 +50,9 @@ class DryRun:
 
     source: str
     images: int
+    validated: int
+    tested: int
+    left: int
     device: str
     memory: StepEstimate
     step_seconds: float
@@ -54,6 +67,8 @@ class DryRun:
 def dry_run(config: TrainingConfig) -> DryRun:
     """Build the network of a training, measure its memory, and time one step.
 
+    What wants a GPU that is not here is measured on the processor, without a compiler.
+
     Parameters
     ----------
     config : TrainingConfig
@@ -62,6 +77,11 @@ def dry_run(config: TrainingConfig) -> DryRun:
     ------
     InvalidInputError
         What `odemom.training.train` refuses of a configuration.
+
+    Warns
+    -----
+    OdemomWarning
+        If the training is for another machine.
 
     Examples
     --------
@@ -72,6 +92,10 @@ def dry_run(config: TrainingConfig) -> DryRun:
     data = training_data(config)
     on_gpu = config.accelerator in ("auto", "gpu") and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
+    elsewhere = config.accelerator in ("gpu", "mps") and not on_gpu
+    if elsewhere:
+        warnings.warn(NOT_HERE.format(config.accelerator), OdemomWarning, stacklevel=2)
+        config = dataclasses.replace(config, compile=False)
     with conditions_of(config, data):
         network = network_for(config, data).to(device)
         memory = step_estimate(network, config, data, device)
@@ -85,6 +109,9 @@ def dry_run(config: TrainingConfig) -> DryRun:
     return DryRun(
         source=data.source,
         images=len(data.train),
+        validated=len(data.validation),
+        tested=len(data.test),
+        left=len(data.train) - per_epoch * config.batch_size * config.devices * config.num_nodes,
         device=torch.cuda.get_device_name() if on_gpu else "cpu",
         memory=memory,
         step_seconds=seconds,

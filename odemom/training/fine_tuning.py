@@ -297,8 +297,8 @@ def _images(
     source: Source, config: TrainingConfig, load: Callable[[TrainingConfig], ImageData]
 ) -> ImageData:
     """The images of a refit, normalised as those that the source was trained on."""
+    _check_form(source, config, images_of(config))
     data = load(config)
-    _check_form(source, config, data)
     _check_unseen(source, config, data)
     if not source.mean:
         return data

@@ -73,6 +73,7 @@ class Classifier(lightning.LightningModule):
         self.sums = {stage: Sums() for stage in ("train", "validation", "test")}
         self.started = False
         self._captured = False
+        self._rate = 0.0  # of the last step
         self._started = 0.0
         self._epoch_started = 0.0
 
@@ -83,6 +84,7 @@ class Classifier(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The loss of a batch."""
         images, labels = batch
+        self._rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         if self.config.cuda_graph and not self._captured:
             capture_passes(self.network, images)
             self._captured = True
@@ -180,7 +182,7 @@ class Classifier(lightning.LightningModule):
             "validation_loss": validation.mean_loss,
             "validation_accuracy": validation.accuracy,
             "nfe": train.mean_nfe,
-            "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
+            "learning_rate": self._rate,
             "seconds": seconds,
         }
         self.history.append(row)
@@ -248,7 +250,7 @@ def _trainer(
 ) -> Any:
     saved = _saved(config, files, validation)
     shown = [progress_of()] if progress else []
-    joining = [Joining(config)] if config.num_nodes > 1 else []
+    joining = [Joining(config)] if config.devices * config.num_nodes > 1 else []
     return lightning.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,

@@ -60,20 +60,20 @@ def check_meeting_place(config: TrainingConfig, strategy: Any) -> None:
         expected=f"{', '.join(PLACE[:-1])} and {PLACE[-1]}, by which the machines meet",
         fix=HOW,
     )
-    for name, below in (("MASTER_PORT", 65536), ("NODE_RANK", config.num_nodes)):
+    for name, least, most in (("MASTER_PORT", 1, 65535), ("NODE_RANK", 0, config.num_nodes - 1)):
         value = os.environ[name]
         expect(
-            value.isdecimal() and int(value) < below,
+            value.isdecimal() and least <= int(value) <= most,
             name,
             got=shown(value),
-            expected=f"an integer from 0 to {below - 1}",
+            expected=f"an integer from {least} to {most}",
             fix=HOW,
         )
 
 
 @contextlib.contextmanager
 def meeting(config: TrainingConfig, trainer: Any) -> Iterator[None]:
-    """A training on several machines: the wait for the others, and a sentence where they part.
+    """A training in several processes: the wait for the others, and a sentence where they part.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def _meeting_place() -> str:
 
 
 class Joining(callbacks.Callback):
-    """Say what is waited for while the other machines are not there, and let Ctrl-C end it.
+    """Let Ctrl-C end the wait for other processes, and say where other machines are waited for.
 
     PyTorch waits for them inside of a call that looks at no signal: a thread does.
 
@@ -154,7 +154,7 @@ class Joining(callbacks.Callback):
                     self._leave()
 
     def _tell(self) -> None:
-        if os.environ.get("LOCAL_RANK", "0") != "0":
+        if self._config.num_nodes == 1 or os.environ.get("LOCAL_RANK", "0") != "0":
             return
         others = counted(self._config.num_nodes - 1, "other machine")
         warnings.warn(

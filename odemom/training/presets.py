@@ -106,7 +106,9 @@ def check_names(model: str, options: Mapping[str, Any]) -> None:
             name,
             got=f"{shown(options[name])} among the options of the network {model}",
             expected="it among the settings of the training",
-            fix=f"On the command line: {flag}." if name not in WITHOUT_FLAG else "",
+            fix=f"On the command line: {flag}."
+            if name not in WITHOUT_FLAG
+            else "It is a setting in Python and in the file of a sweep.",
         )
 
 
@@ -141,6 +143,7 @@ def parsed_options(texts: Sequence[str]) -> dict[str, Any]:
         name = name.strip()
         expect(name not in found, "--set", got=f"{name} twice", expected="each option once")
         try:
+            value = value.strip()
             found[name] = PYTHON[value] if value in PYTHON else json.loads(value)
         except ValueError:
             found[name] = value

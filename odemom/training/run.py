@@ -147,13 +147,14 @@ def training_data(config: TrainingConfig, *, download: bool = False) -> ImageDat
         got=f"{processes} processes",
         expected=f"at most {images}, the number of training images",
     )
+    fits = 2 ** int(math.log2(images // processes))
     each = "" if processes == 1 else f" for each of {processes} processes"
     expect(
         config.batch_size * processes <= images,
         "batch_size",
         got=f"{config.batch_size}{each}",
         expected=f"at most {images // processes}, the number of training images{each}",
-        fix=f"Set it: --batch-size {2 ** int(math.log2(images // processes))}.",
+        fix=f"Set it: --batch-size {fits} (in an experiment --set batch_size={fits}).",
     )
     return data
 
@@ -274,6 +275,7 @@ def _result(config: TrainingConfig, model: Classifier, files: CheckpointFiles) -
     return TrainingResult(
         config=config,
         source=model.images["source"],
+        tested=test.images,
         test_accuracy=test.accuracy,
         mean_nfe=test.mean_nfe,
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),

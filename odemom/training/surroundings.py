@@ -8,11 +8,12 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 
-__all__ = ["START_AGAIN", "cpu_threads", "interrupts_named", "quiet_lightning"]
+__all__ = ["START_AGAIN", "cpu_threads", "go_on_from", "interrupts_named", "quiet_lightning"]
 
 CHATTER = (
     ".*does not have many workers.*",  # the images are in memory
@@ -24,6 +25,19 @@ CHATTER = (
     r".*The number of training batches \(\d+\) is smaller than the logging interval.*",
 )
 START_AGAIN = "no epoch was finished; start again"
+
+
+def go_on_from(checkpoint: Path) -> str:
+    """How a training goes on from a checkpoint.
+
+    Examples
+    --------
+    >>> go_on_from(Path("results/train/checkpoints/last.ckpt"))
+    'the same command with --resume results/train/checkpoints/last.ckpt goes on'
+    """
+    here = Path.cwd()
+    near = checkpoint.relative_to(here) if checkpoint.is_relative_to(here) else checkpoint
+    return f"the same command with --resume {near} goes on"
 
 
 @contextlib.contextmanager
@@ -48,7 +62,7 @@ def interrupts_named(trainer: Any) -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
     if trainer.interrupted:
         last = trainer.strategy.checkpoint_io.last
-        raise KeyboardInterrupt(f"resume from {last}" if last else START_AGAIN)
+        raise KeyboardInterrupt(go_on_from(last) if last else START_AGAIN)
 
 
 @contextlib.contextmanager

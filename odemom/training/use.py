@@ -17,7 +17,7 @@ from odemom.checks import counted, expect, invalid, shown
 from odemom.data.batches import Batches, evaluated_at_once
 from odemom.data.images import ImageData, Images, load_images
 from odemom.data.names import NAMES_OF_DATA, check_data, full_scale, same_place
-from odemom.data.pictures import pixels_of
+from odemom.data.pictures import decoded, warn_of_transparency
 from odemom.records import as_path
 from odemom.training.checkpoints import Trained, load_trained
 from odemom.training.seen import are_those, changed_since, warn_of_seen
@@ -173,6 +173,11 @@ def predict(
     ------
     InvalidInputError
         If the checkpoint cannot be used, or a file is missing or no image.
+
+    Warns
+    -----
+    OdemomWarning
+        If an image has transparent places.
     """
     paths = [as_path(file, "image") for file in files]
     expect(bool(paths), "image", got="no file", expected="the paths of images")
@@ -189,18 +194,19 @@ def predict(
     levels = full_scale(trained.config.data) / 255
     mean, std = (torch.tensor(each)[:, None, None] for each in (trained.mean, trained.std))
     at_once = evaluated_at_once(trained.image_size, trained.config.batch_size)
-    found = []
+    found, transparent = [], []
     for start in range(0, len(paths), at_once):
         some = paths[start : start + at_once]
-        pixels = np.stack(
-            [pixels_of(str(p), trained.image_size, grey=grey, name="image") for p in some]
-        )
+        seen = [decoded(str(p), trained.image_size, grey=grey, name="image") for p in some]
+        transparent += [path for path, (_, clear) in zip(some, seen, strict=True) if clear]
+        pixels = np.stack([each for each, _ in seen])
         with torch.no_grad():
             logits = trained.network((torch.from_numpy(pixels) * levels - mean) / std)
         for path, row in zip(some, logits.softmax(dim=1), strict=True):
             order = row.argsort(descending=True).tolist()
             shares = {trained.classes[k]: float(row[k]) for k in order}
             found.append(Prediction(path, trained.classes[order[0]], shares))
+    warn_of_transparency(transparent, len(paths), "image")
     return found
 
 

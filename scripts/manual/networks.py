@@ -52,7 +52,7 @@ def _options() -> str:
         of = ", ".join(dict.fromkeys(names)) if alike.count(option) > 1 else ""
         said = SOLVERS if option == "method" else values
         rows.append([f"`{option}`", literal(of), said if said is SOLVERS else literal(said)])
-    return table(["option", "where they differ: of", "values"], rows)
+    return table(["option", "where networks differ: which", "values"], rows)
 
 
 def _presets() -> str:

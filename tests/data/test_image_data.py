@@ -159,12 +159,12 @@ def test_odd_sizes_are_scaled_and_cropped(tmp_path, load):
 
 
 def test_a_wide_image_keeps_its_centre(tmp_path):
-    from odemom.data.pictures import pixels_of
+    from odemom.data.pictures import decoded
 
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 200
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    assert (pixels_of(str(tmp_path / "wide.png"), 10, grey=False) == 200).all()
+    assert (decoded(str(tmp_path / "wide.png"), 10, grey=False)[0] == 200).all()
 
 
 def save_grey(path, bits):

@@ -59,6 +59,8 @@ def test_every_default_is_a_value_of_its_option(name):
         ("resnet20", {"gamma": 0.5}, r"no options\. The network momentum-resnet20 has it\.$"),
         ("torchvision:resnet18", {"gamma": 0.5}, "network momentum-torchvision:resnet18 has it"),
         ("odenet", {"gamma": 0.5}, "The network momentum-resnet20 has it"),
+        ("odenet", {"stem": "imagenet"}, "The network resnet18 has it"),
+        ("resnet20", {"gama": 0.5}, r"Did you mean gamma\? The network momentum-resnet20 has it"),
         ("momentum-resnet20", {"order": 1}, "The network odenet has it"),
         ("resnet20", {"heads": 2}, "The network vit-tiny has it"),
         ("resnet20", {"xyz": 2}, r"xyz: got 2 for the network resnet20; .* no options\.$"),
@@ -116,7 +118,9 @@ def test_settings_of_the_training_are_pointed_to():
         message = rf"{name}: got {value} among the options of .*On the command line: {flag}\.$"
         with pytest.raises(InvalidInputError, match=message):
             configured(None, "resnet20", {name: value}, {})
-    with pytest.raises(InvalidInputError, match=r"among the settings of the training\.$"):
+    with pytest.raises(
+        InvalidInputError, match=r"settings of the training\. It is a setting in Python and"
+    ):
         configured(None, "resnet20", {"validation": 0.2}, {})
 
 
@@ -128,10 +132,31 @@ def test_a_configuration_refuses_what_its_network_would():
 
 
 def test_words_of_json_and_of_python_are_read():
+    assert parsed_options(["gradient = adjoint", "blocks= 2"]) == {
+        "gradient": "adjoint",
+        "blocks": 2,
+    }
     asked = ["a=True", "b=true", "c=False", "d=None", "e=null", "f=0.5", "g=inf", "h=auto"]
     assert parsed_options(asked) == {
         "a": True, "b": True, "c": False, "d": None, "e": None, "f": 0.5, "g": "inf", "h": "auto"
     }  # fmt: skip
+
+
+def test_a_gamma_without_a_fraction_is_refused_by_what_may_be_taken():
+    gamma = 0.9999999999999999
+    with pytest.raises(
+        InvalidInputError, match=r"Take a simpler fraction, or --set reversible=fal"
+    ):
+        built("momentum-resnet20", gamma=gamma)
+    built("momentum-resnet20", gamma=gamma, reversible=False)
+
+
+def test_numbers_spelt_as_text_are_those_numbers():
+    def config(**options):
+        return TrainingConfig(model="odenet", model_options=options)
+
+    assert config(eps="1/2") == config(eps=0.5)
+    assert config(eps="inf").to_dict() == config(eps=float("inf")).to_dict()
 
 
 def test_a_mass_beside_first_order_is_refused():

@@ -96,6 +96,15 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
         ("", r"which is empty; expected a mapping grid.*(?s:.*)seed: \[0, 1\]$"),
         ("grid: {seed: [1]}\nbase: {}\nothers: {epochs: 1}", "with 'others' beside base and grid"),
         ("grid: {model: [resnet20], foo: [1]}", r"strategy\.$"),
+        ("grid: {lr: [1]}", r"setting: got 'lr'.* Did you mean learning_rate\?$"),
+        ("base: {out: x}\ngrid: {seed: [1]}", "It is an option of the command: odemom sweep FILE"),
+        ("base: {model: resnet20}\ngrid: {wrong: [1]}", r"one of preset, data, epochs, batch_size"),
+        ("grid: {eps: ['1/2', 0.5]}", "one training twice: eps 1/2 and eps 0.5"),
+        ("base: {order: 1, eps: 0.5}\ngrid: {seed: [1]}", "eps: got 0.5 beside order 1"),
+        (
+            "base: {model: odenet, model_options: {eps: 2}, eps: 3}\ngrid: {seed: [1]}",
+            "eps: got 3 beside 2 in model_options; expected it in one place",
+        ),
         (
             "grid: {order: [1], eps: [1, 2]}",
             "eps: got 1 beside order 1; expected it beside order 2",
@@ -107,7 +116,10 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
         ("grid: {sead: [1]}", "setting: got 'sead'"),
         ("base: {epochz: 1}\ngrid: {seed: [1]}", "expected one of preset, .*Did you mean epochs"),
         ("grid: {ordr: [1]}", "or an option of odenet-digits: .*Did you mean order"),
-        ("base: {model: resnet20}\ngrid: {gamma: [0.9]}", "setting: got 'gamma'"),
+        (
+            "base: {model: resnet20}\ngrid: {gamma: [0.9]}",
+            r"no options\. The network momentum-resnet20 has it",
+        ),
         ("grid: {epochs: [1, 0]}", "epochs: got 0"),
         ("grid: {epochs: [1_0]}", "epochs: got '1_0'"),
         ("grid: {learning_rate: [1_0e-3]}", "learning_rate: got the text '1_0e-3'"),
@@ -131,6 +143,16 @@ def test_bad_files_are_refused_before_anything_is_trained(tmp_path, text, messag
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InvalidInputError, match="none"):
         read_sweep(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("base", ["eps: 0.5", "model_options: {eps: 0.5}"])
+def test_a_mass_in_base_is_for_the_second_order(tmp_path, base):
+    (tmp_path / "sweep.yaml").write_text(
+        f"base: {{model: odenet, {base}}}\ngrid: {{order: [1, 2]}}"
+    )
+    first, second = read_sweep(tmp_path / "sweep.yaml").configs
+    assert first.options == {"order": 1}
+    assert second.options == {"order": 2, "eps": 0.5}
 
 
 def test_ctrl_c_ends_a_sweep_and_a_training_in_a_sentence(run, tmp_path, monkeypatch, ctrl_c):

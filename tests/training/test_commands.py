@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from odemom import InvalidInputError
-from odemom.errors import FixedPointRangeError
+from odemom.errors import FixedPointRangeError, OdemomWarning
 from odemom.experiments import fig6, fig7, table2
 from odemom.experiments._image_trainings import train_one
+from odemom.models import model_options
 from odemom.training import TrainingConfig
 from odemom.training.dry_run import dry_run
 from odemom.training.lightning import Classifier
 from odemom.training.run import train
+from odemom.training.use import predict
 from tests.pictures import image_folder
 
 SMALL = ("--limit", "64", "--epochs", "1", "--accelerator", "cpu", "--quiet")
@@ -43,7 +50,7 @@ def test_ctrl_c_during_the_test_goes_on_from_the_last_epoch(run, tmp_path, monke
         code, _, err = run("train", *SMALL, "--out", str(out))
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     last = out / "checkpoints" / "last.ckpt"
-    assert (code, err) == (130, f"\ninterrupted: resume from {last}\n")
+    assert (code, err) == (130, f"\ninterrupted: the same command with --resume {last} goes on\n")
     assert run("train", *SMALL, "--out", str(out), "--resume", str(last))[0] == 0
     assert (out / "result.json").is_file()
 
@@ -62,6 +69,93 @@ def test_a_dry_run_answers_quietly_too_and_wants_a_step(run, tmp_path, images):
     assert "dry_run: got it beside a refit of 0 epochs" in err
 
 
+def test_a_dry_run_counts_the_images_and_what_a_pass_leaves(run, images):
+    code, out, _ = run("train", *images, "--set", "steps=1", "--dry-run")
+    assert code == 0
+    said = (
+        "tints: 58 training images, 6 for validation, 16 to test; 30 steps in all, 10 images of a"
+    )
+    assert said in out
+    assert "for all steps, without validation and test" in out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
+def test_a_dry_run_of_what_is_for_a_gpu_says_where_it_measured(tmp_path):
+    asked = dataclasses.replace(odenet(tmp_path), accelerator="gpu", compile=True)
+    with pytest.warns(OdemomWarning, match="accelerator: 'gpu' is not measured here"):
+        assert dry_run(asked).device == "cpu"
+
+
+def test_the_rate_of_an_epoch_is_that_of_its_last_step(tmp_path):
+    config = dataclasses.replace(odenet(tmp_path), epochs=3)
+    history = train(config, out_dir=tmp_path / "out", progress=False).history
+    total = int(history[-1]["step"])
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([weight], lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=config.learning_rate, total_steps=total
+    )
+    rates = []
+    for _ in range(total):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    expected = [rates[int(row["step"]) - 1] for row in history]
+    assert [row["learning_rate"] for row in history] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_result_names_the_options_that_acted(tmp_path):
+    result = train(odenet(tmp_path), out_dir=tmp_path / "out", progress=False)
+    config = json.loads((tmp_path / "out" / "result.json").read_text())["config"]
+    assert config["model_options"] == {**model_options("odenet"), "blocks": 2}
+    assert not {"width", "rtol", "adjoint", "order"} & set(config)
+    assert TrainingConfig.from_dict(config).options == config["model_options"]
+    assert result.tested == 16
+
+
+def test_what_no_option_cures_is_refused_first(run, tmp_path, images):
+    made, grey = tmp_path / "made", tmp_path / "grey"
+    assert run("train", *images, "--model", "resnet20", *SMALL[2:], "--out", str(made))[0] == 0
+    for path in image_folder(grey).rglob("*.png"):
+        Image.open(path).convert("L").save(path)
+    source = str(made / "checkpoints" / "last.ckpt")
+    code, _, err = run("transform", source, "--data", str(grey), "--root", str(tmp_path / "cache"))
+    assert code == 2
+    assert "data: got grey: grey images" in err
+
+
+def test_predict_speaks_of_transparent_places(tmp_path):
+    train(odenet(tmp_path), out_dir=tmp_path / "out", progress=False)
+    Image.new("RGBA", (8, 8), (9, 9, 9, 0)).save(tmp_path / "clear.png")
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    files = [tmp_path / "clear.png", *sorted((tmp_path / "tints" / "red").iterdir())[:2]]
+    with pytest.warns(OdemomWarning, match=r"image: 1 image of 3 with transparent .*clear\.png"):
+        assert len(predict(last, files)) == 3
+    predict(last, files[1:])  # no warning
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_processes_start_ends_them_all(tmp_path):
+    path = image_folder(tmp_path / "tints", images=40)
+    data = ("--data", str(path), "--root", str(tmp_path / "cache"), "--batch-size", "8")
+    two = ("--devices", "2", "--strategy", "ddp", "--accelerator", "cpu", "--epochs", "3000")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    for wait in (4, 8, 12, 20):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "odemom", "train", *data, *two, "--out", str(tmp_path / "out")],
+            env=env,
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        time.sleep(wait)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode in (130, -signal.SIGINT), said
+        assert "interrupted: " in said or process.returncode == -signal.SIGINT
+
+
 def test_paths_are_printed_from_the_working_directory(run, tmp_path, images, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = run("train", *images, "--model", "resnet20", "--epochs", "1", "--out", "made")
@@ -74,7 +168,9 @@ def test_paths_are_printed_from_the_working_directory(run, tmp_path, images, mon
 def test_a_batch_that_fits_is_named_and_fits(tmp_path):
     path = str(image_folder(tmp_path / "tints"))
     config = TrainingConfig(data=path, root=str(tmp_path / "cache"), width=8, accelerator="cpu")
-    with pytest.raises(InvalidInputError, match=r"at most 28, .* Set it: --batch-size 16\.$"):
+    with pytest.raises(
+        InvalidInputError, match=r"at most 28, .* Set it: --batch-size 16 \(in an exp"
+    ):
         dry_run(config)
     assert dry_run(dataclasses.replace(config, batch_size=16)).steps > 0
 

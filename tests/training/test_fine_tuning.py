@@ -106,7 +106,7 @@ def test_other_classes_get_a_new_head_and_the_rest_starts_as_it_was(folder, sour
     (label,) = predict(found.checkpoint, [folder / "three" / "pink" / "000.png"])
     assert label.label in found.classes
     written = json.loads((tmp_path / "1" / "transform.json").read_text())
-    assert written["training"]["config"] == config.to_dict()
+    assert written["training"]["config"] == config.in_force()
     assert (tmp_path / "1" / "metrics.csv").is_file()
     # images are normalised as those that the weights have seen
     assert load_trained(found.checkpoint).mean == source.mean

@@ -119,7 +119,7 @@ def test_other_settings_train(small, tmp_path, changes, monkeypatch):
     assert result.best_checkpoint.is_file()
     has_validation = changes.get("validation", 0.1) > 0
     assert np.isfinite(result.history[0]["validation_loss"]) == has_validation
-    assert result.to_dict()["config"] == config.to_dict()
+    assert result.to_dict()["config"] == config.in_force()
     assert TrainingConfig.from_dict(config.to_dict()) == config
 
 

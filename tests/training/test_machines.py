@@ -42,7 +42,8 @@ def two_machines():
     [
         ({}, "num_nodes: got 2 without MASTER_ADDR and MASTER_PORT and NODE_RANK in the env"),
         ({"MASTER_PORT": ""}, "num_nodes: got 2 without MASTER_PORT in the environment"),
-        ({"MASTER_PORT": "a"}, "MASTER_PORT: got 'a'; expected an integer from 0 to 65535"),
+        ({"MASTER_PORT": "a"}, "MASTER_PORT: got 'a'; expected an integer from 1 to 65535"),
+        ({"MASTER_PORT": "0"}, "MASTER_PORT: got '0'"),
         ({"NODE_RANK": "2"}, "NODE_RANK: got '2'; expected an integer from 0 to 1"),
         ({"NODE_RANK": "-1"}, "NODE_RANK: got '-1'"),
     ],

@@ -66,7 +66,9 @@ def interrupted(tmp_path, monkeypatch):
     # A shell starts background jobs with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt, match=r"resume from .*last\.ckpt"):
+        with pytest.raises(
+            KeyboardInterrupt, match=r"the same command with --resume .*last\.ckpt goes on"
+        ):
             train(SMALL, out_dir=tmp_path, progress=False)
         monkeypatch.undo()
         yield tmp_path

@@ -247,7 +247,11 @@ def test_train_evaluate_and_predict_on_a_folder(run, tmp_path):
     assert (code, out) == (2, "")
     assert "--set: got blocks twice; expected each option once" in err
     code, out, err = run(*asked, "--out", str(tmp_path / "out"))
-    assert (code, "order 1: test accuracy" in out, "on tints" in out) == (0, True, True), err
+    assert (code, "odenet, order 1: test accuracy" in out, "on tints (10 images)" in out) == (
+        0,
+        True,
+        True,
+    ), err
     last = str(tmp_path / "out" / "checkpoints" / "last.ckpt")
     code, out, _ = run("evaluate", last, "--json")
     written = json.loads((tmp_path / "out" / "result.json").read_text())

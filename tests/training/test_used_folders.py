@@ -70,7 +70,7 @@ def test_a_message_never_names_the_state_of_another_training(used, config, monke
 
 def test_what_another_training_left_goes_with_the_first_checkpoint(used, config, monkeypatch):
     stopped_in(monkeypatch, 1, KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt, match=r"resume from .*out/checkpoints/last\.ckpt"):
+    with pytest.raises(KeyboardInterrupt, match=r"--resume .*out/checkpoints/last\.ckpt goes on"):
         train(config, out_dir=used, progress=False)
     assert seeds_of(used) == dict.fromkeys(FILES, 0)
     assert not (used / "result.json").exists()
@@ -89,7 +89,7 @@ def test_a_resumed_training_names_what_it_went_on_from(used, config, monkeypatch
             train(config, out_dir=tmp_path / "first", progress=False)
     last = tmp_path / "first" / "checkpoints" / "last.ckpt"
     stopped_in(monkeypatch, 1, KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt, match=f"resume from {last}"):
+    with pytest.raises(KeyboardInterrupt, match=f"--resume {last} goes on"):
         train(config, out_dir=used, resume=last, progress=False)
 
 
