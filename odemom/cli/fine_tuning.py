@@ -48,7 +48,6 @@ from odemom.cli.training_options import (
     from_start,
     given,
     merged,
-    near,
     nearest_number,
     note_compiling,
     print_dry_run,
@@ -203,6 +202,7 @@ def _refit(
     source: Any, config: Any, epochs: int, out: Path, *, freeze: bool, resume: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
+    from odemom.records import from_here
     from odemom.training.fine_tuning import refit
 
     note_compiling(config)
@@ -219,7 +219,8 @@ def _refit(
     _print_table(found)
     if found.after is None and found.new_head:
         note("the head is new and untrained: --refit N trains it")
-    say("\n".join(map(near, (found.checkpoint, Path(out) / "transform.json"))))
+    written = found.checkpoint, Path(out) / "transform.json"
+    say("\n".join(str(from_here(path)) for path in written))
 
 
 def _print_table(found: Refit) -> None:

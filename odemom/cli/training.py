@@ -56,7 +56,6 @@ from odemom.cli.training_options import (
     from_start,
     given,
     merged,
-    near,
     nearest_number,
     note_compiling,
     print_dry_run,
@@ -199,6 +198,7 @@ def train(
 
 def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
     from odemom.checks import counted
+    from odemom.records import from_here
     from odemom.training.run import train as run_training
 
     note_compiling(config)
@@ -217,7 +217,8 @@ def _train(config: Any, out: Path, resume: Path | None, as_json: bool) -> None:
         f"{name}: test accuracy {result.test_accuracy:.2%} on {result.source} "
         f"({counted(result.tested, 'image')}), {nfe}{result.seconds:.1f} s of training"
     )
-    say("\n".join(map(near, (result.csv, result.checkpoint, Path(out) / "result.json"))))
+    written = result.csv, result.checkpoint, Path(out) / "result.json"
+    say("\n".join(str(from_here(path)) for path in written))
 
 
 def evaluate(

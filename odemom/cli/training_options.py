@@ -120,12 +120,6 @@ def nearest_number(name: str, text: str | None) -> float | None:
     return None if text is None else nearest_double(as_number(text, name, "a number"))
 
 
-def near(path: Path) -> str:
-    """A path from the working directory, where it lies in it."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
 def speaks() -> bool:
     """Whether this process is the one of several that prints."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
@@ -157,8 +151,12 @@ def print_dry_run(config: Any, as_json: bool) -> None:
     if as_json:
         numbers = {"parameters": memory.parameters, "step_bytes": memory.step}
         numbers |= {"available_bytes": memory.available, "largest_batch": memory.largest_batch}
+        images = {"images": found.images, "validated": found.validated, "tested": found.tested}
+        images |= {"left": found.left}
         times = {"step_seconds": found.step_seconds, "steps": found.steps}
-        print_json({"source": found.source, "device": found.device, **numbers, **times})
+        print_json(
+            {"source": found.source, **images, "device": found.device, **numbers, **times}
+        )  # fmt: skip
         return
     answer(f"{config.model}: {memory.parameters} parameters")
     answer(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
-    "MODELS", "Model", "build_model", "check_options", "model_options",
+    "MODELS", "Model", "build_model", "check_options", "model_options", "plain_options",
     "with_and_without_momentum",
 ]  # fmt: skip
 
@@ -120,7 +120,24 @@ def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
                 fix=_where_else(option, name, known),
             )
     check_values(known, options)
-    return {option: known[option].plain(value) for option, value in options.items()}
+    return plain_options(name, options)
+
+
+def plain_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with the numbers that are spelt as text as doubles; what is no option stays.
+
+    Examples
+    --------
+    >>> plain_options("momentum-resnet20", {"gamma": "7/8", "reversible": "auto"})
+    {'gamma': 0.875, 'reversible': 'auto'}
+    """
+    known = _known(name).accepted
+    return {
+        option: known[option].plain(value)
+        if option in known and known[option].holds(value)
+        else value
+        for option, value in options.items()
+    }
 
 
 def _where_else(option: str, name: str, known: Mapping[str, Option]) -> str:

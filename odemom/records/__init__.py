@@ -2,6 +2,7 @@
 
 from odemom.records.files import as_folder as as_folder
 from odemom.records.files import as_path as as_path
+from odemom.records.files import from_here as from_here
 from odemom.records.files import json_text as json_text
 from odemom.records.files import write_all_atomic as write_all_atomic
 from odemom.records.files import write_bytes_atomic as write_bytes_atomic

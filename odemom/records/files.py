@@ -17,6 +17,7 @@ from odemom.records.values import jsonable
 __all__ = [
     "as_folder",
     "as_path",
+    "from_here",
     "json_text",
     "write_all_atomic",
     "write_bytes_atomic",
@@ -193,6 +194,18 @@ def json_text(payload: object) -> str:
     except ValueError as error:  # UnicodeEncodeError too
         raise invalid("payload", got=shown(str(error), 100), expected="what JSON can say") from None
     return text + "\n"
+
+
+def from_here(path: Path) -> Path:
+    """A path from the working directory, where it lies in it; else as it is.
+
+    Examples
+    --------
+    >>> str(from_here(Path.cwd() / "results" / "fig4.json")), from_here(Path("fig4.json")).name
+    ('results/fig4.json', 'fig4.json')
+    """
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def as_path(path: str | os.PathLike[str], name: str) -> Path:

@@ -19,7 +19,7 @@ __all__ = ["Entry", "counts_text", "entries_in", "seconds_text", "write_summary"
 
 MARKS = {"holds": "✓", "does not hold": "✗", "not judged": "–"}
 VERBS = (("holds", "hold"), ("does not hold", "do not hold"), ("was not judged", "were not judged"))
-FORMER = {"not run": "not judged"}  # until version 0.1
+FORMER = {"not run": "not judged"}  # in earlier versions
 CSS = {"holds": "yes", "does not hold": "no", "not judged": "open"}
 STYLE = """
 :root { color-scheme: light dark }

@@ -197,10 +197,10 @@ def _config(base: Mapping[str, Any], varied: Mapping[str, Any]) -> TrainingConfi
     name = model or ("odenet-digits" if data == "digits" else "odenet")
     options = model_options(name)
     brief = {key: asked.pop(key) for key in list(asked) if key in options}
-    unknown = [key for key in asked if key not in fields]
+    unknown = [key for key in asked if key not in fields or key in OF_DIGITS]
     if unknown:
         _refuse_if_of_others(name, unknown[0], asked[unknown[0]])
-        known = ["preset", *(n for n in fields if n not in OF_DIGITS or n in options)]
+        known = ["preset", *(n for n in fields if n not in OF_DIGITS)]
         raise invalid(
             "setting",
             got=shown(unknown[0]),

@@ -2,7 +2,7 @@
 
 from odemom.checks import optional_import
 from odemom.training.config import TrainingConfig as TrainingConfig
-from odemom.training.config import TrainingResult as TrainingResult
+from odemom.training.result import TrainingResult as TrainingResult
 
 
 def __getattr__(name: str) -> object:

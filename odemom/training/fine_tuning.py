@@ -26,8 +26,9 @@ from odemom.records import as_folder, jsonable, provenance, write_bytes_atomic, 
 from odemom.training.checkpoint_files import LAST, refuse_to_replace, remove_results
 from odemom.training.checkpoints import check_images, check_origin, read_checkpoint, signature
 from odemom.training.conditions import conditions_of
-from odemom.training.config import TrainingConfig, TrainingResult
+from odemom.training.config import TrainingConfig
 from odemom.training.presets import configured
+from odemom.training.result import TrainingResult
 from odemom.training.run import images_of, train_network, training_data
 from odemom.training.seal import sealed
 from odemom.training.seen import are_those, changed_since, warn_of_seen

@@ -39,6 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 OF_TRAININGS = {field.name for field in fields(TrainingConfig)} - {"model_options", *OF_DIGITS}
+OF_COMMANDS = {"lr", "out", "preset", "resume"}
 WITHOUT_FLAG = ("validation",)  # of the command line
 PYTHON = {"True": True, "False": False, "None": None}
 """As Python spells what JSON spells otherwise."""
@@ -102,7 +103,7 @@ def check_names(model: str, options: Mapping[str, Any]) -> None:
     for name in options:
         flag = f"{'--no-' if options[name] is False else '--'}{name.replace('_', '-')}"
         expect(
-            name in model_options(model) or name not in OF_TRAININGS,
+            name in model_options(model) or name not in OF_TRAININGS | OF_COMMANDS,
             name,
             got=f"{shown(options[name])} among the options of the network {model}",
             expected="it among the settings of the training",

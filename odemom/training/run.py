@@ -27,11 +27,12 @@ from odemom.training.checkpoints import (
     signature,
 )
 from odemom.training.conditions import conditions_of, named_disk_errors
-from odemom.training.config import TrainingConfig, TrainingResult
+from odemom.training.config import TrainingConfig
 from odemom.training.graphs import require_cuda, stopped_replays_named
 from odemom.training.image_module import ImageModule
 from odemom.training.lightning import Classifier, fit, make_trainer
 from odemom.training.machines import meeting
+from odemom.training.result import TrainingResult
 from odemom.training.seen import seen_in, warn_of_seen
 from odemom.training.surroundings import interrupts_named
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from odemom.records import from_here
+
 __all__ = ["START_AGAIN", "cpu_threads", "go_on_from", "interrupts_named", "quiet_lightning"]
 
 CHATTER = (
@@ -35,9 +37,7 @@ def go_on_from(checkpoint: Path) -> str:
     >>> go_on_from(Path("results/train/checkpoints/last.ckpt"))
     'the same command with --resume results/train/checkpoints/last.ckpt goes on'
     """
-    here = Path.cwd()
-    near = checkpoint.relative_to(here) if checkpoint.is_relative_to(here) else checkpoint
-    return f"the same command with --resume {near} goes on"
+    return f"the same command with --resume {from_here(checkpoint)} goes on"
 
 
 @contextlib.contextmanager

@@ -112,6 +112,7 @@ def test_what_an_option_may_be_is_built(name):
 def test_settings_of_the_training_are_pointed_to():
     for name, value, flag in (
         ("epochs", 3, "--epochs"),
+        ("lr", 0.1, "--lr"),
         ("channels_last", True, "--channels-last"),
         ("deterministic", False, "--no-deterministic"),
     ):

@@ -96,6 +96,11 @@ def test_a_sweep_from_the_command_line(run, tmp_path):
         ("", r"which is empty; expected a mapping grid.*(?s:.*)seed: \[0, 1\]$"),
         ("grid: {seed: [1]}\nbase: {}\nothers: {epochs: 1}", "with 'others' beside base and grid"),
         ("grid: {model: [resnet20], foo: [1]}", r"strategy\.$"),
+        (
+            "base: {model: resnet20, eps: '1/2'}\ngrid: {seed: [1]}",
+            "no options. The network odenet",
+        ),
+        ("base: {model: resnet20, rtol: 0.001}\ngrid: {seed: [1]}", "network odenet-digits has it"),
         ("grid: {lr: [1]}", r"setting: got 'lr'.* Did you mean learning_rate\?$"),
         ("base: {out: x}\ngrid: {seed: [1]}", "It is an option of the command: odemom sweep FILE"),
         ("base: {model: resnet20}\ngrid: {wrong: [1]}", r"one of preset, data, epochs, batch_size"),

@@ -77,6 +77,10 @@ def test_a_dry_run_counts_the_images_and_what_a_pass_leaves(run, images):
     )
     assert said in out
     assert "for all steps, without validation and test" in out
+    code, out, _ = run("train", *images, "--set", "steps=1", "--dry-run", "--json")
+    found = json.loads(out)
+    counts = [found[name] for name in ("images", "validated", "tested", "left")]
+    assert (code, counts) == (0, [58, 6, 16, 10])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
@@ -111,6 +115,16 @@ def test_a_result_names_the_options_that_acted(tmp_path):
     assert not {"width", "rtol", "adjoint", "order"} & set(config)
     assert TrainingConfig.from_dict(config).options == config["model_options"]
     assert result.tested == 16
+
+
+def test_a_checkpoint_with_a_number_spelt_as_text_goes_on(tmp_path):
+    config = odenet(tmp_path, eps=0.5)
+    saved = config.to_dict()
+    saved["model_options"]["eps"] = "1/2"
+    assert config.differences(saved) == []
+    saved["model_options"]["eps"] = "1/3"
+    (difference,) = config.differences(saved)
+    assert difference.startswith("model_options = ")
 
 
 def test_what_no_option_cures_is_refused_first(run, tmp_path, images):
