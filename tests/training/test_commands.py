@@ -83,8 +83,8 @@ def test_a_dry_run_counts_the_images_and_what_a_pass_leaves(run, images):
     assert (code, counts) == (0, [58, 6, 16, 10])
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
-def test_a_dry_run_of_what_is_for_a_gpu_says_where_it_measured(tmp_path):
+def test_a_dry_run_of_what_is_for_a_gpu_says_where_it_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     asked = dataclasses.replace(odenet(tmp_path), accelerator="gpu", compile=True)
     with pytest.warns(OdemomWarning, match="accelerator: 'gpu' is not measured here"):
         assert dry_run(asked).device == "cpu"
@@ -238,9 +238,8 @@ def test_digits_are_integrated_in_single_precision(tmp_path):
     assert bool(logits.isfinite().all())
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
-@pytest.mark.skipif(sys.platform == "darwin", reason="another device is there")
-def test_a_device_that_is_not_there_is_named_by_every_experiment():
+def test_a_device_that_is_not_there_is_named_by_every_experiment(monkeypatch):
+    monkeypatch.setattr("odemom.experiments._measuring._usable", lambda device: False)
     (training, *_) = fig6.Config(data="digits", device="cuda").trainings("resnet20", {})
     message = r"device: got 'cuda'; expected cpu, or a CUDA device that PyTorch finds"
     with pytest.raises(InvalidInputError, match=message):
