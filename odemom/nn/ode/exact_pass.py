@@ -26,6 +26,8 @@ from odemom.nn.reversible.state import ReversibleState
 __all__ = ["ExactRun", "exact_solution"]
 
 WAY = "reversible"
+ENGINE: Any = torch.autograd.Variable._execution_engine
+Pairs = list[tuple[Tensor | None, Tensor | None]]
 
 
 def exact_solution(
@@ -78,9 +80,8 @@ class ExactRun:
         # Gradient mode is on, as it will be the second time: kernels may depend on it.
         with torch.set_grad_enabled(self.record), self.borrowed.in_place(leaves):
             field.tensors = field.extras.detached() if self.record else field.extras.tensors
-            shown = tuple(s.shown() for s in states)
+            shown = self._leaves([s.shown() for s in states])
             for n in range(scheme.moves):
-                shown = self._leaves(shown)
                 values = scheme.value(n, self.slope, shown)
                 if self.record and (n == 0 or self._look_always):
                     refuse_foreign(values, (*shown, *leaves, *field.tensors), WAY)
@@ -88,7 +89,7 @@ class ExactRun:
                     # What the first evaluations leave belongs to the call.
                     self._attributes = Attributes(field.modules)
                 moved = [s.advance(v) for s, v in zip(states, values, strict=True)]
-                shown = tuple(out for out, _ in moved)
+                shown = self._leaves([out for out, _ in moved])
                 stats = [found for _, found in moved]
                 reports.forward(n, list(zip(states, stats, values, strict=True)))
                 del values  # with its graph
@@ -98,8 +99,9 @@ class ExactRun:
         self._kept = (states, reports) if self.record else None
         return scheme.read(states)
 
-    def _leaves(self, shown: Parts) -> Parts:
-        return tuple(x.detach().requires_grad_(self.record) for x in shown)
+    def _leaves(self, shown: list[Tensor]) -> Parts:
+        """What states show, which is new, as what gradients are taken for."""
+        return tuple([x.requires_grad_(self.record) for x in shown])
 
     def backward(self, grads: tuple[Tensor | None, ...], kept: bool) -> list[Any]:
         """The gradients for the parts, the parameters and the further arguments."""
@@ -125,23 +127,38 @@ class ExactRun:
             field.tensors = extras
             try:
                 for n in reversed(range(scheme.moves)):
-                    pulled = [s.adjoint(gx, gh) for s, (gx, gh) in zip(states, pairs, strict=True)]
-                    shown = self._leaves(tuple(s.expose() for s in states))
-                    with torch.enable_grad():
-                        values = scheme.value(n, self.slope, shown)
-                    checksums = [s.retreat(v) for s, v in zip(states, values, strict=True)]
-                    self._require_same(reports.back(n, checksums))
-                    found = _pulled_back(values, [gf for gf, _, _ in pulled], (*shown, *wanted))
-                    pairs = [
-                        (_sum(gx, through), gh)
-                        for (_, gx, gh), through in zip(pulled, found, strict=False)
-                    ]
-                    _add_up(totals, found[len(shown) :])
+                    pairs = self._move_back(n, states, reports, pairs, wanted, totals)
             finally:
                 field.tensors = field.extras.tensors
         self._require_same(reports.end_of_back())
         by_id = {id(t): g for t, g in zip(wanted, totals, strict=True)}
         return [*scheme.gradients_at_start(pairs), *(by_id.get(id(t)) for t in (*leaves, *extras))]
+
+    def _move_back(
+        self,
+        n: int,
+        states: list[ReversibleState],
+        reports: Reports,
+        pairs: Pairs,
+        wanted: list[Tensor],
+        totals: list[Tensor | None],
+    ) -> Pairs:
+        """The gradients for each state's pair before move ``n``; others are added to ``totals``.
+
+        What a move needs ends with it, so that the next one finds the same memory again.
+        """
+        forces = [s.force(gx, gh) for s, (gx, gh) in zip(states, pairs, strict=True)]
+        shown = self._leaves([s.expose() for s in states])
+        with torch.enable_grad():
+            values = self.scheme.value(n, self.slope, shown)
+        checksums = [s.retreat(v) for s, v in zip(states, values, strict=True)]
+        self._require_same(reports.back(n, checksums))
+        found = _pulled_back(values, forces, (*shown, *wanted))
+        _add_up(totals, found[len(shown) :])
+        return [
+            s.carried(gx, gh, through, None)
+            for s, (gx, gh), through in zip(states, pairs, found, strict=False)
+        ]
 
     def _require_same(self, mismatch: int | None) -> None:
         if mismatch is None:
@@ -159,13 +176,8 @@ def _pulled_back(values: Parts, cotangents: list[Tensor], inputs: Parts) -> list
     if not used:
         return [None] * len(inputs)
     outputs, weights = zip(*used, strict=True)
-    return list(torch.autograd.grad(outputs, inputs, weights, allow_unused=True))
-
-
-def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one + other
+    # What torch.autograd.grad does, without what it asks first, which is long beside a small f.
+    return list(ENGINE.run_backward(outputs, weights, False, False, inputs, True, False))
 
 
 def _add_up(totals: list[Tensor | None], more: list[Tensor | None]) -> None:

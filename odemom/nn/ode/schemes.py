@@ -24,6 +24,7 @@ with half a kick at both ends. It is the momentum network of gamma = exp(-h/eps)
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -63,10 +64,15 @@ class Tableau:
     a: tuple[tuple[float, ...], ...]
     b: tuple[float, ...]
 
-    @property
+    @functools.cached_property
     def c(self) -> tuple[float, ...]:
         """The nodes, row sums of ``a``."""
         return tuple(sum(row) for row in self.a)
+
+    @functools.cached_property
+    def only(self) -> int | None:
+        """The stage that is the mean slope, where it is one alone."""
+        return self.b.index(1.0) if sorted(self.b) == [*(0.0,) * (len(self.b) - 1), 1.0] else None
 
 
 # The same methods as torchdiffeq's of these names ("rk4" is Kutta's 3/8 rule there).
@@ -91,25 +97,28 @@ def steps_of(length: float, step: float) -> int:
     return max(1, math.ceil(length / step * (1 - 1e-9)))
 
 
-def _plus(x: Tensor, weights: tuple[float, ...], slopes: list[Tensor], h: float) -> Tensor:
-    for weight, slope in zip(weights, slopes, strict=True):
+def _plus(parts: Parts, weights: tuple[float, ...], stages: list[Parts], h: float) -> Parts:
+    """Each part with its slopes added, by their weights."""
+    for weight, slopes in zip(weights, stages, strict=True):
         if weight:
-            x = x.add(slope, alpha=h * weight)
-    return x
+            alpha = h * weight
+            parts = tuple([x.add(k, alpha=alpha) for x, k in zip(parts, slopes, strict=True)])
+    return parts
 
 
 def mean_slope(tableau: Tableau, slope: Derivative, t: float, h: float, parts: Parts) -> Parts:
     """Phi_h(t, x): what a step adds to the state, over h."""
-    slopes: list[list[Tensor]] = [[] for _ in parts]
+    if len(tableau.b) == 1:
+        return slope(t, parts)
+    stages: list[Parts] = []
     for row, c in zip(tableau.a, tableau.c, strict=True):
-        inside = tuple(_plus(x, row, ks, h) for x, ks in zip(parts, slopes, strict=True))
-        for ks, k in zip(slopes, slope(t + c * h, inside), strict=True):
-            ks.append(k)
+        inside = _plus(parts, row, stages, h) if stages else parts
+        stages.append(slope(t + c * h, inside))
+    if tableau.only is not None:
+        return stages[tableau.only]
     first = next(i for i, weight in enumerate(tableau.b) if weight)
-    rest = tuple(0.0 if i == first else weight for i, weight in enumerate(tableau.b))
-    if tableau.b[first] == 1.0:
-        return tuple(_plus(ks[first], rest, ks, 1.0) for ks in slopes)
-    return tuple(_plus(ks[first] * tableau.b[first], rest, ks, 1.0) for ks in slopes)
+    start = tuple(k * tableau.b[first] for k in stages[first])
+    return _plus(start, tableau.b[first + 1 :], stages[first + 1 :], 1.0)
 
 
 class Scheme(ABC):
@@ -204,8 +213,8 @@ class Coupled(Scheme):
         return tuple(s.shown() + s.companion() for s in states)
 
     def gradients_at_end(self, grads: Parts) -> list[tuple[Tensor | None, Tensor | None]]:
-        """Those for z and v = y - z."""
-        return [(g, g) for g in grads]
+        """Those for z and for -v = z - y, along which the last move took it (`CoupledState`)."""
+        return [(g, -g) for g in grads]
 
     def gradients_at_start(self, pairs: list[tuple[Tensor | None, Tensor | None]]) -> list:
         """That for z: v starts at 0."""

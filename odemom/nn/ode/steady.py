@@ -79,7 +79,7 @@ class Steady:
 
     def _look_for_moves(self) -> None:
         """Find out whether the evaluation, which began at the start of all, drew or moved."""
-        if not self._drawn and not RandomStates.current(self._random.device).equals(self._random):
+        if not self._drawn and not self._random.stands():
             self._drawn = True
         for slot, stamp in self._held.items():
             if slot not in self._moving and _stamp(_buffer(slot)) != stamp:

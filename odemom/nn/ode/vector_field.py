@@ -17,8 +17,9 @@ from odemom.errors import IntegrationError, InvalidInputError
 from odemom.nn.ode.arguments import modules_of, takes
 from odemom.nn.ode.extras import FieldExtras
 from odemom.nn.ode.steady import Steady
+from odemom.nn.recompute.holders import version_of
 from odemom.nn.recompute.second_call import Autocast
-from odemom.nn.reversible.capture import random_numbers_refused
+from odemom.nn.reversible import capture
 
 __all__ = ["Field", "Tally", "VectorField", "like"]
 
@@ -117,12 +118,14 @@ class VectorField:
         """The value of f, checked and counted, in the dtype of ``x``."""
         self.tally.count()
         carrier = x.dtype
-        moment = t, x.to(self.dtype), None if v is None else v.to(self.dtype)
+        if carrier is not self.dtype:
+            x, v = x.to(self.dtype), None if v is None else v.to(self.dtype)
+        moment = t, x, v
         value, state = self._value(self.steady.evaluate, moment)
         self.last = value.detach()
         if self.checked is not None:
             value = self.checked(moment, state, value)
-        return value.to(carrier)
+        return value if carrier is self.dtype else value.to(carrier)
 
     def repeat(self, moment: Moment) -> tuple[Tensor, Parts]:
         """The value of an evaluation made once more, which counts for nothing, and its state."""
@@ -134,11 +137,14 @@ class VectorField:
             x = x.detach().requires_grad_(self.leaves)
             v = None if v is None else v.detach().requires_grad_(self.leaves)
         given = [x] if self.roles == ("x",) else self._given(t, x, v)
-        version = 0 if x.is_inference() else x._version
-        with random_numbers_refused("f"):
+        version = version_of(x)
+        if capture.capturing():
+            with capture.random_numbers_refused("f"):
+                value = evaluate(self._called, given)
+        else:
             value = evaluate(self._called, given)
         value = like(value, x, "f", self.autocast)
-        if not x.is_inference() and x._version != version:
+        if version_of(x) != version:
             raise _moved_state()
         return value, (x,) if v is None else (x, v)
 
@@ -251,7 +257,7 @@ def like(value: Any, x: Tensor, name: str, autocast: Autocast) -> Tensor:
     if isinstance(value, Tensor):
         if autocast.enabled and value.is_floating_point():
             value = value.to(x.dtype)
-        if value.shape == x.shape and value.dtype == x.dtype and value.device == x.device:
+        if value.dtype is x.dtype and value.shape == x.shape and value.device == x.device:
             return value
         got = f"shape {tuple(value.shape)}, {value.dtype}, on {value.device}"
     raise invalid(

@@ -130,18 +130,16 @@ class RandomStates:
     @classmethod
     def current(cls, device: torch.device) -> RandomStates:
         """A copy of the states now; that of a device stands still while a graph is captured."""
-        accelerator = None
-        if device.type not in ("cpu", "meta") and not capture.capturing():
-            accelerator = torch.get_device_module(device).get_rng_state(device)
-        return cls(device, torch.get_rng_state(), accelerator)
+        return cls(device, torch.get_rng_state(), _of_accelerator(device))
 
-    def equals(self, other: RandomStates) -> bool:
-        """Whether nothing was drawn between the two."""
-        if not torch.equal(self.cpu, other.cpu):
+    def stands(self) -> bool:
+        """Whether nothing was drawn since."""
+        if not torch.equal(torch.get_rng_state(), self.cpu):
             return False
-        if self.accelerator is None or other.accelerator is None:
-            return self.accelerator is other.accelerator
-        return torch.equal(self.accelerator, other.accelerator)
+        now = _of_accelerator(self.device)
+        if now is None or self.accelerator is None:
+            return now is self.accelerator
+        return torch.equal(now, self.accelerator)
 
     def put_back(self) -> None:
         """Put them in force."""
@@ -159,6 +157,12 @@ class RandomStates:
             yield
         finally:
             before.put_back()
+
+
+def _of_accelerator(device: torch.device) -> Tensor | None:
+    if device.type in ("cpu", "meta") or capture.capturing():
+        return None
+    return torch.get_device_module(device).get_rng_state(device)
 
 
 @contextmanager
@@ -315,9 +319,8 @@ class FunctionCall:
         with Buffers.recording(modules) as call.buffers:
             yield call
         call.moved, call.in_place = known.changed(), known.changed_in_place()
-        state = RandomStates.current(random.device)
-        if not state.equals(random):
-            call.after = state
+        if not random.stands():
+            call.after = RandomStates.current(random.device)
 
     @contextmanager
     def again(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from fractions import Fraction
 
-import torch
 from torch import Tensor
 
 from odemom.nn.reversible.momentum import MomentumState
@@ -75,8 +74,7 @@ class CoupledState(ReversibleState):
         super().__init__(x, resolution=resolution)
         self._forth = MomentumState(x, None, damping, resolution=resolution, keep=keep, weight=step)
         # The second half moves x along -v, without damping.
-        self._back = copy.copy(self._forth)
-        self._back.gamma, self._back.buffer = Fraction(1), None
+        self._back = self._forth.undamped()
         self.weight = step
         self.moves = 0
 
@@ -115,16 +113,28 @@ class CoupledState(ReversibleState):
         return checksum
 
     def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
-        """The gradients of the last half step, which has not been undone yet."""
-        like = gx if gh is None else gh
-        assert like is not None
-        gx = torch.zeros_like(like) if gx is None else gx
-        gh = torch.zeros_like(like) if gh is None else gh
-        if self.moves % 2:  # v' = lambda v + h f, x' = x + v'
-            total = gx + gh
-            return total * self.weight, gx, total * float(self._forth.gamma)
-        total = gh - gx  # v' = v - h f, x' = x - v'
-        return total * -self.weight, gx, total
+        """The gradients of the last half step, which has not been undone yet.
+
+        As ``gh`` stands that for the velocity along which x moves there: v in the first half of a
+        step, -v in the second. Both halves are momentum steps then, and turn it.
+        """
+        gf, gx, gh = self._half(self.moves).adjoint(gx, gh)
+        return gf, gx, None if gh is None else -gh
+
+    def force(self, gx: Tensor | None, gh: Tensor | None) -> Tensor:
+        """The first of `adjoint`, in one pass where there is a kernel for it."""
+        return self._half(self.moves).force(gx, gh)
+
+    def carried(
+        self, gx: Tensor | None, gh: Tensor | None, through: Tensor | None, less: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The gradients for x and the turned velocity, the half step having been undone."""
+        half = self._half(self.moves + 1)
+        return half.kernel.carried(gx, gh, through, less, -float(half.gamma))
+
+    def _half(self, move: int) -> MomentumState:
+        """The momentum step that is move number ``move``, counted from 1."""
+        return self._forth if move % 2 else self._back
 
     def _turn(self) -> None:
         self._back.x, self._back.v = self._forth.x, negate_(self._forth.v)

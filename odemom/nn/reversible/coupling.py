@@ -46,7 +46,7 @@ class CouplingState(ReversibleState):
         out = self._empty()
         # The free momentum step v <- v + w, x <- x + v on (x, v) = (0, a) is this addition.
         stats = self.kernel.advance(
-            torch.zeros_like(self.a), self.a, None, self._value(f), self._flat(out), self._free
+            torch.zeros_like(self.a), self.a, None, self._value(f), out, self._free
         )
         self.a, self.b = self.b, self.a
         return out, stats

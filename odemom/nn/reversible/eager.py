@@ -13,7 +13,16 @@ from torch import Tensor
 
 from odemom.nn.reversible import two_words
 
-__all__ = ["LayerConstants", "advance", "carried", "expose", "force", "retreat", "summed"]
+__all__ = [
+    "LayerConstants",
+    "advance",
+    "carried",
+    "expose",
+    "flat",
+    "force",
+    "retreat",
+    "summed",
+]
 
 CPU_CHUNK = 1 << 16
 """Elements at once on the CPU, so that temporaries stay in its cache."""
@@ -53,6 +62,11 @@ class LayerConstants(NamedTuple):
     unit: float
     scales: Tensor | None = None
     units: Tensor | None = None
+
+
+def flat(x: Tensor) -> Tensor:
+    """The entries of a dense tensor as they lie in memory, along one axis."""
+    return x.as_strided((x.numel(),), (1,))
 
 
 def _at(values: float | Tensor, piece: slice, size: int) -> float | Tensor:
@@ -105,9 +119,10 @@ def advance(
     ----------
     x, v : Tensor of int64, shape (size,), or (2, size) for numbers of two words
     word : Tensor of int16, int32 or int64, shape (size,), or None when gamma = 1
-    f, out : Tensor of float32 or float64, shape (size,)
+    f, out : Tensor of float32 or float64, with ``size`` entries
+        Of any shape, dense; entries are counted as they lie in memory, alike in both.
     c : LayerConstants
-    less : Tensor of the same dtype and shape, optional
+    less : Tensor as f, optional
         Taken off f.
 
     Returns
@@ -118,7 +133,8 @@ def advance(
         `LEAST_PEAK` if that is larger. Of numbers of two words, v_j is three times the first plus
         the second, and the magnitude that of the first.
     """
-    f = f if less is None else f - less
+    f = flat(f) if less is None else flat(f) - flat(less)
+    out = flat(out)
     if x.dim() == 2:
         return _advance_two_words(x, v, word, f, out, c)
     scale, unit = _per_sample(c)
@@ -146,6 +162,7 @@ def advance(
 
 def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
     """Undo x <- x + v in place, and write x as floats into ``out``; a unit may be per sample."""
+    out = flat(out)
     if x.dim() == 2:
         real = two_words.join(x.copy_(two_words.subtract(x, v)))
     else:
@@ -163,7 +180,7 @@ def retreat(
     Tensor of int64, shape (1,)
         The checksum of the velocity recovered.
     """
-    f = f if less is None else f - less
+    f = flat(f) if less is None else flat(f) - flat(less)
     if v.dim() == 2:
         return _retreat_two_words(v, word, f, c)
     scale, _ = _per_sample(c)

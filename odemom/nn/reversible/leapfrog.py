@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from odemom.errors import FixedPointRangeError
+from odemom.nn.reversible.eager import summed
 from odemom.nn.reversible.momentum import MomentumState
 from odemom.nn.reversible.state import Gradients, ReversibleState
 
@@ -93,9 +94,21 @@ class LeapfrogState(ReversibleState):
 
     def adjoint(self, gx: Tensor | None, gh: Tensor | None) -> Gradients:
         """The gradients: c (h gx + gv) for f, gx for x, gamma (h gx + gv) for v."""
-        through = None if gx is None else gx * self._drift.weight
-        gf, _, gv = self._kick.adjoint(through, gh)
-        return gf, gx, gv
+        return self.force(gx, gh), *self.carried(gx, gh, None, None)
+
+    def force(self, gx: Tensor | None, gh: Tensor | None) -> Tensor:
+        """The first of `adjoint` alone."""
+        return self._kick.force(self._drifted(gx), gh)
+
+    def carried(
+        self, gx: Tensor | None, gh: Tensor | None, through: Tensor | None, less: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The gradients for x and v; that for f is not made once more."""
+        gv = self._kick.kernel.force(self._drifted(gx), gh, float(self._kick.gamma))
+        return summed(gx, through, less), gv
+
+    def _drifted(self, gx: Tensor | None) -> Tensor | None:
+        return None if gx is None else gx * self._drift.weight
 
     def escape(self, where: str, peak: int, f: Tensor | None) -> FixedPointRangeError:
         """As `ReversibleState.escape`; velocity and position have units of their own."""

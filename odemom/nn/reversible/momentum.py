@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from odemom.nn.reversible.buffer import InformationBuffer
-from odemom.nn.reversible.eager import LARGEST_INCREMENT, LayerConstants
+from odemom.nn.reversible.eager import LARGEST_INCREMENT, LayerConstants, flat
 from odemom.nn.reversible.fixed_point import OUT_OF_RANGE
 from odemom.nn.reversible.state import Gradients, ReversibleState
 
@@ -64,8 +65,18 @@ class MomentumState(ReversibleState):
         size, device = x.numel(), self.device
         self.buffer = InformationBuffer(gamma, size, device, keep=keep) if gamma != 1 else None
 
+        self._layer = self._layer_constants(self.weight, gamma)
+
+    def undamped(self) -> MomentumState:
+        """The same numbers with gamma = 1: a step of theirs needs no buffer and leaves it alone."""
+        twin = copy.copy(self)
+        twin.gamma, twin.buffer = Fraction(1), None
+        twin._layer = self._layer_constants(self.weight, twin.gamma)
+        return twin
+
     def _constants(self, before: int, after: int) -> LayerConstants:
-        return self._layer_constants(self.weight, self.gamma, (before, after))
+        n, d, _, _, scale, unit, scales, units = self._layer
+        return LayerConstants(n, d, before, after, scale, unit, scales, units)
 
     def shown(self) -> Tensor:
         """The position x as floats."""
@@ -91,12 +102,12 @@ class MomentumState(ReversibleState):
 
     def _advance(self, f: Tensor, less: Tensor | None) -> tuple[Tensor, Tensor]:
         out = self._empty()
-        word, radices = None, (1, 1)
+        word, constants = None, self._layer
         if self.buffer is not None:
-            radices = self.buffer.grow()
+            constants = self._constants(*self.buffer.grow())
             word = self.buffer.word
         stats = self.kernel.advance(
-            self.x, self.v, word, self._value(f), self._flat(out), self._constants(*radices),
+            self.x, self.v, word, self._value(f), out, constants,
             None if less is None else self._value(less),
         )  # fmt: skip
         return out, stats
@@ -104,7 +115,7 @@ class MomentumState(ReversibleState):
     def expose(self) -> Tensor:
         """The position: x = x' - v'."""
         out = self._empty()
-        self.kernel.expose(self.x, self.v, self._flat(out), self._unit)
+        self.kernel.expose(self.x, self.v, out, self._unit)
         return out
 
     def retreat(self, f: Tensor) -> Tensor:
@@ -118,7 +129,7 @@ class MomentumState(ReversibleState):
     def _retreat(self, f: Tensor, less: Tensor | None) -> Tensor:
         f, less = self._value(f), None if less is None else self._value(less)
         if self.buffer is None:
-            return self.kernel.retreat(self.v, None, f, self._constants(1, 1), less)
+            return self.kernel.retreat(self.v, None, f, self._layer, less)
         constants = self._constants(*self.buffer.shrink())
         checksum = self.kernel.retreat(self.v, self.buffer.word, f, constants, less)
         self.buffer.undo_grow()
@@ -146,8 +157,8 @@ class MomentumState(ReversibleState):
 
     def has_escaped(self, f: Tensor) -> bool:
         """Whether ``f`` was too large to be added, or has brought x or v out of the range."""
-        increments = self._rows(self._value(f).double()).abs() * abs(self.weight)
-        unit = self.format.unit if self.format.units is None else self.format.units[:, None]
+        increments = self._rows(flat(self._value(f)).double()).abs() * abs(self.weight)
+        unit = self._unit if self.format.units is None else self.format.units[:, None]
         added = bool((increments <= LARGEST_INCREMENT * unit).all())
         return not added or self.peak() >= OUT_OF_RANGE
 

@@ -49,6 +49,8 @@ BUILDS = (
 NAMES = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
 CARRIERS = (torch.float32, torch.float64)
 """Those that the integer work has entries for."""
+LARGE = 1 << 15
+"""Entries from which one pass over memory beats several operations, for all that it asks first."""
 
 
 def _processor() -> str:
@@ -167,11 +169,21 @@ def entry(operation: str, dtype: torch.dtype) -> Callable[..., None]:
     return getattr(lib, f"{NAMES[dtype]}_{operation}")
 
 
+_FORWARD = torch.empty(2, dtype=torch.int64, device="cpu")
+_BACK = torch.empty(1, dtype=torch.int64, device="cpu")
+"""What a layer reports is of their kind: a tensor is made faster like another one."""
+
+
 def _per_sample(values: Tensor | None, value: float) -> tuple[int, Any]:
     """How many samples have a number of their own, and the address of these numbers."""
     if values is None:
-        return 1, ctypes.byref(ctypes.c_double(value))
+        return 1, _double(value)
     return len(values), values.data_ptr()
+
+
+@functools.lru_cache(maxsize=1024)
+def _double(value: float) -> Any:
+    return ctypes.byref(ctypes.c_double(value))
 
 
 def _shape(f: Tensor, x: Tensor, samples: int) -> tuple[int, int, int]:
@@ -194,7 +206,7 @@ def advance(
     less: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """As `eager.advance`."""
-    stats = torch.empty(2, dtype=torch.int64, device="cpu")
+    stats = torch.empty_like(_FORWARD)
     samples, scales = _per_sample(c.scales, c.scale)
     units = _per_sample(c.units, c.unit)[1]
     entry("advance", f.dtype)(
@@ -218,7 +230,7 @@ def retreat(
     v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants, less: Tensor | None = None
 ) -> Tensor:
     """As `eager.retreat`."""
-    checksum = torch.empty(1, dtype=torch.int64, device="cpu")
+    checksum = torch.empty_like(_BACK)
     samples, scales = _per_sample(c.scales, c.scale)
     entry("retreat", f.dtype)(
         *_shape(f, v, samples), v.data_ptr(), *_words(word), f.data_ptr(), _address(less), c.n,
@@ -228,8 +240,8 @@ def retreat(
 
 
 def force(gx: Tensor | None, gh: Tensor | None, weight: float) -> Tensor:
-    """As `eager.force`; in one pass where both lie alike in memory."""
-    if gx is None or gh is None or not alike(gx, gh):
+    """As `eager.force`; in one pass where both are large and lie alike in memory."""
+    if gx is None or gh is None or gx.numel() < LARGE or not alike(gx, gh):
         return eager.force(gx, gh, weight)
     gf = torch.empty_like(gx)
     entry("force", gx.dtype)(gx.numel(), gx.data_ptr(), gh.data_ptr(), weight, gf.data_ptr())
@@ -243,9 +255,10 @@ def carried(
     less: Tensor | None,
     gamma: float,
 ) -> tuple[Tensor | None, Tensor]:
-    """As `eager.carried`; in one pass where all lie alike in memory."""
-    given = [t for t in (gx, gh, through, less) if t is not None]
-    if gx is None or gh is None or through is None or not alike(*given):
+    """As `eager.carried`; in one pass where all are large and lie alike in memory."""
+    if gx is None or gh is None or through is None or gx.numel() < LARGE:
+        return eager.carried(gx, gh, through, less, gamma)
+    if not alike(gx, gh, through) or not (less is None or alike(gx, less)):
         return eager.carried(gx, gh, through, less, gamma)
     x, h = torch.empty_like(gx), torch.empty_like(gx)
     entry("carried", gx.dtype)(
@@ -268,27 +281,37 @@ def alike(first: Tensor, *others: Tensor, dtypes: tuple[torch.dtype, ...] = ()) 
     """
     if forward_ad._current_level >= 0 or _len_torch_dispatch_stack() > 0:
         return False
-    given = (first, *others)
-    if not all(_is_plain(t) for t in given):
-        return False
-    if not dtypes and first.dtype not in CARRIERS:
+    if not _is_plain(first) or not (dtypes or first.dtype in CARRIERS):
         return False
     dense = first.is_contiguous() or (
         first.dim() == 4 and first.is_contiguous(memory_format=torch.channels_last)
     )
-    asked = dtypes or (first.dtype,) * len(given)
-    places = first.shape, first.stride()
-    return dense and all(
-        (t.shape, t.stride()) == places and t.dtype == dtype
-        for t, dtype in zip(given, asked, strict=True)
-    )
+    shape, stride = first.shape, first.stride()
+    if not dense or (dtypes and first.dtype is not dtypes[0]):
+        return False
+    for t, dtype in zip(others, dtypes[1:] or (first.dtype,) * len(others), strict=True):
+        if not _is_plain(t) or t.dtype is not dtype or t.shape != shape or t.stride() != stride:
+            return False
+    return True
+
+
+def _keys(t: Tensor) -> int:
+    """What stands between operations and the numbers: batches, flags, layouts, the device."""
+    return torch._C._dispatch_keys(t).raw_repr()
+
+
+def _kinds_of_plain() -> frozenset[int]:
+    kinds = []
+    for inference in (False, True):
+        with torch.inference_mode(inference):
+            kinds.append(_keys(torch.empty(0, device="cpu")))
+    return frozenset(kinds)
+
+
+_PLAIN = _kinds_of_plain()
+"""Keys of tensors in the memory of the CPU and nothing else, made outside inference and in it."""
 
 
 def _is_plain(t: Tensor) -> bool:
     """Whether its memory holds its entries: not so where a sign or zeros stand in a flag."""
-    # The stubs of PyTorch leave out the module of functorch.
-    known: Any = torch._C._functorch  # type: ignore[attr-defined]
-    if type(t) is not Tensor or t.layout != torch.strided or t.device.type != "cpu":
-        return False
-    batch = known.is_legacy_batchedtensor(t) or known.is_functorch_wrapped_tensor(t)
-    return not (batch or t.is_neg() or t._is_zerotensor())
+    return type(t) is Tensor and _keys(t) in _PLAIN

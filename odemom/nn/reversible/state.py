@@ -18,7 +18,7 @@ from torch import Tensor
 
 from odemom.errors import FixedPointRangeError
 from odemom.nn.reversible import fixed_point
-from odemom.nn.reversible.eager import LARGEST_INCREMENT, LayerConstants, summed
+from odemom.nn.reversible.eager import LARGEST_INCREMENT, LayerConstants, flat, summed
 from odemom.nn.reversible.fixed_point import FixedPoint
 from odemom.nn.reversible.kernels import kernel_for
 
@@ -66,12 +66,13 @@ class ReversibleState(ABC):
         self.carrier = fixed_point.carrier_dtype(like.dtype)
         self.format = fixed_point.fit([t.to(self.carrier) for t in pair], resolution)
         self.order = _memory_format(like)
+        self._unit = self.format.unit if self.format.units is None else self.format.units
         self.kernel = kernel_for(like.device)
+        # Of one entry: a new tensor is made faster like another one than from a shape.
+        self._like = torch.empty((), dtype=self.carrier, device=self.device).expand(self.shape)
 
     def _empty(self) -> Tensor:
-        return torch.empty(
-            self.shape, dtype=self.carrier, device=self.device, memory_format=self.order
-        )
+        return torch.empty_like(self._like, memory_format=self.order)
 
     def _encode(self, x: Tensor) -> Tensor:
         """The entries in the state's memory order, in a row for each word."""
@@ -89,28 +90,25 @@ class ReversibleState(ABC):
         units = self.format.units
         return flat if units is None else flat.unflatten(-1, (len(units), -1))
 
-    def _layer_constants(
-        self, weight: float, gamma: Fraction, radices: tuple[int, int] = (1, 1)
-    ) -> LayerConstants:
+    def _layer_constants(self, weight: float, gamma: Fraction) -> LayerConstants:
         """Those of a layer that multiplies by ``gamma`` and adds ``weight`` times f."""
         scale = math.ldexp(weight, self.format.bits)
         units = self.format.units
         scales = None if units is None else weight / units
         n, d = gamma.numerator, gamma.denominator
-        return LayerConstants(n, d, *radices, scale, self.format.unit, scales, units)
+        return LayerConstants(n, d, 1, 1, scale, self.format.unit, scales, units)
 
     def _flat(self, x: Tensor) -> Tensor:
         """The entries in the state's memory order, one axis."""
-        return x.contiguous(memory_format=self.order).as_strided((x.numel(),), (1,))
+        return flat(x.contiguous(memory_format=self.order))
 
     def _value(self, f: Tensor) -> Tensor:
-        f = f.detach().resolve_neg()  # its memory is read, so nothing may stand in a flag
-        f = f.clone() if f._is_zerotensor() else f
-        return self._flat(f if f.dtype == self.carrier else f.to(self.carrier))
-
-    @property
-    def _unit(self) -> float | Tensor:
-        return self.format.unit if self.format.units is None else self.format.units
+        """What a function gave, as kernels take it: in the state's dtype and memory order."""
+        f = f.detach()
+        if f.is_neg() or f._is_zerotensor():  # its memory is read: nothing may stand in a flag
+            f = f.resolve_neg().clone()
+        f = f if f.dtype is self.carrier else f.to(self.carrier)
+        return f.contiguous(memory_format=self.order)
 
     def escape(self, where: str, peak: int, f: Tensor | None) -> FixedPointRangeError:
         """The error for a layer whose largest magnitude is ``peak`` units, out of the range.
@@ -199,7 +197,7 @@ class ReversibleState(ABC):
     def carried(
         self, gx: Tensor | None, gh: Tensor | None, through: Tensor | None, less: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
-        """The gradients for x and h, once f has pulled back its own.
+        """The gradients for x and h, once `retreat` is done and f has pulled back its own.
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from odemom.nn.reversible.capture import capturing
-from odemom.nn.reversible.eager import LEAST_PEAK, LayerConstants, carried, force
+from odemom.nn.reversible.eager import LEAST_PEAK, LayerConstants, carried, flat, force
 
 if TYPE_CHECKING:
     import triton
@@ -271,7 +271,8 @@ def advance(
     less: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """As `eager.advance`."""
-    f = f if less is None else f - less
+    f = flat(f) if less is None else flat(f) - flat(less)
+    out = flat(out)
     stats = torch.zeros(2, dtype=torch.int64, device=x.device)
     stats[1].fill_(LEAST_PEAK)
     scales, units = _per_sample(x, c.scales, c.scale), _per_sample(x, c.units, c.unit)
@@ -285,7 +286,7 @@ def advance(
 
 def expose(x: Tensor, v: Tensor, out: Tensor, unit: float | Tensor) -> None:
     """As `eager.expose`."""
-    units, size = _per_sample(x, unit), out.numel()
+    units, size, out = _per_sample(x, unit), out.numel(), flat(out)
     (_expose if x.dim() == 1 else _expose_two)[(triton.cdiv(size, BLOCK),)](
         x, v, out, size, _row(size, units), units, BLOCK=BLOCK, **UNFUSED
     )
@@ -295,7 +296,7 @@ def retreat(
     v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants, less: Tensor | None = None
 ) -> Tensor:
     """As `eager.retreat`."""
-    f = f if less is None else f - less
+    f = flat(f) if less is None else flat(f) - flat(less)
     stats = torch.zeros(1, dtype=torch.int64, device=v.device)
     scales, size = _per_sample(v, c.scales, c.scale), f.numel()
     (_retreat if v.dim() == 1 else _retreat_two)[(triton.cdiv(size, BLOCK),)](
