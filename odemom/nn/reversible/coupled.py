@@ -71,8 +71,8 @@ class CoupledState(ReversibleState):
         resolution: int | None = None,
         keep: bool = True,
     ) -> None:
-        super().__init__(x, resolution=resolution)
         self._forth = MomentumState(x, None, damping, resolution=resolution, keep=keep, weight=step)
+        super().__init__(x, resolution=resolution, form=self._forth.format)
         # The second half moves x along -v, without damping.
         self._back = self._forth.undamped()
         self.weight = step

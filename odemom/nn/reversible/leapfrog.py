@@ -58,7 +58,6 @@ class LeapfrogState(ReversibleState):
         resolution: int | None = None,
         keep: bool = True,
     ) -> None:
-        super().__init__(x, resolution=resolution)
         # Both are additions to a velocity; the position of these momentum steps is not used.
         self._kick = MomentumState(
             torch.zeros_like(v), v, gamma, resolution=resolution, keep=keep, weight=weight
@@ -66,6 +65,7 @@ class LeapfrogState(ReversibleState):
         self._drift = MomentumState(
             torch.zeros_like(x), x, Fraction(1), resolution=resolution, keep=keep, weight=step
         )
+        super().__init__(x, resolution=resolution, form=self._drift.format)
 
     def shown(self) -> Tensor:
         """The position as floats."""

@@ -45,6 +45,8 @@ class ReversibleState(ABC):
         Those of x and h that are not zero; they choose the format.
     resolution : int or None
         Binary places; None chooses (`fixed_point.fit`).
+    form : FixedPoint, optional
+        What that has chosen for them before.
 
     Attributes
     ----------
@@ -59,12 +61,14 @@ class ReversibleState(ABC):
 
     weight = 1.0
 
-    def __init__(self, *pair: Tensor, resolution: int | None) -> None:
+    def __init__(
+        self, *pair: Tensor, resolution: int | None, form: FixedPoint | None = None
+    ) -> None:
         like = pair[0]
         self.shape = like.shape
         self.device = like.device
         self.carrier = fixed_point.carrier_dtype(like.dtype)
-        self.format = fixed_point.fit([t.to(self.carrier) for t in pair], resolution)
+        self.format = form or fixed_point.fit([t.to(self.carrier) for t in pair], resolution)
         self.order = _memory_format(like)
         self._unit = self.format.unit if self.format.units is None else self.format.units
         self.kernel = kernel_for(like.device)
