@@ -58,6 +58,7 @@ def points_of(axes: Axes) -> np.ndarray:
     return np.concatenate([np.empty((0, 2)), *found])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", STORED, ids=lambda path: "-".join(path.parts[-2:]))
 def test_words_lie_on_no_words_and_on_no_points(path):
     for figure in figures_of(path):

@@ -83,7 +83,7 @@ def test_text_that_doubles_round_to_zero_is_refused_or_exact(token, run):
 @pytest.mark.parametrize("scale", [1e18, 1e100, pytest.param(1e290, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("flow", [0, 0.5, MomentumResNet("9/10", 5)], ids=str)
 def test_nearly_defective_matrices_of_large_entries_have_witnesses(scale, flow):
-    for seed in range(10):
+    for seed in range(10 if scale < 1e50 else 3):
         q = np.linalg.qr(np.random.default_rng(seed).standard_normal((2, 2)))[0]
         D = scale * (q @ np.array([[1.0, 1.0], [0.0, 1.0]]) @ q.T)
         assert odemom.represent(D, flow, full_output=True).residual < 1e-9
@@ -97,7 +97,12 @@ def chain(blocks, real, imaginary, coupling):
 
 @pytest.mark.parametrize(
     ("blocks", "real", "imaginary", "coupling"),
-    [(33, -2.0, 0.1, 0.3), (33, -4.0, 0.05, 0.35), (35, -1.0, 0.1, 0.3), (35, -0.8, 0.05, 0.3)],
+    [
+        (33, -2.0, 0.1, 0.3),
+        pytest.param(33, -4.0, 0.05, 0.35, marks=pytest.mark.slow),
+        pytest.param(35, -1.0, 0.1, 0.3, marks=pytest.mark.slow),
+        (35, -0.8, 0.05, 0.3),
+    ],
 )
 def test_large_matrices_with_an_obstructed_neighbour_are_borderline(
     blocks, real, imaginary, coupling

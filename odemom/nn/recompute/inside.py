@@ -22,7 +22,7 @@ from odemom.errors import OdemomError, ReversibilityError
 from odemom.nn.recompute import refusals
 from odemom.nn.recompute.changes import Facts
 from odemom.nn.recompute.holders import Snapshot, found_again
-from odemom.nn.recompute.sampling import Samples
+from odemom.nn.recompute.sampling import Kept, Samples
 from odemom.nn.recompute.saving import hooks_before
 from odemom.nn.recompute.second_call import attention_by, attention_kernels, default_dtype
 from odemom.nn.recompute.slots import (
@@ -89,7 +89,7 @@ class _Call:
         self._versions: list[int | None] = []
         self._buffers = Buffers()
         self._dtype, self._kernels = torch.get_default_dtype(), attention_kernels()
-        self._samples = Samples()
+        self._samples: Kept | None = None
         self._unlike: list[Tensor] = []
         self._again = False
 
@@ -115,7 +115,7 @@ class _Call:
         with Buffers.recording(self._modules()) as self._buffers:
             # A second call moves copies of the buffers, those of batch norms as they are by then.
             own = {_storage(t) for t in self._module.buffers()}
-            samples = self._samples
+            samples = Samples()
 
             def note(n: int, t: Tensor) -> None:
                 if not own or _storage(t) not in own:
@@ -123,6 +123,7 @@ class _Call:
 
             with self._noting(note):
                 yield
+            self._samples = samples.kept()
         self._moved = self._attributes.changed()
         for place, held in (("arguments", self._arguments), ("attributes", self._attributes)):
             if held.changed_in_place():
@@ -141,6 +142,7 @@ class _Call:
     def _second(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._versions_now() != self._versions:
             raise self._failed(CHANGED, "")
+        assert self._samples is not None
         again = Samples(self._samples)
         try:
             with self._noting(again.note), capture.random_numbers_refused(self._name):

@@ -7,6 +7,7 @@ parallel block show. Taking them is one operation a tensor, and nothing of a ten
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from odemom.nn.reversible import capture, shapes
 
-__all__ = ["ENTRIES", "Samples", "alike", "sample"]
+__all__ = ["ENTRIES", "Kept", "Samples", "alike", "sample"]
 
 ENTRIES = 64
 """Of a tensor that are compared."""
@@ -39,12 +40,13 @@ class Samples:
 
     Parameters
     ----------
-    first : Samples or None
+    first : Kept or None
         Of the call to compare with.
     """
 
-    def __init__(self, first: Samples | None = None) -> None:
-        self._first = first
+    def __init__(self, first: Kept | None = None) -> None:
+        self._first = {} if first is None else first.by_number()
+        self._alone = first is None
         self._in_order: dict[int, bool] = {}
         self._taken: dict[int, Tensor] = {}
 
@@ -52,17 +54,20 @@ class Samples:
         """Take those of tensor ``n``."""
         if not _can_be_compared(t):
             return
-        order = t.is_contiguous() if self._first is None else self._first._in_order.get(n)
+        order = t.is_contiguous() if self._alone else self._first.get(n, (None, t))[0]
         if order is not None:
             self._in_order[n] = order
             self._taken[n] = sample(t, in_order=order)
 
+    def kept(self) -> Kept:
+        """All of them, to be kept from the first call to the others."""
+        return Kept(self._taken, self._in_order)
+
     def unlike(self) -> Iterator[Tensor]:
         """Whether tensors are others than in the first call; shape () each, true if any is."""
-        assert self._first is not None
         if shapes.are_alone():
             return
-        pairs = [(self._first._taken[n], t) for n, t in self._taken.items()]
+        pairs = [(self._first[n][1], t) for n, t in self._taken.items()]
         groups: dict[tuple[object, ...], list[tuple[Tensor, Tensor]]] = {}
         for one, other in pairs:
             if one.shape != other.shape or one.dtype != other.dtype:
@@ -74,6 +79,33 @@ class Samples:
         for group in groups.values():
             ones, others = zip(*group, strict=True)
             yield ~alike(torch.stack(ones), torch.stack(others))
+
+
+class Kept:
+    """Samples in few tensors: one each would take as much memory again, in every call."""
+
+    def __init__(self, taken: dict[int, Tensor], in_order: dict[int, bool]) -> None:
+        kinds: dict[tuple[torch.device, torch.dtype], list[int]] = {}
+        for n, t in taken.items():
+            kinds.setdefault((t.device, t.dtype), []).append(n)
+        self._stored = [torch.cat([taken[n].flatten() for n in group]) for group in kinds.values()]
+        self._numbers = [array("q", group) for group in kinds.values()]
+        self._in_order = bytes(in_order[n] for group in kinds.values() for n in group)
+        self._lengths = array("H", (taken[n].numel() for g in kinds.values() for n in g))
+        self._grids = {n: t.shape for n, t in taken.items() if t.dim() != 1}
+
+    def by_number(self) -> dict[int, tuple[bool, Tensor]]:
+        """Whether the entries of a tensor lay in a row, and the sample."""
+        found = {}
+        entries = zip(self._in_order, self._lengths, strict=True)
+        for stored, numbers in zip(self._stored, self._numbers, strict=True):
+            first = 0
+            for n in numbers:
+                order, length = next(entries)
+                part = stored[first : first + length]
+                found[n] = bool(order), part.view(self._grids.get(n, part.shape))
+                first += length
+        return found
 
 
 def _can_be_compared(t: Tensor) -> bool:

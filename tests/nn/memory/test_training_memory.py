@@ -323,6 +323,7 @@ def test_the_advice_of_a_reversible_network_on_the_meta_device_is_right():
     assert after(memory_report(net, x)).peak > 0
 
 
+@pytest.mark.slow
 def test_the_figures_of_the_manual_are_those_of_the_report():
     text = (Path(__file__).parents[3] / "docs" / "transform.md").read_text()
     said = re.search(r"ViT-B/16 with 32 images goes from (\S+) to (\S+) GB, (\S+) of it", text)

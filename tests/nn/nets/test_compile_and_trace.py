@@ -71,7 +71,13 @@ def gradients(call, module):
 
 @pytest.mark.parametrize(
     ("make", "backend"),
-    [(momentum, "aot_eager"), (with_velocity, "eager"), (revnet, "eager"), (residual, "eager")],
+    [
+        pytest.param(momentum, "aot_eager", marks=pytest.mark.slow),
+        (momentum, "eager"),
+        (with_velocity, "eager"),
+        (revnet, "eager"),
+        (residual, "eager"),
+    ],
 )
 def test_plain_network_compiles_whole(make, backend):
     net = make(reversible=False)

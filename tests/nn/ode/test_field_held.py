@@ -118,7 +118,7 @@ FIELDS = [Product, WithTensor, Controlled, WithObject, WithList, Swapping, Appea
 
 
 @EACH_WAY
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", FIELDS)
 def test_what_was_changed_is_put_back(kind, order, way, plain, bound):
     found = []
@@ -301,7 +301,7 @@ def test_rounding_is_no_change(monkeypatch):
 
 
 @HIDDEN
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_batch_of_gradients_is_that_of_the_loop(order, way):
     field, x, c = Given(), states(2).requires_grad_(), torch.ones(WIDTH, dtype=torch.float64)
     field.net.append(nn.Dropout(0.5))
@@ -345,7 +345,7 @@ class Flow(nn.Module):
 
 @EACH_WAY
 @pytest.mark.parametrize("part", [lambda z: z, torch.clone, lambda z: z[:, [3, 2, 1, 0]]])
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_part_of_the_state_may_be_made_to_require_a_gradient(order, part, way, plain, bound):
     found = []
     for settings in (way, plain):

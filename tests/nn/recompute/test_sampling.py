@@ -12,23 +12,23 @@ from torch import Tensor, nn
 
 from odemom.errors import ReversibilityError
 from odemom.nn import transform, twin_report
-from odemom.nn.recompute.sampling import ENTRIES, Samples, alike, sample
+from odemom.nn.recompute.sampling import ENTRIES, Kept, Samples, alike, sample
 from odemom.nn.reversible import capture
 from tests.nn.momentum_oracle import error
 from tests.nn.transform.towers import Tower
 from tests.nn.transform.towers import sample as batch
 
 
-def unlike(first: Samples, again: Tensor) -> bool:
+def unlike(first: Kept, again: Tensor) -> bool:
     second = Samples(first)
     second.note(0, again)
     return any(bool(different) for different in second.unlike())
 
 
-def noted(t: Tensor) -> Samples:
+def noted(t: Tensor) -> Kept:
     first = Samples()
     first.note(0, t)
-    return first
+    return first.kept()
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -183,3 +183,21 @@ def test_a_change_in_one_branch_is_found(middle, change, late, monkeypatch):
 )
 def test_a_change_in_one_branch_is_undone(middle, change):
     assert error(gradients("auto", middle, change), gradients(False, middle, change)) <= 1e-12
+
+
+def test_samples_of_several_tensors_are_kept_together_and_each_is_its_own():
+    batch = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    tensors = [torch.randn(200), torch.arange(90), batch, torch.randn(()), torch.randn(7, 9)]
+    first = Samples()
+    for n, t in enumerate(tensors):
+        first.note(3 * n, t)
+    kept = first.kept()
+    assert len(kept._stored) == 2  # a tensor a dtype
+    for n, t in enumerate(tensors):
+        in_order, found = kept.by_number()[3 * n]
+        assert in_order == t.is_contiguous()
+        assert torch.equal(found, sample(t, in_order=in_order))
+        second = Samples(kept)
+        second.note(3 * n, t + 1)
+        second.note(3 * n + 1, t)  # the first call saved no tensor of this number
+        assert [bool(different) for different in second.unlike()] == [True]
