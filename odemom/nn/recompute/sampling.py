@@ -60,8 +60,10 @@ class Samples:
             self._taken[n] = sample(t, in_order=order)
 
     def kept(self) -> Kept:
-        """All of them, to be kept from the first call to the others."""
-        return Kept(self._taken, self._in_order)
+        """All of them, to be kept from the first call to the others; here they are gone."""
+        taken, in_order = self._taken, self._in_order
+        self._taken, self._in_order = {}, {}
+        return Kept(taken, in_order)
 
     def unlike(self) -> Iterator[Tensor]:
         """Whether tensors are others than in the first call; shape () each, true if any is."""
