@@ -28,7 +28,7 @@ from odemom.experiments import fig4, survey
 GROUP: Any = typer.main.get_command(cli.app)
 PAGE = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
 MATRIX = "[-1 1; 0 -1]"
-INTERRUPTED = "\ninterrupted: there is no answer, and no file is half-written\n"
+INTERRUPTED = "\ninterrupted: nothing was finished, and no file is half-written\n"
 SERVERS = {"explore"}  # runs until it is stopped, and has no answer
 REPRODUCE = ("reproduce", "fig4", "--set", "points=5", "--set", "per_unit=1")
 SURVEY = ("survey", "--ensemble", "ginibre", "--dim", "1,2,3", "--eps", "1", "--samples", "20")

@@ -22,7 +22,7 @@ from odemom.errors import OdemomError, OdemomWarning
 __all__ = ["DEFECT", "INTERRUPTED", "app", "main"]
 
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an error of odemom itself never looks like a "no"
-NOTHING_KEPT = "there is no answer, and no file is half-written"
+NOTHING_KEPT = "nothing was finished, and no file is half-written"
 
 
 class Commands(TyperGroup):

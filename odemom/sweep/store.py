@@ -124,18 +124,23 @@ class TaskStore:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             self._lock(descriptor)
-            _, whole = self._read(self.path.read_bytes())
-            with self._refusing():
-                os.ftruncate(descriptor, whole)
-
-            def append(key: str, outcome: Any, seconds: float) -> None:
-                line = _line({"task": key, "outcome": outcome, "seconds": seconds})
+            try:
+                _, whole = self._read(self.path.read_bytes())
                 with self._refusing():
-                    # With the first task: a run that kept none leaves nothing of its version.
-                    fresh = os.fstat(descriptor).st_size == 0
-                    self._write(descriptor, self._header() + line if fresh else line)
+                    os.ftruncate(descriptor, whole)
 
-            yield append
+                def append(key: str, outcome: Any, seconds: float) -> None:
+                    line = _line({"task": key, "outcome": outcome, "seconds": seconds})
+                    with self._refusing():
+                        # With the first task: a run that kept none leaves nothing behind.
+                        fresh = os.fstat(descriptor).st_size == 0
+                        self._write(descriptor, self._header() + line if fresh else line)
+
+                yield append
+            finally:
+                if os.fstat(descriptor).st_size == 0:
+                    with contextlib.suppress(OSError):
+                        self.discard()
         finally:
             os.close(descriptor)
 
@@ -148,14 +153,24 @@ class TaskStore:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise invalid(
-                "out",
-                got=f"{self.path.parent}, to which another run of this experiment is writing",
-                expected="a folder of its own for every run",
-                fix="Wait for it, or name another folder.",
-            ) from None
+            raise self._in_use() from None
         except OSError:  # a file system without locks, as some network ones are
             return
+        # Who was here before may have removed the file since it was opened.
+        try:
+            same = os.path.samestat(os.fstat(descriptor), os.stat(self.path))
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise self._in_use()
+
+    def _in_use(self) -> Exception:
+        return invalid(
+            "out",
+            got=f"{self.path.parent}, to which another run of this experiment is writing",
+            expected="a folder of its own for every run",
+            fix="Wait for it, or name another folder.",
+        )
 
     def _write(self, descriptor: int, line: bytes) -> None:
         """Add a line and bring it to the disk, or leave the file as it was."""

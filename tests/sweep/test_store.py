@@ -64,6 +64,31 @@ def test_a_run_that_kept_no_task_is_no_run_of_another_version(store):
     assert set(later.load()) == {"a"}
 
 
+def test_a_run_that_kept_no_task_leaves_no_file_and_takes_none_of_another(store):
+    with store.writing():
+        with pytest.raises(InvalidInputError, match="another run"), store.writing():
+            pass
+        assert store.path.exists()
+    assert not store.path.exists()
+    append(store, "a", 1)
+    with store.writing():
+        pass
+    assert set(store.load()) == {"a"}
+
+
+def test_a_file_that_was_removed_while_it_was_opened_is_written_by_no_one(store, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    lock = fcntl.flock
+
+    def removed(*arguments):
+        store.path.unlink()
+        return lock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", removed)
+    with pytest.raises(InvalidInputError, match="another run"), store.writing():
+        pass
+
+
 def test_a_header_that_was_cut_off_is_written_again(store):
     append(store, "a", 1, 0.0)
     store.path.write_text(store.path.read_text()[:5])
