@@ -175,7 +175,13 @@ def _ode(results: Mapping[str, Any]) -> str:
         [literal(name), _megabytes(found["reversible"]), _megabytes(found["backprop"]) or "-"]
         for name, found in results["memory"].items()
     ]
-    return table(["scheme", "reversible, MB", "backprop, MB"], rows, numbers=2)
+    memory = table(["scheme", "reversible, MB", "backprop, MB"], rows, numbers=2)
+    times = [
+        [literal(name), f"{found['median']:.2f}", f"{found['low']:.2f} to {found['high']:.2f}"]
+        for name, found in results["time"].items()
+    ]
+    head = ["reversible scheme", "time / checkpointing", "quartiles"]
+    return f"{memory}\n\n{table(head, times, numbers=2)}"
 
 
 def _gpu(results: Mapping[str, Any]) -> str:
