@@ -59,6 +59,41 @@ def test_in_every_order_of_imports_and_without_the_compiler():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+IN_A_MODE = """
+import torch, odemom
+from torch._subclasses import FakeTensorMode
+
+if {mode!r} == "fake":
+    with FakeTensorMode():
+        nn = odemom.nn
+        nn.ODEBlock, nn.memory_report
+else:
+    torch.func.functionalize(lambda x: (odemom.nn.ODEBlock, x)[1])(torch.ones(2))
+nn = odemom.nn
+x = torch.ones(3, 5, requires_grad=True)
+options = {{"method": "reversible_euler", "options": {{"step_size": 0.25}}}}
+y = nn.ODEBlock(torch.nn.Linear(5, 5), 1, gradient="reversible", **options)(x)
+y.sum().backward()
+assert bool(x.grad.isfinite().all())
+from odemom.nn.reversible import native
+
+assert native.alike(torch.ones(3), torch.ones(3))
+net = nn.MomentumNet([torch.nn.Linear(5, 5), torch.nn.Tanh()], 0.9)
+assert nn.memory_report(net, x).twin.peak > 0
+"""
+
+
+@pytest.mark.parametrize("mode", ["fake", "functional"])
+def test_imported_where_tensors_are_others_it_works_elsewhere(mode):
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_MODE.format(mode=mode)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_a_room_gives_its_modules_by_their_full_names():
     for module in pkgutil.walk_packages(odemom.nn.__path__, "odemom.nn."):
         assert importlib.import_module(module.name).__name__ == module.name

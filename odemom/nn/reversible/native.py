@@ -169,11 +169,6 @@ def entry(operation: str, dtype: torch.dtype) -> Callable[..., None]:
     return getattr(lib, f"{NAMES[dtype]}_{operation}")
 
 
-_FORWARD = torch.empty(2, dtype=torch.int64, device="cpu")
-_BACK = torch.empty(1, dtype=torch.int64, device="cpu")
-"""What a layer reports is of their kind: a tensor is made faster like another one."""
-
-
 def _per_sample(values: Tensor | None, value: float) -> tuple[int, Any]:
     """How many samples have a number of their own, and the address of these numbers."""
     if values is None:
@@ -206,7 +201,7 @@ def advance(
     less: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """As `eager.advance`."""
-    stats = torch.empty_like(_FORWARD)
+    stats = torch.empty(2, dtype=torch.int64, device="cpu")
     samples, scales = _per_sample(c.scales, c.scale)
     units = _per_sample(c.units, c.unit)[1]
     entry("advance", f.dtype)(
@@ -230,7 +225,7 @@ def retreat(
     v: Tensor, word: Tensor | None, f: Tensor, c: LayerConstants, less: Tensor | None = None
 ) -> Tensor:
     """As `eager.retreat`."""
-    checksum = torch.empty_like(_BACK)
+    checksum = torch.empty(1, dtype=torch.int64, device="cpu")
     samples, scales = _per_sample(c.scales, c.scale)
     entry("retreat", f.dtype)(
         *_shape(f, v, samples), v.data_ptr(), *_words(word), f.data_ptr(), _address(less), c.n,
@@ -295,23 +290,19 @@ def alike(first: Tensor, *others: Tensor, dtypes: tuple[torch.dtype, ...] = ()) 
     return True
 
 
-def _keys(t: Tensor) -> int:
-    """What stands between operations and the numbers: batches, flags, layouts, the device."""
-    return torch._C._dispatch_keys(t).raw_repr()
-
-
 def _kinds_of_plain() -> frozenset[int]:
-    kinds = []
-    for inference in (False, True):
-        with torch.inference_mode(inference):
-            kinds.append(_keys(torch.empty(0, device="cpu")))
-    return frozenset(kinds)
+    kinds, key = torch._C.DispatchKeySet, torch._C.DispatchKey
+    inference = kinds(key.CPU) | kinds(key.AutocastCPU)
+    recorded = inference | kinds(key.AutogradCPU) | kinds(key.ADInplaceOrView)
+    return frozenset({inference.raw_repr(), recorded.raw_repr()})
 
 
 _PLAIN = _kinds_of_plain()
-"""Keys of tensors in the memory of the CPU and nothing else, made outside inference and in it."""
+"""What stands between operations and the numbers in the memory of the CPU where nothing else does
+(no batch, no flag), in inference and outside. No tensor is asked: where this module is imported, a
+mode may make others of them."""
 
 
 def _is_plain(t: Tensor) -> bool:
     """Whether its memory holds its entries: not so where a sign or zeros stand in a flag."""
-    return type(t) is Tensor and _keys(t) in _PLAIN
+    return type(t) is Tensor and torch._C._dispatch_keys(t).raw_repr() in _PLAIN

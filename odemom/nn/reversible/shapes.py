@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from odemom.nn.reversible.eager import carried, force
 
@@ -21,8 +22,9 @@ __all__ = ["advance", "are_alone", "carried", "expose", "force", "on_shapes", "r
 
 _alone: ContextVar[bool] = ContextVar("odemom_shapes_alone", default=False)
 
-FORWARD = torch.zeros(2, dtype=torch.int64, device="cpu")
-BACK = torch.zeros(1, dtype=torch.int64, device="cpu")
+with _disable_current_modes():  # this module may be imported where tensors have no values
+    FORWARD = torch.zeros(2, dtype=torch.int64, device="cpu")
+    BACK = torch.zeros(1, dtype=torch.int64, device="cpu")
 """Checksums that are always found again, and a largest magnitude inside every range."""
 
 
