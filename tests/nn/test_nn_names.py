@@ -15,6 +15,7 @@ import odemom.nn
 FIRST = [
     "import odemom.nn",
     "import odemom; odemom.nn.psi",
+    "import odemom.nn.psi",
     "import odemom.nn.psi.evaluate",
     "import odemom.nn.transform.twin",
     "from odemom.nn.transform import restore",

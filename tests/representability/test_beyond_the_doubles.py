@@ -80,10 +80,12 @@ def test_text_that_doubles_round_to_zero_is_refused_or_exact(token, run):
     assert run("check", "[0e-400 0; 0 0.0]", "--eps", "1", "--quiet")[0] == 0
 
 
-@pytest.mark.parametrize("scale", [1e18, 1e100, pytest.param(1e290, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "scale", [1e18, *(pytest.param(s, marks=pytest.mark.slow) for s in (1e100, 1e290))]
+)
 @pytest.mark.parametrize("flow", [0, 0.5, MomentumResNet("9/10", 5)], ids=str)
 def test_nearly_defective_matrices_of_large_entries_have_witnesses(scale, flow):
-    for seed in range(10 if scale < 1e50 else 3):
+    for seed in range(10):
         q = np.linalg.qr(np.random.default_rng(seed).standard_normal((2, 2)))[0]
         D = scale * (q @ np.array([[1.0, 1.0], [0.0, 1.0]]) @ q.T)
         assert odemom.represent(D, flow, full_output=True).residual < 1e-9

@@ -71,8 +71,9 @@ class Tableau:
 
     @functools.cached_property
     def only(self) -> int | None:
-        """The stage that is the mean slope, where it is one alone."""
-        return self.b.index(1.0) if sorted(self.b) == [*(0.0,) * (len(self.b) - 1), 1.0] else None
+        """The stage that is the mean slope, where one alone has a weight, which is 1 then."""
+        weighted = [i for i, weight in enumerate(self.b) if weight]
+        return weighted[0] if len(weighted) == 1 else None
 
 
 # The same methods as torchdiffeq's of these names ("rk4" is Kutta's 3/8 rule there).
@@ -108,8 +109,6 @@ def _plus(parts: Parts, weights: tuple[float, ...], stages: list[Parts], h: floa
 
 def mean_slope(tableau: Tableau, slope: Derivative, t: float, h: float, parts: Parts) -> Parts:
     """Phi_h(t, x): what a step adds to the state, over h."""
-    if len(tableau.b) == 1:
-        return slope(t, parts)
     stages: list[Parts] = []
     for row, c in zip(tableau.a, tableau.c, strict=True):
         inside = _plus(parts, row, stages, h) if stages else parts

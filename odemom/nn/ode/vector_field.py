@@ -19,7 +19,7 @@ from odemom.nn.ode.extras import FieldExtras
 from odemom.nn.ode.steady import Steady
 from odemom.nn.recompute.holders import version_of
 from odemom.nn.recompute.second_call import Autocast
-from odemom.nn.reversible import capture
+from odemom.nn.reversible.capture import random_numbers_refused
 
 __all__ = ["Field", "Tally", "VectorField", "like"]
 
@@ -138,10 +138,7 @@ class VectorField:
             v = None if v is None else v.detach().requires_grad_(self.leaves)
         given = [x] if self.roles == ("x",) else self._given(t, x, v)
         version = version_of(x)
-        if capture.capturing():
-            with capture.random_numbers_refused("f"):
-                value = evaluate(self._called, given)
-        else:
+        with random_numbers_refused("f"):
             value = evaluate(self._called, given)
         value = like(value, x, "f", self.autocast)
         if version_of(x) != version:

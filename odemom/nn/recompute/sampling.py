@@ -45,8 +45,7 @@ class Samples:
     """
 
     def __init__(self, first: Kept | None = None) -> None:
-        self._first = {} if first is None else first.by_number()
-        self._alone = first is None
+        self._first = None if first is None else first.by_number()
         self._in_order: dict[int, bool] = {}
         self._taken: dict[int, Tensor] = {}
 
@@ -54,10 +53,14 @@ class Samples:
         """Take those of tensor ``n``."""
         if not _can_be_compared(t):
             return
-        order = t.is_contiguous() if self._alone else self._first.get(n, (None, t))[0]
-        if order is not None:
-            self._in_order[n] = order
-            self._taken[n] = sample(t, in_order=order)
+        if self._first is None:
+            in_order = t.is_contiguous()
+        elif n in self._first:
+            in_order, _ = self._first[n]
+        else:
+            return
+        self._in_order[n] = in_order
+        self._taken[n] = sample(t, in_order=in_order)
 
     def kept(self) -> Kept:
         """All of them, to be kept from the first call to the others; here they are gone."""
@@ -67,6 +70,7 @@ class Samples:
 
     def unlike(self) -> Iterator[Tensor]:
         """Whether tensors are others than in the first call; shape () each, true if any is."""
+        assert self._first is not None
         if shapes.are_alone():
             return
         pairs = [(self._first[n][1], t) for n, t in self._taken.items()]
